@@ -1,0 +1,53 @@
+# One command does each job; every target sets up what it needs first.
+# The first thing to type:  make demo   (a real film through the API)   or   make test
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: setup demo serve test check bench contract lock clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || \
+		{ rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV); }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
+		{ echo "pip is missing: install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable . --group dev
+	@touch $@
+
+demo: setup ## the main job: a film arrives through the API, on this machine alone
+	@$(BIN)/chilly demo
+
+serve: setup ## the backend on http://localhost:3000
+	@$(BIN)/chilly serve
+
+test: setup ## all tests
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: setup ## style, types, import directions, and that the contract is current
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m chilly_movies.api.contract --check contracts/openapi.yaml
+
+bench: setup ## side by side with other programs; prints tables
+	@$(BIN)/python -m benchmarks.engine
+
+contract: setup ## write contracts/openapi.yaml from the code
+	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml
+
+lock: setup ## renew constraints.txt from what is installed
+	@$(BIN)/python -m pip freeze --exclude-editable | grep -v '^-e' > constraints.txt
+
+clean:
+	@rm -rf $(VENV) .demo build dist

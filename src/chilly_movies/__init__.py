@@ -1,0 +1,64 @@
+"""Chilly Movies: the engine under every Chilly Movies screen.
+
+```python
+from chilly_movies import WebTorrentDownloader
+
+async with WebTorrentDownloader(media_root="./media") as downloader:
+    downloader.on("progress", lambda job: print(job.progress.percent))
+    await downloader.start(id="1", source_type="torrent", source_urn="magnet:?xt=...")
+    job = await downloader.wait("1")
+```
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chilly_movies.errors import (
+    ChillyError,
+    DownloadError,
+    DuplicateDownload,
+    IllegalTransition,
+    InvalidRequest,
+    JobNotFound,
+)
+from chilly_movies.models import (
+    Job,
+    MediaFile,
+    Options,
+    Phase,
+    Progress,
+    Source,
+    SourceType,
+    Status,
+)
+from chilly_movies.version import __version__
+
+if TYPE_CHECKING:
+    from chilly_movies.app import MockDownloader, WebTorrentDownloader, create_app
+    from chilly_movies.downloader import Downloader
+    from chilly_movies.drivers.mock import MockScript
+
+_LAZY = {
+    "Downloader": "chilly_movies.downloader",
+    "WebTorrentDownloader": "chilly_movies.app",
+    "MockDownloader": "chilly_movies.app",
+    "MockScript": "chilly_movies.drivers.mock",
+    "create_app": "chilly_movies.app",
+}
+
+__all__ = [
+    "ChillyError", "DownloadError", "Downloader", "DuplicateDownload", "IllegalTransition",
+    "InvalidRequest", "Job", "JobNotFound", "MediaFile", "MockDownloader", "MockScript", "Options",
+    "Phase", "Progress", "Source", "SourceType", "Status", "WebTorrentDownloader", "__version__",
+    "create_app",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import the engine and the server only when they are asked for: it takes half a second."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'chilly_movies' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

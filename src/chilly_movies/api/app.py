@@ -1,0 +1,188 @@
+"""Puts the HTTP API together: gates, a hot lane of plain routes, and the documented rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from pydantic import BaseModel, Field
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chilly_movies.api import docs, downloads, events, metadata, problems
+from chilly_movies.api.limits import RateGate, client_of
+from chilly_movies.api.problems import documented
+from chilly_movies.api.schemas import EventOut, Health, JobId, StartBody, to_json
+from chilly_movies.api.security import Access, BodyGate, HostGate, KeyGate
+from chilly_movies.downloader import Downloader
+from chilly_movies.models import Status
+from chilly_movies.ports import MetadataProvider
+from chilly_movies.version import __version__
+
+log = structlog.get_logger("chilly_movies.access")
+
+system = APIRouter(tags=["system"])
+
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Server-sent events; the data of each is an EventOut.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+
+class StartUpload(BaseModel):
+    """A start with a `.torrent` file."""
+
+    torrent: bytes = Field(json_schema_extra={"format": "binary"})
+    id: JobId | None = None
+    files: str | None = Field(None, description="File indices, separated by commas.")
+
+
+@system.get("/health", response_model=Health, responses=documented())
+async def health(request: Request) -> Response:
+    """Whether the server is there; needs no key."""
+    downloader: Downloader = request.app.state.downloader
+    counts = dict.fromkeys(Status, 0)
+    for job in await downloader.list():
+        counts[job.status] += 1
+    body = {"status": "ok", "version": __version__, "jobs": counts}
+    return Response(to_json(body), media_type="application/json")
+
+
+@system.get("/events", responses={**documented(), **_EVENTS}, response_class=Response)
+async def all_events(request: Request) -> Response:
+    """All jobs: first a snapshot, then changes; `Last-Event-ID` replays what was missed."""
+    return await events.stream_events(request)
+
+
+@system.get("/events/{id}", responses={**documented(404, 422), **_EVENTS}, response_class=Response)
+async def job_events(request: Request, id: JobId) -> Response:  # noqa: A002
+    """One job's changes: its history so far, then changes as they happen."""
+    return await events.stream_events(request)
+
+
+def build_app(
+    downloader: Downloader,
+    metadata_provider: MetadataProvider,
+    access: Access,
+    *,
+    start_limit: str,
+    cancel_limit: str,
+    on_stop: Callable[[], Any] | None = None,
+) -> ASGIApp:
+    """The whole API as one ASGI application.
+
+    Args:
+        downloader: what the routes drive; opened when the application starts.
+        metadata_provider: who knows films.
+        access: who may call.
+        start_limit: starts per client address, like `60/minute`.
+        cancel_limit: cancels per client address.
+        on_stop: awaited when the application stops.
+    """
+    api = documented_app()
+    api.state.downloader = downloader
+    api.state.metadata = metadata_provider
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await downloader.open()
+        yield
+        if on_stop is not None:
+            await on_stop()
+
+    hot = Starlette(
+        routes=[
+            Route("/download/status/{id}", downloads.hot_status),
+            Route("/events", events.stream_events),
+            Route("/events/{id}", events.stream_events),
+            Mount("/", api),
+        ],
+        lifespan=lifespan,
+        exception_handlers=api.exception_handlers,
+    )
+    hot.state.downloader = downloader
+    app: ASGIApp = BodyGate(hot)
+    app = RateGate(app, {"/download/start": start_limit, "/download/cancel": cancel_limit})
+    app = KeyGate(app, access)
+    app = HostGate(app, access)
+    return AccessLog(app)
+
+
+def documented_app() -> FastAPI:
+    """The routes with their contract, not yet connected to anything."""
+    app = FastAPI(
+        title="Chilly Movies",
+        version=__version__,
+        summary="Downloads films, tells how far they are, and keeps them on your disk.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    problems.install(app)
+    for router in (downloads.router, metadata.router, system):
+        app.include_router(router)
+    docs.install(app)
+    make = app.openapi
+
+    def contract() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _complete(make())
+        return app.openapi_schema
+
+    app.openapi = contract  # type: ignore[method-assign]
+    return app
+
+
+def _complete(contract: dict[str, Any]) -> dict[str, Any]:
+    """Add what the framework cannot know: our error shape, key, and hand-read bodies."""
+    schemas = contract["components"]["schemas"]
+    for model in (problems.Problem, StartBody, StartUpload, EventOut):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    contract["components"]["securitySchemes"] = {
+        "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+        "query": {"type": "apiKey", "in": "query", "name": "api_key"},
+        "bearer": {"type": "http", "scheme": "bearer"},
+    }
+    contract["security"] = [{}, {"header": []}, {"query": []}, {"bearer": []}]
+    contract["servers"] = [{"url": "http://localhost:3000"}]
+    return contract
+
+
+class AccessLog:
+    """One log line per request, without query and headers: they may hold the key."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            log.info(
+                "request", method=scope["method"], path=scope["path"], status=status,
+                ms=round(1000 * (time.perf_counter() - began), 1), client=client_of(scope),
+            )  # fmt: skip

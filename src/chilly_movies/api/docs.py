@@ -1,0 +1,71 @@
+"""The contract and the page that shows it, all from our own disk: no CDN."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from fastapi import FastAPI, Request, Response
+
+_ASSETS = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon-32x32.png": "image/png",
+}
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Chilly Movies API</title>
+<link rel="icon" href="docs/favicon-32x32.png">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="docs"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script src="docs/start.js"></script>
+</body>
+</html>
+"""
+_SCRIPT = """\
+// The page's own query (?api_key=...) is passed on, so that it also works with a key set.
+SwaggerUIBundle({ url: "openapi.json" + location.search, dom_id: "#docs", validatorUrl: null });
+"""
+
+
+@lru_cache(maxsize=8)
+def _asset(name: str) -> bytes:
+    return (files("fastapi_swagger") / "resources" / name).read_bytes()
+
+
+def to_yaml(contract: dict[str, Any]) -> str:
+    """The contract as YAML, in a stable form."""
+    return yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, width=100)
+
+
+def install(app: FastAPI) -> None:
+    """Add `/openapi.json`, `/openapi.yaml` and `/docs`."""
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def contract_json() -> dict[str, Any]:
+        return app.openapi()
+
+    @app.get("/openapi.yaml", include_in_schema=False)
+    async def contract_yaml() -> Response:
+        return Response(to_yaml(app.openapi()), media_type="application/yaml")
+
+    @app.get("/docs", include_in_schema=False)
+    async def page() -> Response:
+        return Response(_PAGE, media_type="text/html")
+
+    @app.get("/docs/start.js", include_in_schema=False)
+    async def script() -> Response:
+        return Response(_SCRIPT, media_type="text/javascript")
+
+    @app.get("/docs/{name}", include_in_schema=False)
+    async def asset(name: str, _request: Request) -> Response:
+        if name not in _ASSETS:
+            return Response(status_code=404)
+        return Response(_asset(name), media_type=_ASSETS[name])

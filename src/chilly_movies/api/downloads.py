@@ -1,0 +1,184 @@
+"""The `/download/*` routes of the seed, and `/downloads`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import UploadFile
+
+from chilly_movies.api import listing
+from chilly_movies.api.problems import documented
+from chilly_movies.api.schemas import (
+    IdBody,
+    JobDetail,
+    JobId,
+    JobOut,
+    JobPage,
+    StartBody,
+    job_detail,
+    job_out,
+    to_json,
+)
+from chilly_movies.downloader import Downloader
+from chilly_movies.errors import InvalidRequest
+from chilly_movies.intake import MAX_TORRENT_BYTES, check_id
+from chilly_movies.models import Job, Status
+
+router = APIRouter(tags=["downloads"])
+_OPTIONS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+
+
+def _downloader(request: Request) -> Downloader:
+    found: Downloader = request.app.state.downloader
+    return found
+
+
+def _short(job: Job) -> Response:
+    return Response(to_json(job_out(job)), media_type="application/json")
+
+
+@router.post(
+    "/download/start",
+    response_model=JobOut,
+    responses=documented(409, 413, 415, 422, 429),
+    summary="Start a download",
+    openapi_extra={
+        "requestBody": {
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/StartBody"}},
+                "multipart/form-data": {"schema": {"$ref": "#/components/schemas/StartUpload"}},
+            },
+            "required": True,
+        }
+    },
+)
+async def start(request: Request) -> Response:
+    """Accept a download and answer at once.
+
+    The same id and source again give the job as it stands. The id alone starts a job again that
+    is paused or failed. A `.torrent` file is sent as multipart with the part `torrent`.
+    """
+    wishes = await _wishes(request)
+    return _short(await _downloader(request).start(wishes))
+
+
+async def _wishes(request: Request) -> dict[str, Any]:
+    if request.headers["content-type"].lower().startswith("application/json"):
+        body = await request.json() if await request.body() else None
+        return _checked(body)
+    async with request.form(max_files=1, max_fields=20) as form:
+        wishes: dict[str, Any] = {k: v for k, v in form.items() if not isinstance(v, UploadFile)}
+        upload = form.get("torrent")
+        if not isinstance(upload, UploadFile):
+            raise InvalidRequest("The form needs a file in the part 'torrent'.", field="torrent")
+        data = await upload.read(MAX_TORRENT_BYTES + 1)
+    for name in ("files", "downloadLimit", "uploadLimit", "seedRatio", "seedTime"):
+        if name in wishes:
+            wishes[name] = _from_text(name, wishes[name])
+    return {**_checked(wishes), "torrent": data}
+
+
+def _from_text(name: str, text: str) -> Any:
+    """A form field's text as the number or list it stands for."""
+    try:
+        if name == "files":
+            return [int(part) for part in text.split(",")]
+        return float(text) if name == "seedRatio" else int(text)
+    except ValueError:
+        raise InvalidRequest(f"The {name} is malformed.", field=name) from None
+
+
+def _checked(body: object) -> dict[str, Any]:
+    """The body's known members, if all have the right form."""
+    try:
+        return StartBody.model_validate(body).model_dump(exclude_none=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        where = f"'{field}': " if field else ""
+        raise InvalidRequest(
+            f"The request is not valid: {where}{first['msg']}.", field=field
+        ) from None
+
+
+_VERB_ERRORS = documented(404, 409, 413, 415, 422)
+
+
+@router.post("/download/pause", response_model=JobOut, responses=_VERB_ERRORS)
+async def pause(body: IdBody, request: Request) -> Response:
+    """Stop all traffic of a job, in both directions, before answering."""
+    return _short(await _downloader(request).pause(check_id(body.id)))
+
+
+@router.post("/download/resume", response_model=JobOut, responses=_VERB_ERRORS)
+async def resume(body: IdBody, request: Request) -> Response:
+    """Let a paused or failed job go on from what is there."""
+    return _short(await _downloader(request).resume(check_id(body.id)))
+
+
+@router.post(
+    "/download/cancel", response_model=JobOut, responses=documented(404, 409, 413, 415, 422, 429)
+)
+async def cancel(body: IdBody, request: Request) -> Response:
+    """Give a job up and delete its unfinished data; a finished film stays."""
+    return _short(await _downloader(request).cancel(check_id(body.id)))
+
+
+@router.get("/download/status/{id}", response_model=JobOut, responses=documented(404, 422))
+async def status(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
+    """How far a job is."""
+    return _short(await _downloader(request).status(check_id(id)))
+
+
+async def hot_status(request: Request) -> Response:
+    """The same as `status`, without the framework's parameter handling: it is polled most."""
+    return await status(request, request.path_params["id"])
+
+
+@router.get("/downloads", response_model=JobPage, responses=documented(422))
+async def list_jobs(
+    request: Request,
+    status: Annotated[list[Status] | None, Query(description="Only these; repeatable.")] = None,
+    sort: Annotated[
+        Literal["position", "-position", "created", "-created", "updated", "-updated", "name",
+                "-name", "percent", "-percent"],
+        Query(description="A leading - turns the order round."),
+    ] = "position",
+    limit: Annotated[int, Query(ge=1, le=500, description="Jobs per page.")] = 50,
+    cursor: Annotated[
+        str | None, Query(max_length=500, description="`nextCursor` of the page before.")
+    ] = None,
+) -> Response:  # fmt: skip
+    """Jobs with all that is known of them, page by page."""
+    jobs = await _downloader(request).list()
+    page = listing.page(jobs, statuses=status, sort=sort, limit=limit, cursor=cursor)
+    body = {
+        "items": [job_detail(job) for job in page.jobs],
+        "nextCursor": page.next_cursor,
+        "total": page.total,
+    }
+    return Response(to_json(body), media_type="application/json")
+
+
+@router.get("/downloads/{id}", response_model=JobDetail, responses=documented(404, 422))
+async def one_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
+    """All that is known of a job."""
+    job = await _downloader(request).status(check_id(id))
+    return Response(to_json(job_detail(job)), media_type="application/json")
+
+
+@router.delete(
+    "/downloads/{id}", status_code=204, response_class=Response, responses=documented(404, 422)
+)
+async def remove(
+    request: Request,
+    id: JobId,  # noqa: A002 (the contract's name)
+    delete_files: Annotated[
+        bool, Query(alias="deleteFiles", description="Delete the finished film, too.")
+    ] = False,
+) -> Response:
+    """Take a job from the list. Unfinished data is deleted, a finished film only on request."""
+    await _downloader(request).remove(check_id(id), delete_files=delete_files)
+    return Response(status_code=204)

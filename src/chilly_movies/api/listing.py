@@ -1,0 +1,88 @@
+"""Filter, sort and page a list of jobs.
+
+The cursor names the last job seen, not a page number, so jobs that come and go meanwhile make no
+gap and no repetition.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chilly_movies.errors import InvalidRequest
+from chilly_movies.models import Job, Status
+
+_KEYS: dict[str, Callable[[Job], Any]] = {
+    "position": lambda job: job.position,
+    "created": lambda job: job.created_at.timestamp(),
+    "updated": lambda job: job.updated_at.timestamp(),
+    "name": lambda job: (job.name or "").casefold(),
+    "percent": lambda job: job.progress.percent,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs, where the next ones begin, and how many match in all."""
+
+    jobs: Sequence[Job]
+    next_cursor: str | None
+    total: int
+
+
+def page(
+    jobs: Sequence[Job],
+    *,
+    statuses: Collection[Status] | None,
+    sort: str,
+    limit: int,
+    cursor: str | None,
+) -> Page:
+    """One page.
+
+    Args:
+        jobs: all jobs.
+        statuses: only these, None = all.
+        sort: a key, with `-` before it for the other way round.
+        limit: jobs per page.
+        cursor: where the page before ended.
+
+    Raises:
+        InvalidRequest: the cursor is none of ours, or belongs to another order.
+    """
+    key, reverse = _KEYS[sort.lstrip("-")], sort.startswith("-")
+
+    def place(job: Job) -> tuple[Any, int]:
+        return key(job), job.position
+
+    matching = [job for job in jobs if statuses is None or job.status in statuses]
+    matching.sort(key=place, reverse=reverse)
+    rest = matching
+    if cursor is not None:
+        last = _decode(cursor, sort)
+        rest = [job for job in matching if (place(job) < last if reverse else place(job) > last)]
+    shown = rest[:limit]
+    more = len(rest) > limit
+    return Page(shown, _encode(sort, place(shown[-1])) if more else None, len(matching))
+
+
+def _encode(sort: str, place: tuple[Any, int]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([sort, *place]).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str, sort: str) -> tuple[Any, int]:
+    problem = InvalidRequest("The cursor does not belong to this list.", field="cursor")
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        decoded = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        made_for, value, position = decoded
+    except (ValueError, TypeError, UnicodeError, binascii.Error, RecursionError):
+        raise problem from None
+    kind = str if sort.lstrip("-") == "name" else (int, float)
+    if made_for != sort or not isinstance(value, kind) or type(position) is not int:
+        raise problem
+    return value, position

@@ -1,0 +1,146 @@
+"""Errors as `application/problem+json` (RFC 9457), one shape for all of them."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from chilly_movies.errors import ChillyError, DuplicateDownload, InvalidRequest
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden_origin",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    411: "length_required",
+    413: "body_too_large",
+    414: "uri_too_long",
+    415: "unsupported_media_type",
+    421: "misdirected_host",
+    422: "invalid_request",
+    429: "too_many_requests",
+    431: "headers_too_large",
+    500: "internal_error",
+    503: "unavailable",
+}
+
+
+class FieldProblem(BaseModel):
+    """One field of the request that is wrong."""
+
+    field: str = Field(description="The field in the spelling of the wire, '' for the whole body.")
+    message: str = Field(description="What is wrong with it.")
+
+
+class Problem(BaseModel):
+    """What every error answer looks like."""
+
+    type: str = Field("about:blank", description="Always about:blank: the code says it all.")
+    title: str = Field(description="The status in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="One sentence for people.")
+    code: str = Field(description="Stable name of the error, for programs.")
+    errors: list[FieldProblem] | None = Field(None, description="With 422: what is wrong where.")
+    existingId: str | None = Field(  # noqa: N815 (spelling of the wire)
+        None, description="With duplicate_download: the job that has it already."
+    )
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    code: str | None = None,
+    headers: dict[str, str] | None = None,
+    **extra: Any,
+) -> Response:
+    """A problem answer.
+
+    Args:
+        status: HTTP status.
+        detail: one sentence for people.
+        code: stable name; None = the status' own.
+        headers: further header fields.
+        **extra: further members.
+    """
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code or _CODES.get(status, "error"),
+        **extra,
+    }
+    return Response(json.dumps(body).encode(), status, headers, MEDIA_TYPE)
+
+
+def from_error(error: ChillyError) -> Response:
+    """The answer to one of our own errors."""
+    extra: dict[str, Any] = {}
+    if isinstance(error, InvalidRequest):
+        extra["errors"] = [{"field": error.field or "", "message": str(error)}]
+    if isinstance(error, DuplicateDownload):
+        extra["existingId"] = error.existing_id
+    headers = {"Retry-After": "30"} if error.status_hint == 503 else None
+    return problem(error.status_hint, str(error), code=error.code, headers=headers, **extra)
+
+
+async def _on_chilly_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ChillyError)  # noqa: S101 (for the type checker)
+    return from_error(error)
+
+
+async def _on_invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 (for the type checker)
+    errors = [
+        {"field": ".".join(str(part) for part in item["loc"][1:]), "message": item["msg"]}
+        for item in error.errors()[:20]
+    ]
+    first = errors[0] if errors else {"field": "", "message": "the request is malformed"}
+    where = f"'{first['field']}': " if first["field"] else ""
+    return problem(422, f"The request is not valid: {where}{first['message']}.", errors=errors)
+
+
+async def _on_http(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 (for the type checker)
+    sentences = {
+        404: "There is nothing at this address.",
+        405: "This address knows no such method.",
+    }
+    detail = sentences.get(error.status_code, str(error.detail))
+    return problem(error.status_code, detail, headers=dict(error.headers or {}))
+
+
+async def _on_anything(_request: Request, error: Exception) -> Response:
+    log.error("a request failed", error=type(error).__name__, exc_info=error)
+    return problem(500, "Something went wrong here; the log says more.")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application with a problem."""
+    app.add_exception_handler(ChillyError, _on_chilly_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_anything)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route that may answer these errors, besides those all routes may."""
+    shape = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: shape}}
+        for status in sorted({*statuses, 400, 401, 403, 421, 500, 503})
+    }

@@ -1,0 +1,266 @@
+"""What goes over the wire: camelCase JSON. Models document it, functions make it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from chilly_movies.events import Change
+from chilly_movies.models import (
+    Job,
+    JobError,
+    MediaFile,
+    Options,
+    Phase,
+    Progress,
+    SourceType,
+    Status,
+)
+
+JobId = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9._:\-]{1,128}$",
+        min_length=1,
+        max_length=128,
+        description="The job's name, given by the caller; not '.' or '..'.",
+        examples=["1"],
+    ),
+]
+Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+
+
+class Wire(BaseModel):
+    """camelCase outside, snake_case inside; types are taken literally."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, strict=True)
+
+
+class StartBody(Wire):
+    """What to download. Further members are ignored."""
+
+    id: JobId | None = Field(None, description="Made up if absent.")
+    source_type: str = Field(
+        SourceType.TORRENT, max_length=32, description="torrent, http, youtube or local."
+    )
+    source_urn: str | None = Field(
+        None,
+        max_length=65_536,
+        description="Magnet link, info hash or link to a torrent file; absent: start the known id.",
+        examples=["magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a"],
+    )
+    files: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] | None = Field(
+        None, min_length=1, max_length=20_000, description="File indices to download; absent: all."
+    )
+    download_limit: Count | None = Field(None, description="Bytes per second, 0 = unlimited.")
+    upload_limit: Count | None = Field(None, description="Bytes per second, 0 = unlimited.")
+    seed_ratio: float | None = Field(
+        None, ge=0, le=1000, description="Stop seeding there, 0 = never seed."
+    )
+    seed_time: Count | None = Field(None, description="Seconds of seeding, 0 = never seed.")
+
+
+class IdBody(Wire):
+    """Which job."""
+
+    id: JobId
+
+
+class ProgressOut(Wire):
+    """How far a job is."""
+
+    percent: float = Field(ge=0, le=100)
+    bytes_downloaded: int
+    bytes_total: int | None = Field(description="null before the metadata is known.")
+    download_speed: int = Field(description="Bytes per second.")
+    upload_speed: int = Field(description="Bytes per second.")
+    time_remaining: int | None = Field(description="Seconds, null if unknown.")
+    peers: int
+    seeds: int
+    ratio: float
+    phase: Phase | None
+
+
+class ErrorOut(Wire):
+    """Why a job failed or is tried again."""
+
+    code: str
+    message: str
+
+
+class JobOut(Wire):
+    """A job in short."""
+
+    id: str
+    status: Status
+    progress: ProgressOut
+    reason: str | None = Field(None, description="Why nothing moves, in one sentence.")
+    error: ErrorOut | None = None
+
+
+class FileOut(Wire):
+    """One file of a job."""
+
+    index: int
+    path: str = Field(description="Relative to the media folder.")
+    size: int
+    wanted: bool
+
+
+class OptionsOut(Wire):
+    """What the caller asked of this job; null = the server's setting."""
+
+    files: list[int] | None
+    download_limit: int | None
+    upload_limit: int | None
+    seed_ratio: float | None
+    seed_time: int | None
+
+
+class JobDetail(JobOut):
+    """A job with all that is known of it."""
+
+    name: str | None
+    source_type: SourceType
+    source_urn: str
+    info_hash: str | None
+    path: str | None = Field(description="Where the film lies in the media folder.")
+    files: list[FileOut]
+    options: OptionsOut
+    seeding: bool
+    position: int = Field(description="Place in the queue.")
+    attempts: int = Field(description="Failed tries in a row.")
+    next_attempt_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+class JobPage(Wire):
+    """A page of jobs."""
+
+    items: list[JobDetail]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page.")
+    total: int = Field(description="Jobs that match the filter.")
+
+
+class EventOut(JobOut):
+    """The data of one server-sent event."""
+
+    seq: int
+    event: str
+
+
+class Health(Wire):
+    """That the server is there."""
+
+    status: str = Field(examples=["ok"])
+    version: str
+    jobs: dict[Status, int] = Field(description="How many jobs have which status.")
+
+
+def iso(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds, as JavaScript writes it."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def progress_out(progress: Progress) -> dict[str, Any]:
+    """See `ProgressOut`."""
+    return {
+        "percent": progress.percent,
+        "bytesDownloaded": progress.bytes_downloaded,
+        "bytesTotal": progress.bytes_total,
+        "downloadSpeed": progress.download_speed,
+        "uploadSpeed": progress.upload_speed,
+        "timeRemaining": progress.time_remaining,
+        "peers": progress.peers,
+        "seeds": progress.seeds,
+        "ratio": progress.ratio,
+        "phase": progress.phase,
+    }
+
+
+def _error_out(error: JobError | None) -> dict[str, str] | None:
+    return None if error is None else {"code": error.code, "message": error.message}
+
+
+def job_out(job: Job) -> dict[str, Any]:
+    """See `JobOut`. `reason` and `error` are there only when there is something to say."""
+    out: dict[str, Any] = {
+        "id": job.id, "status": job.status, "progress": progress_out(job.progress),
+    }  # fmt: skip
+    if job.reason is not None:
+        out["reason"] = job.reason
+    if job.error is not None:
+        out["error"] = _error_out(job.error)
+    return out
+
+
+def job_detail(job: Job) -> dict[str, Any]:
+    """See `JobDetail`."""
+    return {
+        "id": job.id,
+        "status": job.status,
+        "progress": progress_out(job.progress),
+        "reason": job.reason,
+        "error": _error_out(job.error),
+        "name": job.name,
+        "sourceType": job.source.type,
+        "sourceUrn": job.source.urn,
+        "infoHash": job.info_hash,
+        "path": job.path,
+        "files": [_file_out(file) for file in job.files],
+        "options": _options_out(job.options),
+        "seeding": job.seeding,
+        "position": job.position,
+        "attempts": job.attempts,
+        "nextAttemptAt": iso(job.next_attempt_at),
+        "createdAt": iso(job.created_at),
+        "updatedAt": iso(job.updated_at),
+        "startedAt": iso(job.started_at),
+        "completedAt": iso(job.completed_at),
+    }
+
+
+def _file_out(file: MediaFile) -> dict[str, Any]:
+    return {"index": file.index, "path": file.path, "size": file.size, "wanted": file.wanted}
+
+
+def _options_out(options: Options) -> dict[str, Any]:
+    return {
+        "files": None if options.files is None else list(options.files),
+        "downloadLimit": options.download_limit,
+        "uploadLimit": options.upload_limit,
+        "seedRatio": options.seed_ratio,
+        "seedTime": options.seed_time,
+    }
+
+
+def to_json(value: Any) -> bytes:
+    """Compact JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@lru_cache(maxsize=1024)
+def event_message(change: Change) -> bytes:
+    """A change as a server-sent event; encoded once for all listeners of the same change."""
+    data: dict[str, Any] = {
+        "seq": change.seq,
+        "event": change.event,
+        "id": change.id,
+        "status": change.status,
+        "progress": progress_out(change.progress),
+    }
+    if change.error is not None:
+        data["error"] = _error_out(change.error)
+    if change.reason is not None:
+        data["reason"] = change.reason
+    return b"id: %d\ndata: %b\n\n" % (change.seq, to_json(data))

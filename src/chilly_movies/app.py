@@ -1,0 +1,262 @@
+"""The composition root: builds the parts, and is the only module that knows all of them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from starlette.types import ASGIApp
+
+from chilly_movies.api.app import build_app
+from chilly_movies.api.security import Access
+from chilly_movies.downloader import Downloader
+from chilly_movies.drivers.mock import MockDriver, MockScript
+from chilly_movies.drivers.torrent import EngineConfig, TorrentDriver
+from chilly_movies.errors import SettingsError, StoreError
+from chilly_movies.metadata.mock import MockMetadataProvider
+from chilly_movies.metadata.tmdb import TmdbProvider
+from chilly_movies.models import SourceType
+from chilly_movies.ports import JobStore, MetadataProvider, ResumeStore
+from chilly_movies.settings import Settings
+from chilly_movies.storage.jobs import open_stores
+from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
+
+DATABASE = "chilly.db"
+_LOCK = "lock"
+
+
+class WebTorrentDownloader(Downloader):
+    """A `Downloader` for torrents: magnets, info hashes, torrent files and links to them.
+
+    Args:
+        media_root: where finished films go; unfinished ones lie in its `.incomplete` folder.
+        state_dir: where database and lock live; None = the user's state folder. Only one
+            downloader can use a state folder at a time.
+        max_active: how many jobs may download at once.
+        **engine: further fields of `EngineConfig` (`port`, `dht`, `download_limit`, ...).
+    """
+
+    def __init__(
+        self,
+        media_root: str | Path = "media",
+        *,
+        state_dir: str | Path | None = None,
+        max_active: int = 3,
+        **engine: Any,
+    ) -> None:
+        state = Path(state_dir or platformdirs.user_state_path("chilly-movies"))
+        self._lock = StateLock(state)
+        jobs, resume = open_stores(state.absolute() / DATABASE)
+        config = EngineConfig(Path(media_root).absolute(), **engine)
+        drivers = {SourceType.TORRENT: TorrentDriver(config, resume)}
+        super().__init__(drivers, jobs, max_active=max_active)
+
+    async def open(self) -> None:
+        """Take the state folder and read the jobs. Every verb calls it. Idempotent."""
+        self._lock.take()
+        await super().open()
+
+    async def aclose(self) -> None:
+        """Stop everything and keep it. Idempotent."""
+        await super().aclose()
+        self._lock.release()
+
+
+class MockDownloader(Downloader):
+    """A `Downloader` that plays scripts: no network, no disk. For front-end authors and tests.
+
+    Args:
+        script: how downloads go whose source says nothing about it; see `MockScript`.
+        max_active: how many jobs may download at once.
+        **driver: further arguments of `MockDriver` (`scripts`, `tick`, `sleep`).
+    """
+
+    def __init__(
+        self, script: MockScript | None = None, *, max_active: int = 3, **driver: Any
+    ) -> None:
+        resume = MemoryResumeStore()
+        mock = MockDriver(script, resume_store=resume, **driver)
+        super().__init__(
+            dict.fromkeys(SourceType, mock), MemoryJobStore(resume), max_active=max_active
+        )
+
+
+class StateLock:
+    """Keeps a second instance out of a state folder."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._folder = state_dir
+        self._handle: int | None = None
+
+    def take(self) -> None:
+        """Take it; taking it again changes nothing.
+
+        Raises:
+            StoreError: another process has it, or the folder cannot be used.
+        """
+        if self._handle is not None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"The state folder cannot be used: {error.strerror}.") from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            raise StoreError(
+                "Another instance uses this state folder; stop it or set CHILLY_STATE_DIR."
+            ) from None
+        self._handle = handle
+
+    def release(self) -> None:
+        """Let it go. Idempotent."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def create_app(
+    downloader: Downloader | None = None,
+    *,
+    metadata: MetadataProvider | None = None,
+    api_secret: str | None = None,
+    start_limit: str = "60/minute",
+    cancel_limit: str = "120/minute",
+    allowed_hosts: tuple[str, ...] = (),
+    allowed_origins: tuple[str, ...] = (),
+    on_stop: Callable[[], Any] | None = None,
+) -> ASGIApp:
+    """The backend as an ASGI application, for any server, test or front end.
+
+    Args:
+        downloader: what it drives; None = a `WebTorrentDownloader` of its own, closed at the end.
+        metadata: who knows films; None = TMDB without a key, which says so when asked.
+        api_secret: the key every call needs, None = no key.
+        start_limit: starts per client address.
+        cancel_limit: cancels per client address.
+        allowed_hosts: names besides loopback that the server is reached by.
+        allowed_origins: web origins besides loopback whose pages may call.
+        on_stop: awaited when the application stops.
+    """
+    own = downloader is None
+    downloader = downloader or WebTorrentDownloader()
+    return build_app(
+        downloader,
+        metadata or TmdbProvider(api_key=None, bearer_token=None, cache_path=None),
+        Access(api_secret or None, allowed_hosts, allowed_origins),
+        start_limit=start_limit,
+        cancel_limit=cancel_limit,
+        on_stop=on_stop or (downloader.aclose if own else None),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A downloader and its HTTP face, built from settings."""
+
+    downloader: Downloader
+    metadata: MetadataProvider
+    app: ASGIApp
+
+    async def aclose(self) -> None:
+        """Stop everything and keep it."""
+        await self.downloader.aclose()
+        await self.metadata.aclose()
+
+
+def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
+    """Everything, from settings.
+
+    Args:
+        settings: the user's.
+        mock: play scripts instead of using the network.
+
+    Raises:
+        SettingsError: the media root cannot be written.
+    """
+    if not mock:
+        check_writable(settings.media_root)
+    downloader = _mock(settings) if mock else _torrents(settings)
+    metadata: MetadataProvider = MockMetadataProvider() if mock else _tmdb(settings)
+    secret = settings.api_secret.get_secret_value() if settings.api_secret else None
+    app = create_app(
+        downloader,
+        metadata=metadata,
+        api_secret=secret,
+        start_limit=settings.rate_limit_start,
+        cancel_limit=settings.rate_limit_cancel,
+        allowed_hosts=settings.allowed_hosts,
+        allowed_origins=settings.allowed_origins,
+    )
+    return Backend(downloader, metadata, app)
+
+
+def check_writable(media_root: Path) -> None:
+    """Make the media root and try to write there.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    probe = media_root / ".incomplete" / ".writable"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise SettingsError(
+            f"The folder CHILLY_MEDIA_ROOT ({media_root}) cannot be written: {error.strerror}."
+        ) from None
+
+
+def engine_options(settings: Settings) -> Mapping[str, Any]:
+    """The settings that concern the torrent engine, as fields of `EngineConfig`."""
+    return {
+        "port": settings.torrent_port,
+        "interface": settings.interface,
+        "dht": settings.dht,
+        "lsd": settings.lsd,
+        "upnp": settings.upnp,
+        "webtorrent": settings.webtorrent,
+        "stun_server": settings.stun_server,
+        "allow_private_addresses": settings.allow_private_addresses,
+        "download_limit": settings.download_limit,
+        "upload_limit": settings.upload_limit,
+        "seed_ratio": settings.seed_ratio,
+        "seed_time": settings.seed_time,
+    }
+
+
+def _torrents(settings: Settings) -> Downloader:
+    return WebTorrentDownloader(
+        settings.media_root,
+        state_dir=settings.state_dir,
+        max_active=settings.max_active,
+        **engine_options(settings),
+    )
+
+
+def _mock(settings: Settings) -> Downloader:
+    return MockDownloader(max_active=settings.max_active)
+
+
+def _tmdb(settings: Settings) -> MetadataProvider:
+    key, token = settings.tmdb_api_key, settings.tmdb_bearer_token
+    return TmdbProvider(
+        api_key=key.get_secret_value() if key else None,
+        bearer_token=token.get_secret_value() if token else None,
+        base_url=str(settings.tmdb_base_url),
+        cache_path=settings.state_dir / "metadata-cache.db",
+    )
+
+
+__all__ = [
+    "Backend", "JobStore", "MockDownloader", "ResumeStore", "WebTorrentDownloader",
+    "build_backend", "create_app",
+]  # fmt: skip

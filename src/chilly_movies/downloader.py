@@ -1,0 +1,421 @@
+"""The verbs: start, pause, resume, cancel and the rest. The only writer of jobs.
+
+One asyncio task runs each active job: it asks the job's driver for reports and records what
+they say. Pause, cancel and shutdown end that task; the driver keeps what it needs to go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from chilly_movies import events as e
+from chilly_movies import intake
+from chilly_movies.bus import EventBus, Subscription
+from chilly_movies.errors import (
+    ChillyError,
+    EngineError,
+    IdInUse,
+    IllegalTransition,
+    UnsupportedSource,
+)
+from chilly_movies.ledger import Ledger
+from chilly_movies.listeners import Listener, Listeners
+from chilly_movies.models import Job, Source, SourceType, Status
+from chilly_movies.ports import Driver, JobStore
+from chilly_movies.retry import RetryPolicy
+from chilly_movies.runner import Runner
+
+log = structlog.get_logger(__name__)
+
+_SAVE_INTERVAL = 1.0
+"""Seconds between two bulk writes of progress."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Downloader:
+    """Downloads films, remembers them, and tells what happens to them.
+
+    It starts itself at the first verb. Every verb is idempotent and raises `JobNotFound` for an
+    unknown id. Use it with `async with`, or call `aclose()` at the end.
+
+    Args:
+        drivers: who runs which kind of source.
+        store: where jobs are kept.
+        max_active: how many jobs may download at once; seeding ones do not count.
+        retry: how often and when a failed attempt is repeated.
+        clock: the present time, aware.
+    """
+
+    def __init__(
+        self,
+        drivers: Mapping[SourceType, Driver],
+        store: JobStore,
+        *,
+        max_active: int = 3,
+        retry: RetryPolicy | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._drivers = dict(drivers)
+        self._store = store
+        self._max_active = max_active
+        self._clock = clock
+        self._bus = EventBus()
+        self._ledger = Ledger(store, self._bus, clock)
+        self._listeners = Listeners(self._bus)
+        self._wake = asyncio.Event()
+        self._runner = Runner(
+            self._drivers, self._ledger, retry or RetryPolicy(), clock, on_slot=self._wake.set
+        )
+        self._background: list[asyncio.Task[None]] = []
+        self._opening = asyncio.Lock()
+        self._open = False
+        self._closed = False
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def open(self) -> None:
+        """Read the jobs and go on with those that were active. Every verb calls it. Idempotent."""
+        if not self._open:
+            async with self._opening:
+                await self._open_once()
+
+    async def _open_once(self) -> None:
+        if self._open:
+            return
+        if self._closed:
+            raise EngineError("This downloader is closed.")
+        await self._ledger.load()
+        self._open = True
+        self._listeners.open()
+        for job in self._ledger:
+            if job.is_running:
+                self._runner.spawn(job)
+        self._background = [
+            asyncio.create_task(self._schedule_forever(), name="scheduler"),
+            asyncio.create_task(self._save_forever(), name="progress-saver"),
+        ]
+
+    async def aclose(self) -> None:
+        """Stop everything and keep it: active jobs go on at the next start. Idempotent."""
+        self._closed = True
+        if not self._open:
+            await self._close_parts()
+            return
+        self._open = False
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._runner.stop_all()
+        await self._ledger.settle()
+        await self._ledger.save_progress()
+        await self._close_parts()
+
+    async def _close_parts(self) -> None:
+        self._bus.close()
+        await self._listeners.aclose()
+        for driver in {id(d): d for d in self._drivers.values()}.values():
+            await driver.aclose()
+        await self._store.aclose()
+
+    # --- verbs ------------------------------------------------------------------------------
+
+    async def start(self, job: Mapping[str, Any] | None = None, /, **wishes: Any) -> Job:
+        """Accept a download. Returns once it is recorded, long before the film is there.
+
+        Args:
+            job: the seed's mapping (`{"id", "sourceType", "sourceUrn"}`); extra keys are ignored.
+            **wishes: the same by keyword: `id`, `source_type`, `source_urn`, `torrent` (bytes of
+                a `.torrent` file) and the fields of `Options`.
+
+        Returns:
+            The job; an id and source that are known already give the job as it stands, and a
+            known id without a source starts that job again if it is paused or failed.
+
+        Raises:
+            InvalidRequest: a value has the wrong form, or the source is broken.
+            IdInUse: the id belongs to a job with another source.
+            DuplicateDownload: another job has the same film data.
+        """
+        await self.open()
+        request = intake.parse({**(job or {}), **wishes})
+        if request.source is None:
+            return await self._start_known(request.id)
+        return await self._ledger.shielded(self._start_new(request, request.source))
+
+    async def _start_known(self, job_id: str) -> Job:
+        if job_id not in self._ledger:
+            raise intake.missing_source(job_id)
+        job = self._ledger.get(job_id)
+        if job.status in (Status.PAUSED, Status.FAILED):
+            return await self.resume(job_id)
+        if job.status is Status.CANCELED:
+            raise IllegalTransition(f"Job '{job_id}' is canceled and cannot become queued.")
+        return job
+
+    async def _start_new(self, request: intake.StartRequest, source: Source) -> Job:
+        driver = self._drivers.get(source.type)
+        if driver is None:
+            known = ", ".join(sorted(self._drivers))
+            raise UnsupportedSource(
+                f"The source type '{source.type}' is not installed here; there is: {known}."
+            )
+        facts = driver.identify(source)
+        async with self._ledger.lock(request.id):
+            if request.id in self._ledger:
+                return self._same_or_refuse(request.id, source, facts.identities)
+            self._ledger.refuse_duplicate(request.id, facts.identities)
+            now = self._clock()
+            job = Job(
+                id=request.id, key=uuid.uuid4().hex, source=source, created_at=now, updated_at=now,
+                position=self._ledger.next_position(), options=request.options, name=facts.name,
+                identities=facts.identities, files=facts.files,
+            )  # fmt: skip
+            await self._ledger.add(job)
+        self._wake.set()
+        return job
+
+    def _same_or_refuse(self, job_id: str, source: Source, identities: tuple[str, ...]) -> Job:
+        job = self._ledger.get(job_id)
+        if job.source == source or set(job.identities) & set(identities):
+            return job
+        raise IdInUse(f"The id '{job_id}' belongs to a job with another source.")
+
+    async def pause(self, job_id: str) -> Job:
+        """Stop all traffic of the job, in both directions, before returning.
+
+        A completed job stops seeding and stays completed.
+
+        Raises:
+            IllegalTransition: it is failed or canceled.
+        """
+        return await self._verb(job_id, self._pause)
+
+    async def _pause(self, job: Job) -> Job:
+        if job.status is Status.PAUSED:
+            return job
+        if job.status is Status.COMPLETED:
+            return await self._stop_seeding(job, "seeding was stopped by the user")
+        await self._ledger.record(job.id, e.Paused())
+        await self._runner.stop(job.id)
+        return self._ledger.get(job.id)
+
+    async def resume(self, job_id: str) -> Job:
+        """Let a paused or failed job go on from what is there, as soon as a slot is free.
+
+        Raises:
+            IllegalTransition: it is completed or canceled.
+        """
+        return await self._verb(job_id, self._resume)
+
+    async def _resume(self, job: Job) -> Job:
+        if job.status is Status.ACTIVE:
+            return job
+        if job.status is Status.QUEUED and job.next_attempt_at is None:
+            return job
+        if job.status is Status.QUEUED:  # waits for a retry: the user does not want to wait
+            await self._ledger.record(job.id, e.Paused())
+        return await self._ledger.record(job.id, e.Resumed())
+
+    async def cancel(self, job_id: str) -> Job:
+        """Give a job up for good and delete its unfinished data.
+
+        A completed job only stops seeding: its film stays until `remove(delete_files=True)`.
+        """
+        return await self._verb(job_id, self._cancel)
+
+    async def _cancel(self, job: Job) -> Job:
+        if job.status is Status.CANCELED:
+            return job
+        if job.status is Status.COMPLETED:
+            return await self._stop_seeding(job, "seeding was stopped by the user")
+        await self._ledger.record(job.id, e.Canceled())
+        await self._runner.stop(job.id)
+        await self._drivers[job.source.type].remove(job, delete_files=False)
+        return self._ledger.get(job.id)
+
+    async def _stop_seeding(self, job: Job, reason: str) -> Job:
+        if job.seeding:
+            await self._ledger.record(job.id, e.SeedingStopped(reason))
+            await self._runner.stop(job.id)
+        return self._ledger.get(job.id)
+
+    async def remove(self, job_id: str, *, delete_files: bool = False) -> None:
+        """Take a job from the list; unfinished data goes with it.
+
+        Args:
+            job_id: which.
+            delete_files: delete the finished film from the disk, too.
+        """
+        await self._verb(job_id, lambda job: self._remove(job, delete_files=delete_files))
+
+    async def _remove(self, job: Job, *, delete_files: bool) -> Job:
+        if not job.status.is_final:
+            await self._ledger.record(job.id, e.Canceled())
+        await self._runner.stop(job.id)
+        await self._drivers[job.source.type].remove(job, delete_files=delete_files)
+        await self._ledger.remove(job.id)
+        return job
+
+    async def _verb(self, job_id: str, action: Callable[[Job], Any]) -> Job:
+        """Run a verb under the job's lock, to its end even if the caller goes away."""
+        await self.open()
+        self._ledger.get(job_id)
+
+        async def locked() -> Job:
+            async with self._ledger.lock(job_id):
+                job: Job = await action(self._ledger.get(job_id))
+            self._wake.set()
+            return job
+
+        return await self._ledger.shielded(locked())
+
+    # --- questions --------------------------------------------------------------------------
+
+    async def status(self, job_id: str) -> Job:
+        """The job as it is now."""
+        await self.open()
+        return self._ledger.get(job_id)
+
+    async def list(self) -> Sequence[Job]:
+        """All jobs in queue order."""
+        await self.open()
+        return sorted(self._ledger, key=lambda job: job.position)
+
+    async def wait(self, job_id: str) -> Job:
+        """Wait until the job is completed, failed or canceled.
+
+        Raises:
+            JobNotFound: there is no such job, or it was removed meanwhile.
+        """
+        async with self.listen(job_id) as changes:
+            job = await self.status(job_id)
+            while not job.status.is_final:
+                await anext(changes)
+                job = self._ledger.get(job_id)
+        return job
+
+    # --- events -----------------------------------------------------------------------------
+
+    def on(self, name: str, listener: Listener) -> None:
+        """Call `listener(job)` at each event of this name; `error` gets `(error, job)`.
+
+        Args:
+            name: one of `EVENT_NAMES`.
+            listener: a function or coroutine function. What it raises is logged, no more.
+
+        Raises:
+            InvalidRequest: there is no such event.
+        """
+        self._listeners.add(name, listener)
+
+    def off(self, name: str, listener: Listener) -> None:
+        """Call this listener no more."""
+        self._listeners.discard(name, listener)
+
+    async def events(self, job_id: str | None = None) -> AsyncIterator[e.Change]:
+        """Changes from now on, of one job or of all. Ends when the downloader closes."""
+        async with self.listen(job_id) as changes:
+            async for change in changes:
+                yield change
+
+    @asynccontextmanager
+    async def listen(self, job_id: str | None = None) -> AsyncIterator[Subscription]:
+        """A subscription that is registered before the body runs, so that nothing is missed."""
+        await self.open()
+        async with self._bus.subscribe(job_id) as subscription:
+            yield subscription
+
+    async def changes_since(self, seq: int, job_id: str | None = None) -> Sequence[e.Change]:
+        """Stored state changes after number `seq`, oldest first, at most 1,000."""
+        await self.open()
+        return await self._store.changes_since(seq, job_id)
+
+    async def snapshot(self, job_id: str | None = None) -> Sequence[e.Change]:
+        """Every job's present state as changes of the name `snapshot`, all with one number."""
+        jobs = await self.list() if job_id is None else [await self.status(job_id)]
+        seq = self._ledger.seq
+        return [e.Change.of(seq, "snapshot", job, durable=False) for job in jobs]
+
+    @property
+    def last_seq(self) -> int:
+        """The highest number any change has so far."""
+        return self._ledger.seq
+
+    def end_events(self) -> None:
+        """End all event streams, so that a server can drain its connections before `aclose`."""
+        self._bus.close()
+
+    # --- the queue --------------------------------------------------------------------------
+
+    async def _schedule_forever(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                due = await self._schedule()
+            except ChillyError as error:
+                log.error("the queue could not move", code=error.code, problem=str(error))
+                due = 5.0
+            try:
+                async with asyncio.timeout(due):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _schedule(self) -> float | None:
+        """Start what may start; seconds until the next retry is due, None if none is."""
+        now = self._clock()
+        queued = sorted(
+            (job for job in self._ledger if job.status is Status.QUEUED), key=lambda j: j.position
+        )
+        due = [job for job in queued if job.next_attempt_at is None or job.next_attempt_at <= now]
+        later = [j.next_attempt_at for j in queued if j.next_attempt_at and j.next_attempt_at > now]
+        active = sum(job.status is Status.ACTIVE for job in self._ledger)
+        for job in due:
+            if active < self._max_active:
+                active += await self._begin(job.id)
+            else:
+                self._say(job, f"waiting for a free slot ({active} of {self._max_active} active)")
+        return max(0.0, (min(later) - now).total_seconds()) if later else None
+
+    def _say(self, job: Job, reason: str) -> None:
+        if job.reason != reason and self._ledger.get(job.id).status is Status.QUEUED:
+            self._ledger.note(job.id, e.Progressed(job.progress, reason))
+
+    async def _begin(self, job_id: str) -> bool:
+        """Give the job a slot, unless the user changed its state meanwhile."""
+        async with self._ledger.lock(job_id):
+            if job_id not in self._ledger or self._ledger.get(job_id).status is not Status.QUEUED:
+                return False
+            self._runner.spawn(await self._ledger.record(job_id, e.Started()))
+            return True
+
+    async def _save_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_SAVE_INTERVAL)
+            try:
+                await self._ledger.save_progress()
+            except ChillyError as error:
+                log.error("progress was not saved", code=error.code, problem=str(error))

@@ -1,0 +1,224 @@
+"""A driver that plays a script instead of a network: for front-end authors and tests.
+
+Any source works. A source of the form `mock:?seconds=3&fail=disk_error&failAt=40` says itself
+how it behaves; everything else gets the driver's default script. No film is written to disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qs, unquote
+
+from chilly_movies import errors
+from chilly_movies.errors import DownloadError, InvalidSource
+from chilly_movies.models import (
+    Job,
+    MediaFile,
+    Phase,
+    Progress,
+    Report,
+    Source,
+    SourceFacts,
+    Status,
+)
+from chilly_movies.ports import ResumeStore
+
+_FAILURES: dict[str, type[DownloadError]] = {
+    kind.code: kind
+    for kind in (
+        errors.SourceUnavailable, errors.DiskError, errors.SourceRejected, errors.DriverCrashed,
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MockScript:
+    """How a mock download goes.
+
+    Attributes:
+        name: the film's name; None = taken from the source.
+        size: bytes.
+        seconds: from metadata to completion.
+        metadata_seconds: before name and files are known.
+        seed_seconds: how long it seeds; 0 = not at all.
+        peers: how many peers it shows.
+        fail: code of the error it ends with, None = it completes.
+        fail_at: percent at which it fails.
+        fail_times: how many attempts fail before one gets through.
+    """
+
+    name: str | None = None
+    size: int = 700_000_000
+    seconds: float = 20.0
+    metadata_seconds: float = 1.0
+    seed_seconds: float = 10.0
+    peers: int = 12
+    fail: str | None = None
+    fail_at: float = 50.0
+    fail_times: int = 1_000_000
+
+
+class MockDriver:
+    """Implements `ports.Driver` without a network.
+
+    Args:
+        script: for sources that bring none of their own.
+        scripts: by source URN, for tests.
+        resume_store: where the bytes already "downloaded" are kept over a restart.
+        tick: seconds between two reports.
+        sleep: how to wait; tests pass their own.
+    """
+
+    def __init__(
+        self,
+        script: MockScript | None = None,
+        *,
+        scripts: Mapping[str, MockScript] | None = None,
+        resume_store: ResumeStore | None = None,
+        tick: float = 0.25,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._script = script or MockScript()
+        self._scripts = dict(scripts or {})
+        self._resume = resume_store
+        self._tick = tick
+        self._sleep = sleep
+        self._done: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
+
+    def identify(self, source: Source) -> SourceFacts:
+        """See `ports.Driver`. The script in a `mock:` source is checked."""
+        self._script_of(source)
+        text = source.data or source.urn.encode()
+        return SourceFacts(
+            identities=(f"mock:{hashlib.sha1(text, usedforsecurity=False).hexdigest()}",)
+        )
+
+    async def remove(self, job: Job, *, delete_files: bool) -> None:
+        """See `ports.Driver`. There are no files."""
+        self._done.pop(job.key, None)
+        self._failures.pop(job.key, None)
+        if self._resume is not None:
+            await self._resume.drop_resume(job.key)
+
+    async def aclose(self) -> None:
+        """See `ports.Driver`."""
+
+    async def run(self, job: Job) -> AsyncGenerator[Report, None]:
+        """See `ports.Driver`."""
+        script = self._script_of(job.source)
+        facts = _facts(job, script)
+        if job.status is not Status.COMPLETED:
+            if not job.files:
+                yield Report(Progress(phase=Phase.METADATA), "looking for peers with the metadata")
+                await self._sleep(script.metadata_seconds)
+            yield Report(self._progress(script, await self._load(job)), facts=facts)
+            while (done := self._done[job.key]) < script.size:
+                self._fail_if_scripted(job, script, done)
+                await self._sleep(self._tick)
+                await self._save(job, min(script.size, done + self._step(script)))
+                yield Report(self._progress(script, self._done[job.key]))
+            yield Report(self._final(script), path=facts.name, complete=True)
+        waited = 0.0
+        while waited < script.seed_seconds:
+            await self._sleep(self._tick)
+            waited += self._tick
+            share = min(1.0, waited / script.seed_seconds)
+            yield Report(replace(self._final(script), ratio=round(share, 3), peers=script.peers))
+
+    def _script_of(self, source: Source) -> MockScript:
+        if source.urn in self._scripts:
+            return self._scripts[source.urn]
+        if source.urn.startswith("mock:"):
+            return _parse_script(source.urn, self._script)
+        return self._script
+
+    def _step(self, script: MockScript) -> int:
+        share = self._tick / script.seconds if script.seconds > 0 else 1.0
+        return max(1, math.ceil(script.size * share))
+
+    def _fail_if_scripted(self, job: Job, script: MockScript, done: int) -> None:
+        failed = self._failures.get(job.key, 0)
+        if script.fail is None or failed >= script.fail_times:
+            return
+        if 100 * done >= script.fail_at * script.size:
+            self._failures[job.key] = failed + 1
+            raise _FAILURES[script.fail]("This mock download was scripted to fail here.")
+
+    async def _load(self, job: Job) -> int:
+        if job.key not in self._done:
+            saved = await self._resume.load_resume(job.key) if self._resume else None
+            self._done[job.key] = int(saved) if saved else 0
+        return self._done[job.key]
+
+    async def _save(self, job: Job, done: int) -> None:
+        self._done[job.key] = done
+        if self._resume is not None:
+            await self._resume.save_resume(job.key, str(done).encode())
+
+    def _progress(self, script: MockScript, done: int) -> Progress:
+        speed = int(script.size / script.seconds) if script.seconds > 0 else script.size
+        return Progress(
+            percent=min(99.9, round(100 * done / script.size, 2)) if script.size else 0.0,
+            bytes_downloaded=done,
+            bytes_total=script.size,
+            download_speed=speed,
+            time_remaining=(script.size - done) // speed if speed else None,
+            peers=script.peers,
+            seeds=script.peers // 2,
+            phase=Phase.DOWNLOADING,
+        )
+
+    def _final(self, script: MockScript) -> Progress:
+        phase = Phase.SEEDING if script.seed_seconds > 0 else None
+        return Progress(100.0, script.size, script.size, phase=phase)
+
+
+def _facts(job: Job, script: MockScript) -> SourceFacts:
+    name = script.name or _name_of(job.source.urn)
+    wanted = job.options.files is None or 0 in job.options.files
+    return SourceFacts(
+        identities=job.identities,
+        name=name,
+        files=(MediaFile(0, f"{name}.mkv", script.size, wanted),),
+    )
+
+
+def _name_of(urn: str) -> str:
+    query = parse_qs(urn.partition("?")[2])
+    last = "" if urn.startswith("mock:") else unquote(urn.rpartition("/")[2])
+    name = query.get("dn", [""])[0] or last or "mock film"
+    return name.replace("/", "_")[:100]
+
+
+def _parse_script(urn: str, default: MockScript) -> MockScript:
+    """The script in a `mock:?key=value` source."""
+    query = {key: values[-1] for key, values in parse_qs(urn.partition("?")[2]).items()}
+    readers: dict[str, tuple[str, Callable[[str], object]]] = {
+        "name": ("name", str), "size": ("size", int), "seconds": ("seconds", float),
+        "metadataSeconds": ("metadata_seconds", float), "seedSeconds": ("seed_seconds", float),
+        "peers": ("peers", int), "fail": ("fail", _failure), "failAt": ("fail_at", float),
+        "failTimes": ("fail_times", int),
+    }  # fmt: skip
+    changes: dict[str, object] = {"name": _name_of(urn) if "name" not in query else None}
+    for key, value in query.items():
+        if key == "dn":
+            continue
+        if key not in readers:
+            raise InvalidSource(f"A mock source knows no '{key}'; it knows {', '.join(readers)}.")
+        field, read = readers[key]
+        try:
+            changes[field] = read(value)
+        except ValueError:
+            raise InvalidSource(f"The '{key}' of this mock source is malformed.") from None
+    return replace(default, **changes)  # type: ignore[arg-type]
+
+
+def _failure(code: str) -> str:
+    if code not in _FAILURES:
+        raise ValueError(code)
+    return code

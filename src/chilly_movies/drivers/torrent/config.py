@@ -1,0 +1,111 @@
+"""The engine's settings: ours, and what they become in libtorrent's settings pack.
+
+The tuned values were measured: TCP first makes a loopback download 20 times faster than uTP
+and saves 4 s at each new peer, and the short tick 0.4 s at the start of each download.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chilly_movies.version import __version__
+
+_TUNED: dict[str, Any] = {
+    "enable_outgoing_utp": False,
+    "enable_incoming_utp": True,
+    "aio_threads": 2,
+    "hashing_threads": 2,
+    "max_out_request_queue": 2000,
+    "recv_socket_buffer_size": 1024 * 1024,
+    "max_queued_disk_bytes": 64 * 1024 * 1024,
+    "connection_speed": 200,
+    "tick_interval": 100,
+    # False, or choosing more files after 'finished' stalls for 58 s
+    "close_redundant_connections": False,
+    "alert_queue_size": 20_000,
+    "stop_tracker_timeout": 2,
+}
+
+_SAFE: dict[str, Any] = {
+    "enable_upnp": False,
+    "enable_natpmp": False,
+    "enable_lsd": False,
+    "validate_https_trackers": True,
+    "no_connect_privileged_ports": True,
+    "max_metadata_size": 8 * 1024 * 1024,
+    "announce_to_all_tiers": True,
+    "max_peerlist_size": 1000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What the user may set about the torrent engine.
+
+    Attributes:
+        media_root: where films are published.
+        port: TCP and UDP port for peers, 0 = any free one.
+        interface: network interface or IP address to bind to, None = all.
+        dht: find peers without trackers; never for private torrents.
+        lsd: find peers in the local network by multicast.
+        upnp: ask the router to open `port` (UPnP and NAT-PMP).
+        webtorrent: talk to browsers over WebRTC.
+        stun_server: `host:port`, or "" for none: it learns this machine's address.
+        allow_private_addresses: talk to loopback and private peers, trackers and web seeds.
+        download_limit: bytes per second over all jobs, 0 = unlimited.
+        upload_limit: bytes per second over all jobs, 0 = unlimited.
+        seed_ratio: stop seeding at this ratio, 0 = never seed.
+        seed_time: stop seeding after so many seconds, 0 = never seed.
+        save_interval: seconds between two saves of resume data of an active job.
+        extra: raw libtorrent settings, for tests and benchmarks.
+    """
+
+    media_root: Path
+    port: int = 6881
+    interface: str | None = None
+    dht: bool = True
+    lsd: bool = False
+    upnp: bool = False
+    webtorrent: bool = True
+    stun_server: str = ""
+    allow_private_addresses: bool = False
+    download_limit: int = 0
+    upload_limit: int = 0
+    seed_ratio: float = 1.0
+    seed_time: int = 24 * 3600
+    save_interval: float = 30.0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def settings_pack(config: EngineConfig) -> dict[str, Any]:
+    """The libtorrent settings for a configuration."""
+    pack = {
+        **_TUNED,
+        **_SAFE,
+        "user_agent": f"ChillyMovies/{__version__}",
+        "enable_dht": config.dht,
+        "enable_lsd": config.lsd,
+        "enable_upnp": config.upnp,
+        "enable_natpmp": config.upnp,
+        "webtorrent_stun_server": config.stun_server,
+        "listen_interfaces": _listen_interfaces(config),
+        "download_rate_limit": config.download_limit,
+        "upload_rate_limit": config.upload_limit,
+        "ssrf_mitigation": not config.allow_private_addresses,
+        # peers behind one address are the rule on loopback and in a home network
+        "allow_multiple_connections_per_ip": config.allow_private_addresses,
+    }
+    if config.interface:
+        pack["outgoing_interfaces"] = config.interface
+    if not config.webtorrent:
+        pack["max_webtorrent_offers"] = 0
+    return {**pack, **config.extra}
+
+
+def _listen_interfaces(config: EngineConfig) -> str:
+    if config.interface:
+        host = f"[{config.interface}]" if ":" in config.interface else config.interface
+        return f"{host}:{config.port}"
+    return f"0.0.0.0:{config.port},[::]:{config.port}"

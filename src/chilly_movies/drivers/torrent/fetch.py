@@ -1,0 +1,84 @@
+"""Fetches a torrent file from a link, within bounds and never from a place we must not reach."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import urljoin, urlsplit
+
+import httpx2
+
+from chilly_movies.drivers.addresses import resolves_to_public
+from chilly_movies.errors import SourceRejected, SourceUnavailable
+from chilly_movies.intake import MAX_TORRENT_BYTES
+from chilly_movies.models import Source
+from chilly_movies.version import __version__
+
+_TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
+_MAX_HOPS = 5
+
+
+async def fetch_torrent(source: Source, *, allow_private: bool) -> Source:
+    """The same source with the torrent file's bytes, or a magnet if the link leads to one.
+
+    Args:
+        source: its `urn` is an http or https link.
+        allow_private: whether loopback and private addresses may be asked.
+
+    Raises:
+        SourceUnavailable: no answer, or one that may change.
+        SourceRejected: an answer that is not a torrent file of at most 10 MiB, or a place we
+            must not reach.
+    """
+    url = source.urn
+    headers = {"User-Agent": f"ChillyMovies/{__version__}"}
+    async with httpx2.AsyncClient(timeout=_TIMEOUT, headers=headers, trust_env=False) as client:
+        for _ in range(_MAX_HOPS + 1):
+            if url.lower().startswith("magnet:"):
+                return replace(source, urn=url)
+            await _check(url, allow_private=allow_private)
+            answer = await _get(client, url)
+            if isinstance(answer, bytes):
+                return replace(source, data=answer)
+            url = urljoin(url, answer)
+    raise SourceRejected(f"The link redirects more than {_MAX_HOPS} times.")
+
+
+async def _check(url: str, *, allow_private: bool) -> None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise SourceRejected("The link is not a usable address.") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SourceRejected("The link must begin with http:// or https://.")
+    if allow_private:
+        return
+    try:
+        public = await resolves_to_public(parts.hostname, port)
+    except OSError:
+        raise SourceUnavailable(f"The name '{parts.hostname}' does not resolve.") from None
+    if not public:
+        raise SourceRejected(
+            "The link leads to a private address; CHILLY_ALLOW_PRIVATE_ADDRESSES allows that."
+        )
+
+
+async def _get(client: httpx2.AsyncClient, url: str) -> bytes | str:
+    """The body, or where the server sends us."""
+    try:
+        async with client.stream("GET", url) as response:
+            if response.is_redirect:
+                return response.headers.get("location", "")
+            if response.status_code >= 500 or response.status_code in (408, 429):
+                raise SourceUnavailable(f"The link's server answered {response.status_code}.")
+            if response.status_code != 200:
+                raise SourceRejected(f"The link's server answered {response.status_code}.")
+            body = b""
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MAX_TORRENT_BYTES:
+                    raise SourceRejected("The link holds more than the 10 MiB a torrent may have.")
+            return body
+    except httpx2.HTTPError as error:
+        problem = type(error).__name__
+        raise SourceUnavailable(f"The link's server does not answer ({problem}).") from None

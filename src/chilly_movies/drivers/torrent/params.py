@@ -1,0 +1,258 @@
+"""Turns sources and resume data into libtorrent's add parameters, and metadata into values.
+
+With `session.py` the only module that knows libtorrent. Formats: magnet links BEP 9, BEP 53
+(`so`) and BEP 52 (`btmh`), torrent files BEP 3 and BEP 52.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import libtorrent as lt
+
+from chilly_movies.drivers.addresses import literal_host_is_public, url_is_public
+from chilly_movies.drivers.publish import safe_name, safe_paths
+from chilly_movies.errors import InvalidSource, SourceRejected
+from chilly_movies.models import MediaFile, Options, Source, SourceFacts
+
+_LIMITS = {"max_pieces": 200_000, "max_decode_depth": 30, "max_decode_tokens": 500_000}
+_MAX_TRACKERS = 100
+_MAX_WEB_SEEDS = 20
+_MAX_FILES = 20_000
+_V1 = re.compile(r"[0-9a-fA-F]{40}")
+_V1_BASE32 = re.compile(r"[a-zA-Z2-7]{32}")
+_V2 = re.compile(r"(?:1220)?([0-9a-fA-F]{64})")
+_URL = re.compile(r"https?://", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class AddRequest:
+    """What to add to the session; one of `resume` and `source` says which torrent.
+
+    Attributes:
+        source: magnet, info hash or torrent file.
+        resume: resume data of an earlier run, preferred over the source.
+        save_path: the folder the files are in.
+        part_path: the folder for pieces of unwanted files.
+        options: file selection and limits.
+        renames: file index to path below `save_path`, replacing what the resume data says.
+        allow_private: keep trackers, web seeds and peers with private addresses.
+        trust_resume: believe what the resume data says is on the disk.
+    """
+
+    source: Source
+    save_path: Path
+    part_path: Path
+    options: Options
+    resume: bytes | None = None
+    renames: dict[int, str] | None = None
+    allow_private: bool = False
+    trust_resume: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What the info dictionary of a torrent says, with names made safe.
+
+    Attributes:
+        facts: name, files without pad files, identities.
+        disk_paths: for every file index of ours, the path it must have below the save path.
+        private: the private flag (BEP 27).
+        top: first component of all paths.
+    """
+
+    facts: SourceFacts
+    disk_paths: dict[int, str]
+    private: bool
+    top: str
+
+
+def is_url(source: Source) -> bool:
+    """Whether the source is a link to a torrent file, which has to be fetched first."""
+    return source.data is None and bool(_URL.match(source.urn))
+
+
+def identify(source: Source) -> SourceFacts:
+    """What the source's text says, without I/O.
+
+    Raises:
+        InvalidSource: it is neither a magnet, an info hash, a link nor a torrent file.
+    """
+    if is_url(source):
+        return SourceFacts(identities=(f"url:{source.urn}",))
+    params = _parse(source)
+    if params.ti is not None:
+        # the files come with the first report, like those of a magnet
+        return replace(read_metadata(params.ti, Options()).facts, files=())
+    return SourceFacts(identities=_identities(params.info_hashes), name=_magnet_name(params))
+
+
+def build(request: AddRequest) -> lt.add_torrent_params:
+    """Add parameters: paused, not auto-managed, with only addresses we may talk to.
+
+    Raises:
+        InvalidSource: the source is broken.
+        SourceRejected: the torrent breaks a limit.
+    """
+    params = _resumed(request) or _parse(request.source)
+    params.save_path = str(request.save_path)
+    params.part_file_dir = str(request.part_path)
+    params.flags &= ~lt.torrent_flags.auto_managed
+    params.flags |= lt.torrent_flags.paused | lt.torrent_flags.duplicate_is_error
+    params.download_limit = request.options.download_limit or -1
+    params.upload_limit = request.options.upload_limit or -1
+    if request.renames is not None:
+        params.renamed_files = request.renames
+    if request.options.files is not None:
+        wanted = set(request.options.files)
+        params.file_priorities = [4 if i in wanted else 0 for i in range(max(wanted) + 1)]
+        params.flags |= lt.torrent_flags.default_dont_download
+    _vet(params, allow_private=request.allow_private)
+    return params
+
+
+def _resumed(request: AddRequest) -> lt.add_torrent_params | None:
+    """The resume data as parameters; None if there is none or it cannot be used."""
+    if request.resume is None:
+        return None
+    try:
+        params = lt.read_resume_data(request.resume)
+    except RuntimeError:
+        return None
+    if not request.trust_resume:
+        params.have_pieces = []
+        params.verified_pieces = []
+        params.unfinished_pieces = {}
+    if not is_url(request.source):
+        given = _parse(request.source)
+        params.ti = params.ti or given.ti
+        # a link's own peers (x.pe) are not kept in resume data
+        params.peers = list(dict.fromkeys([*params.peers, *given.peers]))
+    return params
+
+
+def _vet(params: lt.add_torrent_params, *, allow_private: bool) -> None:
+    """Cap the lists, and drop what points to private addresses unless that is allowed."""
+    tiers = params.tracker_tiers or [0] * len(params.trackers)
+    kept = [
+        (url, tier)
+        for url, tier in zip(params.trackers, tiers, strict=False)
+        if allow_private or url_is_public(url)
+    ][:_MAX_TRACKERS]
+    params.trackers = [url for url, _ in kept]
+    params.tracker_tiers = [tier for _, tier in kept]
+    seeds = [url for url in params.url_seeds if allow_private or url_is_public(url)]
+    params.url_seeds = seeds[:_MAX_WEB_SEEDS]
+    if not allow_private:
+        params.peers = [(ip, port) for ip, port in params.peers if literal_host_is_public(ip)]
+
+
+def _parse(source: Source) -> lt.add_torrent_params:
+    if source.data is not None:
+        return parse_torrent(source.data)
+    return _parse_magnet(_as_magnet(source.urn))
+
+
+def parse_torrent(data: bytes) -> lt.add_torrent_params:
+    """Read a torrent file.
+
+    Raises:
+        InvalidSource: it is none, or it breaks a limit.
+    """
+    try:
+        params: lt.add_torrent_params = lt.load_torrent_buffer(data, _LIMITS)  # type: ignore[call-overload]
+    except (RuntimeError, ValueError) as error:
+        raise InvalidSource(
+            f"This is not a usable torrent file: {plain(error)}.", field="torrent"
+        ) from None
+    if params.ti is None or params.ti.num_files() > _MAX_FILES:
+        raise InvalidSource(f"This torrent has more than {_MAX_FILES} files.", field="torrent")
+    return params
+
+
+def _as_magnet(urn: str) -> str:
+    """A magnet link for any spelling of an info hash."""
+    if urn.lower().startswith("magnet:"):
+        return urn
+    bare = urn.removeprefix("urn:btih:").removeprefix("urn:btmh:")
+    if _V1.fullmatch(bare):
+        return f"magnet:?xt=urn:btih:{bare}"
+    if match := _V2.fullmatch(bare):
+        return f"magnet:?xt=urn:btmh:1220{match[1]}"
+    if _V1_BASE32.fullmatch(bare):
+        try:
+            return f"magnet:?xt=urn:btih:{base64.b32decode(bare.upper()).hex()}"
+        except binascii.Error:
+            pass
+    raise InvalidSource(
+        "The sourceUrn must be a magnet link, an info hash or a link to a torrent file."
+    )
+
+
+def _parse_magnet(urn: str) -> lt.add_torrent_params:
+    try:
+        params = lt.parse_magnet_uri(urn)
+    except (RuntimeError, UnicodeError) as error:
+        raise InvalidSource(f"This magnet link is broken: {plain(error)}.") from None
+    if not (params.info_hashes.has_v1() or params.info_hashes.has_v2()):
+        raise InvalidSource("This magnet link has no info hash.")
+    return params
+
+
+def _magnet_name(params: lt.add_torrent_params) -> str | None:
+    try:
+        name = params.name
+    except UnicodeDecodeError:
+        return None
+    return safe_name(name) if name else None
+
+
+def plain(error: Exception) -> str:
+    """The words of an engine error without its code suffix."""
+    return re.sub(r"\s*\[[\w.]+:\d+\]\s*$", "", str(error)).strip().rstrip(".")
+
+
+def _identities(hashes: lt.info_hash_t) -> tuple[str, ...]:
+    found = []
+    if hashes.has_v1():
+        found.append(f"btih:{hashes.v1}")
+    if hashes.has_v2():
+        found.append(f"btmh:{hashes.v2}")
+    return tuple(found)
+
+
+def read_metadata(info: lt.torrent_info, options: Options) -> Metadata:
+    """The info dictionary as values.
+
+    Raises:
+        SourceRejected: the torrent has no files or too many.
+    """
+    layout = info.layout()
+    pads = {
+        i for i in range(layout.num_files()) if layout.file_flags(i) & lt.file_flags_t.flag_pad_file
+    }
+    indices = [i for i in range(layout.num_files()) if i not in pads]
+    if not indices or len(indices) > _MAX_FILES:
+        raise SourceRejected(f"The torrent must have 1 to {_MAX_FILES} files.")
+    paths = dict(zip(indices, safe_paths(layout.file_path(i) for i in indices), strict=True))
+    wanted = None if options.files is None else set(options.files)
+    if wanted is not None and not wanted & set(indices):
+        raise SourceRejected("None of the chosen files is in this torrent.")
+    files = tuple(
+        MediaFile(i, paths[i], layout.file_size(i), wanted is None or i in wanted) for i in indices
+    )
+    facts = SourceFacts(_identities(info.info_hashes()), safe_name(info.name()), files)
+    return Metadata(facts, paths, info.priv(), paths[indices[0]].split("/")[0])
+
+
+def networks(cidrs: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """First and last address of each network, as the engine's address filter takes them."""
+    for cidr in cidrs:
+        network = ipaddress.ip_network(cidr)
+        yield str(network[0]), str(network[-1])

@@ -1,0 +1,46 @@
+"""One plain sentence for why a torrent does not move. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chilly_movies.drivers.torrent.session import TorrentState, TrackerStanding
+
+
+def why_still(state: TorrentState, trackers: Mapping[str, TrackerStanding]) -> str | None:
+    """Why no data arrives, None if it does or if nothing has to arrive.
+
+    Args:
+        state: the torrent's figures.
+        trackers: how its trackers last answered.
+    """
+    if state.finished or state.checking or state.download_speed > 0:
+        return None
+    if state.upload_only:
+        return "the disk refused a write, so nothing is downloaded"
+    if state.peers == 0:
+        wish = "no peers found yet" if state.has_metadata else "looking for peers with the metadata"
+        return f"{wish}: {_tracker_summary(trackers)}"
+    if not state.has_metadata:
+        return f"waiting for the metadata from {_count(state.peers, 'peer')}"
+    if state.seeds == 0:
+        return f"connected to {_count(state.peers, 'peer')}, none of them sends what is missing"
+    return f"connected to {_count(state.seeds, 'seed')}, waiting for data"
+
+
+def _tracker_summary(trackers: Mapping[str, TrackerStanding]) -> str:
+    if not trackers:
+        return "no tracker answered yet"
+    answered = [t for t in trackers.values() if t.problem is None]
+    problems = [t.problem for t in trackers.values() if t.problem is not None]
+    parts = []
+    if answered:
+        peers = sum(t.peers for t in answered)
+        parts.append(f"{_count(len(answered), 'tracker')} answered, {_count(peers, 'peer')}")
+    if problems:
+        parts.append(f"{_count(len(problems), 'tracker')} failed ({problems[-1]})")
+    return ", ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

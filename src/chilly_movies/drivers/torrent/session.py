@@ -1,0 +1,477 @@
+"""The libtorrent session and its alert loop. What leaves this module are values.
+
+An alert and all it refers to die at the next `pop_alerts()`, so each is turned into plain data
+in the same callback. A torrent's state is kept on its `Torrent`; whoever runs it watches that
+state change, so no queue can overflow and no alert order matters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, cast
+
+import libtorrent as lt
+import structlog
+
+from chilly_movies.drivers.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6
+from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
+from chilly_movies.errors import DiskError, EngineError, SourceRejected
+from chilly_movies.models import Options
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+_TICK = 0.5
+_ANSWER_TIMEOUT = 20.0
+_categories = lt.alert.category_t
+_ALERTS = (
+    _categories.error_notification
+    | _categories.status_notification
+    | _categories.storage_notification
+    | _categories.tracker_notification
+)
+_STATES = lt.torrent_status.states
+_CHECKING = (_STATES.checking_files, _STATES.checking_resume_data, _STATES.queued_for_checking)
+
+
+@dataclass(frozen=True, slots=True)
+class TorrentState:
+    """A torrent's figures at one moment; bytes and bytes per second.
+
+    Attributes:
+        has_metadata: the info dictionary is known.
+        checking: files are being compared with their hashes.
+        finished: every wanted piece is there.
+        checked: share of the check that is done, 0-1.
+        wanted: bytes of the wanted files, 0 before metadata.
+        done: verified bytes of the wanted files.
+        uploaded: payload bytes ever uploaded.
+        seeding_time: seconds spent complete and running.
+        known_peers: addresses of peers heard of.
+        upload_only: writing failed and the engine only uploads now.
+    """
+
+    has_metadata: bool = False
+    checking: bool = False
+    finished: bool = False
+    checked: float = 0.0
+    wanted: int = 0
+    done: int = 0
+    download_speed: int = 0
+    upload_speed: int = 0
+    peers: int = 0
+    seeds: int = 0
+    uploaded: int = 0
+    seeding_time: int = 0
+    known_peers: int = 0
+    upload_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerStanding:
+    """How a tracker last answered: the peers it named, or what went wrong."""
+
+    peers: int = 0
+    problem: str | None = None
+
+
+@dataclass(slots=True)
+class _Waits:
+    """Who waits for which one-off alert of a torrent."""
+
+    resume: list[asyncio.Future[bytes | None]] = field(default_factory=list)
+    renamed: dict[int, asyncio.Future[None]] = field(default_factory=dict)
+    checked: list[asyncio.Future[None]] = field(default_factory=list)
+    removed: list[asyncio.Future[None]] = field(default_factory=list)
+
+
+class Torrent:
+    """One torrent in the session.
+
+    Attributes:
+        state: its newest figures.
+        trackers: how each tracker last answered, by URL.
+        disk_problem: what the disk refused, None if nothing.
+        problem: what else stopped it, None if nothing.
+    """
+
+    def __init__(self, session: TorrentSession, handle: lt.torrent_handle) -> None:
+        self._session = session
+        self._handle = handle
+        self._changed = asyncio.Event()
+        self._changed.set()
+        self.waits = _Waits()
+        self.state = TorrentState()
+        self.trackers: dict[str, TrackerStanding] = {}
+        self.disk_problem: str | None = None
+        self.problem: str | None = None
+
+    def touch(self) -> None:
+        """Something changed: wake the watcher."""
+        self._changed.set()
+
+    def fail(self, error: Exception) -> None:
+        """It cannot go on: wake whoever watches it or waits for a check."""
+        for future in self.waits.checked:
+            if not future.done():
+                future.set_exception(error)
+        self.waits.checked.clear()
+        self.touch()
+
+    async def moved(self, within: float = 1.0) -> TorrentState:
+        """The state as soon as it changes, at the latest after so many seconds.
+
+        The first call returns at once.
+
+        Raises:
+            DiskError: the disk refused something.
+            SourceRejected: the engine gave the torrent up.
+        """
+        try:
+            async with asyncio.timeout(within):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        self._changed.clear()
+        if self.disk_problem is not None:
+            raise DiskError(self.disk_problem)
+        if self.problem is not None:
+            raise SourceRejected(self.problem)
+        return self.state
+
+    def metadata(self, options: Options) -> p.Metadata | None:
+        """What the info dictionary says, None before it is known."""
+        info = self._handle.torrent_file()
+        return None if info is None else p.read_metadata(info, options)
+
+    def run(self) -> None:
+        """Let it check, download and seed."""
+        self._handle.resume()
+
+    def halt(self) -> None:
+        """Drop all its peers now."""
+        self._handle.pause()
+
+    def set_sequential(self, *, on: bool) -> None:
+        """Ask for pieces in file order."""
+        flag = lt.torrent_flags.sequential_download
+        (self._handle.set_flags if on else self._handle.unset_flags)(flag)
+
+    async def apply_names(self, wanted: dict[int, str]) -> None:
+        """Give the files on disk these paths; they are ours, checked, and relative.
+
+        Raises:
+            DiskError: a rename failed.
+        """
+        info = self._handle.torrent_file()
+        if info is None:
+            return
+        layout, renamed = info.layout(), self._handle.get_renamed_files()
+        loop = asyncio.get_running_loop()
+        for index, path in wanted.items():
+            if not 0 <= index < layout.num_files():
+                continue  # the engine crashes on an index it does not have
+            if renamed.file_path(layout, index) == path:
+                continue
+            done = self.waits.renamed[index] = loop.create_future()
+            self._handle.rename_file(index, path)
+            await _answer(done, "renaming a file")
+
+    async def recheck(self) -> None:
+        """Compare every byte on disk with its hash. Returns when that is done."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waits.checked.append(done)
+        self.state = replace(self.state, checking=True, finished=False)
+        self._handle.force_recheck()
+        await done
+        await self._session.refresh(self)
+
+    async def save(self, *, only_if_modified: bool = False) -> bytes | None:
+        """Resume data with the info dictionary; None if unchanged since the last call."""
+        flags = lt.save_resume_flags_t.save_info_dict | lt.save_resume_flags_t.flush_disk_cache
+        if only_if_modified:
+            flags |= lt.save_resume_flags_t.only_if_modified
+        done: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self.waits.resume.append(done)
+        self._handle.save_resume_data(flags)
+        return await _answer(done, "saving resume data")
+
+    async def remove(self) -> None:
+        """Take it out of the session; files stay."""
+        await self._session.remove(self, self._handle)
+
+
+async def _answer(future: asyncio.Future[T], what: str) -> T:
+    try:
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
+            return await future
+    except TimeoutError:
+        raise EngineError(f"The torrent engine did not answer in time ({what}).") from None
+
+
+class TorrentSession:
+    """One libtorrent session in one event loop.
+
+    Args:
+        config: the engine's settings.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._torrents: dict[lt.torrent_handle, Torrent] = {}
+        self._refreshes: list[asyncio.Future[None]] = []
+        self._ticker: asyncio.Task[None] | None = None
+        self._ses: Any = None
+        self._read = self._write = -1
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            lt.state_update_alert: self._on_update,
+            lt.metadata_received_alert: self._on_metadata,
+            lt.torrent_finished_alert: self._on_milestone,
+            lt.state_changed_alert: self._on_milestone,
+            lt.torrent_checked_alert: self._on_checked,
+            lt.save_resume_data_alert: self._on_resume_data,
+            lt.save_resume_data_failed_alert: self._on_no_resume_data,
+            lt.file_renamed_alert: self._on_renamed,
+            lt.file_rename_failed_alert: self._on_rename_failed,
+            lt.torrent_removed_alert: self._on_removed,
+            lt.tracker_reply_alert: self._on_tracker_reply,
+            lt.tracker_error_alert: self._on_tracker_error,
+            lt.file_error_alert: self._on_file_error,
+            lt.torrent_error_alert: self._on_torrent_error,
+            lt.listen_failed_alert: self._on_listen_failed,
+            lt.alerts_dropped_alert: self._on_dropped,
+        }
+
+    async def open(self) -> None:
+        """Start the engine. Idempotent."""
+        if self._ses is not None:
+            return
+        settings = {**settings_pack(self._config), "alert_mask": int(_ALERTS)}
+        self._ses = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
+        self._apply_filters()
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._read, self._drain)
+        self._ses.set_alert_fd(self._write)
+        self._ticker = loop.create_task(self._tick_forever(), name="engine-ticker")
+
+    def _apply_filters(self) -> None:
+        """Block private addresses unless allowed; make rate limits hold for local peers, too."""
+        everyone = lt.ip_filter()
+        everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << self._ses.global_peer_class_id)  # noqa: S104
+        everyone.add_rule("::", ":".join(["ffff"] * 8), 1 << self._ses.global_peer_class_id)
+        self._ses.set_peer_class_filter(everyone)
+        if self._config.allow_private_addresses:
+            return
+        blocked = lt.ip_filter()
+        for network in p.networks((*NON_PUBLIC_V4, *NON_PUBLIC_V6)):
+            blocked.add_rule(*network, 1)
+        self._ses.set_ip_filter(blocked)
+
+    async def aclose(self) -> None:
+        """Stop the engine. Idempotent; all torrents were removed before."""
+        if self._ses is None:
+            return
+        session, self._ses = self._ses, None
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.wait([self._ticker])
+        asyncio.get_running_loop().remove_reader(self._read)
+        session.set_alert_fd(-1)
+        session.pause()
+        last = [session]
+        del session
+        await asyncio.to_thread(last.clear)  # its destructor waits for the last announces
+        os.close(self._read)
+        os.close(self._write)
+
+    @property
+    def port(self) -> int:
+        """The TCP port peers reach us at."""
+        return int(self._ses.listen_port())
+
+    async def add(self, request: p.AddRequest) -> Torrent:
+        """Add a torrent, paused.
+
+        Raises:
+            InvalidSource: the source is broken.
+            SourceRejected: the session has it already, or refuses it.
+        """
+        await self.open()
+        params = p.build(request)
+        try:
+            handle = await asyncio.to_thread(self._ses.add_torrent, params)
+        except RuntimeError as error:
+            raise SourceRejected(f"The engine refused the torrent: {p.plain(error)}.") from None
+        torrent = self._torrents[handle] = Torrent(self, handle)
+        torrent.state = _state(await asyncio.to_thread(handle.status))
+        return torrent
+
+    async def remove(self, torrent: Torrent, handle: lt.torrent_handle) -> None:
+        """Take a torrent out of the session and wait until it is."""
+        if self._torrents.get(handle) is not torrent:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        torrent.waits.removed.append(done)
+        try:
+            self._ses.remove_torrent(handle)
+            await _answer(done, "removing a torrent")
+        finally:
+            self._torrents.pop(handle, None)
+
+    async def refresh(self, torrent: Torrent) -> None:
+        """Wait for figures that are newer than this call."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._refreshes.append(done)
+        self._ses.post_torrent_updates(0)
+        await _answer(done, "reading the state")
+        torrent.touch()
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            if self._torrents:
+                self._ses.post_torrent_updates(0)
+
+    # --- alerts -----------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        try:
+            while os.read(self._read, 4096):
+                pass
+        except BlockingIOError:
+            pass
+        if self._ses is None:
+            return
+        for alert in self._ses.pop_alerts():
+            handler = self._handlers.get(type(alert))
+            if handler is not None:
+                handler(alert)
+
+    def _of(self, alert: Any) -> Torrent | None:
+        return self._torrents.get(alert.handle)
+
+    def _on_update(self, alert: Any) -> None:
+        for status in alert.status:
+            torrent = self._torrents.get(status.handle)
+            if torrent is not None:
+                torrent.state = _state(status)
+                torrent.touch()
+        waiting, self._refreshes = self._refreshes, []
+        for future in waiting:
+            _settle(future, None)
+
+    def _on_milestone(self, alert: Any) -> None:
+        if self._of(alert) is not None:
+            self._ses.post_torrent_updates(0)
+
+    def _on_metadata(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None:
+            torrent.state = replace(torrent.state, has_metadata=True)
+            torrent.touch()
+            self._ses.post_torrent_updates(0)
+
+    def _on_checked(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None:
+            waiting, torrent.waits.checked = torrent.waits.checked, []
+            for future in waiting:
+                _settle(future, None)
+            self._ses.post_torrent_updates(0)
+
+    def _on_resume_data(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None and torrent.waits.resume:
+            _settle(torrent.waits.resume.pop(0), lt.write_resume_data_buf(alert.params))
+
+    def _on_no_resume_data(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None and torrent.waits.resume:
+            _settle(torrent.waits.resume.pop(0), None)
+
+    def _on_renamed(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None and (future := torrent.waits.renamed.pop(alert.index, None)):
+            _settle(future, None)
+
+    def _on_rename_failed(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        future = torrent.waits.renamed.pop(alert.index, None) if torrent is not None else None
+        if future is not None and not future.done():
+            future.set_exception(DiskError(f"A file could not be named: {alert.error.message()}."))
+
+    def _on_removed(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None:
+            for future in torrent.waits.removed:
+                _settle(future, None)
+
+    def _on_tracker_reply(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None:
+            torrent.trackers[alert.tracker_url()] = TrackerStanding(peers=alert.num_peers)
+
+    def _on_tracker_error(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None:
+            problem = alert.failure_reason() or alert.error.message()
+            torrent.trackers[alert.tracker_url()] = TrackerStanding(problem=problem)
+
+    def _on_file_error(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None:
+            torrent.disk_problem = f"The disk refused a file: {alert.error.message()}."
+            torrent.fail(DiskError(torrent.disk_problem))
+
+    def _on_torrent_error(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None and torrent.disk_problem is None:
+            torrent.problem = f"The engine stopped the torrent: {alert.error.message()}."
+            torrent.fail(SourceRejected(torrent.problem))
+
+    def _on_listen_failed(self, alert: Any) -> None:
+        log.warning("cannot listen for peers", address=alert.listen_interface(), port=alert.port,
+                    problem=alert.error.message())  # fmt: skip
+
+    def _on_dropped(self, alert: Any) -> None:
+        """Alerts were lost: ask for every torrent's state anew and fail what waits for one."""
+        log.error("the engine dropped alerts", torrents=len(self._torrents))
+        for handle, torrent in self._torrents.items():
+            torrent.state = _state(handle.status())
+            for future in torrent.waits.resume:
+                _settle(future, None)
+            torrent.waits.resume.clear()
+            torrent.touch()
+
+
+def _settle(future: asyncio.Future[T], value: T) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _state(status: Any) -> TorrentState:
+    state = status.state
+    return TorrentState(
+        has_metadata=status.has_metadata,
+        checking=state in _CHECKING,
+        finished=status.has_metadata and state in (_STATES.finished, _STATES.seeding),
+        checked=status.progress,
+        wanted=status.total_wanted,
+        done=status.total_wanted_done,
+        download_speed=status.download_payload_rate,
+        upload_speed=status.upload_payload_rate,
+        peers=status.num_peers,
+        seeds=status.num_seeds,
+        uploaded=status.all_time_upload,
+        seeding_time=int(status.finished_duration.total_seconds()),
+        known_peers=status.list_peers,
+        upload_only=bool(status.flags & lt.torrent_flags.upload_mode),
+    )

@@ -1,0 +1,205 @@
+"""Every error this package raises on purpose.
+
+    ChillyError
+    ├── RequestError                 what the caller asked cannot be done
+    │   ├── InvalidRequest           422 invalid_request
+    │   │   ├── InvalidSource        422 invalid_source
+    │   │   └── UnsupportedSource    422 unsupported_source
+    │   ├── JobNotFound              404 job_not_found
+    │   ├── IllegalTransition        409 illegal_transition
+    │   ├── IdInUse                  409 id_in_use
+    │   └── DuplicateDownload        409 duplicate_download
+    ├── DownloadError                a job went wrong; stored in the job, not answered
+    │   ├── SourceUnavailable        source_unavailable   (retried)
+    │   ├── DiskError                disk_error           (retried)
+    │   ├── SourceRejected           source_rejected
+    │   └── DriverCrashed            driver_crashed       (retried)
+    ├── MetadataError                the film catalogue
+    │   ├── MetadataNotConfigured    503 metadata_not_configured
+    │   ├── MetadataUnavailable      503 metadata_unavailable (retried)
+    │   └── TitleNotFound            404 title_not_found
+    ├── StoreError                   503 store_unavailable
+    │   └── StoreFromTheFuture       503 store_from_the_future
+    ├── EngineError                  503 engine_unavailable
+    └── SettingsError                500 invalid_setting
+
+`code` is stable and for programs, the message is one sentence for people,
+`status_hint` proposes an HTTP status, `retryable` says whether trying again may help.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ChillyError(Exception):
+    """Root of the tree. `str(error)` is one sentence that may be shown to anybody."""
+
+    code: ClassVar[str] = "internal_error"
+    status_hint: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+
+class RequestError(ChillyError):
+    """The caller asked for something that cannot be done."""
+
+    code = "bad_request"
+    status_hint = 400
+
+
+class InvalidRequest(RequestError):
+    """A value has the wrong form.
+
+    Args:
+        message: one sentence.
+        field: the request field it concerns, in the spelling of the wire.
+    """
+
+    code = "invalid_request"
+    status_hint = 422
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidSource(InvalidRequest):
+    """The source is broken: not a magnet, not a torrent, not a URL we read."""
+
+    code = "invalid_source"
+
+    def __init__(self, message: str, *, field: str | None = "sourceUrn") -> None:
+        super().__init__(message, field=field)
+
+
+class UnsupportedSource(InvalidRequest):
+    """No driver for this source type is installed."""
+
+    code = "unsupported_source"
+
+    def __init__(self, message: str, *, field: str | None = "sourceType") -> None:
+        super().__init__(message, field=field)
+
+
+class JobNotFound(RequestError):
+    """No job has this id."""
+
+    code = "job_not_found"
+    status_hint = 404
+
+
+class IllegalTransition(RequestError):
+    """The state table has no such step; the message names both states."""
+
+    code = "illegal_transition"
+    status_hint = 409
+
+
+class IdInUse(RequestError):
+    """The id belongs to a job with another source."""
+
+    code = "id_in_use"
+    status_hint = 409
+
+
+class DuplicateDownload(RequestError):
+    """Another job already downloads this.
+
+    Args:
+        message: one sentence.
+        existing_id: the id of the job that has it.
+    """
+
+    code = "duplicate_download"
+    status_hint = 409
+
+    def __init__(self, message: str, *, existing_id: str) -> None:
+        super().__init__(message)
+        self.existing_id = existing_id
+
+
+class DownloadError(ChillyError):
+    """A job went wrong. Raised by drivers, stored in the job."""
+
+    code = "download_error"
+    status_hint = 502
+
+
+class SourceUnavailable(DownloadError):
+    """The source does not answer or answers with an error; it may come back."""
+
+    code = "source_unavailable"
+    retryable = True
+
+
+class DiskError(DownloadError):
+    """Reading or writing the film failed: disk full, read-only, vanished."""
+
+    code = "disk_error"
+    retryable = True
+
+
+class SourceRejected(DownloadError):
+    """The source arrived and is not acceptable; trying again would not change it."""
+
+    code = "source_rejected"
+
+
+class DriverCrashed(DownloadError):
+    """A driver raised something it should not have."""
+
+    code = "driver_crashed"
+    retryable = True
+
+
+class MetadataError(ChillyError):
+    """The film catalogue cannot answer."""
+
+    code = "metadata_error"
+    status_hint = 503
+
+
+class MetadataNotConfigured(MetadataError):
+    """No catalogue key is set."""
+
+    code = "metadata_not_configured"
+
+
+class MetadataUnavailable(MetadataError):
+    """The catalogue does not answer, or answers nonsense."""
+
+    code = "metadata_unavailable"
+    retryable = True
+
+
+class TitleNotFound(MetadataError):
+    """The catalogue has no such title."""
+
+    code = "title_not_found"
+    status_hint = 404
+
+
+class StoreError(ChillyError):
+    """The database cannot be read or written."""
+
+    code = "store_unavailable"
+    status_hint = 503
+
+
+class StoreFromTheFuture(StoreError):
+    """The database was written by a newer version of this program."""
+
+    code = "store_from_the_future"
+
+
+class EngineError(ChillyError):
+    """The torrent engine cannot start or stopped."""
+
+    code = "engine_unavailable"
+    status_hint = 503
+
+
+class SettingsError(ChillyError):
+    """A setting is unknown or malformed; the message names it."""
+
+    code = "invalid_setting"

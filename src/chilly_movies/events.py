@@ -1,0 +1,170 @@
+"""What can happen to a job: frozen values, named in the past tense.
+
+`Event` values go into the state machine; a `Change` is the numbered record of one event and
+of the job after it, which is what listeners, the store and the event stream see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar
+
+from chilly_movies.models import Job, JobError, Progress, SourceFacts, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job.
+
+    Attributes:
+        name: its name on the wire and for `Downloader.on`.
+        durable: True = a state change, stored at once and replayed to listeners that missed it.
+    """
+
+    name: ClassVar[str] = ""
+    durable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Queued(Event):
+    """The job was accepted."""
+
+    name = "queued"
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Event):
+    """A slot was free and a driver took the job."""
+
+    name = "started"
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataReceived(Event):
+    """Name and files became known."""
+
+    name = "metadata"
+    facts: SourceFacts = field(default_factory=SourceFacts)
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed(Event):
+    """Figures moved. Not a state change: only the newest matters."""
+
+    name = "progress"
+    durable = False
+    progress: Progress = field(default_factory=Progress)
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing(Event):
+    """The data is verified and about to appear in the media root under `path`."""
+
+    name = "progress"
+    path: str = ""
+    progress: Progress = field(default_factory=Progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Paused(Event):
+    """The user paused it."""
+
+    name = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed(Event):
+    """The user wants it to go on; it waits for a slot."""
+
+    name = "resumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying(Event):
+    """An attempt failed; the next one is due at `at`."""
+
+    name = "retrying"
+    error: JobError = field(default_factory=lambda: JobError("", ""))
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Event):
+    """Every wanted byte is verified and published.
+
+    Attributes:
+        seeding: the driver goes on to seed.
+    """
+
+    name = "completed"
+    progress: Progress = field(default_factory=Progress)
+    seeding: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SeedingStopped(Event):
+    """A completed job stopped seeding, `reason` says why."""
+
+    name = "progress"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """It will not be tried again by itself."""
+
+    name = "error"
+    error: JobError = field(default_factory=lambda: JobError("", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Canceled(Event):
+    """The user gave it up."""
+
+    name = "canceled"
+
+
+@dataclass(frozen=True, slots=True)
+class Removed(Event):
+    """It was taken from the list."""
+
+    name = "removed"
+
+
+EVENT_NAMES = (
+    "queued", "started", "metadata", "progress", "paused", "resumed", "retrying",
+    "completed", "canceled", "error", "removed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """One event with its number and the job after it.
+
+    Attributes:
+        seq: rises by at least one with each change; never repeats, not even after a crash.
+        event: the event's name, or `snapshot` for a job's present state.
+        durable: stored; can be replayed.
+        job: the job after the event; None when read back from the store.
+    """
+
+    seq: int
+    event: str
+    id: str
+    status: Status
+    progress: Progress
+    at: datetime
+    error: JobError | None = None
+    reason: str | None = None
+    durable: bool = True
+    job: Job | None = None
+
+    @classmethod
+    def of(cls, seq: int, event: str, job: Job, *, durable: bool = True) -> Change:
+        """The change that `event` made to what is now `job`."""
+        return cls(
+            seq=seq, event=event, id=job.id, status=job.status, progress=job.progress,
+            at=job.updated_at, error=job.error, reason=job.reason, durable=durable, job=job,
+        )  # fmt: skip

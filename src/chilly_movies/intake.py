@@ -1,0 +1,140 @@
+"""Reads what a caller of `start` asks for, in the spelling of the wire or of Python."""
+
+from __future__ import annotations
+
+import math
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from chilly_movies.errors import InvalidRequest, UnsupportedSource
+from chilly_movies.models import Options, Source, SourceType
+
+_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_MAX_URN = 64 * 1024
+MAX_TORRENT_BYTES = 10 * 1024 * 1024
+_MAX_NUMBER = 2**53 - 1
+_MAX_FILES = 20_000
+
+_SPELLINGS = {
+    "sourceType": "source_type", "sourceUrn": "source_urn", "downloadLimit": "download_limit",
+    "uploadLimit": "upload_limit", "seedRatio": "seed_ratio", "seedTime": "seed_time",
+}  # fmt: skip
+_WIRE = {python: wire for wire, python in _SPELLINGS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """A checked wish. `source` is None when only an id was given."""
+
+    id: str
+    source: Source | None
+    options: Options = field(default_factory=Options)
+
+
+def parse(wishes: Mapping[str, Any]) -> StartRequest:
+    """Check a wish.
+
+    Args:
+        wishes: `id`, `source_type` (default `torrent`), `source_urn`, `torrent`, and options;
+            camelCase works, too. Other keys (the seed's `status`) are ignored.
+
+    Raises:
+        InvalidRequest: a value has the wrong form.
+        UnsupportedSource: there is no such source type.
+    """
+    given = {_SPELLINGS.get(key, key): value for key, value in wishes.items() if value is not None}
+    job_id = check_id(given["id"]) if "id" in given else None
+    source = _source(given)
+    if source is None and job_id is None:
+        raise InvalidRequest("A start needs a sourceUrn or a torrent file.", field="sourceUrn")
+    return StartRequest(job_id or uuid.uuid4().hex, source, _options(given))
+
+
+def missing_source(job_id: str) -> InvalidRequest:
+    """The error for an id that is not known and came without a source."""
+    return InvalidRequest(f"There is no job '{job_id}' yet: a new one needs a sourceUrn.",
+                          field="sourceUrn")  # fmt: skip
+
+
+def check_id(job_id: object) -> str:
+    """The id if it has the form the contract allows.
+
+    Raises:
+        InvalidRequest: it has not.
+    """
+    if not isinstance(job_id, str) or not _ID.fullmatch(job_id) or job_id in (".", ".."):
+        raise InvalidRequest(
+            "The id must have 1 to 128 characters of A-Z a-z 0-9 . _ : - and not be '.' or '..'.",
+            field="id",
+        )
+    return job_id
+
+
+def _source(given: Mapping[str, Any]) -> Source | None:
+    kind = _source_type(given.get("source_type", SourceType.TORRENT))
+    data, urn = given.get("torrent"), given.get("source_urn", "")
+    if data is not None:
+        if not isinstance(data, bytes) or len(data) > MAX_TORRENT_BYTES:
+            raise InvalidRequest("A torrent file must be bytes, at most 10 MiB.", field="torrent")
+        if kind is not SourceType.TORRENT:
+            raise InvalidRequest("A torrent file needs the sourceType 'torrent'.", field="torrent")
+    if not isinstance(urn, str) or len(urn) > _MAX_URN:
+        raise InvalidRequest("The sourceUrn must be text of at most 64 KiB.", field="sourceUrn")
+    urn = urn.strip()
+    if not urn and data is None:
+        if "source_urn" in given:
+            raise InvalidRequest("The sourceUrn is empty.", field="sourceUrn")
+        return None
+    if not urn.isprintable():
+        raise InvalidRequest("The sourceUrn holds characters no link has.", field="sourceUrn")
+    return Source(kind, urn, data)
+
+
+def _source_type(value: object) -> SourceType:
+    try:
+        return SourceType(str(value))
+    except ValueError:
+        known = ", ".join(SourceType)
+        raise UnsupportedSource(f"There is no such source type; there is: {known}.") from None
+
+
+def _options(given: Mapping[str, Any]) -> Options:
+    return Options(
+        files=_files(given.get("files")),
+        download_limit=_whole(given, "download_limit"),
+        upload_limit=_whole(given, "upload_limit"),
+        seed_ratio=_ratio(given.get("seed_ratio")),
+        seed_time=_whole(given, "seed_time"),
+    )
+
+
+def _files(value: object) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    message = "The files must be a list of at least one file index (0 or more)."
+    if not isinstance(value, list | tuple) or not 0 < len(value) <= _MAX_FILES:
+        raise InvalidRequest(message, field="files")
+    if not all(type(i) is int and 0 <= i <= _MAX_NUMBER for i in value):
+        raise InvalidRequest(message, field="files")
+    return tuple(sorted(set(value)))
+
+
+def _whole(given: Mapping[str, Any], name: str) -> int | None:
+    value = given.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value <= _MAX_NUMBER:
+        wire = _WIRE[name]
+        raise InvalidRequest(f"The {wire} must be a whole number, 0 or more.", field=wire)
+    return value
+
+
+def _ratio(value: object) -> float | None:
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
+        raise InvalidRequest("The seedRatio must be a number, 0 or more.", field="seedRatio")
+    return float(value)  # type: ignore[arg-type]

@@ -1,0 +1,275 @@
+"""The jobs in memory, and the one way to change them: decide, persist, tell.
+
+Changes are numbered when they are decided and told in that order, whatever the order in which
+their writes finish, so that no listener ever sees a number go back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from chilly_movies import events as e
+from chilly_movies.bus import EventBus
+from chilly_movies.errors import DuplicateDownload, JobNotFound
+from chilly_movies.lifecycle import apply
+from chilly_movies.models import Job, Status
+from chilly_movies.ports import JobStore
+
+T = TypeVar("T")
+
+_RESERVE = 10_000
+"""Numbers set aside for progress, which is told before it is stored."""
+_PROGRESS_INTERVAL = 0.5
+"""Seconds between two progress messages of one job."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A numbered change on its way to the listeners."""
+
+    seq: int
+    change: e.Change | None = None
+    settled: bool = False
+
+
+class Ledger:
+    """All jobs, their numbers and locks. The Downloader is its only user.
+
+    Args:
+        store: where jobs are kept.
+        bus: where changes are told.
+        clock: the present time, aware.
+    """
+
+    def __init__(self, store: JobStore, bus: EventBus, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._jobs: dict[str, Job] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._seq = 0
+        self._reserved = 0
+        self._outbox: deque[_Entry] = deque()
+        self._dirty: set[str] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._owners: dict[str, set[str]] = {}
+        self._position = 0
+        self._told_at: dict[str, float] = {}
+        self._telling: dict[str, asyncio.TimerHandle] = {}
+
+    async def load(self) -> None:
+        """Read all jobs from the store."""
+        loaded = await self._store.load()
+        for job in loaded.jobs:
+            self._put(job)
+        self._seq = loaded.last_seq
+        self._reserved = loaded.last_seq
+        await self._reserve()
+
+    @property
+    def seq(self) -> int:
+        """The highest number given out."""
+        return self._seq
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(tuple(self._jobs.values()))
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._jobs
+
+    def get(self, job_id: str) -> Job:
+        """The job as it is now.
+
+        Raises:
+            JobNotFound: there is none with this id.
+        """
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise JobNotFound(f"There is no job '{job_id}'.") from None
+
+    def lock(self, job_id: str) -> asyncio.Lock:
+        """The lock that every change of this job needs."""
+        return self._locks.setdefault(job_id, asyncio.Lock())
+
+    def next_position(self) -> int:
+        """The place behind the last job in the queue."""
+        return self._position + 1
+
+    def refuse_duplicate(self, job_id: str, identities: tuple[str, ...]) -> None:
+        """Check that no other job has the same film data; canceled ones do not count.
+
+        Raises:
+            DuplicateDownload: one has.
+        """
+        for other in set().union(*(self._owners.get(i, ()) for i in identities)) - {job_id}:
+            if self._jobs[other].status is not Status.CANCELED:
+                raise DuplicateDownload(f"Job '{other}' already downloads this.", existing_id=other)
+
+    def _put(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        self._position = max(self._position, job.position)
+        for identity in job.identities:
+            self._owners.setdefault(identity, set()).add(job.id)
+
+    def _drop(self, job: Job) -> None:
+        self._jobs.pop(job.id, None)
+        self._hush(job.id)
+        self._told_at.pop(job.id, None)
+        for identity in job.identities:
+            self._owners.get(identity, set()).discard(job.id)
+            if not self._owners.get(identity):
+                self._owners.pop(identity, None)
+
+    async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run to the end even if the caller is cancelled: half a change is worse than a late one.
+
+        Returns:
+            What `work` returns.
+        """
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return await asyncio.shield(task)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # mark as seen: the caller got it, or was cancelled and is gone
+
+    async def settle(self) -> None:
+        """Wait for all shielded work; tell no more progress."""
+        for timer in self._telling.values():
+            timer.cancel()
+        self._telling.clear()
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- changes; the caller holds the job's lock -------------------------------------------
+
+    async def add(self, job: Job) -> Job:
+        """Record the birth of a job."""
+        await self._commit(e.Queued.name, job)
+        return job
+
+    async def record(self, job_id: str, event: e.Event) -> Job:
+        """Apply a state change, store it, then tell it.
+
+        Raises:
+            IllegalTransition: nothing was changed.
+            StoreError: it could not be stored; nothing was changed.
+        """
+        job = apply(self.get(job_id), event, self._clock())
+        await self._commit(event.name, job)
+        return job
+
+    async def record_soon(self, job_id: str, event: e.Event) -> Job:
+        """Like `record`, for callers without the lock that may be cancelled at any time."""
+        lock = self.lock(job_id)
+        await lock.acquire()
+
+        async def locked() -> Job:
+            try:
+                return await self.record(job_id, event)
+            finally:
+                lock.release()
+
+        return await self.shielded(locked())
+
+    async def remove(self, job_id: str) -> None:
+        """Delete the job and tell so."""
+        job = apply(self.get(job_id), e.Removed(), self._clock())
+        entry = self._number()
+        change = e.Change.of(entry.seq, e.Removed.name, job)
+        try:
+            await self._store.delete(change)
+            self._drop(job)
+            entry.change = change
+        finally:
+            self._settle(entry)
+
+    async def _commit(self, name: str, job: Job) -> None:
+        entry = self._number()
+        change = e.Change.of(entry.seq, name, job)
+        try:
+            await self._store.record(job, change)
+            self._put(job)
+            self._hush(job.id)
+            entry.change = change
+        finally:
+            self._settle(entry)
+
+    # --- progress ---------------------------------------------------------------------------
+
+    def note(self, job_id: str, event: e.Progressed) -> Job:
+        """Take new figures into memory and tell them, at most twice a second for each job.
+
+        `save_progress` stores them later.
+        """
+        job = apply(self.get(job_id), event, self._clock())
+        self._jobs[job_id] = job
+        self._dirty.add(job_id)
+        self._tell_progress(job_id)
+        return job
+
+    def _tell_progress(self, job_id: str) -> None:
+        """Publish now, or at the end of the half second if something was published in it."""
+        loop = asyncio.get_running_loop()
+        if job_id in self._telling:
+            return
+        wait = self._told_at.get(job_id, float("-inf")) + _PROGRESS_INTERVAL - loop.time()
+        if wait <= 0:
+            self._tell_now(job_id)
+        else:
+            self._telling[job_id] = loop.call_later(wait, self._tell_now, job_id)
+
+    def _hush(self, job_id: str) -> None:
+        """A state change stores and tells the figures itself."""
+        self._dirty.discard(job_id)
+        timer = self._telling.pop(job_id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _tell_now(self, job_id: str) -> None:
+        self._telling.pop(job_id, None)
+        job = self._jobs.get(job_id)
+        if job is None or self._seq >= self._reserved:
+            return  # the job is gone, or no number is set aside
+        self._told_at[job_id] = asyncio.get_running_loop().time()
+        entry = self._number()
+        entry.change = e.Change.of(entry.seq, e.Progressed.name, job, durable=False)
+        self._settle(entry)
+
+    async def save_progress(self) -> None:
+        """Store all figures that moved since the last call, in one write."""
+        dirty = [self._jobs[i] for i in self._dirty if i in self._jobs]
+        if not dirty and self._reserved - self._seq >= _RESERVE // 2:
+            return
+        self._dirty.clear()
+        await self._reserve(dirty)
+
+    async def _reserve(self, dirty: list[Job] | None = None) -> None:
+        reserved = self._seq + _RESERVE
+        await self._store.save_progress(dirty or [], reserved)
+        self._reserved = reserved
+
+    # --- numbers and order ------------------------------------------------------------------
+
+    def _number(self) -> _Entry:
+        self._seq += 1
+        entry = _Entry(self._seq)
+        self._outbox.append(entry)
+        return entry
+
+    def _settle(self, entry: _Entry) -> None:
+        """The entry's write ended (its change is None if it failed): tell all that is in turn."""
+        entry.settled = True
+        while self._outbox and self._outbox[0].settled:
+            change = self._outbox.popleft().change
+            if change is not None:
+                self._bus.publish(change)

@@ -1,0 +1,109 @@
+"""The state machine: one table and one pure function. Status changes nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from chilly_movies import events as e
+from chilly_movies.errors import IllegalTransition
+from chilly_movies.models import Job, MediaFile, Progress, Status
+
+QUEUED, ACTIVE, PAUSED = Status.QUEUED, Status.ACTIVE, Status.PAUSED
+COMPLETED, FAILED, CANCELED = Status.COMPLETED, Status.FAILED, Status.CANCELED
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """From which states an event is allowed, and where it leads (None = the state stays)."""
+
+    sources: frozenset[Status]
+    target: Status | None
+
+
+def _rule(*sources: Status, to: Status | None = None) -> Rule:
+    return Rule(frozenset(sources), to)
+
+
+TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
+    e.Queued: _rule(to=QUEUED),  # only a job's birth: no existing job may be queued anew
+    e.Started: _rule(QUEUED, to=ACTIVE),
+    e.MetadataReceived: _rule(ACTIVE),
+    e.Progressed: _rule(QUEUED, ACTIVE, COMPLETED),
+    e.Publishing: _rule(ACTIVE),
+    e.Paused: _rule(QUEUED, ACTIVE, to=PAUSED),
+    e.Resumed: _rule(PAUSED, FAILED, to=QUEUED),
+    e.Retrying: _rule(ACTIVE, to=QUEUED),
+    e.Completed: _rule(ACTIVE, to=COMPLETED),
+    e.SeedingStopped: _rule(COMPLETED),
+    e.Failed: _rule(ACTIVE, to=FAILED),
+    e.Canceled: _rule(QUEUED, ACTIVE, PAUSED, FAILED, to=CANCELED),
+    e.Removed: _rule(*Status),
+}
+
+
+def apply(job: Job, event: e.Event, at: datetime) -> Job:
+    """The job after the event.
+
+    Args:
+        job: the job as it is.
+        event: what happened.
+        at: when; becomes `updated_at`.
+
+    Raises:
+        IllegalTransition: the table has no such step.
+    """
+    rule = TRANSITIONS[type(event)]
+    if job.status not in rule.sources:
+        wanted = rule.target or type(event).__name__
+        raise IllegalTransition(f"Job '{job.id}' is {job.status} and cannot become {wanted}.")
+    target = rule.target or job.status
+    changes = {"status": target, "updated_at": at, **_effects(job, event, at)}
+    return replace(job, **changes)
+
+
+def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
+    """What an event changes besides the status."""
+    match event:
+        case e.Progressed(progress=progress, reason=reason):
+            return {"progress": progress, "reason": reason}
+        case e.Started():
+            return {"started_at": job.started_at or at, "next_attempt_at": None, "reason": None}
+        case e.MetadataReceived(facts=facts):
+            identities = tuple(dict.fromkeys((*job.identities, *facts.identities)))
+            return {"name": facts.name, "files": facts.files, "identities": identities}
+        case e.Publishing(path=path, progress=progress):
+            return {"path": path, "files": _moved(job, path), "progress": progress, "reason": None}
+        case e.Retrying(error=error, at=due):
+            changes = {"error": error, "attempts": job.attempts + 1, "next_attempt_at": due}
+            return {**changes, "progress": _still(job.progress), "reason": None}
+        case e.Resumed():
+            return {"error": None, "attempts": 0, "next_attempt_at": None, "reason": None}
+        case e.Completed(progress=progress, seeding=seeding):
+            changes = {"progress": progress, "seeding": seeding, "completed_at": at, "error": None}
+            return {**changes, "attempts": 0, "reason": None}
+        case e.SeedingStopped(reason=reason):
+            return {"seeding": False, "progress": _still(job.progress), "reason": reason}
+        case e.Failed(error=error):
+            return {"error": error, "progress": _still(job.progress), "reason": None}
+        case e.Paused() | e.Canceled():
+            return {"progress": _still(job.progress), "next_attempt_at": None, "reason": None}
+        case _:
+            return {}
+
+
+def _moved(job: Job, path: str) -> tuple[MediaFile, ...]:
+    """The job's files with `path` as their first component, under which they get published."""
+    return tuple(
+        replace(file, path="/".join([path, *file.path.split("/")[1:]])) for file in job.files
+    )
+
+
+def _still(progress: Progress) -> Progress:
+    """The same progress with nothing moving any more."""
+    return replace(
+        progress, download_speed=0, upload_speed=0, time_remaining=None, peers=0, seeds=0,
+        phase=None,
+    )  # fmt: skip

@@ -1,0 +1,75 @@
+"""Structured logs: one line per event, secrets taken out before anything is written."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any, Literal
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+_SECRET_NAMES = re.compile(
+    r"(api[_-]?key|secret|token|password|passkey|authorization|cookie)", re.I
+)
+_SECRET_IN_URL = re.compile(
+    r"([?&;](?:api[_-]?key|passkey|pk|pid|token|auth|key|secret|sig)=)[^&\s\"']+", re.I
+)
+_PASSKEY_IN_PATH = re.compile(r"(://[^\s/]+/)(?:[A-Za-z0-9_-]{16,}/)+")
+_USER_IN_URL = re.compile(r"(://)[^/\s@]+@")
+_HIDDEN = "[hidden]"
+
+
+def redact(text: str) -> str:
+    """The text without keys in queries, tracker passkeys in paths, and names in URLs."""
+    text = _SECRET_IN_URL.sub(rf"\1{_HIDDEN}", text)
+    text = _USER_IN_URL.sub(rf"\1{_HIDDEN}@", text)
+    return _PASSKEY_IN_PATH.sub(rf"\1{_HIDDEN}/", text)
+
+
+def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: _clean(key, value) for key, value in event.items()}
+
+
+def _clean(key: str, value: Any) -> Any:
+    if _SECRET_NAMES.search(key):
+        return _HIDDEN
+    return redact(value) if isinstance(value, str) else value
+
+
+def configure_logs(level: str = "info", style: Literal["console", "json"] = "console") -> None:
+    """Send our logs and those of the libraries to standard error, in one form.
+
+    Args:
+        level: `debug`, `info`, `warning` or `error`.
+        style: `console` for people, `json` for machines.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _redact_event,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("httpx2", "httpcore2", "hishel", "uvicorn.error", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

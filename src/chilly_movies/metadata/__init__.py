@@ -1,0 +1,1 @@
+"""Film catalogues: TMDB, and a canned one for tests and offline work."""

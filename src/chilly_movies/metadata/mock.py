@@ -1,0 +1,108 @@
+"""A film catalogue without a network: a few public-domain classics. Shipped for front ends."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+
+from chilly_movies.errors import MetadataUnavailable, TitleNotFound
+from chilly_movies.metadata.canned import TITLES, VIDEOS
+from chilly_movies.models import Season, Title, TitleDetails, TitleKind, TitlePage, Video
+
+
+class MockMetadataProvider:
+    """Knows the canned titles and behaves like the real provider.
+
+    Args:
+        titles: what it knows; by default eight films and two series.
+        page_size: results on one page.
+    """
+
+    def __init__(self, titles: Sequence[TitleDetails] = TITLES, *, page_size: int = 20) -> None:
+        self._titles = {(t.title.kind, t.title.id): t for t in titles}
+        self._page_size = page_size
+        self._closed = False
+
+    async def search(
+        self, query: str, kind: TitleKind | None = None, *, year: int | None = None, page: int = 1
+    ) -> TitlePage:
+        """Titles whose name, translated or original, has a word starting with each query word."""
+        self._check_open()
+        words = _words(query)
+        return self._page(
+            [
+                details.title
+                for details in self._titles.values()
+                if words
+                and kind in (None, details.title.kind)
+                and year in (None, details.title.year)
+                and _matches(words, _words(f"{details.title.name} {details.original_name}"))
+            ],
+            page,
+        )
+
+    async def details(self, kind: TitleKind, title_id: int) -> TitleDetails:
+        """Everything about one title; its seasons come without episodes."""
+        details = self._find(kind, title_id)
+        return replace(details, seasons=tuple(replace(s, episodes=()) for s in details.seasons))
+
+    async def season(self, title_id: int, number: int) -> Season:
+        """One season of a series with its episodes."""
+        for season in self._find(TitleKind.TV, title_id).seasons:
+            if season.number == number:
+                return season
+        raise TitleNotFound(f"The film catalogue has no season {number} of series {title_id}.")
+
+    async def videos(self, kind: TitleKind, title_id: int) -> tuple[Video, ...]:
+        """Trailers and clips, official trailers first."""
+        self._find(kind, title_id)
+        return VIDEOS.get((kind, title_id), ())
+
+    async def similar(self, kind: TitleKind, title_id: int, *, page: int = 1) -> TitlePage:
+        """Titles of the same kind that share a genre, the most alike first."""
+        genres = set(self._find(kind, title_id).genres)
+        alike = [
+            (len(genres & set(other.genres)), other.title)
+            for key, other in self._titles.items()
+            if other.title.kind is kind and key != (kind, title_id)
+        ]
+        alike.sort(key=lambda pair: -pair[0])
+        return self._page([title for shared, title in alike if shared], page)
+
+    async def aclose(self) -> None:
+        """Answer nothing from now on. Idempotent."""
+        self._closed = True
+
+    def _find(self, kind: TitleKind, title_id: int) -> TitleDetails:
+        self._check_open()
+        try:
+            return self._titles[kind, title_id]
+        except KeyError:
+            raise TitleNotFound(f"The film catalogue has no {kind} {title_id}.") from None
+
+    def _page(self, found: list[Title], page: int) -> TitlePage:
+        if page < 1:
+            raise ValueError("pages count from 1")
+        start = (page - 1) * self._page_size
+        return TitlePage(
+            page=page,
+            total_pages=-(-len(found) // self._page_size),
+            total_results=len(found),
+            results=tuple(found[start : start + self._page_size]),
+        )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise MetadataUnavailable("The film catalogue is closed.")
+
+
+def _matches(wanted: list[str], words: list[str]) -> bool:
+    return all(any(word.startswith(want) for word in words) for want in wanted)
+
+
+def _words(text: str) -> list[str]:
+    """Lower-case words without accents and punctuation."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    kept = (c for c in plain if not unicodedata.combining(c))
+    return "".join(c if c.isalnum() else " " for c in kept).split()

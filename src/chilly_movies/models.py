@@ -1,0 +1,318 @@
+"""The values everything else is made of. All frozen; this module imports nothing of ours.
+
+A `Job` is one wish to have a film. Drivers describe what happens to it with
+`Report` values, the state machine turns these into new `Job` values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a job stands. Spelled on the wire exactly like this."""
+
+    QUEUED = "queued"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether `Downloader.wait` returns at this status."""
+        return self in FINAL_STATUSES
+
+
+FINAL_STATUSES = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
+
+
+class Phase(StrEnum):
+    """What a running job is doing right now. Shown to people, decides nothing."""
+
+    METADATA = "metadata"
+    CHECKING = "checking"
+    DOWNLOADING = "downloading"
+    SEEDING = "seeding"
+    POST_PROCESSING = "post-processing"
+
+
+class SourceType(StrEnum):
+    """The kinds of source the HTTP contract names."""
+
+    TORRENT = "torrent"
+    HTTP = "http"
+    YOUTUBE = "youtube"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a film comes from.
+
+    Attributes:
+        type: which driver reads it.
+        urn: magnet link, info hash or URL, as the caller gave it.
+        data: the bytes of an uploaded `.torrent` file, else None.
+    """
+
+    type: SourceType
+    urn: str
+    data: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller may ask of one job. None = the server's setting.
+
+    Attributes:
+        files: file indices to download; None = all.
+        download_limit: bytes per second, 0 = unlimited.
+        upload_limit: bytes per second, 0 = unlimited.
+        seed_ratio: stop seeding at this ratio, 0 = do not seed.
+        seed_time: stop seeding after so many seconds, 0 = do not seed.
+    """
+
+    files: tuple[int, ...] | None = None
+    download_limit: int | None = None
+    upload_limit: int | None = None
+    seed_ratio: float | None = None
+    seed_time: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFile:
+    """One file of a job.
+
+    Attributes:
+        index: the file index, counted as the torrent counts (pad files included).
+        path: relative to the media root once published; `/` separates folders.
+        size: bytes.
+        wanted: False if the file was left out by file selection.
+    """
+
+    index: int
+    path: str
+    size: int
+    wanted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is.
+
+    Attributes:
+        percent: 0-100; 100 only when every wanted byte is on disk and checked.
+        bytes_downloaded: bytes of the wanted files that have arrived.
+        bytes_total: bytes of the wanted files, None before metadata.
+        download_speed: payload bytes per second.
+        upload_speed: payload bytes per second.
+        time_remaining: seconds, None if unknown.
+        peers: connected peers, seeds included.
+        seeds: connected peers that have everything.
+        ratio: uploaded payload divided by the bytes of the wanted files.
+        phase: what is going on, None when nothing runs.
+    """
+
+    percent: float = 0.0
+    bytes_downloaded: int = 0
+    bytes_total: int | None = None
+    download_speed: int = 0
+    upload_speed: int = 0
+    time_remaining: int | None = None
+    peers: int = 0
+    seeds: int = 0
+    ratio: float = 0.0
+    phase: Phase | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What a driver knows of a source, early from its text or later from its metadata.
+
+    Attributes:
+        identities: keys that say "the same film data" (`btih:<hex>`, `btmh:<hex>`, `url:<url>`).
+            Two jobs that share one are the same download.
+        name: display name, None if not known yet.
+        files: empty if not known yet.
+    """
+
+    identities: tuple[str, ...] = ()
+    name: str | None = None
+    files: tuple[MediaFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a driver yields while it runs a job.
+
+    Attributes:
+        progress: how far it is.
+        reason: one plain sentence when nothing moves, else None.
+        facts: set once, when the metadata is known.
+        path: the name in the media root the driver is about to publish under. The core stores
+            it before it asks for the next report, so a crash can not lose it.
+        complete: every wanted byte is on disk, verified and published under `path`; the driver
+            may go on to seed.
+    """
+
+    progress: Progress
+    reason: str | None = None
+    facts: SourceFacts | None = None
+    path: str | None = None
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed or is being retried: a stable code and a sentence for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One download, from the wish to the film. Changed only by `lifecycle.apply`.
+
+    Attributes:
+        id: the caller's name for it; never part of a path.
+        key: our own random name; unfinished data lives in a folder called so.
+        position: place in the queue; lower starts first.
+        path: file or folder in the media root, set just before it is published there.
+        seeding: a completed job that still has to give back its share.
+        attempts: how many tries ended in an error since the last success or resume.
+        next_attempt_at: when the next try is due, None if none is planned.
+    """
+
+    id: str
+    key: str
+    source: Source
+    position: int
+    created_at: datetime
+    updated_at: datetime
+    status: Status = Status.QUEUED
+    progress: Progress = field(default_factory=Progress)
+    options: Options = field(default_factory=Options)
+    reason: str | None = None
+    name: str | None = None
+    identities: tuple[str, ...] = ()
+    files: tuple[MediaFile, ...] = ()
+    path: str | None = None
+    seeding: bool = False
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    error: JobError | None = None
+
+    @property
+    def info_hash(self) -> str | None:
+        """The info hash in hex (v1 if there is one, else v2), None for other sources."""
+        hashes = [i.split(":", 1)[1] for i in sorted(self.identities) if i.startswith("bt")]
+        return hashes[0] if hashes else None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a driver has to run it: active, or completed and still seeding."""
+        return self.status is Status.ACTIVE or (self.status is Status.COMPLETED and self.seeding)
+
+
+class TitleKind(StrEnum):
+    """What a metadata provider tells apart."""
+
+    MOVIE = "movie"
+    TV = "tv"
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A film or series as a search finds it.
+
+    Attributes:
+        id: the provider's number for it, unique within its kind.
+        year: of the first release, None if unknown.
+        rating: 0-10, None if nobody voted.
+        poster: absolute URL of an image, None if there is none.
+    """
+
+    id: int
+    kind: TitleKind
+    name: str
+    year: int | None = None
+    overview: str = ""
+    language: str | None = None
+    rating: float | None = None
+    votes: int = 0
+    poster: str | None = None
+    backdrop: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TitlePage:
+    """One page of search results; pages count from 1."""
+
+    page: int
+    total_pages: int
+    total_results: int
+    results: tuple[Title, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """One episode of a season."""
+
+    number: int
+    name: str
+    overview: str = ""
+    air_date: str | None = None
+    runtime: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """One season of a series; season 0 holds the specials. `episodes` is filled by `season()`."""
+
+    number: int
+    name: str
+    overview: str = ""
+    air_date: str | None = None
+    episode_count: int = 0
+    episodes: tuple[Episode, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A trailer, teaser or clip. `url` is absolute and opens at the site that holds it."""
+
+    name: str
+    site: str
+    type: str
+    url: str | None
+    official: bool = False
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TitleDetails:
+    """Everything a page about one title shows.
+
+    Attributes:
+        runtime: minutes, None if unknown.
+        external_ids: `imdb`, `tvdb` and so on, to the other catalogue's id.
+    """
+
+    title: Title
+    original_name: str = ""
+    tagline: str = ""
+    runtime: int | None = None
+    genres: tuple[str, ...] = ()
+    released: str | None = None
+    cast: tuple[str, ...] = ()
+    directors: tuple[str, ...] = ()
+    seasons: tuple[Season, ...] = ()
+    external_ids: Mapping[str, str] = field(default_factory=dict)

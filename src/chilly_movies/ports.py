@@ -1,0 +1,171 @@
+"""What the core asks of the outside. Adapters implement these; each has a shipped fake."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chilly_movies.events import Change
+from chilly_movies.models import (
+    Job,
+    Report,
+    Season,
+    Source,
+    SourceFacts,
+    TitleDetails,
+    TitleKind,
+    TitlePage,
+    Video,
+)
+
+
+class Driver(Protocol):
+    """Knows one kind of source.
+
+    A driver has no states of its own: pause, resume, cancel and shutdown are the core closing
+    the iterator of `run` and maybe calling `run` again.
+    """
+
+    def identify(self, source: Source) -> SourceFacts:
+        """What the source says of itself, without any I/O.
+
+        Raises:
+            InvalidSource: it is broken; the message says how.
+        """
+        ...
+
+    def run(self, job: Job) -> AsyncGenerator[Report, None]:
+        """Download the job, from what is already there, and then seed it to its goal.
+
+        Yields a report at least once a second, and a last one before it ends. Ending = done.
+        Closing the iterator (or cancelling the task in it) = stop all traffic now and keep what
+        is needed to run again. A completed job is only seeded.
+
+        Raises:
+            DownloadError: the attempt failed.
+        """
+        ...
+
+    async def remove(self, job: Job, *, delete_files: bool) -> None:
+        """Forget a job that does not run: its unfinished data and resume data are deleted.
+
+        Args:
+            job: the job.
+            delete_files: delete the published film, too.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Free everything. No `run` is open any more. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a store held when it was opened.
+
+    Attributes:
+        jobs: in queue order.
+        last_seq: no change was ever published with a higher number than this.
+    """
+
+    jobs: tuple[Job, ...]
+    last_seq: int
+
+
+class JobStore(Protocol):
+    """Keeps jobs and their changes. The only writer is the Downloader.
+
+    All methods raise `StoreError` when the store cannot do it.
+    """
+
+    async def load(self) -> Loaded:
+        """Open the store (migrating it if it is older) and read all jobs.
+
+        Raises:
+            StoreFromTheFuture: a newer version of this program wrote it.
+        """
+        ...
+
+    async def record(self, job: Job, change: Change) -> None:
+        """Save the job and its change in one transaction. Returns when both are durable."""
+        ...
+
+    async def save_progress(self, jobs: Sequence[Job], reserved_seq: int) -> None:
+        """Save the progress of many jobs at once.
+
+        Args:
+            jobs: only `progress`, `reason` and `updated_at` are saved; unknown ids are skipped.
+            reserved_seq: numbers up to this one count as used after a restart.
+        """
+        ...
+
+    async def changes_since(
+        self, seq: int, job_id: str | None = None, *, limit: int = 1000
+    ) -> list[Change]:
+        """Durable changes with a higher number than `seq`, oldest first.
+
+        Args:
+            seq: exclusive lower bound.
+            job_id: only this job's changes.
+            limit: at most so many.
+        """
+        ...
+
+    async def delete(self, change: Change) -> None:
+        """Delete the job `change.id` and record the change, in one transaction."""
+        ...
+
+    async def aclose(self) -> None:
+        """Flush and close. Idempotent."""
+        ...
+
+
+class ResumeStore(Protocol):
+    """Keeps what a driver needs to go on after a restart, one opaque blob per job key."""
+
+    async def load_resume(self, key: str) -> bytes | None:
+        """The blob last saved under the job key, None if there is none."""
+        ...
+
+    async def save_resume(self, key: str, data: bytes) -> None:
+        """Replace the blob. Returns when it is durable."""
+        ...
+
+    async def drop_resume(self, key: str) -> None:
+        """Delete the blob if there is one."""
+        ...
+
+
+class MetadataProvider(Protocol):
+    """Knows films and series.
+
+    All methods raise `MetadataNotConfigured`, `MetadataUnavailable` or `TitleNotFound`.
+    """
+
+    async def search(
+        self, query: str, kind: TitleKind | None = None, *, year: int | None = None, page: int = 1
+    ) -> TitlePage:
+        """Titles that match the words; both kinds mixed if `kind` is None."""
+        ...
+
+    async def details(self, kind: TitleKind, title_id: int) -> TitleDetails:
+        """Everything about one title."""
+        ...
+
+    async def season(self, title_id: int, number: int) -> Season:
+        """One season of a series with its episodes."""
+        ...
+
+    async def videos(self, kind: TitleKind, title_id: int) -> tuple[Video, ...]:
+        """Trailers and clips, official trailers first."""
+        ...
+
+    async def similar(self, kind: TitleKind, title_id: int, *, page: int = 1) -> TitlePage:
+        """Titles like this one."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections. Idempotent."""
+        ...

@@ -1,0 +1,137 @@
+"""When to try again: right away for one call, later for a whole job.
+
+Both use the same rule. The wait doubles with each failure up to a cap, and a random part of up
+to one half is taken off, so that many callers who failed together do not come back together.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import stamina
+
+from chilly_movies.errors import ChillyError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how patiently to try. The defaults are meant for jobs.
+
+    Attributes:
+        max_attempts: tries in all, the first one included; at least 1.
+        base: seconds of the first wait before jitter.
+        cap: seconds no wait exceeds.
+
+    Raises:
+        ValueError: the values contradict each other.
+    """
+
+    max_attempts: int = 5
+    base: float = 5.0
+    cap: float = 900.0
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise ValueError("max_attempts must be at least 1")
+        if not (0 <= self.base <= self.cap and math.isfinite(self.cap)):
+            raise ValueError("base and cap must be finite, and 0 <= base <= cap")
+
+
+CALL_POLICY = RetryPolicy(max_attempts=3, base=0.5, cap=5.0)
+"""The default for a single call somebody is waiting for."""
+
+
+def next_delay(attempt: int, policy: RetryPolicy, rand: Callable[[], float]) -> float:
+    """How long to wait after a failure.
+
+    Args:
+        attempt: which try just failed, counted from 1; anything smaller counts as 1.
+        policy: base and cap.
+        rand: returns a number in [0, 1), like `random.random`.
+
+    Returns:
+        Seconds, between one half of min(cap, base * 2 ** (attempt - 1)) and all of it.
+    """
+    try:
+        full = min(policy.cap, math.ldexp(policy.base, max(attempt, 1) - 1))
+    except OverflowError:
+        full = policy.cap
+    return full * (0.5 + 0.5 * rand())
+
+
+async def retry_call(
+    call: Callable[[], Awaitable[T]],
+    *,
+    policy: RetryPolicy = CALL_POLICY,
+    total: float = 45.0,
+    longest_hint: float = 30.0,
+    rand: Callable[[], float] = random.random,
+    clock: Callable[[], float] = time.monotonic,
+) -> T:
+    """Call until it succeeds, fails for good or the patience is used up.
+
+    Only a `ChillyError` whose `retryable` is True is tried again. If the error has an attribute
+    `retry_after` (seconds), that is how long to wait instead of backing off. Cancelling ends it
+    at once, whether a call or a wait is going on.
+
+    Args:
+        call: starts a fresh attempt each time; it bounds its own duration.
+        policy: attempts and backoff.
+        total: no wait begins that would end more than so many seconds after the first attempt
+            began.
+        longest_hint: a larger `retry_after` is not waited for.
+        rand: for the jitter.
+        clock: seconds that only grow.
+
+    Returns:
+        What `call` returned.
+
+    Raises:
+        Exception: the last error of `call`, unchanged.
+    """
+    backoff = _Backoff(policy, clock() + total, longest_hint, rand, clock)
+    # stamina has a time limit of its own, which a long last wait may overrun; ours may not be.
+    async for attempt in stamina.retry_context(
+        on=backoff, attempts=policy.max_attempts, timeout=None
+    ):
+        with attempt:
+            return await call()
+    raise AssertionError("stamina ended without a result")  # pragma: no cover
+
+
+@dataclass(slots=True)
+class _Backoff:
+    """Decides for one `retry_call` what follows each failure: False = give up, else seconds."""
+
+    policy: RetryPolicy
+    deadline: float
+    longest_hint: float
+    rand: Callable[[], float]
+    clock: Callable[[], float]
+    failures: int = 0
+
+    def __call__(self, error: Exception) -> bool | float:
+        self.failures += 1
+        if not (isinstance(error, ChillyError) and error.retryable):
+            return False
+        delay = _hint(error)
+        if delay is None:
+            delay = next_delay(self.failures, self.policy, self.rand)
+        elif delay > self.longest_hint:
+            return False
+        return False if self.clock() + delay > self.deadline else delay
+
+
+def _hint(error: ChillyError) -> float | None:
+    """The error's `retry_after`, None if it has none that makes sense."""
+    hint = getattr(error, "retry_after", None)
+    if isinstance(hint, bool) or not isinstance(hint, int | float) or math.isnan(hint):
+        return None
+    return max(0.0, float(hint))

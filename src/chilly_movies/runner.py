@@ -1,0 +1,139 @@
+"""Runs jobs: one task each, which asks the job's driver for reports and records what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from datetime import datetime, timedelta
+
+import structlog
+
+from chilly_movies import events as e
+from chilly_movies.errors import (
+    ChillyError,
+    DownloadError,
+    DriverCrashed,
+    DuplicateDownload,
+    SourceRejected,
+)
+from chilly_movies.ledger import Ledger
+from chilly_movies.models import Job, JobError, Report, SourceFacts, SourceType, Status
+from chilly_movies.ports import Driver
+from chilly_movies.retry import RetryPolicy, next_delay
+
+log = structlog.get_logger(__name__)
+
+
+class Runner:
+    """The tasks of all running jobs. The Downloader is its only user.
+
+    Args:
+        drivers: who runs which kind of source.
+        ledger: where what happens is recorded.
+        retry: how often and when a failed attempt is repeated.
+        clock: the present time, aware.
+        on_slot: called when a job may have left its slot.
+    """
+
+    def __init__(
+        self,
+        drivers: Mapping[SourceType, Driver],
+        ledger: Ledger,
+        retry: RetryPolicy,
+        clock: Callable[[], datetime],
+        on_slot: Callable[[], None],
+    ) -> None:
+        self._drivers = drivers
+        self._ledger = ledger
+        self._retry = retry
+        self._clock = clock
+        self._on_slot = on_slot
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def spawn(self, job: Job) -> None:
+        """Run the job until it is done, fails, or `stop` is called."""
+        self._tasks[job.id] = asyncio.create_task(self._run(job), name=f"job {job.id}")
+
+    async def stop(self, job_id: str) -> None:
+        """End the job's task; when this returns the driver has let go of the job."""
+        task = self._tasks.pop(job_id, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def stop_all(self) -> None:
+        """End all tasks at once."""
+        await asyncio.gather(*(self.stop(job_id) for job_id in tuple(self._tasks)))
+
+    async def _run(self, job: Job) -> None:
+        try:
+            await self._consume(job)
+            await self._ended(job.id)
+        except ChillyError as error:
+            await self._went_wrong(job.id, error)
+        except Exception as error:
+            log.exception("a driver crashed", job=job.id)
+            crash = DriverCrashed(f"The driver stopped unexpectedly ({type(error).__name__}).")
+            await self._went_wrong(job.id, crash)
+        finally:
+            if self._tasks.get(job.id) is asyncio.current_task():
+                del self._tasks[job.id]
+            self._on_slot()
+
+    async def _consume(self, job: Job) -> None:
+        driver = self._drivers.get(job.source.type)
+        if driver is None:
+            raise SourceRejected(f"The source type '{job.source.type}' is not installed here.")
+        async with aclosing(driver.run(job)) as reports:
+            async for report in reports:
+                await self._take(job.id, report)
+
+    async def _take(self, job_id: str, report: Report) -> None:
+        """Record what a report says, in the order facts, path, completion, figures."""
+        job = self._ledger.get(job_id)
+        if report.facts is not None and job.status is Status.ACTIVE:
+            await self._learn(job, report.facts)
+        if report.path is not None and report.path != job.path:
+            await self._ledger.record_soon(job_id, e.Publishing(report.path, report.progress))
+        if report.complete and self._ledger.get(job_id).status is Status.ACTIVE:
+            done = e.Completed(report.progress, seeding=report.progress.phase is not None)
+            await self._ledger.record_soon(job_id, done)
+            self._on_slot()
+        elif self._ledger.get(job_id).is_running:
+            self._ledger.note(job_id, e.Progressed(report.progress, report.reason))
+
+    async def _learn(self, job: Job, facts: SourceFacts) -> None:
+        """Record new facts. Only they show that the film of a URL, say, is downloaded already."""
+        try:
+            self._ledger.refuse_duplicate(job.id, facts.identities)
+        except DuplicateDownload as error:
+            raise SourceRejected(str(error)) from None
+        known = [(file.index, file.size, file.wanted) for file in job.files]
+        if known != [(file.index, file.size, file.wanted) for file in facts.files]:
+            await self._ledger.record_soon(job.id, e.MetadataReceived(facts))
+
+    async def _ended(self, job_id: str) -> None:
+        job = self._ledger.get(job_id)
+        if job.status is Status.ACTIVE:
+            await self._ledger.record_soon(job_id, e.Completed(job.progress))
+        elif job.seeding:
+            await self._ledger.record_soon(job_id, e.SeedingStopped(job.reason))
+
+    async def _went_wrong(self, job_id: str, error: ChillyError) -> None:
+        job = self._ledger.get(job_id)
+        problem = JobError(error.code, str(error))
+        log.warning("an attempt failed", job=job_id, code=error.code, problem=str(error))
+        if job.status is Status.COMPLETED:
+            await self._ledger.record_soon(job_id, e.SeedingStopped(str(error)))
+        elif job.status is Status.ACTIVE:
+            await self._ledger.record_soon(job_id, self._verdict(job, error, problem))
+
+    def _verdict(self, job: Job, error: ChillyError, problem: JobError) -> e.Event:
+        """Try again later, or give up."""
+        expected = isinstance(error, DownloadError) and error.retryable
+        if not expected or job.attempts + 1 >= self._retry.max_attempts:
+            return e.Failed(problem)
+        delay = next_delay(job.attempts + 1, self._retry, random.random)
+        return e.Retrying(problem, self._clock() + timedelta(seconds=delay))

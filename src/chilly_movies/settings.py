@@ -1,0 +1,184 @@
+"""All settings, and the only reader of the environment.
+
+Order: environment, then `chilly.toml` in the config folder, then the defaults below.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from limits import parse as parse_limit
+from pydantic import (
+    AliasChoices,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from chilly_movies.errors import SettingsError
+
+PREFIX = "CHILLY_"
+CONFIG_FILE_VARIABLE = "CHILLY_CONFIG"
+_MAX_BYTES_PER_SECOND = 2**31 - 1
+_MIN_SECRET = 16
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Rate = Annotated[int, Field(ge=0, le=_MAX_BYTES_PER_SECOND)]
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What the user may set. Each field is `CHILLY_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, validate_default=True
+    )
+
+    media_root: Path = Field(Path("media"), description="where finished films go")
+    state_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_state_path("chilly-movies"),
+        description="database, resume data and lock",
+    )
+    host: str = Field("localhost", description="address to serve the API on")
+    port: Port = Field(3000, description="port of the API, 0 = any free one")
+    api_secret: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("API_SECRET", "api_secret"),
+        description="API key; without one everybody on this machine may use the API",
+    )
+    max_active: int = Field(3, ge=1, le=1000, description="downloads at once")
+    torrent_port: Port = Field(6881, description="port for peers, 0 = any free one")
+    interface: str | None = Field(None, description="network interface or address to bind to")
+    dht: bool = Field(True, description="find peers without trackers")
+    lsd: bool = Field(False, description="find peers in the local network")
+    upnp: bool = Field(False, description="ask the router to open the torrent port")
+    webtorrent: bool = Field(True, description="talk to browsers over WebRTC")
+    stun_server: str = Field("", description="host:port that tells this machine's address")
+    allow_private_addresses: bool = Field(
+        False, description="loopback and private peers, trackers, web seeds and links"
+    )
+    seed_ratio: float = Field(1.0, ge=0, le=1000, description="stop seeding there, 0 = never seed")
+    seed_time: int = Field(86_400, ge=0, le=10**9, description="seconds, 0 = never seed")
+    download_limit: Rate = Field(0, description="bytes per second, 0 = unlimited")
+    upload_limit: Rate = Field(0, description="bytes per second, 0 = unlimited")
+    rate_limit_start: str = Field("60/minute", description="starts per client address")
+    rate_limit_cancel: str = Field("120/minute", description="cancels per client address")
+    allowed_origins: Words = Field((), description="web origins that may call the API")
+    allowed_hosts: Words = Field((), description="host names the API is reached by")
+    tmdb_api_key: SecretStr | None = Field(None, description="TMDB v3 key")
+    tmdb_bearer_token: SecretStr | None = Field(None, description="TMDB read access token")
+    tmdb_base_url: HttpUrl = Field(
+        HttpUrl("https://api.themoviedb.org/3"), description="where the TMDB API is"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much")
+    log_format: Literal["console", "json"] = Field("console", description="for people or machines")
+
+    @field_validator("allowed_origins", "allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("api_secret", "tmdb_api_key", "tmdb_bearer_token", "interface", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("rate_limit_start", "rate_limit_cancel")
+    @classmethod
+    def _is_rate(cls, value: str) -> str:
+        if not re.fullmatch(r"\d{1,6}/(second|minute|hour|day)", value) or value.startswith("0"):
+            raise ValueError("must look like 60/minute")
+        parse_limit(value)
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[^/\s,]+", origin):
+                raise ValueError("must be origins like https://films.example")
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Settings:
+        media, state = self.media_root.absolute(), self.state_dir.absolute()
+        if state == media or media in state.parents or state in media.parents:
+            raise ValueError("CHILLY_STATE_DIR and CHILLY_MEDIA_ROOT must not contain each other")
+        if self.host not in _LOOPBACK:
+            secret = self.api_secret.get_secret_value() if self.api_secret else ""
+            if len(secret.encode()) < _MIN_SECRET:
+                raise ValueError(
+                    f"CHILLY_HOST {self.host} is not loopback and needs an API_SECRET of "
+                    f"at least {_MIN_SECRET} bytes"
+                )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Ours: what the caller gives, the environment, the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+
+def config_file() -> Path:
+    """The file that is read if it is there: `CHILLY_CONFIG`, or the user's `chilly.toml`."""
+    named = os.environ.get(CONFIG_FILE_VARIABLE)
+    folder = platformdirs.user_config_path("chilly-movies")
+    return Path(named) if named else folder / "chilly.toml"
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read all settings.
+
+    Args:
+        **given: values that win over the environment; None = not given.
+
+    Raises:
+        SettingsError: one is unknown or malformed; the message names it in one line.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_FILE_VARIABLE}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"There is no setting {unknown[0]}; see 'chilly settings' for all.")
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(_first_problem(error)) from None
+    except (OSError, ValueError) as error:  # a file that cannot be read, or is no TOML
+        raise SettingsError(f"The file {config_file().name} cannot be read: {error}.") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    """One line for the first problem; the value itself may be a secret and is not shown."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message + "."
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return f"There is no setting '{name}' (in {config_file().name})."
+    variable = "API_SECRET" if name.lower() == "api_secret" else PREFIX + name.upper()
+    return f"The setting {variable} is malformed: {message[0].lower()}{message[1:]}."

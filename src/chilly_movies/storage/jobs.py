@@ -1,0 +1,257 @@
+"""The stores that survive: jobs, their changes and resume data in one SQLite file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    CursorResult,
+    Executable,
+    Insert,
+    RowMapping,
+    Update,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from chilly_movies.events import Change
+from chilly_movies.models import Job
+from chilly_movies.ports import Loaded
+from chilly_movies.storage import rows
+from chilly_movies.storage.database import Database
+from chilly_movies.storage.tables import RESERVED_SEQ, events, jobs, meta, resume
+
+T = TypeVar("T")
+
+KEPT_EVENTS: Final = 100_000
+"""How many changes outlive a start; older ones cannot be replayed any more."""
+
+_logger = logging.getLogger(__name__)
+
+# Statements that run often are built once: building one costs more than running it.
+_ADD_JOB: Final = insert(jobs)
+_CHANGE_JOB: Final = update(jobs).where(jobs.c.id == bindparam("which"))
+_ADD_EVENT: Final = insert(events)
+_ADD_RESUME: Final = insert(resume)
+_CHANGE_RESUME: Final = update(resume).where(resume.c.key == bindparam("which"))
+_SAVE_PROGRESS: Final = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("which"))
+    .values(
+        progress=bindparam("progress"),
+        reason=bindparam("reason"),
+        updated_at=bindparam("updated_at"),
+    )
+)
+_RESERVE: Final = (
+    update(meta)
+    .where(meta.c.name == RESERVED_SEQ, cast(meta.c.value, BigInteger) < bindparam("seq"))
+    .values(value=bindparam("text"))
+)
+
+
+def open_stores(path: Path) -> tuple[SqliteJobStore, SqliteResumeStore]:
+    """Both stores of one file. Nothing is opened before `load` of the job store.
+
+    Closing the job store closes the file; the resume store has nothing to close.
+
+    Args:
+        path: the file; it and its folder are created if they are missing.
+    """
+    database = Database(path)
+    return SqliteJobStore(database), SqliteResumeStore(database)
+
+
+class SqliteJobStore:
+    """A `JobStore` in a database. Owns the database: closing the store closes it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self) -> Loaded:
+        """Open the database and read all jobs in queue order.
+
+        Also forgets what nobody can ask for: old changes, and resume data without a job. A row
+        that cannot be read is left alone and logged: it costs one job, not the start.
+
+        Raises:
+            StoreFromTheFuture: a newer version of this program wrote it.
+            StoreError: the database cannot be opened or read.
+        """
+        await self._database.open()
+        return await self._database.call(_load)
+
+    async def record(self, job: Job, change: Change) -> None:
+        """Save the job and, if it is durable, its change in one transaction.
+
+        Raises:
+            StoreError: neither of them is saved.
+        """
+        await self._database.call(partial(_record, job=job, change=change))
+
+    async def save_progress(self, jobs: Sequence[Job], reserved_seq: int) -> None:
+        """Save the progress of many jobs in one statement.
+
+        Args:
+            jobs: only `progress`, `reason` and `updated_at` are saved; unknown ids are skipped.
+            reserved_seq: numbers up to this one count as used after a restart.
+
+        Raises:
+            StoreError: nothing of it is saved.
+        """
+        await self._database.call(
+            partial(_save_progress, jobs_=tuple(jobs), reserved_seq=reserved_seq)
+        )
+
+    async def changes_since(
+        self, seq: int, job_id: str | None = None, *, limit: int = 1000
+    ) -> list[Change]:
+        """Durable changes with a higher number than `seq`, oldest first.
+
+        Args:
+            seq: exclusive lower bound.
+            job_id: only this job's changes.
+            limit: at most so many.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        return await self._database.call(
+            partial(_changes_since, seq=seq, job_id=job_id, limit=limit)
+        )
+
+    async def delete(self, change: Change) -> None:
+        """Delete the job `change.id` and its resume data, and record the change. All or nothing.
+
+        Raises:
+            StoreError: nothing is deleted.
+        """
+        await self._database.call(partial(_delete, change=change))
+
+    async def aclose(self) -> None:
+        """Finish all writes and close the database. Idempotent."""
+        await self._database.aclose()
+
+
+class SqliteResumeStore:
+    """A `ResumeStore` in a database that somebody else opens and closes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load_resume(self, key: str) -> bytes | None:
+        """The blob last saved under the job key, None if there is none.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        query = select(resume.c.data).where(resume.c.key == key)
+        return await self._database.call(lambda connection: connection.scalar(query))
+
+    async def save_resume(self, key: str, data: bytes) -> None:
+        """Replace the blob. Returns when it is durable.
+
+        Raises:
+            StoreError: the old blob, if any, is still there.
+        """
+        row = {"key": key, "data": data, "saved_at": datetime.now(UTC), "which": key}
+        await self._database.call(partial(_upsert, row=row, change=_CHANGE_RESUME, add=_ADD_RESUME))
+
+    async def drop_resume(self, key: str) -> None:
+        """Delete the blob if there is one.
+
+        Raises:
+            StoreError: it is still there.
+        """
+        statement = delete(resume).where(resume.c.key == key)
+        await self._database.call(lambda connection: _run(connection, statement))
+
+
+def _load(connection: Connection) -> Loaded:
+    newest = select(events.c.id).order_by(events.c.id.desc())
+    oldest_to_go = newest.offset(KEPT_EVENTS).limit(1).scalar_subquery()
+    connection.execute(delete(events).where(events.c.id <= oldest_to_go))
+    connection.execute(delete(resume).where(resume.c.key.not_in(select(jobs.c.key))))
+    found = connection.execute(select(jobs).order_by(jobs.c.position, jobs.c.created_at, jobs.c.id))
+    reserved = connection.scalar(select(meta.c.value).where(meta.c.name == RESERVED_SEQ))
+    highest = connection.scalar(select(func.max(events.c.id)))
+    return Loaded(
+        jobs=tuple(_readable(found, rows.job_from_row)),
+        last_seq=max(int(reserved or 0), highest or 0),
+    )
+
+
+def _record(connection: Connection, job: Job, change: Change) -> None:
+    row = rows.job_to_row(job) | {"which": job.id}
+    _upsert(connection, row, change=_CHANGE_JOB, add=_ADD_JOB)
+    if change.durable:
+        connection.execute(_ADD_EVENT, rows.change_to_row(change))
+    _reserve(connection, change.seq)
+
+
+def _save_progress(connection: Connection, jobs_: Sequence[Job], reserved_seq: int) -> None:
+    if jobs_:
+        connection.execute(_SAVE_PROGRESS, [rows.progress_to_row(job) for job in jobs_])
+    _reserve(connection, reserved_seq)
+
+
+def _changes_since(
+    connection: Connection, seq: int, job_id: str | None, limit: int
+) -> list[Change]:
+    query = select(events).where(events.c.id > seq).order_by(events.c.id).limit(limit)
+    if job_id is not None:
+        query = query.where(events.c.job_id == job_id)
+    return list(_readable(connection.execute(query), rows.change_from_row))
+
+
+def _delete(connection: Connection, change: Change) -> None:
+    key = select(jobs.c.key).where(jobs.c.id == change.id).scalar_subquery()
+    connection.execute(delete(resume).where(resume.c.key == key))
+    connection.execute(delete(jobs).where(jobs.c.id == change.id))
+    connection.execute(_ADD_EVENT, rows.change_to_row(change))
+    _reserve(connection, change.seq)
+
+
+def _reserve(connection: Connection, seq: int) -> None:
+    """Make sure that no number up to `seq` is ever used again."""
+    connection.execute(_RESERVE, {"seq": seq, "text": str(seq)})
+
+
+def _upsert(connection: Connection, row: dict[str, Any], *, change: Update, add: Insert) -> None:
+    """Update the row that `which` names, add it if there is none.
+
+    Databases spell a combined statement differently. Two are safe as nobody else writes.
+    """
+    if not connection.execute(change, row).rowcount:
+        connection.execute(add, {name: row[name] for name in row if name != "which"})
+
+
+def _run(connection: Connection, statement: Executable) -> None:
+    connection.execute(statement)
+
+
+def _readable(found: CursorResult[Any], read: Callable[[RowMapping], T]) -> Iterator[T]:
+    """Read row by row, so that a damaged one stays behind alone."""
+    mappings = found.mappings()
+    while True:
+        try:
+            row = mappings.fetchone()
+            if row is None:
+                return
+            value = read(row)
+        except (ValueError, TypeError) as error:
+            _logger.warning("a damaged row of the database is left out: %s", type(error).__name__)
+        else:
+            yield value

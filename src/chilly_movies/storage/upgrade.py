@@ -1,0 +1,110 @@
+"""Brings a database to the newest schema, or refuses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    MetaData,
+    NullPool,
+    Table,
+    Text,
+    create_engine,
+    inspect,
+    select,
+)
+
+from chilly_movies.errors import StoreError, StoreFromTheFuture
+
+NEWEST: Final = "0001"
+"""The revision of the newest migration."""
+
+_MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", Text))
+_ALEMBIC_IS_GLOBAL: Final = Lock()  # the context that env.py imports exists once per process
+
+
+def refuse_unknown(path: Path) -> None:
+    """Look at a database file without changing a byte of it.
+
+    Args:
+        path: the file; one that is missing or empty is fine.
+
+    Raises:
+        StoreFromTheFuture: its schema is none of ours.
+        StoreError: it belongs to another program.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    engine = create_engine(_read_only(path), poolclass=NullPool, hide_parameters=True)
+    with engine.connect() as connection:
+        revisions = _revisions(connection)
+        is_empty = not inspect(connection).get_table_names()
+    if revisions - _known(revisions):
+        raise StoreFromTheFuture(
+            "The database was written by a newer version of Chilly Movies: start that version, "
+            "or choose another database file."
+        )
+    if not revisions and not is_empty:
+        raise StoreError("The database file belongs to another program.")
+
+
+def upgrade(connection: Connection) -> None:
+    """Run the migrations that are missing, all or none.
+
+    Args:
+        connection: without a transaction.
+    """
+    with connection.begin():
+        if _revisions(connection) != {NEWEST}:
+            _migrate(connection)
+
+
+def _read_only(path: Path) -> URL:
+    """The address under which SQLite reads a file and leaves it as it is.
+
+    A connection that may write folds an old log into the file when it closes. One that may not
+    still leaves an index of the log behind, unless it is told that nothing can change; but then
+    it would ignore a log.
+    """
+    query = {"mode": "ro", "uri": "true"}
+    if not path.with_name(f"{path.name}-wal").exists():
+        query["immutable"] = "1"
+    return URL.create("sqlite", database=path.absolute().as_uri(), query=query)
+
+
+def _revisions(connection: Connection) -> set[str]:
+    """What the database says of its schema."""
+    if not inspect(connection).has_table(_VERSION.name):
+        return set()
+    return set(connection.scalars(select(_VERSION.c.version_num)))
+
+
+# Alembic is imported where it is needed: a start with a database that is up to date, which is
+# nearly every start, does without its weight.
+
+
+def _known(revisions: set[str]) -> set[str]:
+    """Every revision that this version can work with."""
+    if revisions <= {NEWEST}:
+        return {NEWEST}
+    from alembic.script import ScriptDirectory
+
+    return {script.revision for script in ScriptDirectory(_MIGRATIONS).walk_revisions()}
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    # The value goes through configparser, which gives `%` a meaning.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    with _ALEMBIC_IS_GLOBAL:
+        command.upgrade(config, NEWEST)

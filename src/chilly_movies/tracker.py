@@ -1,0 +1,300 @@
+"""A small BitTorrent tracker over HTTP (BEP 3, 7, 23 and 48).
+
+This is the HTTP face of a `SwarmTable`; another face, WebSocket say, is another module
+on the same table.
+
+It announces the address a request came from. The `ip`, `ipv4` and `ipv6` parameters of
+the protocol are ignored on purpose: with them anybody could send a swarm's peers to a
+third party.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from chilly_movies.swarms import IPAddress, Peer, SwarmTable
+
+Bencodable: TypeAlias = "int | str | bytes | Sequence[Bencodable] | Mapping[bytes, Bencodable]"
+
+DEFAULT_INTERVAL = 120
+DEFAULT_NUMWANT = 50
+MAX_NUMWANT = 200
+MAX_SCRAPE = 64
+MAX_QUERY_BYTES = 8192
+_MAX_OPEN_REQUESTS = 512
+
+
+class BadQuery(Exception):
+    """A request the tracker cannot answer; its text is the `failure reason`."""
+
+
+def bencode(value: Bencodable) -> bytes:
+    """Encodes a value as BEP 3 says: dictionary keys are bytes, and sorted."""
+    if isinstance(value, int):
+        return b"i%de" % value
+    if isinstance(value, str):
+        value = value.encode()
+    if isinstance(value, bytes):
+        return b"%d:%b" % (len(value), value)
+    if isinstance(value, Mapping):
+        return b"d%be" % b"".join(bencode(k) + bencode(value[k]) for k in sorted(value))
+    return b"l%be" % b"".join(map(bencode, value))
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """One understood announce request."""
+
+    info_hash: bytes
+    peer: Peer
+    event: bytes
+    numwant: int
+    compact: bool
+
+
+def parse_query(query: bytes) -> dict[bytes, list[bytes]]:
+    """Splits a raw query string; values stay bytes, as info hashes are not text.
+
+    Args:
+        query: what stands after the question mark, still percent-encoded.
+
+    Returns:
+        Each name with its values in order.
+
+    Raises:
+        BadQuery: it is longer than any honest one.
+    """
+    if len(query) > MAX_QUERY_BYTES:
+        raise BadQuery("query too long")
+    fields: dict[bytes, list[bytes]] = {}
+    for pair in query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        fields.setdefault(name, []).append(unquote_to_bytes(value.replace(b"+", b" ")))
+    return fields
+
+
+def parse_announce(query: bytes, client_ip: str) -> Announce:
+    """Reads an announce request.
+
+    Args:
+        query: the raw query string.
+        client_ip: where the request came from.
+
+    Returns:
+        The request, with `numwant` brought within limits.
+
+    Raises:
+        BadQuery: something needed is missing or makes no sense.
+    """
+    fields = parse_query(query)
+    peer = Peer(
+        peer_id=_twenty_bytes(fields, b"peer_id"),
+        ip=_address(client_ip),
+        port=_number(fields, b"port", smallest=1, largest=65_535),
+        complete=fields.get(b"left") == [b"0"],
+    )
+    # A negative numwant means "your choice" to several clients.
+    wanted = fields.get(b"numwant", [b""])[0]
+    return Announce(
+        info_hash=_twenty_bytes(fields, b"info_hash"),
+        peer=peer,
+        event=fields.get(b"event", [b""])[0],
+        numwant=min(int(wanted), MAX_NUMWANT) if _is_number(wanted) else DEFAULT_NUMWANT,
+        compact=fields.get(b"compact") != [b"0"],
+    )
+
+
+def _twenty_bytes(fields: dict[bytes, list[bytes]], name: bytes) -> bytes:
+    values = fields.get(name, [])
+    if len(values) != 1 or len(values[0]) != 20:
+        raise BadQuery(f"{name.decode()} must be given once, as 20 bytes")
+    return values[0]
+
+
+def _is_number(text: bytes) -> bool:
+    return text.isdigit() and len(text) <= 9
+
+
+def _number(fields: dict[bytes, list[bytes]], name: bytes, *, smallest: int, largest: int) -> int:
+    values = fields.get(name, [])
+    if len(values) != 1 or not _is_number(values[0]) or not smallest <= int(values[0]) <= largest:
+        raise BadQuery(f"{name.decode()} must be given once, from {smallest} to {largest}")
+    return int(values[0])
+
+
+def _address(text: str) -> IPAddress:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        raise BadQuery("cannot tell your address") from None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def answer_announce(swarms: SwarmTable, asked: Announce, interval: int) -> dict[bytes, Bencodable]:
+    """Takes an announce into the table and says what to answer."""
+    if asked.event == b"stopped":
+        swarms.leave(asked.info_hash, asked.peer)
+        peers: list[Peer] = []
+    else:
+        completed = asked.event == b"completed" and asked.peer.complete
+        swarms.join(asked.info_hash, asked.peer, just_completed=completed)
+        peers = swarms.peers_for(asked.info_hash, asked.peer, asked.numwant)
+    counts = swarms.counts(asked.info_hash)
+    return {
+        b"interval": interval,
+        b"min interval": max(1, interval // 2),
+        b"complete": counts.complete,
+        b"incomplete": counts.incomplete,
+        **_peer_lists(peers, compact=asked.compact),
+    }
+
+
+def _peer_lists(peers: list[Peer], *, compact: bool) -> dict[bytes, Bencodable]:
+    if not compact:
+        return {
+            b"peers": [
+                {b"peer id": peer.peer_id, b"ip": str(peer.ip), b"port": peer.port}
+                for peer in peers
+            ]
+        }
+    lists: dict[bytes, Bencodable] = {
+        b"peers": b"".join(peer.compact for peer in peers if peer.ip.version == 4)
+    }
+    six = b"".join(peer.compact for peer in peers if peer.ip.version == 6)
+    return {**lists, b"peers6": six} if six else lists
+
+
+def answer_scrape(swarms: SwarmTable, query: bytes) -> dict[bytes, Bencodable]:
+    """Says how large the swarms asked for are; there is no scrape of everything.
+
+    Raises:
+        BadQuery: no info hash, too many, or one that is not 20 bytes long.
+    """
+    wanted = parse_query(query).get(b"info_hash", [])
+    if not 1 <= len(wanted) <= MAX_SCRAPE or any(len(info_hash) != 20 for info_hash in wanted):
+        raise BadQuery(f"give 1 to {MAX_SCRAPE} info_hash of 20 bytes")
+    files: dict[bytes, Bencodable] = {}
+    for info_hash in wanted:
+        counts = swarms.counts(info_hash)
+        files[info_hash] = {
+            b"complete": counts.complete,
+            b"incomplete": counts.incomplete,
+            b"downloaded": counts.downloaded,
+        }
+    return {b"files": files}
+
+
+def tracker_app(swarms: SwarmTable | None = None, *, interval: int = DEFAULT_INTERVAL) -> Starlette:
+    """Builds the ASGI app with `/announce` and `/scrape`.
+
+    Args:
+        swarms: the table to serve; a new one if not given, its peers kept 2.5 intervals.
+        interval: the seconds between two announces that clients are asked for.
+
+    Returns:
+        The app. Bad requests get a `failure reason` with status 200, which is where
+        clients look for it.
+    """
+    table = SwarmTable(peer_ttl=2.5 * interval) if swarms is None else swarms
+
+    async def announce(request: Request) -> Response:
+        client_ip = request.client.host if request.client else ""
+        try:
+            asked = parse_announce(request.scope["query_string"], client_ip)
+            return _bencoded(answer_announce(table, asked, interval))
+        except BadQuery as error:
+            return _bencoded({b"failure reason": str(error)})
+
+    async def scrape(request: Request) -> Response:
+        try:
+            return _bencoded(answer_scrape(table, request.scope["query_string"]))
+        except BadQuery as error:
+            return _bencoded({b"failure reason": str(error)})
+
+    return Starlette(routes=[Route("/announce", announce), Route("/scrape", scrape)])
+
+
+def _bencoded(answer: dict[bytes, Bencodable]) -> Response:
+    return Response(bencode(answer), media_type="text/plain", headers={"Cache-Control": "no-store"})
+
+
+# --- serving it --------------------------------------------------------------------
+
+
+class _Server(uvicorn.Server):
+    """A server inside somebody else's loop: it says when it is up and takes no signals."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.up.set()  # on a failure too: it comes out of the task that serves
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def run_tracker(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    swarms: SwarmTable | None = None,
+    interval: int = DEFAULT_INTERVAL,
+) -> AsyncIterator[str]:
+    """Serves a tracker inside the running loop for as long as the context is open.
+
+    Args:
+        host: the IP address to listen on.
+        port: the port to listen on; 0 picks a free one.
+        swarms: the table to serve; a new one if not given.
+        interval: the seconds between two announces that clients are asked for.
+
+    Yields:
+        The announce URL.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family)
+    config = uvicorn.Config(
+        tracker_app(swarms, interval=interval),
+        http="h11",  # the one that limits how long a request line may get
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        limit_concurrency=_MAX_OPEN_REQUESTS,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="tracker")
+    try:
+        await server.up.wait()
+        shown = f"[{host}]" if ":" in host else host
+        yield f"http://{shown}:{listener.getsockname()[1]}/announce"
+    finally:
+        server.should_exit = True
+        await serving

@@ -1,0 +1,354 @@
+"""What every job store promises, and what only one that is opened again can promise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from chilly_movies.events import Change
+from chilly_movies.models import (
+    Job,
+    JobError,
+    MediaFile,
+    Options,
+    Phase,
+    Progress,
+    Source,
+    SourceType,
+    Status,
+)
+from chilly_movies.ports import JobStore, ResumeStore
+from chilly_movies.storage.jobs import open_stores
+from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
+
+pytestmark = pytest.mark.anyio
+
+NOON = datetime(2030, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
+
+FULL_JOB = Job(
+    id="película/✓ '\"%\\ \x01",
+    key="k-full",
+    source=Source(SourceType.TORRENT, "magnet:?xt=urn:btih:" + "a" * 40, b"d4:info\x00\xffe"),
+    position=7,
+    created_at=NOON,
+    updated_at=NOON + timedelta(seconds=1),
+    status=Status.COMPLETED,
+    progress=Progress(
+        percent=99.5,
+        bytes_downloaded=2**41,
+        bytes_total=2**42,
+        download_speed=11,
+        upload_speed=12,
+        time_remaining=13,
+        peers=14,
+        seeds=15,
+        ratio=1.0625,
+        phase=Phase.SEEDING,
+    ),
+    options=Options(files=(0, 3), download_limit=0, upload_limit=5, seed_ratio=1.5, seed_time=3600),
+    reason="Nobody has the rest.",
+    name="Añejo ✓",
+    identities=("btih:" + "a" * 40, "btmh:" + "b" * 64),
+    files=(MediaFile(0, "Añejo/film.mkv", 2**42), MediaFile(3, "Añejo/x.txt", 0, wanted=False)),
+    path="Añejo",
+    seeding=True,
+    started_at=NOON + timedelta(seconds=2),
+    completed_at=NOON + timedelta(seconds=3),
+    attempts=4,
+    next_attempt_at=NOON + timedelta(seconds=5),
+    error=JobError("network_error", "Kein Anschluß."),
+)
+
+
+def make_job(name: str = "a", position: int = 0) -> Job:
+    return Job(
+        id=name,
+        key=f"key-{name}",
+        source=Source(SourceType.HTTP, f"https://films.example/{name}"),
+        position=position,
+        created_at=NOON,
+        updated_at=NOON,
+    )
+
+
+async def record(store: JobStore, seq: int, job: Job, event: str = "queued") -> None:
+    await store.record(job, Change.of(seq, event, job))
+
+
+async def load_jobs(store: JobStore) -> list[Job]:
+    return list((await store.load()).jobs)
+
+
+async def seqs(store: JobStore, after: int = 0, job_id: str | None = None) -> list[int]:
+    return [change.seq for change in await store.changes_since(after, job_id)]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def stores(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[JobStore, ResumeStore]]:
+    jobs: JobStore
+    resume: ResumeStore
+    if request.param == "sqlite":
+        jobs, resume = open_stores(tmp_path / "chilly.db")
+    else:
+        memory = MemoryResumeStore()
+        jobs, resume = MemoryJobStore(memory), memory
+    await jobs.load()
+    yield jobs, resume
+    await jobs.aclose()
+
+
+@pytest.fixture
+def store(stores: tuple[JobStore, ResumeStore]) -> JobStore:
+    return stores[0]
+
+
+async def test_a_new_store_is_empty(store: JobStore) -> None:
+    loaded = await store.load()
+    assert (loaded.jobs, loaded.last_seq) == ((), 0)
+    assert await store.changes_since(0) == []
+
+
+def test_the_full_job_differs_from_a_fresh_one_in_every_field() -> None:
+    fresh = make_job()
+    same = [f.name for f in fields(Job) if getattr(fresh, f.name) == getattr(FULL_JOB, f.name)]
+    assert same == ["created_at"]
+    assert None not in [getattr(FULL_JOB, f.name) for f in fields(Job)]
+
+
+@pytest.mark.parametrize("job", [FULL_JOB, make_job()], ids=["full", "fresh"])
+async def test_every_field_of_a_job_comes_back(store: JobStore, job: Job) -> None:
+    await record(store, 1, job)
+    assert await load_jobs(store) == [job]
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("kind", list(SourceType))
+async def test_every_status_and_source_type_comes_back(
+    store: JobStore, status: Status, kind: SourceType
+) -> None:
+    job = replace(make_job(), status=status, source=Source(kind, "x"))
+    await record(store, 1, job)
+    assert await load_jobs(store) == [job]
+
+
+async def test_times_of_any_zone_come_back_as_the_same_instant(store: JobStore) -> None:
+    job = replace(make_job(), started_at=NOON.astimezone(timezone(timedelta(hours=-7))))
+    await record(store, 1, job)
+    [loaded] = await load_jobs(store)
+    assert loaded.started_at == NOON
+    assert loaded.started_at is not None
+    assert loaded.started_at.tzinfo is not None
+
+
+async def test_jobs_come_back_in_queue_order(store: JobStore) -> None:
+    for seq, (name, position) in enumerate([("a", 30), ("b", -1), ("c", 2**40), ("d", 2)], 1):
+        await record(store, seq, make_job(name, position))
+    assert [job.id for job in await load_jobs(store)] == ["b", "d", "a", "c"]
+
+
+async def test_recording_a_known_job_replaces_it(store: JobStore) -> None:
+    await record(store, 1, make_job("a"))
+    await record(store, 2, make_job("b", 1))
+    changed = replace(FULL_JOB, id="a", key="key-a", position=0)
+    await record(store, 3, changed, "completed")
+    assert await load_jobs(store) == [changed, make_job("b", 1)]
+
+
+async def test_a_durable_change_comes_back_without_its_job(store: JobStore) -> None:
+    await record(store, 5, FULL_JOB, "error")
+    [change] = await store.changes_since(0)
+    assert (change.seq, change.event, change.id) == (5, "error", FULL_JOB.id)
+    assert (change.status, change.progress) == (FULL_JOB.status, FULL_JOB.progress)
+    assert (change.error, change.reason) == (FULL_JOB.error, FULL_JOB.reason)
+    assert (change.at, change.durable, change.job) == (FULL_JOB.updated_at, True, None)
+
+
+async def test_a_change_keeps_the_figures_of_its_own_time(store: JobStore) -> None:
+    await record(store, 1, make_job())
+    await record(store, 2, replace(make_job(), progress=Progress(percent=50.0)))
+    changes = await store.changes_since(0)
+    assert [change.progress.percent for change in changes] == [0.0, 50.0]
+
+
+async def test_a_passing_change_saves_the_job_but_is_not_replayed(store: JobStore) -> None:
+    job = replace(make_job(), progress=Progress(percent=12.5))
+    await store.record(job, Change.of(9, "progress", job, durable=False))
+    assert await store.changes_since(0) == []
+    assert await load_jobs(store) == [job]
+
+
+async def test_changes_since_excludes_the_number_given(store: JobStore) -> None:
+    for seq in (2, 4, 6):
+        await record(store, seq, make_job())
+    assert await seqs(store, 1) == [2, 4, 6]
+    assert await seqs(store, 2) == [4, 6]
+    assert await seqs(store, 5) == [6]
+    assert await seqs(store, 6) == []
+
+
+async def test_changes_can_be_those_of_one_job(store: JobStore) -> None:
+    for seq in range(1, 7):
+        await record(store, seq, make_job("a" if seq % 2 else "b"))
+    assert await seqs(store, 0, "a") == [1, 3, 5]
+    assert await seqs(store, 3, "b") == [4, 6]
+    assert await seqs(store, 0, "unknown") == []
+
+
+async def test_a_limit_keeps_the_oldest_changes(store: JobStore) -> None:
+    for seq in range(1, 7):
+        await record(store, seq, make_job("a" if seq % 2 else "b"))
+    assert [change.seq for change in await store.changes_since(1, limit=3)] == [2, 3, 4]
+    assert [change.seq for change in await store.changes_since(0, "b", limit=2)] == [2, 4]
+
+
+async def test_changes_are_ordered_by_number_and_not_by_arrival(store: JobStore) -> None:
+    for seq in (3, 1, 2):
+        await record(store, seq, make_job())
+    assert await seqs(store) == [1, 2, 3]
+
+
+async def test_save_progress_touches_progress_reason_and_updated_at_only(store: JobStore) -> None:
+    known = replace(FULL_JOB, id="a", key="key-a", position=0)
+    await record(store, 1, known)
+    await record(store, 2, make_job("b", 1))
+    moved = replace(
+        make_job("a", 99),
+        progress=Progress(percent=60.0, phase=Phase.CHECKING),
+        reason=None,
+        updated_at=NOON + timedelta(minutes=1),
+    )
+    await store.save_progress([moved], 2)
+    expected = replace(
+        known, progress=moved.progress, reason=moved.reason, updated_at=moved.updated_at
+    )
+    assert await load_jobs(store) == [expected, make_job("b", 1)]
+    assert await seqs(store) == [1, 2]
+
+
+async def test_save_progress_saves_many_jobs_at_once(store: JobStore) -> None:
+    jobs = [make_job(f"{number:03}", number) for number in range(100)]
+    for seq, job in enumerate(jobs, 1):
+        await record(store, seq, job)
+    moved = [replace(job, progress=Progress(percent=float(job.position))) for job in jobs]
+    await store.save_progress(moved, 0)
+    assert await load_jobs(store) == moved
+
+
+async def test_save_progress_skips_unknown_ids(store: JobStore) -> None:
+    await record(store, 1, make_job("a"))
+    moved = replace(make_job("a"), reason="No peers.")
+    await store.save_progress([make_job("gone"), moved, make_job("never")], 1)
+    assert await load_jobs(store) == [moved]
+
+
+async def test_save_progress_without_jobs_still_reserves_numbers(store: JobStore) -> None:
+    await store.save_progress([], 500)
+    assert (await store.load()).last_seq == 500
+
+
+async def test_delete_takes_one_job_and_keeps_the_others(store: JobStore) -> None:
+    for seq, name in enumerate("abc", 1):
+        await record(store, seq, make_job(name, seq))
+    await store.delete(Change.of(4, "removed", make_job("b")))
+    assert [job.id for job in await load_jobs(store)] == ["a", "c"]
+
+
+async def test_delete_keeps_the_changes_and_adds_its_own(store: JobStore) -> None:
+    await record(store, 1, make_job("a"))
+    await record(store, 2, make_job("b"))
+    await store.delete(Change.of(3, "removed", make_job("a")))
+    changes = await store.changes_since(0, "a")
+    assert [(change.seq, change.event) for change in changes] == [(1, "queued"), (3, "removed")]
+    assert changes[-1].job is None
+
+
+async def test_delete_drops_the_resume_data_of_that_job_only(
+    stores: tuple[JobStore, ResumeStore],
+) -> None:
+    jobs, resume = stores
+    for seq, name in enumerate("ab", 1):
+        await record(jobs, seq, make_job(name))
+        await resume.save_resume(f"key-{name}", name.encode())
+    await jobs.delete(Change.of(3, "removed", make_job("a")))
+    assert await resume.load_resume("key-a") is None
+    assert await resume.load_resume("key-b") == b"b"
+
+
+async def test_deleting_an_unknown_job_records_the_change(store: JobStore) -> None:
+    await store.delete(Change.of(1, "removed", make_job("never")))
+    assert await seqs(store) == [1]
+
+
+async def test_an_id_can_be_used_again_after_delete(store: JobStore) -> None:
+    await record(store, 1, FULL_JOB)
+    await store.delete(Change.of(2, "removed", FULL_JOB))
+    again = replace(make_job(FULL_JOB.id), key="another")
+    await record(store, 3, again)
+    assert await load_jobs(store) == [again]
+
+
+async def test_last_seq_is_the_highest_number_ever_seen(store: JobStore) -> None:
+    async def last_seq() -> int:
+        return (await store.load()).last_seq
+
+    await record(store, 3, make_job("a"))
+    assert await last_seq() == 3
+    await store.save_progress([], 2)
+    assert await last_seq() == 3
+    await store.record(make_job("a"), Change.of(10, "progress", make_job("a"), durable=False))
+    assert await last_seq() == 10
+    await store.save_progress([make_job("a")], 1000)
+    assert await last_seq() == 1000
+    await record(store, 11, make_job("a"))
+    assert await last_seq() == 1000
+    await store.delete(Change.of(1001, "removed", make_job("a")))
+    assert await last_seq() == 1001
+
+
+async def test_64_tasks_can_record_at_once_and_are_served_in_order(store: JobStore) -> None:
+    served: list[int] = []
+
+    async def write(seq: int) -> None:
+        await record(store, seq, make_job(f"job-{seq}", seq))
+        served.append(seq)
+
+    async with asyncio.TaskGroup() as group:
+        for seq in range(1, 65):
+            group.create_task(write(seq))
+    assert served == list(range(1, 65))
+    assert await seqs(store) == served
+    assert [job.position for job in await load_jobs(store)] == served
+
+
+async def test_the_last_of_many_writers_to_one_job_wins(store: JobStore) -> None:
+    async with asyncio.TaskGroup() as group:
+        for seq in range(1, 65):
+            group.create_task(record(store, seq, replace(make_job(), attempts=seq)))
+    [job] = await load_jobs(store)
+    assert job.attempts == 64
+
+
+async def test_closing_twice_is_fine(store: JobStore) -> None:
+    await store.aclose()
+    await store.aclose()
+
+
+async def test_sqlite_keeps_everything_when_it_is_opened_again(tmp_path: Path) -> None:
+    first, _ = open_stores(tmp_path / "chilly.db")
+    await first.load()
+    await record(first, 1, FULL_JOB)
+    await first.save_progress([], 4096)
+    await first.aclose()
+
+    second, _ = open_stores(tmp_path / "chilly.db")
+    loaded = await second.load()
+    assert (loaded.jobs, loaded.last_seq) == ((FULL_JOB,), 4096)
+    assert [change.seq for change in await second.changes_since(0)] == [1]
+    await second.aclose()
