@@ -26,6 +26,8 @@ _TUNED: dict[str, Any] = {
     "close_redundant_connections": False,
     "alert_queue_size": 20_000,
     "stop_tracker_timeout": 2,
+    # a check from disk drops all peers; with the default they come back after 60 s
+    "min_reconnect_time": 5,
 }
 
 _SAFE: dict[str, Any] = {

@@ -207,7 +207,7 @@ class TorrentDriver:
         """Read the metadata once it is there, and give the files our names."""
         if run.metadata is not None or not state.has_metadata:
             return None
-        run.metadata = torrent.metadata(run.job.options)
+        run.metadata = torrent.metadata()
         if run.metadata is None:
             return None
         if not run.published:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def identify(source: Source) -> SourceFacts:
     params = _parse(source)
     if params.ti is not None:
         # the files come with the first report, like those of a magnet
-        return replace(read_metadata(params.ti, Options()).facts, files=())
+        return replace(read_metadata(params.ti).facts, files=())
     return SourceFacts(identities=_identities(params.info_hashes), name=_magnet_name(params))
 
 
@@ -227,8 +227,12 @@ def _identities(hashes: lt.info_hash_t) -> tuple[str, ...]:
     return tuple(found)
 
 
-def read_metadata(info: lt.torrent_info, options: Options) -> Metadata:
+def read_metadata(info: lt.torrent_info, priorities: Sequence[int] = ()) -> Metadata:
     """The info dictionary as values.
+
+    Args:
+        info: the info dictionary.
+        priorities: the engine's priority of each file, 0 = not wanted; missing ones are wanted.
 
     Raises:
         SourceRejected: the torrent has no files or too many.
@@ -241,12 +245,10 @@ def read_metadata(info: lt.torrent_info, options: Options) -> Metadata:
     if not indices or len(indices) > _MAX_FILES:
         raise SourceRejected(f"The torrent must have 1 to {_MAX_FILES} files.")
     paths = dict(zip(indices, safe_paths(layout.file_path(i) for i in indices), strict=True))
-    wanted = None if options.files is None else set(options.files)
-    if wanted is not None and not wanted & set(indices):
+    unwanted = {i for i, priority in enumerate(priorities) if priority == 0}
+    if unwanted.issuperset(indices):
         raise SourceRejected("None of the chosen files is in this torrent.")
-    files = tuple(
-        MediaFile(i, paths[i], layout.file_size(i), wanted is None or i in wanted) for i in indices
-    )
+    files = tuple(MediaFile(i, paths[i], layout.file_size(i), i not in unwanted) for i in indices)
     facts = SourceFacts(_identities(info.info_hashes()), safe_name(info.name()), files)
     return Metadata(facts, paths, info.priv(), paths[indices[0]].split("/")[0])
 

@@ -20,7 +20,6 @@ from chilly_movies.drivers.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.errors import DiskError, EngineError, SourceRejected
-from chilly_movies.models import Options
 
 T = TypeVar("T")
 
@@ -144,10 +143,10 @@ class Torrent:
             raise SourceRejected(self.problem)
         return self.state
 
-    def metadata(self, options: Options) -> p.Metadata | None:
+    def metadata(self) -> p.Metadata | None:
         """What the info dictionary says, None before it is known."""
         info = self._handle.torrent_file()
-        return None if info is None else p.read_metadata(info, options)
+        return None if info is None else p.read_metadata(info, self._handle.get_file_priorities())
 
     def run(self) -> None:
         """Let it check, download and seed."""
