@@ -97,16 +97,24 @@ class Downloader:
         await self.aclose()
 
     async def open(self) -> None:
-        """Read the jobs and go on with those that were active. Every verb calls it. Idempotent."""
-        if not self._open:
+        """Read the jobs and go on with those that were active. Every verb calls it. Idempotent.
+
+        Raises:
+            EngineError: it was closed.
+        """
+        if not self._open or self._closed:
+            self._refuse_if_closed()
             async with self._opening:
                 await self._open_once()
 
-    async def _open_once(self) -> None:
-        if self._open:
-            return
+    def _refuse_if_closed(self) -> None:
         if self._closed:
             raise EngineError("This downloader is closed.")
+
+    async def _open_once(self) -> None:
+        self._refuse_if_closed()
+        if self._open:
+            return
         await self._ledger.load()
         self._open = True
         self._listeners.open()
@@ -121,24 +129,31 @@ class Downloader:
     async def aclose(self) -> None:
         """Stop everything and keep it: active jobs go on at the next start. Idempotent."""
         self._closed = True
-        if not self._open:
+        async with self._opening:  # of two callers the second waits until the first is done
+            if self._open:
+                await self._stop()
             await self._close_parts()
-            return
-        self._open = False
+
+    async def _stop(self) -> None:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._runner.stop_all()
         await self._ledger.settle()
-        await self._ledger.save_progress()
-        await self._close_parts()
+        try:
+            await self._ledger.save_progress()
+        except ChillyError as error:
+            log.error("progress was not saved", code=error.code, problem=str(error))
+        self._open = False
 
     async def _close_parts(self) -> None:
         self._bus.close()
         await self._listeners.aclose()
-        for driver in {id(d): d for d in self._drivers.values()}.values():
-            await driver.aclose()
-        await self._store.aclose()
+        try:
+            for driver in {id(d): d for d in self._drivers.values()}.values():
+                await driver.aclose()
+        finally:
+            await self._store.aclose()
 
     # --- verbs ------------------------------------------------------------------------------
 
@@ -253,8 +268,14 @@ class Downloader:
             return await self._stop_seeding(job, "seeding was stopped by the user")
         await self._ledger.record(job.id, e.Canceled())
         await self._runner.stop(job.id)
-        await self._drivers[job.source.type].remove(job, delete_files=False)
+        await self._forget(job, delete_files=False)
         return self._ledger.get(job.id)
+
+    async def _forget(self, job: Job, *, delete_files: bool) -> None:
+        """Let the driver delete what it keeps; a job whose driver is gone has nothing left."""
+        driver = self._drivers.get(job.source.type)
+        if driver is not None:
+            await driver.remove(job, delete_files=delete_files)
 
     async def _stop_seeding(self, job: Job, reason: str) -> Job:
         if job.seeding:
@@ -275,7 +296,8 @@ class Downloader:
         if not job.status.is_final:
             await self._ledger.record(job.id, e.Canceled())
         await self._runner.stop(job.id)
-        await self._drivers[job.source.type].remove(job, delete_files=delete_files)
+        # what its task recorded until it stopped counts: the film's path, say
+        await self._forget(self._ledger.get(job.id), delete_files=delete_files)
         await self._ledger.remove(job.id)
         return job
 
@@ -309,11 +331,13 @@ class Downloader:
 
         Raises:
             JobNotFound: there is no such job, or it was removed meanwhile.
+            EngineError: the downloader was closed meanwhile.
         """
         async with self.listen(job_id) as changes:
             job = await self.status(job_id)
             while not job.status.is_final:
-                await anext(changes)
+                if await anext(changes, None) is None:
+                    raise EngineError("This downloader is closed.")
                 job = self._ledger.get(job_id)
         return job
 
@@ -354,15 +378,23 @@ class Downloader:
         return await self._store.changes_since(seq, job_id)
 
     async def snapshot(self, job_id: str | None = None) -> Sequence[e.Change]:
-        """Every job's present state as changes of the name `snapshot`, all with one number."""
+        """Every job's present state as changes of the name `snapshot`, all with one number.
+
+        Every change with a higher number is still to be told.
+        """
         jobs = await self.list() if job_id is None else [await self.status(job_id)]
-        seq = self._ledger.seq
+        seq = self._ledger.told
         return [e.Change.of(seq, "snapshot", job, durable=False) for job in jobs]
 
     @property
     def last_seq(self) -> int:
         """The highest number any change has so far."""
         return self._ledger.seq
+
+    @property
+    def told_seq(self) -> int:
+        """The number up to which every change was told; later ones are still being stored."""
+        return self._ledger.told
 
     def end_events(self) -> None:
         """End all event streams, so that a server can drain its connections before `aclose`."""
@@ -401,7 +433,8 @@ class Downloader:
         return max(0.0, (min(later) - now).total_seconds()) if later else None
 
     def _say(self, job: Job, reason: str) -> None:
-        if job.reason != reason and self._ledger.get(job.id).status is Status.QUEUED:
+        known = job.id in self._ledger and self._ledger.get(job.id).status is Status.QUEUED
+        if known and job.reason != reason:
             self._ledger.note(job.id, e.Progressed(job.progress, reason))
 
     async def _begin(self, job_id: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import uuid
 from collections.abc import Mapping
@@ -16,7 +15,9 @@ _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_URN = 64 * 1024
 MAX_TORRENT_BYTES = 10 * 1024 * 1024
 _MAX_NUMBER = 2**53 - 1
-_MAX_FILES = 20_000
+_MAX_RATIO = 1000
+MAX_FILES = 20_000
+"""Files a torrent may have; a file index is below that."""
 
 _SPELLINGS = {
     "sourceType": "source_type", "sourceUrn": "source_urn", "downloadLimit": "download_limit",
@@ -114,10 +115,10 @@ def _options(given: Mapping[str, Any]) -> Options:
 def _files(value: object) -> tuple[int, ...] | None:
     if value is None:
         return None
-    message = "The files must be a list of at least one file index (0 or more)."
-    if not isinstance(value, list | tuple) or not 0 < len(value) <= _MAX_FILES:
+    message = f"The files must be a list of at least one file index (0 to {MAX_FILES - 1})."
+    if not isinstance(value, list | tuple) or not 0 < len(value) <= MAX_FILES:
         raise InvalidRequest(message, field="files")
-    if not all(type(i) is int and 0 <= i <= _MAX_NUMBER for i in value):
+    if not all(type(i) is int and 0 <= i < MAX_FILES for i in value):
         raise InvalidRequest(message, field="files")
     return tuple(sorted(set(value)))
 
@@ -135,6 +136,8 @@ def _whole(given: Mapping[str, Any], name: str) -> int | None:
 def _ratio(value: object) -> float | None:
     if value is None:
         return None
-    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
-        raise InvalidRequest("The seedRatio must be a number, 0 or more.", field="seedRatio")
-    return float(value)  # type: ignore[arg-type]
+    if type(value) in (int, float) and 0 <= value <= _MAX_RATIO:  # type: ignore[operator]
+        return float(value)  # type: ignore[arg-type]
+    raise InvalidRequest(
+        f"The seedRatio must be a number from 0 to {_MAX_RATIO}.", field="seedRatio"
+    )

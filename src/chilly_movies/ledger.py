@@ -17,7 +17,7 @@ from chilly_movies import events as e
 from chilly_movies.bus import EventBus
 from chilly_movies.errors import DuplicateDownload, JobNotFound
 from chilly_movies.lifecycle import apply
-from chilly_movies.models import Job, Status
+from chilly_movies.models import Job, Phase, Status
 from chilly_movies.ports import JobStore
 
 T = TypeVar("T")
@@ -56,10 +56,12 @@ class Ledger:
         self._reserved = 0
         self._outbox: deque[_Entry] = deque()
         self._dirty: set[str] = set()
+        self._changing: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._owners: dict[str, set[str]] = {}
         self._position = 0
         self._told_at: dict[str, float] = {}
+        self._told_phase: dict[str, Phase | None] = {}
         self._telling: dict[str, asyncio.TimerHandle] = {}
 
     async def load(self) -> None:
@@ -75,6 +77,11 @@ class Ledger:
     def seq(self) -> int:
         """The highest number given out."""
         return self._seq
+
+    @property
+    def told(self) -> int:
+        """The number up to which every change was told: later ones are still being stored."""
+        return self._outbox[0].seq - 1 if self._outbox else self._seq
 
     def __iter__(self) -> Iterator[Job]:
         return iter(tuple(self._jobs.values()))
@@ -98,8 +105,9 @@ class Ledger:
         return self._locks.setdefault(job_id, asyncio.Lock())
 
     def next_position(self) -> int:
-        """The place behind the last job in the queue."""
-        return self._position + 1
+        """The place behind the last job in the queue; never the same twice."""
+        self._position += 1
+        return self._position
 
     def refuse_duplicate(self, job_id: str, identities: tuple[str, ...]) -> None:
         """Check that no other job has the same film data; canceled ones do not count.
@@ -108,19 +116,27 @@ class Ledger:
             DuplicateDownload: one has.
         """
         for other in set().union(*(self._owners.get(i, ()) for i in identities)) - {job_id}:
-            if self._jobs[other].status is not Status.CANCELED:
+            # one that is not among the jobs yet is being stored right now
+            if other not in self._jobs or self._jobs[other].status is not Status.CANCELED:
                 raise DuplicateDownload(f"Job '{other}' already downloads this.", existing_id=other)
 
     def _put(self, job: Job) -> None:
         self._jobs[job.id] = job
         self._position = max(self._position, job.position)
-        for identity in job.identities:
-            self._owners.setdefault(identity, set()).add(job.id)
+        self._own(job)
 
     def _drop(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
         self._hush(job.id)
         self._told_at.pop(job.id, None)
+        self._told_phase.pop(job.id, None)
+        self._disown(job)
+
+    def _own(self, job: Job) -> None:
+        for identity in job.identities:
+            self._owners.setdefault(identity, set()).add(job.id)
+
+    def _disown(self, job: Job) -> None:
         for identity in job.identities:
             self._owners.get(identity, set()).discard(job.id)
             if not self._owners.get(identity):
@@ -153,8 +169,13 @@ class Ledger:
     # --- changes; the caller holds the job's lock -------------------------------------------
 
     async def add(self, job: Job) -> Job:
-        """Record the birth of a job."""
-        await self._commit(e.Queued.name, job)
+        """Record the birth of a job. Its film counts as taken from before the write."""
+        self._own(job)
+        try:
+            await self._commit(e.Queued.name, job)
+        except BaseException:
+            self._disown(job)
+            raise
         return job
 
     async def record(self, job_id: str, event: e.Event) -> Job:
@@ -186,22 +207,26 @@ class Ledger:
         job = apply(self.get(job_id), e.Removed(), self._clock())
         entry = self._number()
         change = e.Change.of(entry.seq, e.Removed.name, job)
+        self._changing.add(job_id)
         try:
             await self._store.delete(change)
             self._drop(job)
             entry.change = change
         finally:
+            self._changing.discard(job_id)
             self._settle(entry)
 
     async def _commit(self, name: str, job: Job) -> None:
         entry = self._number()
         change = e.Change.of(entry.seq, name, job)
+        self._changing.add(job.id)
         try:
             await self._store.record(job, change)
             self._put(job)
             self._hush(job.id)
             entry.change = change
         finally:
+            self._changing.discard(job.id)
             self._settle(entry)
 
     # --- progress ---------------------------------------------------------------------------
@@ -209,12 +234,16 @@ class Ledger:
     def note(self, job_id: str, event: e.Progressed) -> Job:
         """Take new figures into memory and tell them, at most twice a second for each job.
 
-        `save_progress` stores them later.
+        A new phase is told at once. `save_progress` stores the figures later.
         """
         job = apply(self.get(job_id), event, self._clock())
         self._jobs[job_id] = job
         self._dirty.add(job_id)
-        self._tell_progress(job_id)
+        if self._told_phase.get(job_id) is not job.progress.phase:
+            self._cancel_telling(job_id)
+            self._tell_now(job_id)
+        else:
+            self._tell_progress(job_id)
         return job
 
     def _tell_progress(self, job_id: str) -> None:
@@ -231,6 +260,9 @@ class Ledger:
     def _hush(self, job_id: str) -> None:
         """A state change stores and tells the figures itself."""
         self._dirty.discard(job_id)
+        self._cancel_telling(job_id)
+
+    def _cancel_telling(self, job_id: str) -> None:
         timer = self._telling.pop(job_id, None)
         if timer is not None:
             timer.cancel()
@@ -238,20 +270,26 @@ class Ledger:
     def _tell_now(self, job_id: str) -> None:
         self._telling.pop(job_id, None)
         job = self._jobs.get(job_id)
-        if job is None or self._seq >= self._reserved:
-            return  # the job is gone, or no number is set aside
+        if job is None or job_id in self._changing or self._seq >= self._reserved:
+            return  # the job is gone or about to change, or no number is set aside
         self._told_at[job_id] = asyncio.get_running_loop().time()
+        self._told_phase[job_id] = job.progress.phase
         entry = self._number()
         entry.change = e.Change.of(entry.seq, e.Progressed.name, job, durable=False)
         self._settle(entry)
 
     async def save_progress(self) -> None:
         """Store all figures that moved since the last call, in one write."""
-        dirty = [self._jobs[i] for i in self._dirty if i in self._jobs]
+        # a job whose change is being stored right now would be overwritten with older figures
+        dirty = self._dirty & self._jobs.keys() - self._changing
         if not dirty and self._reserved - self._seq >= _RESERVE // 2:
             return
-        self._dirty.clear()
-        await self._reserve(dirty)
+        self._dirty -= dirty
+        try:
+            await self._reserve([self._jobs[job_id] for job_id in dirty])
+        except BaseException:
+            self._dirty |= dirty
+            raise
 
     async def _reserve(self, dirty: list[Job] | None = None) -> None:
         reserved = self._seq + _RESERVE

@@ -87,7 +87,8 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
         case e.SeedingStopped(reason=reason):
             return {"seeding": False, "progress": _still(job.progress), "reason": reason}
         case e.Failed(error=error):
-            return {"error": error, "progress": _still(job.progress), "reason": None}
+            changes = {"error": error, "attempts": job.attempts + 1, "reason": None}
+            return {**changes, "progress": _still(job.progress)}
         case e.Paused() | e.Canceled():
             return {"progress": _still(job.progress), "next_attempt_at": None, "reason": None}
         case _:

@@ -60,7 +60,7 @@ class Listeners:
         if (name, listener) in self._wanted:
             self._wanted.remove((name, listener))
         task = self._tasks.pop((name, listener), None)
-        if task is not None:
+        if task is not None and not _is_current(task):
             task.cancel()
 
     def open(self) -> None:
@@ -77,19 +77,31 @@ class Listeners:
             _, late = await asyncio.wait(tasks, timeout=5)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=1)
         self._tasks.clear()
 
     def _run(self, name: str, listener: Listener) -> None:
         subscription = self._bus.subscribe(size=_QUEUE_SIZE)
-        task = asyncio.create_task(_feed(subscription, name, listener), name=f"listener {name}")
+        task = asyncio.create_task(
+            self._feed(subscription, name, listener), name=f"listener {name}"
+        )
         self._tasks[name, listener] = task
 
+    async def _feed(self, subscription: Subscription, name: str, listener: Listener) -> None:
+        async with subscription:
+            async for change in subscription:
+                if change.event == name:
+                    await _call(listener, name, change)
+                if self._tasks.get((name, listener)) is not asyncio.current_task():
+                    return  # it took itself off
 
-async def _feed(subscription: Subscription, name: str, listener: Listener) -> None:
-    async with subscription:
-        async for change in subscription:
-            if change.event == name:
-                await _call(listener, name, change)
+
+def _is_current(task: asyncio.Task[None]) -> bool:
+    try:
+        return task is asyncio.current_task()
+    except RuntimeError:  # called from outside the loop
+        return False
 
 
 async def _call(listener: Listener, name: str, change: Change) -> None:
@@ -100,5 +112,9 @@ async def _call(listener: Listener, name: str, change: Change) -> None:
         result = listener(*arguments)
         if inspect.isawaitable(result):
             await result
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        log.exception("a listener failed", event_name=name, job=change.id)
     except Exception:  # a listener must never hurt a download
         log.exception("a listener failed", event_name=name, job=change.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import structlog
@@ -16,16 +17,23 @@ _SECRET_NAMES = re.compile(
 _SECRET_IN_URL = re.compile(
     r"([?&;](?:api[_-]?key|passkey|pk|pid|token|auth|key|secret|sig)=)[^&\s\"']+", re.I
 )
-_PASSKEY_IN_PATH = re.compile(r"(://[^\s/]+/)(?:[A-Za-z0-9_-]{16,}/)+")
-_USER_IN_URL = re.compile(r"(://)[^/\s@]+@")
+_SECRET_IN_HEADER = re.compile(
+    r"((?:x-api-key|api[_-]?key|authorization|cookie)[\"']?\s*[:=]\s*[\"']?(?:bearer |basic )?)"
+    r"[^\s\"',&;]+",
+    re.I,
+)
+_USER_IN_URL = re.compile(r"(://)[^/\s?#]+@")
+_URL = re.compile(r"(?::|%3a)(?://|%2f%2f)[^\s\"']+", re.I)
+_PASSKEY_IN_PATH = re.compile(r"(/|%2f)[a-z0-9_-]{16,}(?=/|%2f|[?&#]|$)", re.I)
 _HIDDEN = "[hidden]"
 
 
 def redact(text: str) -> str:
-    """The text without keys in queries, tracker passkeys in paths, and names in URLs."""
+    """The text without keys in queries and headers, passkeys in paths, and names in URLs."""
     text = _SECRET_IN_URL.sub(rf"\1{_HIDDEN}", text)
+    text = _SECRET_IN_HEADER.sub(rf"\1{_HIDDEN}", text)
     text = _USER_IN_URL.sub(rf"\1{_HIDDEN}@", text)
-    return _PASSKEY_IN_PATH.sub(rf"\1{_HIDDEN}/", text)
+    return _URL.sub(lambda url: _PASSKEY_IN_PATH.sub(rf"\1{_HIDDEN}", url[0]), text)
 
 
 def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -35,7 +43,15 @@ def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 def _clean(key: str, value: Any) -> Any:
     if _SECRET_NAMES.search(key):
         return _HIDDEN
-    return redact(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {name: _clean(str(name), item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean("", item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redact(str(value))
 
 
 def configure_logs(level: str = "info", style: Literal["console", "json"] = "console") -> None:

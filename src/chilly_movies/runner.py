@@ -17,6 +17,7 @@ from chilly_movies.errors import (
     DriverCrashed,
     DuplicateDownload,
     SourceRejected,
+    StoreError,
 )
 from chilly_movies.ledger import Ledger
 from chilly_movies.models import Job, JobError, Report, SourceFacts, SourceType, Status
@@ -24,6 +25,9 @@ from chilly_movies.ports import Driver
 from chilly_movies.retry import RetryPolicy, next_delay
 
 log = structlog.get_logger(__name__)
+
+_STORE_PAUSE = 5.0
+"""Seconds until a job's outcome that could not be stored is stored again."""
 
 
 class Runner:
@@ -88,7 +92,17 @@ class Runner:
             raise SourceRejected(f"The source type '{job.source.type}' is not installed here.")
         async with aclosing(driver.run(job)) as reports:
             async for report in reports:
+                if not self._is_current(job.id):
+                    return  # a driver that goes on after it was told to stop
                 await self._take(job.id, report)
+
+    def _is_current(self, job_id: str) -> bool:
+        """Whether this task still runs the job.
+
+        Once `stop` was called, whoever called it decides what becomes of the job. It may hold the
+        job's lock and wait for this task, which therefore must not wait for the lock.
+        """
+        return self._tasks.get(job_id) is asyncio.current_task()
 
     async def _take(self, job_id: str, report: Report) -> None:
         """Record what a report says, in the order facts, path, completion, figures."""
@@ -115,24 +129,40 @@ class Runner:
             await self._ledger.record_soon(job.id, e.MetadataReceived(facts))
 
     async def _ended(self, job_id: str) -> None:
+        if not self._is_current(job_id):
+            return
         job = self._ledger.get(job_id)
         if job.status is Status.ACTIVE:
-            await self._ledger.record_soon(job_id, e.Completed(job.progress))
+            await self._insist(job_id, e.Completed(job.progress))
         elif job.seeding:
-            await self._ledger.record_soon(job_id, e.SeedingStopped(job.reason))
+            await self._insist(job_id, e.SeedingStopped(job.reason))
 
     async def _went_wrong(self, job_id: str, error: ChillyError) -> None:
+        log.warning("an attempt failed", job=job_id, code=error.code, problem=str(error))
+        if not self._is_current(job_id):
+            return
         job = self._ledger.get(job_id)
         problem = JobError(error.code, str(error))
-        log.warning("an attempt failed", job=job_id, code=error.code, problem=str(error))
         if job.status is Status.COMPLETED:
-            await self._ledger.record_soon(job_id, e.SeedingStopped(str(error)))
+            await self._insist(job_id, e.SeedingStopped(str(error)))
         elif job.status is Status.ACTIVE:
-            await self._ledger.record_soon(job_id, self._verdict(job, error, problem))
+            await self._insist(job_id, self._verdict(job, error, problem))
+
+    async def _insist(self, job_id: str, event: e.Event) -> None:
+        """Record the outcome, however long the store fails: the job must not hang for ever."""
+        while True:
+            try:
+                await self._ledger.record_soon(job_id, event)
+            except StoreError as error:
+                log.error("an outcome was not stored", job=job_id, problem=str(error))
+                await asyncio.sleep(_STORE_PAUSE)
+            else:
+                return
 
     def _verdict(self, job: Job, error: ChillyError, problem: JobError) -> e.Event:
         """Try again later, or give up."""
-        expected = isinstance(error, DownloadError) and error.retryable
+        ours = isinstance(error, StoreError)  # says nothing against the source
+        expected = ours or (isinstance(error, DownloadError) and error.retryable)
         if not expected or job.attempts + 1 >= self._retry.max_attempts:
             return e.Failed(problem)
         delay = next_delay(job.attempts + 1, self._retry, random.random)

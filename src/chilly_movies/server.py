@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chilly_movies.errors import SettingsError
 
@@ -72,6 +74,29 @@ def _ipv6_loopback() -> bool:
     return True
 
 
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, answering what is no HTTP at all in the shape of all our errors."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer and close; `msg` is for the log only."""
+        body = json.dumps(_NO_HTTP).encode()
+        head = (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+_NO_HTTP = {
+    "type": "about:blank",
+    "title": "Bad Request",
+    "status": 400,
+    "detail": "This is not a request we can read: it is malformed or its address is too long.",
+    "code": "bad_request",
+}
+
+
 class _Server(uvicorn.Server):
     """uvicorn, with our order of stopping and our signal handling."""
 
@@ -114,6 +139,6 @@ async def serve(
     """
     config = uvicorn.Config(
         app, access_log=False, log_config=None, proxy_headers=False, server_header=False,
-        timeout_graceful_shutdown=_DRAIN, http="httptools", ws="none", lifespan="on",
+        timeout_graceful_shutdown=_DRAIN, http=_Protocol, ws="none", lifespan="on",
     )  # fmt: skip
     await _Server(config, before_drain).serve(sockets)

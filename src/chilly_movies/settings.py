@@ -118,7 +118,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Settings:
-        media, state = self.media_root.absolute(), self.state_dir.absolute()
+        media, state = self.media_root.resolve(), self.state_dir.resolve()
         if state == media or media in state.parents or state in media.parents:
             raise ValueError("CHILLY_STATE_DIR and CHILLY_MEDIA_ROOT must not contain each other")
         if self.host not in _LOOPBACK:
@@ -160,9 +160,12 @@ def load_settings(**given: Any) -> Settings:
         SettingsError: one is unknown or malformed; the message names it in one line.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_FILE_VARIABLE}
+    known.discard(PREFIX + "API_SECRET")  # it is API_SECRET: ignoring this would open the door
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise SettingsError(f"There is no setting {unknown[0]}; see 'chilly settings' for all.")
+    if os.environ.get(CONFIG_FILE_VARIABLE) and not config_file().exists():
+        raise SettingsError(f"The file that {CONFIG_FILE_VARIABLE} names is not there.")
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:

@@ -15,6 +15,14 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, event, func, select, update
+
+from chilly_movies.errors import StoreError
+from chilly_movies.events import Change
+from chilly_movies.models import Job
+from chilly_movies.storage import jobs as jobs_module
+from chilly_movies.storage.database import Database
+from chilly_movies.storage.jobs import SqliteJobStore, SqliteResumeStore, open_stores
+from chilly_movies.storage.tables import events, jobs, meta
 from tests.integration.sqlite_tools import (
     NOON,
     assert_is_plain,
@@ -25,14 +33,6 @@ from tests.integration.sqlite_tools import (
     set_meta,
     store_threads,
 )
-
-from chilly_movies.errors import StoreError
-from chilly_movies.events import Change
-from chilly_movies.models import Job
-from chilly_movies.storage import jobs as jobs_module
-from chilly_movies.storage.database import Database
-from chilly_movies.storage.jobs import SqliteJobStore, SqliteResumeStore, open_stores
-from chilly_movies.storage.tables import events, jobs, meta
 
 pytestmark = pytest.mark.anyio
 

@@ -17,6 +17,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+
+from chilly_movies.errors import StoreError, StoreFromTheFuture
+from chilly_movies.storage import upgrade
+from chilly_movies.storage.database import Database
+from chilly_movies.storage.jobs import open_stores
+from chilly_movies.storage.tables import metadata
 from tests.integration.sqlite_tools import (
     assert_is_plain,
     folder_bytes,
@@ -26,12 +32,6 @@ from tests.integration.sqlite_tools import (
     record,
     store_threads,
 )
-
-from chilly_movies.errors import StoreError, StoreFromTheFuture
-from chilly_movies.storage import upgrade
-from chilly_movies.storage.database import Database
-from chilly_movies.storage.jobs import open_stores
-from chilly_movies.storage.tables import metadata
 
 pytestmark = pytest.mark.anyio
 

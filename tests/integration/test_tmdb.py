@@ -17,15 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.tmdb_server import (
-    API_KEY,
-    SILENCE,
-    TOKEN,
-    Reply,
-    TmdbServer,
-    failure,
-    json_reply,
-)
 
 from chilly_movies.errors import (
     MetadataError,
@@ -37,6 +28,15 @@ from chilly_movies.metadata.tmdb import TmdbProvider
 from chilly_movies.metadata.tmdb_origin import LARGEST_BODY, AnswerRefused, CatalogueBusy
 from chilly_movies.models import TitleKind
 from chilly_movies.retry import RetryPolicy
+from tests.integration.tmdb_server import (
+    API_KEY,
+    SILENCE,
+    TOKEN,
+    Reply,
+    TmdbServer,
+    failure,
+    json_reply,
+)
 
 pytestmark = pytest.mark.anyio
 

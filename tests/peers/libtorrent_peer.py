@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import libtorrent as lt
+
 from tests.peers.process import TIME_LIMIT, LinePeer
 
 _SETTINGS: dict[str, Any] = {

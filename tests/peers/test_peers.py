@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
+from chilly_movies.swarms import SwarmTable
+from chilly_movies.tracker import run_tracker
 from tests.peers.aria2 import Aria2Peer
 from tests.peers.available import require
 from tests.peers.libtorrent_peer import LibtorrentPeer
@@ -15,9 +18,6 @@ from tests.peers.process import PeerError
 from tests.peers.torrents import Torrent, Version, make_film, make_films, make_torrent, sha256_of
 from tests.peers.transmission import TransmissionPeer
 from tests.peers.webtorrent import WebTorrentPeer
-
-from chilly_movies.swarms import SwarmTable
-from chilly_movies.tracker import run_tracker
 
 pytestmark = pytest.mark.anyio
 

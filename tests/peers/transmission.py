@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+
 from tests.peers.process import TIME_LIMIT, PeerError, PeerProcess, PeerStats, free_port
 
 _STATES = ("stopped", "check-wait", "checking", "download-wait", "downloading", "seed-wait")

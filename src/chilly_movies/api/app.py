@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chilly_movies.api import docs, downloads, events, metadata, problems
 from chilly_movies.api.limits import RateGate, client_of
 from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import EventOut, Health, JobId, StartBody, to_json
+from chilly_movies.api.schemas import JOB_ID_PATTERN, EventOut, Health, JobId, StartBody, to_json
 from chilly_movies.api.security import Access, BodyGate, HostGate, KeyGate
 from chilly_movies.downloader import Downloader
 from chilly_movies.models import Status
@@ -37,11 +37,17 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 
 
 class StartUpload(BaseModel):
-    """A start with a `.torrent` file."""
+    """A start with a `.torrent` file. Form fields are text, whatever they stand for."""
 
     torrent: bytes = Field(json_schema_extra={"format": "binary"})
-    id: JobId | None = None
-    files: str | None = Field(None, description="File indices, separated by commas.")
+    id: Annotated[
+        str | None,
+        WithJsonSchema({"pattern": JOB_ID_PATTERN, "description": "Made up if absent."}),
+    ] = None
+    files: Annotated[
+        str | None,
+        WithJsonSchema({"pattern": r"^\d+(,\d+)*$", "description": "Indices with commas."}),
+    ] = None
 
 
 @system.get("/health", response_model=Health, responses=documented())
@@ -108,7 +114,8 @@ def build_app(
         exception_handlers=api.exception_handlers,
     )
     hot.state.downloader = downloader
-    app: ASGIApp = BodyGate(hot)
+    routes = [route for route in downloads.router.routes if isinstance(route, Route)]
+    app: ASGIApp = BodyGate(hot, {r.path for r in routes if "POST" in (r.methods or ())})
     app = RateGate(app, {"/download/start": start_limit, "/download/cancel": cancel_limit})
     app = KeyGate(app, access)
     app = HostGate(app, access)
@@ -125,6 +132,7 @@ def documented_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)
     for router in (downloads.router, metadata.router, system):

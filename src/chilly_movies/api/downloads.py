@@ -30,6 +30,17 @@ router = APIRouter(tags=["downloads"])
 _OPTIONS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
+_VERBS = ("pause", "resume", "cancel", "status", "one_job", "remove")
+
+
+def _same_job(operation: str) -> dict[str, Any]:
+    """An OpenAPI link: the answer's id is what this operation wants."""
+    job_id = "$response.body#/id"
+    if operation in ("pause", "resume", "cancel"):
+        return {"operationId": operation, "requestBody": {"id": job_id}}
+    return {"operationId": operation, "parameters": {"id": job_id}}
+
+
 def _downloader(request: Request) -> Downloader:
     found: Downloader = request.app.state.downloader
     return found
@@ -51,7 +62,8 @@ def _short(job: Job) -> Response:
                 "multipart/form-data": {"schema": {"$ref": "#/components/schemas/StartUpload"}},
             },
             "required": True,
-        }
+        },
+        "responses": {"200": {"links": {verb: _same_job(verb) for verb in _VERBS}}},
     },
 )
 async def start(request: Request) -> Response:
@@ -148,7 +160,7 @@ async def list_jobs(
     ] = "position",
     limit: Annotated[int, Query(ge=1, le=500, description="Jobs per page.")] = 50,
     cursor: Annotated[
-        str | None, Query(max_length=500, description="`nextCursor` of the page before.")
+        str | None, Query(max_length=8192, description="`nextCursor` of the page before.")
     ] = None,
 ) -> Response:  # fmt: skip
     """Jobs with all that is known of them, page by page."""

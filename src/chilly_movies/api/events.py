@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
 from fastapi import Request, Response
@@ -12,10 +12,13 @@ from starlette.types import Receive, Scope, Send
 from chilly_movies.api.schemas import event_message
 from chilly_movies.bus import Subscription
 from chilly_movies.downloader import Downloader
+from chilly_movies.errors import JobNotFound
 from chilly_movies.events import Change
 from chilly_movies.intake import check_id
 
 _HEARTBEAT = 15.0
+_PATIENCE = 60.0
+"""Seconds a listener may take to read what was sent before it is dropped."""
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -58,7 +61,7 @@ class EventStream(Response):
             try:
                 await self._write(subscription, send)
             except OSError:
-                pass  # the client left in the middle of a write
+                pass  # the client left in the middle of a write, or does not read
             finally:
                 gone.cancel()
                 with suppress(asyncio.CancelledError):
@@ -89,20 +92,29 @@ class EventStream(Response):
                 waiting.cancel()
 
     async def _missed(self) -> AsyncIterator[Change]:
-        """What comes before the live changes."""
-        since = self._last_seen
+        """What comes before the live changes, which are those that were not told yet."""
+        since, told = self._last_seen, self._downloader.told_seq
         if since is not None and since > self._downloader.last_seq:
             since = None  # not one of our numbers: begin anew
-        if since is None and self._job_id is not None:
-            since = 0
+        snapshot: Sequence[Change] = ()
+        if since is None:
+            with suppress(JobNotFound):  # removed since the request came
+                snapshot = await self._downloader.snapshot(self._job_id)
+            since = None if self._job_id is None else 0
         if since is not None:
-            while batch := await self._downloader.changes_since(since, self._job_id):
-                for change in batch:
-                    yield change
-                since = batch[-1].seq
-        if self._last_seen is None or since is None:
-            for change in await self._downloader.snapshot(self._job_id):
+            async for change in self._replay(since, told):
                 yield change
+        for change in snapshot:
+            yield change
+
+    async def _replay(self, since: int, told: int) -> AsyncIterator[Change]:
+        """Stored changes with numbers after `since`, up to and including `told`."""
+        while batch := await self._downloader.changes_since(since, self._job_id):
+            for change in batch:
+                if change.seq > told:
+                    return
+                yield change
+            since = batch[-1].seq
 
 
 async def _close_when_gone(receive: Receive, subscription: Subscription) -> None:
@@ -112,4 +124,5 @@ async def _close_when_gone(receive: Receive, subscription: Subscription) -> None
 
 
 async def _send(send: Send, body: bytes) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": True})
+    async with asyncio.timeout(_PATIENCE):
+        await send({"type": "http.response.body", "body": body, "more_body": True})

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from chilly_movies.errors import ChillyError, DuplicateDownload, InvalidRequest
 
@@ -114,14 +115,28 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
     return problem(422, f"The request is not valid: {where}{first['message']}.", errors=errors)
 
 
-async def _on_http(_request: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (for the type checker)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = _allowed_methods(request)
     sentences = {
         404: "There is nothing at this address.",
         405: "This address knows no such method.",
     }
     detail = sentences.get(error.status_code, str(error.detail))
-    return problem(error.status_code, detail, headers=dict(error.headers or {}))
+    return problem(error.status_code, detail, headers=headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """The methods of all routes of this path; the framework names only the first route's."""
+    found = {
+        method
+        for route in request.app.routes
+        if isinstance(route, Route) and route.path_regex.match(request.url.path)
+        for method in route.methods or ()
+    }
+    return ", ".join(sorted(found))
 
 
 async def _on_anything(_request: Request, error: Exception) -> Response:

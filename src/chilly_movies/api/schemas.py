@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from chilly_movies.events import Change
+from chilly_movies.intake import MAX_FILES
 from chilly_movies.models import (
     Job,
     JobError,
@@ -22,10 +23,11 @@ from chilly_movies.models import (
     Status,
 )
 
+JOB_ID_PATTERN = r"^[A-Za-z0-9._:\-]{1,128}$"
 JobId = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9._:\-]{1,128}$",
+        pattern=JOB_ID_PATTERN,
         min_length=1,
         max_length=128,
         description="The job's name, given by the caller; not '.' or '..'.",
@@ -54,8 +56,11 @@ class StartBody(Wire):
         description="Magnet link, info hash or link to a torrent file; absent: start the known id.",
         examples=["magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a"],
     )
-    files: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] | None = Field(
-        None, min_length=1, max_length=20_000, description="File indices to download; absent: all."
+    files: list[Annotated[int, Field(ge=0, lt=MAX_FILES)]] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_FILES,
+        description="File indices to download; absent: all.",
     )
     download_limit: Count | None = Field(None, description="Bytes per second, 0 = unlimited.")
     upload_limit: Count | None = Field(None, description="Bytes per second, 0 = unlimited.")

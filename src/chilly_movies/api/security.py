@@ -10,9 +10,9 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +20,7 @@ from chilly_movies.api.problems import problem
 
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::(\d{1,5}))?")
+_LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
 _OPEN_PATHS = ("/health", "/docs")
 _JSON_LIMIT = 1024 * 1024
 _UPLOAD_LIMIT = 11 * 1024 * 1024
@@ -75,11 +76,12 @@ class HostGate:
             await self._app(scope, receive, send)
             return
         origin = self._origin(scope)
-        guarded = _with_headers(send, origin)
+        welcome = self._may_call(scope, origin)
+        guarded = _with_headers(send, origin if welcome else None)
         if not self._known_host(scope):
             detail = "The Host header does not name this server; CHILLY_ALLOWED_HOSTS adds names."
             await problem(421, detail)(scope, receive, guarded)
-        elif not self._may_call(scope, origin):
+        elif not welcome:
             detail = "Pages of this origin may not call; CHILLY_ALLOWED_ORIGINS adds origins."
             await problem(403, detail)(scope, receive, guarded)
         elif scope["method"] == "OPTIONS" and origin and self._is_preflight(scope):
@@ -111,15 +113,7 @@ class HostGate:
             site = header_values(scope, b"sec-fetch-site")
             foreign = site and site[-1].lower() in (b"cross-site", b"same-site")
             return scope["method"] in _SAFE_METHODS or not foreign
-        if origin in self._origins:
-            return True
-        try:
-            parts = urlsplit(origin)
-            host = parts.hostname or ""
-        except ValueError:
-            return False
-        loopback = host in ("localhost", "127.0.0.1", "::1")
-        return parts.scheme in ("http", "https") and loopback and not parts.path
+        return origin in self._origins or _LOOPBACK_ORIGIN.fullmatch(origin) is not None
 
     @staticmethod
     def _is_preflight(scope: Scope) -> bool:
@@ -140,7 +134,7 @@ def _with_headers(send: Send, origin: str | None) -> Send:
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", [])) + _PAGE_HEADERS
-            if origin and message["status"] != 403:
+            if origin:
                 headers += [
                     (b"access-control-allow-origin", origin.encode("latin-1")),
                     (b"access-control-expose-headers",
@@ -196,23 +190,27 @@ def _given_keys(scope: Scope) -> Iterable[bytes]:
 
 
 class BodyGate:
-    """Reads bodies within bounds and lets only strict JSON, or a multipart upload, through."""
+    """Reads bodies within bounds and lets only strict JSON, or a multipart upload, through.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: what comes next.
+        paths: the paths whose POST has a body; elsewhere no body is ever read.
+    """
+
+    def __init__(self, app: ASGIApp, paths: Collection[str]) -> None:
         self._app = app
+        self._paths = frozenset(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or scope["method"] in _SAFE_METHODS:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._paths:
             await self._app(scope, receive, send)
             return
         kind = _content_type(scope)
         if kind is None:
-            if scope["method"] == "POST":
-                detail = "The body must be application/json (or multipart/form-data for a file)."
-                await problem(415, detail)(scope, receive, send)
-                return
-            kind = "application/json"
+            detail = "The body must be application/json (or multipart/form-data for a file)."
+            await problem(415, detail)(scope, receive, send)
+            return
         limit = _JSON_LIMIT if kind == "application/json" else _UPLOAD_LIMIT
         body = await _read(scope, receive, limit)
         if body is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from urllib.parse import urlsplit
 
@@ -13,9 +14,10 @@ NON_PUBLIC_V4 = (
     "240.0.0.0/4",
 )  # fmt: skip
 NON_PUBLIC_V6 = (
-    "::/96", "::ffff:0:0/96", "64:ff9b::/96", "2001::/32", "2002::/16", "fc00::/7", "fe80::/10",
-    "ff00::/8",
+    "::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64",
+    "2001::/32", "2002::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
 )  # fmt: skip
+_NAME = re.compile(r"[a-z0-9._-]+")
 _NETWORKS = tuple(ipaddress.ip_network(n) for n in (*NON_PUBLIC_V4, *NON_PUBLIC_V6))
 
 
@@ -43,12 +45,15 @@ def literal_host_is_public(host: str) -> bool:
         pass
     try:
         return is_public(socket.inet_ntoa(socket.inet_aton(bare)))
-    except (OSError, UnicodeError):
-        return bare.isascii()  # full-width digits and their like resolve to addresses
+    except (OSError, ValueError):
+        # full-width digits and percent signs turn into addresses in some resolvers and clients
+        return _NAME.fullmatch(bare) is not None
 
 
 def url_is_public(url: str) -> bool:
     """Whether the host of the URL is a name or a public address; False for broken URLs."""
+    if "\\" in url:
+        return False  # some readers take it for a slash, so for them another host is meant
     try:
         host = urlsplit(url).hostname
     except ValueError:

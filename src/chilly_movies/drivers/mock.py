@@ -199,10 +199,11 @@ def _parse_script(urn: str, default: MockScript) -> MockScript:
     """The script in a `mock:?key=value` source."""
     query = {key: values[-1] for key, values in parse_qs(urn.partition("?")[2]).items()}
     readers: dict[str, tuple[str, Callable[[str], object]]] = {
-        "name": ("name", str), "size": ("size", int), "seconds": ("seconds", float),
-        "metadataSeconds": ("metadata_seconds", float), "seedSeconds": ("seed_seconds", float),
-        "peers": ("peers", int), "fail": ("fail", _failure), "failAt": ("fail_at", float),
-        "failTimes": ("fail_times", int),
+        "name": ("name", str), "size": ("size", _count), "seconds": ("seconds", _measure),
+        "metadataSeconds": ("metadata_seconds", _measure),
+        "seedSeconds": ("seed_seconds", _measure), "peers": ("peers", _count),
+        "fail": ("fail", _failure), "failAt": ("fail_at", _measure),
+        "failTimes": ("fail_times", _count),
     }  # fmt: skip
     changes: dict[str, object] = {"name": _name_of(urn) if "name" not in query else None}
     for key, value in query.items():
@@ -216,6 +217,20 @@ def _parse_script(urn: str, default: MockScript) -> MockScript:
         except ValueError:
             raise InvalidSource(f"The '{key}' of this mock source is malformed.") from None
     return replace(default, **changes)  # type: ignore[arg-type]
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**53:
+        raise ValueError(text)
+    return value
+
+
+def _measure(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 10**9:  # also false for NaN
+        raise ValueError(text)
+    return value
 
 
 def _failure(code: str) -> str:

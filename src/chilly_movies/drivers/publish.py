@@ -34,15 +34,20 @@ def safe_name(name: str) -> str:
     Control and bidi characters go, separators and Windows' special characters become `_`, reserved
     device names get a `_`, no leading dot, no trailing dot or space, at most 200 bytes.
     """
-    text = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
-    kept = [c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn")]
-    text = "".join("_" if c in _FORBIDDEN else c for c in kept).strip()
+    text = name.encode("utf-8", "replace").decode()
+    kept = (c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
+    text = unicodedata.normalize("NFC", "".join(kept))
+    text = "".join("_" if c in _FORBIDDEN else c for c in text).strip()
     if text.startswith("."):
         text = "_" + text[1:]
-    text = _shorten(text).rstrip(". ")
-    if text.split(".")[0].rstrip().lower() in _RESERVED:
+    if _is_reserved(text):
         text = "_" + text
+    text = _shorten(text).rstrip(". ")
     return text or "unnamed"
+
+
+def _is_reserved(name: str) -> bool:
+    return name.split(".")[0].rstrip().lower() in _RESERVED
 
 
 def _shorten(name: str) -> str:
@@ -116,7 +121,11 @@ def _rename_no_replace(source: Path, target: Path) -> None:
         target.mkdir()  # fails if it is there; POSIX renames a folder onto an empty one
     else:
         target.touch(exist_ok=False)
-    source.replace(target)
+    try:
+        source.replace(target)
+    except OSError:
+        delete_tree(target)  # ours: made above, and empty
+        raise
 
 
 def flush_folder(folder: Path) -> None:

@@ -20,7 +20,8 @@ from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.fetch import fetch_torrent
 from chilly_movies.drivers.torrent.reasons import why_still
-from chilly_movies.drivers.torrent.session import Torrent, TorrentSession, TorrentState
+from chilly_movies.drivers.torrent.session import TorrentSession
+from chilly_movies.drivers.torrent.torrent import Torrent, TorrentState
 from chilly_movies.errors import ChillyError, DiskError, InvalidSource, SourceRejected
 from chilly_movies.models import Job, Phase, Progress, Report, Source, SourceFacts, Status
 from chilly_movies.ports import ResumeStore

@@ -151,6 +151,7 @@ def _vet(params: lt.add_torrent_params, *, allow_private: bool) -> None:
     params.url_seeds = seeds[:_MAX_WEB_SEEDS]
     if not allow_private:
         params.peers = [(ip, port) for ip, port in params.peers if literal_host_is_public(ip)]
+        params.dht_nodes = [(h, port) for h, port in params.dht_nodes if literal_host_is_public(h)]
 
 
 def _parse(source: Source) -> lt.add_torrent_params:
@@ -179,7 +180,7 @@ def parse_torrent(data: bytes) -> lt.add_torrent_params:
 def _as_magnet(urn: str) -> str:
     """A magnet link for any spelling of an info hash."""
     if urn.lower().startswith("magnet:"):
-        return urn
+        return "magnet:" + urn[7:]  # the engine knows only this spelling
     bare = urn.removeprefix("urn:btih:").removeprefix("urn:btmh:")
     if _V1.fullmatch(bare):
         return f"magnet:?xt=urn:btih:{bare}"

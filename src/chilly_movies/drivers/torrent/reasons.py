@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chilly_movies.drivers.torrent.session import TorrentState, TrackerStanding
+from chilly_movies.drivers.torrent.torrent import TorrentState, TrackerStanding
 
 
 def why_still(state: TorrentState, trackers: Mapping[str, TrackerStanding]) -> str | None:

@@ -1,0 +1,87 @@
+"""The program `chilly`: its commands, and how each of its errors ends it.
+
+The commands' own modules import the engine, the server and the settings only when they run, so
+that help comes at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from cyclopts import App, CycloptsError
+
+from chilly_movies import __version__
+from chilly_movies.cli import remote
+from chilly_movies.cli.demo import demo
+from chilly_movies.cli.exits import (
+    EXIT_CODES,
+    CommandFailed,
+    Exit,
+    exit_of_error,
+)
+from chilly_movies.cli.get import get
+from chilly_movies.cli.output import Output, drop_stdout
+from chilly_movies.cli.serve import serve
+from chilly_movies.cli.setting_list import settings
+from chilly_movies.cli.watch import watch
+from chilly_movies.errors import ChillyError
+
+_HELP = """Downloads films, and plays them while they arrive.
+
+'chilly get' downloads without a server. 'chilly serve' starts one, which the other commands,
+front ends and your own programs then talk to. 'chilly demo' shows it all, without the internet.
+"""
+_EPILOGUE = "Exit codes: " + "; ".join(f"{int(code)} {text}" for code, text in EXIT_CODES) + "."
+
+
+def build() -> App:
+    """The commands in the order help shows them."""
+    app = App(
+        name="chilly",
+        version=f"Chilly Movies {__version__}",
+        help=_HELP,
+        help_epilogue=_EPILOGUE,
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+    )
+    commands: tuple[Callable[..., int], ...] = (
+        serve, get, remote.add, remote.list_jobs, remote.status, remote.pause,
+        remote.resume, remote.cancel, remote.remove, watch, settings, demo,
+    )  # fmt: skip
+    for order, command in enumerate(commands):
+        name = command.__name__.removesuffix("_jobs")
+        app.command(command, name=name, sort_key=order)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: what was typed after `chilly`; None = take it from the process.
+
+    Returns:
+        The exit code; see `chilly --help`.
+    """
+    out = Output()
+    try:
+        code = build()(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        out.flush()
+        return int(code or Exit.DONE)
+    except BrokenPipeError:  # whoever read our output has enough
+        drop_stdout()
+        return Exit.DONE
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return Exit.INTERRUPTED
+    except CycloptsError as error:
+        out.error(f"{str(error).rstrip('.')}. 'chilly --help' shows what there is.")
+        return Exit.USAGE
+    except CommandFailed as error:
+        out.error(str(error))
+        return error.code
+    except ChillyError as error:
+        out.error(str(error))
+        return exit_of_error(error)

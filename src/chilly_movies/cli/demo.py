@@ -1,0 +1,186 @@
+"""`chilly demo`: a real film arrives through the API, on this machine alone."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from chilly_movies.cli import render, stage
+from chilly_movies.cli.boards import Board, LineBoard, board_for
+from chilly_movies.cli.exits import CommandFailed, Exit
+from chilly_movies.cli.output import Output
+from chilly_movies.cli.running import run
+
+if TYPE_CHECKING:
+    from chilly_movies.client import ApiClient
+
+_JOB = "demo"
+_MIB = 1024 * 1024
+_SECONDS = 3
+"""How long the film is to take, by the seeder's upload limit."""
+_PAUSE_AT = 40.0
+_PAUSE = 1.0
+_TIME_LIMIT = 180.0
+_Flag = Parameter(negative="", show_default=False)
+
+
+def demo(
+    *,
+    size_mib: int = 64,
+    folder: Path = Path(".demo"),
+    keep: Annotated[bool, _Flag] = False,
+    json: Annotated[bool, _Flag] = False,
+) -> int:
+    """Show that it works: a film arrives through the API, without the internet.
+
+    A tracker and a seeder of our own offer a film; the backend downloads it as a front end would
+    ask it to, is paused and resumed on the way, and every byte is compared.
+
+    Args:
+        size_mib: Size of the film in MiB.
+        folder: Where it arrives; emptied first, and removed at the end.
+        keep: Leave the film there.
+        json: Say only the result, as one JSON document.
+    """
+    if not 1 <= size_mib <= 100_000:
+        raise CommandFailed("--size-mib takes 1 to 100000.", Exit.USAGE)
+    out = Output(as_json=json)
+    folder = folder.absolute()
+    stage.empty(folder)
+    try:
+        result = run(_Demo(out, folder, size_mib).work())
+    finally:
+        stage.tidy(folder, keep=keep)
+    out.say(_where(Path(result["path"]), keep=keep))
+    out.document({"ok": True, **result, "kept": keep})
+    return Exit.DONE
+
+
+def _where(path: Path, *, keep: bool) -> str:
+    if keep:
+        return f"The film lies at {path}"
+    return f"The film lay at {path} and is removed again; 'chilly demo --keep' leaves it there."
+
+
+@dataclass(slots=True)
+class _Demo:
+    """One run of it."""
+
+    out: Output
+    folder: Path
+    mib: int
+    step: int = 0
+
+    async def work(self) -> dict[str, Any]:
+        """All steps.
+
+        Raises:
+            CommandFailed: something did not hold.
+        """
+        from chilly_movies.client import ClientError
+
+        try:
+            async with asyncio.timeout(_TIME_LIMIT):
+                return await self._steps()
+        except TimeoutError:
+            raise CommandFailed(f"The demo was not done in {_TIME_LIMIT:.0f} s.") from None
+        except ClientError as error:
+            raise CommandFailed(f"The backend refused: {error}") from None
+
+    async def _steps(self) -> dict[str, Any]:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="chilly-demo-") as temporary:
+            film, log = Path(temporary) / stage.FILM, Path(temporary) / "backend.log"
+            # started first: it gets ready while the film is made
+            async with stage.backend(self.folder, log) as backend:
+                digest = await asyncio.to_thread(stage.make_film, film, self.mib)
+                self._say(f"Made a film: {self.mib} MiB of random bytes.")
+                async with self._swarm(film) as magnet:
+                    path, seconds = await self._arrive((await backend.ready())["url"], magnet)
+        if await asyncio.to_thread(stage.sha256_of, path) != digest:
+            raise CommandFailed("The film that arrived is not the film that was sent.")
+        speed, total = int(self.mib * _MIB / seconds), time.monotonic() - began
+        self._say(f"The film is complete and equal to the original: sha256 {digest[:16]}...")
+        self._say(
+            f"It took {seconds:.1f} s to download, at {render.speed(speed)} "
+            f"(the seeder gives no more), and {total:.1f} s in all."
+        )
+        return {
+            "path": str(path), "sha256": digest, "bytes": self.mib * _MIB,
+            "downloadSeconds": round(seconds, 3), "bytesPerSecond": speed,
+            "totalSeconds": round(total, 3),
+        }  # fmt: skip
+
+    @asynccontextmanager
+    async def _swarm(self, film: Path) -> AsyncIterator[str]:
+        from chilly_movies.tracker import run_tracker
+
+        limit = self.mib * _MIB // _SECONDS
+        async with run_tracker() as announce, stage.seeder(film, announce, limit) as seeder:
+            magnet = (await seeder.ready())["magnet"]
+            self._say(f"Our own tracker listens on {announce}")
+            self._say(f"A second process seeds the film at {render.speed(limit)}.")
+            yield magnet
+
+    async def _arrive(self, url: str, magnet: str) -> tuple[Path, float]:
+        """Have the backend download the film; where it lies, and how many seconds it took."""
+        from chilly_movies.client import ApiClient
+
+        async with ApiClient(url) as api:
+            self._say(f"The backend, a process of its own, serves {url}")
+            await api.start(magnet, id=_JOB)
+            self._say("POST /download/start with the film's magnet link; its events say:")
+            seconds = await self._download(api)
+            return self.folder / "media" / str((await api.detail(_JOB))["path"]), seconds
+
+    async def _download(self, api: ApiClient) -> float:
+        """Follow the events, pause once on the way; the seconds without the pause."""
+        began, held = time.monotonic(), 0.0
+        board = board_for(self.out) if self.out.is_live else LineBoard(self.out, interval=0.5)
+        with board:
+            async with aclosing(api.events(_JOB)) as events:
+                async for event in events:
+                    self._show(board, event)
+                    if event["status"] == "completed":
+                        break
+                    if event["status"] in ("failed", "canceled"):
+                        raise CommandFailed(f"The download ended: {render.figures(event)}.")
+                    held += await self._maybe_pause(api, event, held)
+        if not held:
+            raise CommandFailed("The film was there before it could be paused.")
+        return time.monotonic() - began - held
+
+    def _show(self, board: Board, event: dict[str, Any]) -> None:
+        board.show({**event, "name": stage.FILM}, event["event"])
+
+    async def _maybe_pause(self, api: ApiClient, event: dict[str, Any], held: float) -> float:
+        """Pause in the middle, and resume after a while; the seconds nothing moved."""
+        if held:
+            return 0.0
+        if event["status"] == "active" and event["progress"]["percent"] >= _PAUSE_AT:
+            await api.pause(_JOB)
+            return 0.0
+        if event["event"] != "paused":
+            return 0.0
+        began = time.monotonic()
+        before = await api.status(_JOB)
+        await asyncio.sleep(_PAUSE)
+        after = await api.status(_JOB)
+        here = after["progress"]["bytesDownloaded"]
+        if after["status"] != "paused" or here != before["progress"]["bytesDownloaded"]:
+            raise CommandFailed("The download moved although it was paused.")
+        self._say(f"POST /download/pause: for {_PAUSE:.0f} s nothing moved; now /download/resume.")
+        await api.resume(_JOB)
+        return time.monotonic() - began
+
+    def _say(self, text: str) -> None:
+        self.step += 1
+        self.out.say(f"{self.step:2}. {text}")

@@ -1,0 +1,160 @@
+"""`chilly get`: downloads films without a server, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from chilly_movies.cli import render
+from chilly_movies.cli.boards import Board, board_for
+from chilly_movies.cli.exits import Exit, exit_of_status
+from chilly_movies.cli.output import Output
+from chilly_movies.cli.running import run
+from chilly_movies.cli.sources import Wanted, read_files, read_sources
+from chilly_movies.models import Job, Status
+
+if TYPE_CHECKING:
+    from chilly_movies.downloader import Downloader
+    from chilly_movies.settings import Settings
+
+
+def get(
+    *sources: Annotated[str, Parameter(name="SOURCE")],
+    media_root: Path | None = None,
+    files: str | None = None,
+    seed: bool = False,
+    download_limit: int | None = None,
+    upload_limit: int | None = None,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> int:
+    """Download films here and now, without a server.
+
+    Stopped with Ctrl-C, it keeps what is there; the same command typed again goes on.
+
+    Args:
+        sources: Magnet links, info hashes, links to .torrent files, or paths of such files.
+        media_root: Where the films go; the settings' if not given.
+        files: File indices to download, like 0,2; all if not given.
+        seed: Give back to others afterwards, up to the goals in the settings.
+        download_limit: Bytes per second over all, 0 = unlimited.
+        upload_limit: Bytes per second over all, 0 = unlimited.
+        json: One JSON line for each event.
+    """
+    from chilly_movies.logs import configure_logs
+    from chilly_movies.settings import load_settings
+
+    wanted, indices = read_sources(sources), read_files(files)
+    settings = load_settings(
+        media_root=media_root, download_limit=download_limit, upload_limit=upload_limit
+    )
+    configure_logs("error", settings.log_format)  # warnings are on the board as reasons
+    return run(_Getting(settings, wanted, indices, Output(as_json=json), seed=seed).work())
+
+
+def state_folder(settings: Settings, wanted: Sequence[Wanted], files: Sequence[int] | None) -> Path:
+    """Where this command, typed again, finds what it did: the same sources, folder and files."""
+    parts = [str(settings.media_root.absolute()), *sorted(one.digest for one in wanted)]
+    parts += [f"files {','.join(map(str, files))}"] if files is not None else []
+    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return settings.state_dir / "get" / digest[:16]
+
+
+class _Getting:
+    """One `chilly get`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        wanted: Sequence[Wanted],
+        files: list[int] | None,
+        out: Output,
+        *,
+        seed: bool,
+    ) -> None:
+        self._settings = settings
+        self._wanted = wanted
+        self._files = files
+        self._out = out
+        self._seed = seed
+
+    async def work(self) -> int:
+        """Download all; the exit code."""
+        try:
+            async with self._downloader() as downloader:
+                jobs = await self._all(downloader)
+        except asyncio.CancelledError:
+            self._out.note("stopped; what is there is kept, the same command goes on from it")
+            raise
+        for job in jobs:
+            self._tell(job)
+        return max((exit_of_status(job.status) for job in jobs), default=Exit.DONE)
+
+    def _downloader(self) -> Downloader:
+        from chilly_movies.app import WebTorrentDownloader, check_writable, engine_options
+
+        check_writable(self._settings.media_root)
+        engine: dict[str, Any] = dict(engine_options(self._settings))
+        if not self._seed:
+            engine["seed_ratio"] = 0.0
+        return WebTorrentDownloader(
+            self._settings.media_root,
+            state_dir=state_folder(self._settings, self._wanted, self._files),
+            max_active=len(self._wanted),
+            **engine,
+        )
+
+    async def _all(self, downloader: Downloader) -> list[Job]:
+        async with downloader.listen() as changes:
+            jobs = {job.id: job for job in [await self._begin(downloader, w) for w in self._wanted]}
+            with board_for(self._out) as board:
+                for job in jobs.values():
+                    self._show(board, job, "snapshot")
+                while not all(map(self._is_over, jobs.values())):
+                    change = await anext(changes, None)
+                    if change is None:
+                        break
+                    if change.job is not None and change.id in jobs:
+                        jobs[change.id] = change.job
+                        self._show(board, change.job, change.event)
+        return list(jobs.values())
+
+    async def _begin(self, downloader: Downloader, one: Wanted) -> Job:
+        """Start a source, or let what an earlier run began go on."""
+        wish = {
+            "id": one.digest[:16], "source_urn": one.urn, "torrent": one.torrent,
+            "files": self._files,
+        }  # fmt: skip
+        job = await downloader.start(wish)
+        if job.status is Status.COMPLETED and not self._is_there(job):
+            await downloader.remove(job.id)
+            return await downloader.start(wish)
+        return job if job.status is Status.COMPLETED else await downloader.resume(job.id)
+
+    def _is_there(self, job: Job) -> bool:
+        return job.path is not None and (self._settings.media_root / job.path).exists()
+
+    def _is_over(self, job: Job) -> bool:
+        return job.status.is_final and not (self._seed and job.seeding)
+
+    def _show(self, board: Board, job: Job, event: str) -> None:
+        wire = render.wire_of(job)
+        if job.path is not None and job.status is Status.COMPLETED:
+            wire["path"] = str(self._place(job))
+        board.show(wire, event)
+
+    def _place(self, job: Job) -> Path:
+        return self._settings.media_root.absolute() / (job.path or "")
+
+    def _tell(self, job: Job) -> None:
+        name = job.name or job.id
+        if job.status is Status.COMPLETED:
+            self._out.say(f"{name} lies at {self._place(job)}")
+        elif job.error is not None:
+            self._out.error(f"{name}: {job.error.message}")
+        else:
+            self._out.error(f"{name} is {job.status}.")

@@ -1,0 +1,114 @@
+"""The only way to a terminal: everything any command says goes through an `Output`."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import IO, Any, NoReturn
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+_WIDE = 10_000
+"""Columns of what is no terminal: lines are never wrapped for a program that reads them."""
+
+
+class _Console(Console):
+    """A console that leaves a broken pipe to `main`."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Called while the error is being handled; the default would end the program here."""
+        raise BrokenPipeError
+
+
+def _console(file: IO[str], *, stderr: bool = False) -> Console:
+    console = _Console(
+        file=file, stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True
+    )
+    if not console.is_terminal:
+        console.width = _WIDE
+    return console
+
+
+def clean(text: str) -> str:
+    """The text without anything a terminal would obey: names and reasons come from strangers."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+class Output:
+    """What a command may say.
+
+    Args:
+        as_json: standard output carries JSON and nothing else.
+        stdout: where results go.
+        stderr: where errors and remarks go.
+    """
+
+    def __init__(
+        self,
+        *,
+        as_json: bool = False,
+        stdout: IO[str] | None = None,
+        stderr: IO[str] | None = None,
+    ) -> None:
+        self.as_json = as_json
+        self.console = _console(_forgiving(stdout or sys.stdout))
+        self._errors = _console(_forgiving(stderr or sys.stderr), stderr=True)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a person looks at a terminal that can be redrawn."""
+        return self.console.is_terminal and not self.console.is_dumb_terminal and not self.as_json
+
+    def say(self, text: str) -> None:
+        """A line for people; nothing in JSON mode."""
+        if not self.as_json:
+            self._line(self.console, clean(text))
+
+    def show(self, what: RenderableType) -> None:
+        """A table, say, for people; nothing in JSON mode."""
+        if not self.as_json:
+            self.console.print(what, soft_wrap=False)
+            self.flush()
+
+    def document(self, value: Any) -> None:
+        """The one JSON document of a command; nothing for people."""
+        if self.as_json:
+            self._line(self.console, json.dumps(value, indent=2))
+
+    def record(self, value: Any) -> None:
+        """One of several JSON lines; nothing for people."""
+        if self.as_json:
+            self._line(self.console, json.dumps(value))
+
+    def note(self, text: str) -> None:
+        """A remark on standard error, in every mode."""
+        self._line(self._errors, f"chilly: {clean(text)}")
+
+    def error(self, text: str) -> None:
+        """An error on standard error, in every mode: one line."""
+        self._line(self._errors, f"chilly: error: {clean(' '.join(text.split()))}")
+
+    def flush(self) -> None:
+        """Hand everything on; a broken pipe shows here at the latest."""
+        self.console.file.flush()
+
+    def _line(self, console: Console, text: str) -> None:
+        console.print(Text(text))
+        console.file.flush()
+
+
+def _forgiving(file: IO[str]) -> IO[str]:
+    """The same file; what its encoding lacks is replaced, so that no name can stop us."""
+    if isinstance(file, io.TextIOWrapper):
+        file.reconfigure(errors="replace")
+    return file
+
+
+def drop_stdout() -> None:
+    """Send what is still buffered nowhere, after the reader of a pipe went away."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

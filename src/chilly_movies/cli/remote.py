@@ -1,0 +1,229 @@
+"""The commands that talk to a running server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from chilly_movies.cli import render
+from chilly_movies.cli.exits import CommandFailed, Exit, exit_of_answer
+from chilly_movies.cli.output import Output
+from chilly_movies.cli.running import run
+from chilly_movies.cli.sources import Wanted, read_files, read_sources
+
+if TYPE_CHECKING:
+    from chilly_movies.client import ApiClient
+
+_StatusName = Literal["queued", "active", "paused", "completed", "failed", "canceled"]
+Ids = Annotated[list[str], Parameter(name="ID", negative="")]
+OneId = Annotated[str, Parameter(name="ID")]
+Flag = Parameter(negative="", show_default=False)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """Where the server is, and how to say what it answers."""
+
+    server: str | None = None
+    """Address of the server; the settings' if not given."""
+    json: Annotated[bool, Flag] = False
+    """JSON on standard output and nothing else."""
+
+    def output(self) -> Output:
+        """Where the command's results go."""
+        return Output(as_json=self.json)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[ApiClient]:
+        """A client of the server, with the API key of the settings.
+
+        Raises:
+            CommandFailed: what the body asks is refused, or no server answers.
+        """
+        from chilly_movies.client import ApiClient, ClientError
+        from chilly_movies.settings import load_settings
+
+        settings = load_settings()
+        key = settings.api_secret.get_secret_value() if settings.api_secret else None
+        url = self.server or server_url(settings.host, settings.port)
+        try:
+            async with ApiClient(url, api_key=key) as api:
+                yield api
+        except ClientError as error:
+            raise CommandFailed(str(error), exit_of_answer(error.code)) from None
+
+
+HERE = Remote()
+
+
+def server_url(host: str, port: int) -> str:
+    """How to reach a server that serves on this host; one on all addresses is reached locally."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 (compared, not bound)
+        host = "localhost"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def add(
+    *sources: Annotated[str, Parameter(name="SOURCE")],
+    id: str | None = None,  # noqa: A002 (the contract's name)
+    type: Literal["torrent", "http", "youtube", "local"] = "torrent",  # noqa: A002
+    files: str | None = None,
+    download_limit: int | None = None,
+    upload_limit: int | None = None,
+    seed_ratio: float | None = None,
+    seed_time: int | None = None,
+    remote: Remote = HERE,
+) -> int:
+    """Start downloads on the server.
+
+    Args:
+        sources: Magnet links, info hashes, links, or paths of .torrent files.
+        id: Name for the job; the server makes one up if not given.
+        type: Kind of source.
+        files: File indices to download, like 0,2; all if not given.
+        download_limit: Bytes per second, 0 = unlimited.
+        upload_limit: Bytes per second, 0 = unlimited.
+        seed_ratio: Stop seeding there, 0 = do not seed.
+        seed_time: Seconds of seeding, 0 = do not seed.
+        remote: Which server.
+    """
+    wanted = read_sources(sources)
+    if id is not None and len(wanted) > 1:
+        raise CommandFailed("--id names one job: give one SOURCE with it.", Exit.USAGE)
+    options = {
+        "files": read_files(files), "downloadLimit": download_limit, "uploadLimit": upload_limit,
+        "seedRatio": seed_ratio, "seedTime": seed_time,
+    }  # fmt: skip
+
+    async def start(api: ApiClient, one: Wanted) -> dict[str, Any]:
+        return await api.start(one.urn, id=id, source_type=type, torrent=one.torrent, **options)
+
+    return _each(remote, wanted, start)
+
+
+def pause(ids: Ids, /, *, remote: Remote = HERE) -> int:
+    """Stop all traffic of jobs.
+
+    Args:
+        ids: Which jobs.
+        remote: Which server.
+    """
+    return _each(remote, ids, lambda api, job_id: api.pause(job_id))
+
+
+def resume(ids: Ids, /, *, remote: Remote = HERE) -> int:
+    """Let paused or failed jobs go on from what is there.
+
+    Args:
+        ids: Which jobs.
+        remote: Which server.
+    """
+    return _each(remote, ids, lambda api, job_id: api.resume(job_id))
+
+
+def cancel(ids: Ids, /, *, remote: Remote = HERE) -> int:
+    """Give jobs up and delete their unfinished data; finished films stay.
+
+    Args:
+        ids: Which jobs.
+        remote: Which server.
+    """
+    return _each(remote, ids, lambda api, job_id: api.cancel(job_id))
+
+
+def remove(
+    ids: Ids, /, *, delete_files: Annotated[bool, Flag] = False, remote: Remote = HERE
+) -> int:
+    """Take jobs from the list.
+
+    Args:
+        ids: Which jobs.
+        delete_files: Delete their finished films, too.
+        remote: Which server.
+    """
+
+    async def delete(api: ApiClient, job_id: str) -> dict[str, Any]:
+        await api.delete(job_id, delete_files=delete_files)
+        return {"id": job_id, "status": "removed"}
+
+    return _each(remote, ids, delete)
+
+
+def _each(
+    remote: Remote,
+    items: Sequence[Any],
+    verb: Callable[[ApiClient, Any], Awaitable[dict[str, Any]]],
+) -> int:
+    """Apply a verb to each; one that is refused does not keep the others from it."""
+    from chilly_movies.client import ClientError
+
+    out = remote.output()
+
+    async def work() -> int:
+        done: list[dict[str, Any]] = []
+        code = Exit.DONE
+        async with remote.client() as api:
+            for item in items:
+                try:
+                    done.append(await verb(api, item))
+                except ClientError as error:
+                    code = code or exit_of_answer(error.code)
+                    out.error(str(error))
+                    if code is Exit.NO_SERVER:
+                        break
+                else:
+                    out.say(f"{done[-1]['id']} is {done[-1]['status']}")
+        if done or code is Exit.DONE:
+            out.document(done)
+        return code
+
+    return run(work())
+
+
+def list_jobs(
+    *, status: Annotated[list[_StatusName] | None, Parameter(negative="")] = None,
+    remote: Remote = HERE,
+) -> int:  # fmt: skip
+    """Show the server's jobs in queue order.
+
+    Args:
+        status: Only jobs with this status; repeatable.
+        remote: Which server.
+    """
+    out = remote.output()
+
+    async def work() -> None:
+        async with remote.client() as api:
+            jobs = await api.list(status or ())
+        out.document(jobs)
+        if jobs:
+            out.show(render.job_table(jobs))
+        else:
+            out.say("There are no such jobs." if status else "There are no jobs yet.")
+
+    run(work())
+    return Exit.DONE
+
+
+def status(job_id: OneId, /, *, remote: Remote = HERE) -> int:
+    """Show all that is known of a job.
+
+    Args:
+        job_id: Which job.
+        remote: Which server.
+    """
+    out = remote.output()
+
+    async def work() -> None:
+        async with remote.client() as api:
+            job = await api.detail(job_id)
+        out.document(job)
+        out.show(render.detail(job))
+
+    run(work())
+    return Exit.DONE

@@ -1,0 +1,154 @@
+"""Turns jobs into text. Pure. Jobs are the JSON objects of the contract."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from chilly_movies.cli.output import clean
+from chilly_movies.models import Job, Progress
+
+Wire = Mapping[str, Any]
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def size(number: int) -> str:
+    """Bytes for people: `64.0 MiB`."""
+    value, unit = float(number), 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{number} B" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def speed(number: int) -> str:
+    """Bytes per second for people."""
+    return f"{size(number)}/s"
+
+
+def duration(seconds: int) -> str:
+    """Seconds for people, in at most two neighbouring units."""
+    units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    for (length, unit), (shorter, smaller) in itertools.pairwise(units):
+        if seconds >= length:
+            whole, rest = f"{seconds // length} {unit}", seconds % length // shorter
+            return f"{whole} {rest} {smaller}" if rest else whole
+    return f"{seconds} s"
+
+
+def peers(number: int) -> str:
+    """`1 peer`, `2 peers`."""
+    return "1 peer" if number == 1 else f"{number} peers"
+
+
+def wire_of(job: Job) -> dict[str, Any]:
+    """A job of our own process in the spelling of the contract."""
+    out: dict[str, Any] = {"id": job.id, "name": job.name, "status": str(job.status)}
+    out["progress"] = {
+        _camel(field.name): getattr(job.progress, field.name) for field in fields(Progress)
+    }
+    out["reason"] = job.reason
+    out["error"] = job.error and {"code": job.error.code, "message": job.error.message}
+    out["path"] = job.path
+    return out
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def name_of(job: Wire) -> str:
+    """What to call the job: its film's name, or its id as long as there is none."""
+    return clean(str(job.get("name") or job["id"]))
+
+
+def percent(job: Wire) -> float:
+    """How far the job is."""
+    return float(job["progress"]["percent"])
+
+
+def figures(job: Wire) -> str:
+    """What there is to say of a job besides its name, on one line."""
+    status, progress = job["status"], job["progress"]
+    if status == "completed":
+        return _completed(progress)
+    if status == "failed":
+        return f"failed: {_message(job)}"
+    if status == "canceled":
+        return "canceled"
+    share = f"{percent(job):.1f} %"
+    if status == "paused":
+        return f"{share}, paused"
+    if job.get("error"):
+        return f"{share}, will be tried again: {_message(job)}"
+    if job.get("reason"):
+        return f"{share}, {clean(str(job['reason']))}"
+    return f"{share}, waiting" if status == "queued" else f"{share}, {_moving(progress)}"
+
+
+def _completed(progress: Wire) -> str:
+    text = f"complete, {size(progress['bytesDownloaded'])}"
+    if progress["phase"] != "seeding":
+        return text
+    given = f"ratio {progress['ratio']:.2f}, {peers(progress['peers'])}"
+    return f"{text}, seeding at {speed(progress['uploadSpeed'])}, {given}"
+
+
+def _message(job: Wire) -> str:
+    error = job.get("error") or {}
+    return clean(str(error.get("message") or "no reason is known"))
+
+
+def _moving(progress: Wire) -> str:
+    if progress["phase"] in ("metadata", "checking", "post-processing"):
+        return str(progress["phase"])
+    if progress["phase"] is None:
+        return "starting"
+    total = progress["bytesTotal"]
+    done = size(progress["bytesDownloaded"])
+    parts = [f"{done} of {size(total)}" if total else done]
+    parts += [speed(progress["downloadSpeed"]), peers(progress["peers"])]
+    if progress["timeRemaining"] is not None:
+        parts.append(f"{duration(progress['timeRemaining'])} left")
+    return ", ".join(parts)
+
+
+def line(job: Wire) -> str:
+    """A job as one line of text."""
+    return f"{name_of(job)}: {figures(job)}"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Plain columns that are never cut."""
+    made = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(clean(cell)) for cell in row))
+    return made
+
+
+def job_table(jobs: Iterable[Wire]) -> Table:
+    """Jobs, one per row."""
+    rows = [(str(job["id"]), str(job["status"]), name_of(job), figures(job)) for job in jobs]
+    return table(("ID", "STATUS", "NAME", "PROGRESS"), rows)
+
+
+def detail(job: Wire) -> Table:
+    """All that matters of one job, one fact per row."""
+    facts = [("id", job["id"]), ("name", job.get("name")), ("status", job["status"])]
+    facts += [("progress", figures(job)), ("source", job["sourceUrn"] or "an uploaded torrent")]
+    facts += [("path", job.get("path")), ("created", job["createdAt"])]
+    facts += [("completed", job.get("completedAt"))]
+    facts += [(f"file {file['index']}", _file(file)) for file in job["files"]]
+    return table(("", ""), [(name, str(value)) for name, value in facts if value])
+
+
+def _file(file: Wire) -> str:
+    left_out = "" if file["wanted"] else ", left out"
+    return f"{file['path']}, {size(file['size'])}{left_out}"

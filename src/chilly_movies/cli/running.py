@@ -1,0 +1,36 @@
+"""Runs the asynchronous part of a command, so that Ctrl-C and SIGTERM end it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run(
+    work: Coroutine[Any, Any, T],
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> T:
+    """Run to the end; an interruption cancels `work`, which may still put things in order.
+
+    Args:
+        work: the command.
+        loop_factory: makes the event loop; None = the standard one.
+
+    Raises:
+        KeyboardInterrupt: SIGINT came.
+        asyncio.CancelledError: SIGTERM came.
+    """
+
+    async def guarded() -> T:
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(guarded())

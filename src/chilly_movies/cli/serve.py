@@ -1,0 +1,128 @@
+"""`chilly serve`: the backend, until somebody stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from chilly_movies import __version__
+from chilly_movies.cli.exits import Exit
+from chilly_movies.cli.output import Output
+from chilly_movies.cli.running import run
+
+if TYPE_CHECKING:
+    from chilly_movies.app import Backend
+    from chilly_movies.settings import Settings
+
+_Flag = Parameter(negative="", show_default=False)
+
+
+def serve(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    media_root: Path | None = None,
+    state_dir: Path | None = None,
+    max_active: int | None = None,
+    torrent_port: int | None = None,
+    interface: str | None = None,
+    download_limit: int | None = None,
+    upload_limit: int | None = None,
+    log_level: Literal["debug", "info", "warning", "error"] | None = None,
+    mock: Annotated[bool, _Flag] = False,
+    stop_with_stdin: Annotated[bool, _Flag] = False,
+    json: Annotated[bool, _Flag] = False,
+) -> int:
+    """Start the backend with its HTTP API.
+
+    Options win over the settings ('chilly settings' shows those).
+
+    Args:
+        host: Address to serve on.
+        port: Port to serve on, 0 = any free one.
+        media_root: Where finished films go.
+        state_dir: Where database, resume data and lock lie.
+        max_active: Downloads at once.
+        torrent_port: Port for peers, 0 = any free one.
+        interface: Network interface or address for peers, a VPN's say.
+        download_limit: Bytes per second, 0 = unlimited.
+        upload_limit: Bytes per second, 0 = unlimited.
+        log_level: How much to log.
+        mock: Play scripted downloads, without network and disk.
+        stop_with_stdin: Stop when standard input ends; for programs that start the server.
+        json: Say the address as one JSON line.
+    """
+    from chilly_movies.logs import configure_logs
+    from chilly_movies.settings import load_settings
+
+    settings = load_settings(
+        host=host, port=port, media_root=media_root, state_dir=state_dir, max_active=max_active,
+        torrent_port=torrent_port, interface=interface, download_limit=download_limit,
+        upload_limit=upload_limit, log_level=log_level,
+    )  # fmt: skip
+    configure_logs(settings.log_level, settings.log_format)
+    out = Output(as_json=json)
+    run(_serve(settings, out, mock=mock, stop_with_stdin=stop_with_stdin), loop_factory=_loop())
+    return Exit.DONE
+
+
+def _loop() -> Any:
+    """The faster event loop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin: bool) -> None:
+    from chilly_movies.app import build_backend
+
+    backend = build_backend(settings, mock=mock)
+    try:
+        # before anything is announced: a state folder that cannot be used ends it here
+        await backend.downloader.open()
+        await _listen(backend, settings, out, mock=mock, stop_with_stdin=stop_with_stdin)
+    finally:
+        await backend.aclose()
+
+
+async def _listen(
+    backend: Backend, settings: Settings, out: Output, *, mock: bool, stop_with_stdin: bool
+) -> None:
+    from chilly_movies.server import bind, serve
+
+    sockets = bind(settings.host, settings.port)
+    try:
+        if stop_with_stdin:
+            await _watch_stdin()
+        url, media = _address(settings.host, sockets[0]), settings.media_root.absolute()
+        films = "downloads are scripted" if mock else f"films go to {media}"
+        out.say(f"Chilly Movies {__version__} serves {url}, {films}, Ctrl-C stops")
+        out.record({"version": __version__, "url": url, "mediaRoot": None if mock else str(media)})
+        await serve(backend.app, sockets, backend.downloader.end_events)
+    finally:
+        for listener in sockets:
+            listener.close()
+
+
+def _address(host: str, listener: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+async def _watch_stdin() -> None:
+    """Let the end of standard input stop the server like a SIGTERM."""
+
+    class Ending(asyncio.Protocol):
+        def connection_lost(self, _error: Exception | None) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    await asyncio.get_running_loop().connect_read_pipe(Ending, sys.stdin)

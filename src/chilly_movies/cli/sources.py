@@ -1,0 +1,85 @@
+"""What the user may type as a SOURCE, and as `--files`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from chilly_movies.cli.exits import CommandFailed, Exit
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_MAX_TORRENT = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A source as it was typed: a link, or the bytes of a torrent file.
+
+    Attributes:
+        text: as typed.
+        urn: the link, None if `torrent` is there.
+        torrent: the bytes of a `.torrent` file.
+    """
+
+    text: str
+    urn: str | None = None
+    torrent: bytes | None = None
+
+    @property
+    def digest(self) -> str:
+        """The same for the same source, wherever a torrent file lies."""
+        data = self.torrent if self.torrent is not None else (self.urn or "").encode()
+        return hashlib.sha256(data).hexdigest()
+
+
+def read_source(text: str) -> Wanted:
+    """What a SOURCE stands for. Whether a link is good is for the downloader to say.
+
+    Raises:
+        CommandFailed: it looks like a torrent file and cannot be read.
+    """
+    text = text.strip()
+    path = Path(text)
+    looks_like_path = text.lower().endswith(".torrent") or "/" in text
+    if _SCHEME.match(text) or not (looks_like_path or path.is_file()):
+        return Wanted(text, urn=text)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_TORRENT + 1)
+    except OSError as error:
+        raise CommandFailed(
+            f"The torrent file {text} cannot be read: {error.strerror}.", Exit.USAGE
+        ) from None
+    if len(data) > _MAX_TORRENT:
+        raise CommandFailed(f"{text} is too large for a torrent file.", Exit.USAGE)
+    return Wanted(text, torrent=data)
+
+
+def read_sources(texts: tuple[str, ...]) -> list[Wanted]:
+    """All of them, each once.
+
+    Raises:
+        CommandFailed: there is none, or one cannot be read.
+    """
+    if not texts:
+        raise CommandFailed(
+            "Give at least one SOURCE: a magnet link, an info hash, a link to a torrent file, or "
+            "the path of one.", Exit.USAGE,
+        )  # fmt: skip
+    found = {wanted.digest: wanted for wanted in map(read_source, texts)}
+    return list(found.values())
+
+
+def read_files(text: str | None) -> list[int] | None:
+    """File indices like `0,2`.
+
+    Raises:
+        CommandFailed: they have another form.
+    """
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,9}(\s*,\s*\d{1,9})*", text):
+        raise CommandFailed("--files takes file indices like 0,2.", Exit.USAGE)
+    return sorted({int(part) for part in text.split(",")})

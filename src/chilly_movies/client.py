@@ -1,0 +1,286 @@
+"""A small client of our own HTTP API, for the command line and for other Python programs.
+
+```python
+async with ApiClient("http://localhost:3000") as api:
+    job = await api.start("magnet:?xt=...")
+    async for event in api.events(job["id"]):
+        print(event["status"], event["progress"]["percent"])
+```
+
+Jobs and events are the JSON objects of the contract, in its spelling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx2
+
+_TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
+_STREAM_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=45.0)
+"""The server says something every 15 s; three times that is silence."""
+_PAGE = 500
+_FIRST_WAIT = 0.2
+_LONGEST_WAIT = 5.0
+
+
+class ClientError(Exception):
+    """The server refused, or did not answer. `str(error)` is one sentence for people.
+
+    Attributes:
+        detail: the same sentence.
+        code: stable name of the problem, for programs.
+        status: HTTP status, None if no server answered.
+    """
+
+    def __init__(self, detail: str, *, code: str, status: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code
+        self.status = status
+
+
+class NoServer(ClientError):
+    """Nobody answers at the address, or not in time."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, code="no_server")
+
+
+class ApiClient:
+    """Speaks to one server. Use it with `async with`, or call `aclose()` at the end.
+
+    Args:
+        base_url: where the server is, like `http://localhost:3000`.
+        api_key: sent with every request; None = none.
+        patience: seconds `events` tries to find a server again that went away.
+        transport: how to reach it, for tests; None = the network, without proxies.
+
+    Raises:
+        ClientError: the address is none.
+    """
+
+    def __init__(
+        self,
+        base_url: str = "http://localhost:3000",
+        *,
+        api_key: str | None = None,
+        patience: float = 30.0,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._url = base_url.rstrip("/")
+        self._patience = patience
+        try:
+            parsed = httpx2.URL(self._url)
+        except httpx2.InvalidURL:
+            parsed = httpx2.URL("")
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise ClientError(
+                "The server's address must look like http://localhost:3000.", code="invalid_address"
+            )
+        self._http = httpx2.AsyncClient(
+            base_url=parsed,
+            headers={"x-api-key": api_key} if api_key else None,
+            timeout=_TIMEOUT,
+            transport=transport,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    # --- verbs ------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        source_urn: str | None = None,
+        *,
+        id: str | None = None,  # noqa: A002 (the contract's name)
+        source_type: str = "torrent",
+        torrent: bytes | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Start a download, or with an id alone start a known job again.
+
+        Args:
+            source_urn: magnet link, info hash or link.
+            id: the job's name; None = the server makes one up.
+            source_type: what kind of source it is.
+            torrent: the bytes of a `.torrent` file instead of `source_urn`.
+            **options: `files`, `downloadLimit`, `uploadLimit`, `seedRatio`, `seedTime`;
+                None = not given.
+        """
+        wishes = {"id": id, "sourceType": source_type, "sourceUrn": source_urn, **options}
+        given = {name: value for name, value in wishes.items() if value is not None}
+        if torrent is None:
+            return await self._ask("POST", "/download/start", json=given)
+        form = {name: _form_text(value) for name, value in given.items()}
+        part = {"torrent": ("upload.torrent", torrent, "application/x-bittorrent")}
+        return await self._ask("POST", "/download/start", data=form, files=part)
+
+    async def pause(self, job_id: str) -> dict[str, Any]:
+        """Stop all traffic of a job."""
+        return await self._ask("POST", "/download/pause", json={"id": job_id})
+
+    async def resume(self, job_id: str) -> dict[str, Any]:
+        """Let a paused or failed job go on."""
+        return await self._ask("POST", "/download/resume", json={"id": job_id})
+
+    async def cancel(self, job_id: str) -> dict[str, Any]:
+        """Give a job up and delete its unfinished data."""
+        return await self._ask("POST", "/download/cancel", json={"id": job_id})
+
+    async def status(self, job_id: str) -> dict[str, Any]:
+        """How far a job is."""
+        return await self._ask("GET", f"/download/status/{_segment(job_id)}")
+
+    async def detail(self, job_id: str) -> dict[str, Any]:
+        """All that is known of a job."""
+        return await self._ask("GET", f"/downloads/{_segment(job_id)}")
+
+    async def delete(self, job_id: str, *, delete_files: bool = False) -> None:
+        """Take a job from the list.
+
+        Args:
+            job_id: which.
+            delete_files: delete the finished film, too.
+        """
+        params = {"deleteFiles": "true"} if delete_files else {}
+        await self._ask("DELETE", f"/downloads/{_segment(job_id)}", params=params)
+
+    async def list(self, statuses: Iterable[str] = ()) -> Sequence[dict[str, Any]]:
+        """All jobs in queue order with all that is known of them.
+
+        Args:
+            statuses: only jobs of these.
+        """
+        params: dict[str, Any] = {"status": [*statuses], "limit": _PAGE}
+        jobs: list[dict[str, Any]] = []
+        while True:
+            page = await self._ask("GET", "/downloads", params=params)
+            jobs += page["items"]
+            if not page["nextCursor"]:
+                return jobs
+            params["cursor"] = page["nextCursor"]
+
+    async def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        try:
+            response = await self._http.request(method, path, **request)
+        except httpx2.TransportError as error:
+            raise self._no_server(error) from None
+        if response.is_error:
+            raise _refusal(response)
+        return _object(response.content) if response.content else {}
+
+    def _no_server(self, error: httpx2.TransportError) -> NoServer:
+        if isinstance(error, httpx2.ReadTimeout):
+            return NoServer(f"The server at {self._url} does not answer in time.")
+        return NoServer(f"No server answers at {self._url}; 'chilly serve' starts one.")
+
+    # --- events -----------------------------------------------------------------------------
+
+    async def events(
+        self, job_id: str | None = None, *, last_event_id: str | None = None
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Changes of one job or of all, for as long as the caller wants them.
+
+        A connection that breaks is made anew, and what was missed meanwhile is fetched.
+
+        Args:
+            job_id: only this job's.
+            last_event_id: the number of an event; only what came after it.
+
+        Raises:
+            ClientError: the server refuses.
+            NoServer: there is none, or it went away and did not come back in time.
+        """
+        path = "/events" if job_id is None else f"/events/{_segment(job_id)}"
+        clock = asyncio.get_running_loop().time
+        seen, wait = last_event_id, _FIRST_WAIT
+        give_up_at: float | None = clock()  # a server that was never there is not waited for
+        while True:
+            trouble: ClientError | None = None
+            try:
+                async with self._listen(path, seen) as messages:
+                    give_up_at = None
+                    async for message in messages:
+                        if message.data:
+                            seen, wait = message.id or seen, _FIRST_WAIT
+                            yield _object(message.data)
+            except httpx2.TransportError as error:
+                trouble = self._no_server(error)
+            except ClientError as error:
+                if error.status is not None and error.status < 500:
+                    raise
+                trouble = error
+            if give_up_at is None:
+                give_up_at = clock() + self._patience
+            elif trouble and clock() >= give_up_at:
+                raise trouble
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    @asynccontextmanager
+    async def _listen(
+        self, path: str, last_event_id: str | None
+    ) -> AsyncIterator[AsyncIterator[httpx2.ServerSentEvent]]:
+        """One connection's messages."""
+        headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+        stream = self._http.stream("GET", path, headers=headers, timeout=_STREAM_TIMEOUT)
+        async with stream as response:
+            if response.is_error:
+                await response.aread()
+                raise _refusal(response)
+            yield aiter(httpx2.EventSource(response))
+
+
+def _segment(job_id: str) -> str:
+    """The id as one path segment that nothing on the way takes for a relative path."""
+    quoted = quote(job_id, safe="")
+    return quoted.replace(".", "%2E") if job_id in (".", "..") else quoted or "%20"
+
+
+def _form_text(value: Any) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def _object(body: bytes | str) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ClientError("This server does not speak our API.", code="foreign_server", status=200)
+    return found
+
+
+def _refusal(response: httpx2.Response) -> ClientError:
+    """What a problem answer says; something sensible for answers that are not ours."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    problem: Mapping[str, Any] = body if isinstance(body, dict) else {}
+    detail = str(problem.get("detail") or f"The server answered with {response.status_code}.")
+    code = str(problem.get("code") or "error")
+    return ClientError(detail, code=code, status=response.status_code)

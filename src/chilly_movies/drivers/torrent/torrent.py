@@ -1,0 +1,257 @@
+"""One torrent in the engine: its figures, and what may be asked of it, in plain values."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import libtorrent as lt
+
+from chilly_movies.drivers.torrent import params as p
+from chilly_movies.errors import DiskError, EngineError, SourceRejected
+
+if TYPE_CHECKING:
+    from chilly_movies.drivers.torrent.session import TorrentSession
+
+T = TypeVar("T")
+
+_ANSWER_TIMEOUT = 20.0
+_METER_SECONDS = 2.0
+_STATES = lt.torrent_status.states
+_CHECKING = (_STATES.checking_files, _STATES.checking_resume_data, _STATES.queued_for_checking)
+
+
+@dataclass(frozen=True, slots=True)
+class TorrentState:
+    """A torrent's figures at one moment; bytes and bytes per second.
+
+    Attributes:
+        has_metadata: the info dictionary is known.
+        checking: files are being compared with their hashes.
+        finished: every wanted piece is there.
+        checked: share of the check that is done, 0-1.
+        wanted: bytes of the wanted files, 0 before metadata.
+        done: verified bytes of the wanted files.
+        uploaded: payload bytes ever uploaded.
+        seeding_time: seconds spent complete and running.
+        known_peers: addresses of peers heard of.
+        upload_only: writing failed and the engine only uploads now.
+    """
+
+    has_metadata: bool = False
+    checking: bool = False
+    finished: bool = False
+    checked: float = 0.0
+    wanted: int = 0
+    done: int = 0
+    download_speed: int = 0
+    upload_speed: int = 0
+    peers: int = 0
+    seeds: int = 0
+    uploaded: int = 0
+    seeding_time: int = 0
+    known_peers: int = 0
+    upload_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerStanding:
+    """How a tracker last answered: the peers it named, or what went wrong."""
+
+    peers: int = 0
+    problem: str | None = None
+
+
+class _Meter:
+    """Bytes per second over the last seconds.
+
+    The engine's own figure is smoothed so much that it lags half a minute behind after each start.
+    """
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def rate(self, now: float, total: int) -> int:
+        """The rate after this sample of a counter."""
+        self._samples.append((now, total))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - _METER_SECONDS:
+            self._samples.popleft()
+        began, first = self._samples[0]
+        return int((total - first) / (now - began)) if now > began else 0
+
+
+@dataclass(slots=True)
+class Waits:
+    """Who waits for which one-off alert of a torrent."""
+
+    resume: list[asyncio.Future[bytes | None]] = field(default_factory=list)
+    renamed: dict[int, asyncio.Future[None]] = field(default_factory=dict)
+    checked: list[asyncio.Future[None]] = field(default_factory=list)
+    removed: list[asyncio.Future[None]] = field(default_factory=list)
+
+
+class Torrent:
+    """One torrent in the session.
+
+    Attributes:
+        state: its newest figures.
+        trackers: how each tracker last answered, by URL.
+        disk_problem: what the disk refused, None if nothing.
+        problem: what else stopped it, None if nothing.
+    """
+
+    def __init__(self, session: TorrentSession, handle: lt.torrent_handle) -> None:
+        self._session = session
+        self._handle = handle
+        self._changed = asyncio.Event()
+        self._changed.set()
+        self.waits = Waits()
+        self.state = TorrentState()
+        self._down, self._up = _Meter(), _Meter()
+        self.trackers: dict[str, TrackerStanding] = {}
+        self.disk_problem: str | None = None
+        self.problem: str | None = None
+
+    def update(self, status: Any) -> None:
+        """Take the engine's newest figures."""
+        now = time.monotonic()
+        self.state = replace(
+            _state(status),
+            download_speed=self._down.rate(now, status.total_payload_download),
+            upload_speed=self._up.rate(now, status.total_payload_upload),
+        )
+        self.touch()
+
+    def touch(self) -> None:
+        """Something changed: wake the watcher."""
+        self._changed.set()
+
+    def fail(self, error: Exception) -> None:
+        """It cannot go on: wake whoever watches it or waits for a check."""
+        for future in self.waits.checked:
+            if not future.done():
+                future.set_exception(error)
+        self.waits.checked.clear()
+        self.touch()
+
+    async def moved(self, within: float = 1.0) -> TorrentState:
+        """The state as soon as it changes, at the latest after so many seconds.
+
+        The first call returns at once.
+
+        Raises:
+            DiskError: the disk refused something.
+            SourceRejected: the engine gave the torrent up.
+        """
+        try:
+            async with asyncio.timeout(within):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        self._changed.clear()
+        if self.disk_problem is not None:
+            raise DiskError(self.disk_problem)
+        if self.problem is not None:
+            raise SourceRejected(self.problem)
+        return self.state
+
+    def metadata(self) -> p.Metadata | None:
+        """What the info dictionary says, None before it is known."""
+        info = self._handle.torrent_file()
+        return None if info is None else p.read_metadata(info, self._handle.get_file_priorities())
+
+    def run(self) -> None:
+        """Let it check, download and seed."""
+        self._handle.resume()
+
+    def halt(self) -> None:
+        """Drop all its peers now."""
+        self._handle.pause()
+
+    def set_sequential(self, *, on: bool) -> None:
+        """Ask for pieces in file order."""
+        flag = lt.torrent_flags.sequential_download
+        (self._handle.set_flags if on else self._handle.unset_flags)(flag)
+
+    async def apply_names(self, wanted: dict[int, str]) -> None:
+        """Give the files on disk these paths; they are ours, checked, and relative.
+
+        Raises:
+            DiskError: a rename failed.
+        """
+        info = self._handle.torrent_file()
+        if info is None:
+            return
+        layout, renamed = info.layout(), self._handle.get_renamed_files()
+        loop = asyncio.get_running_loop()
+        for index, path in wanted.items():
+            if not 0 <= index < layout.num_files():
+                continue  # the engine crashes on an index it does not have
+            if renamed.file_path(layout, index) == path:
+                continue
+            done = self.waits.renamed[index] = loop.create_future()
+            self._handle.rename_file(index, path)
+            await answer(done, "renaming a file")
+
+    async def recheck(self) -> None:
+        """Compare every byte on disk with its hash. Returns when that is done."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waits.checked.append(done)
+        self.state = replace(self.state, checking=True, finished=False)
+        self._handle.force_recheck()
+        await done
+        await self._session.refresh(self)
+
+    async def save(self, *, only_if_modified: bool = False) -> bytes | None:
+        """Resume data with the info dictionary; None if unchanged since the last call."""
+        flags = lt.save_resume_flags_t.save_info_dict | lt.save_resume_flags_t.flush_disk_cache
+        if only_if_modified:
+            flags |= lt.save_resume_flags_t.only_if_modified
+        done: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self.waits.resume.append(done)
+        self._handle.save_resume_data(flags)
+        return await answer(done, "saving resume data")
+
+    async def remove(self) -> None:
+        """Take it out of the session; files stay."""
+        await self._session.remove(self, self._handle)
+
+
+async def answer(future: asyncio.Future[T], what: str) -> T:
+    """What the engine answers.
+
+    Raises:
+        EngineError: it did not within 20 s.
+    """
+    try:
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
+            return await future
+    except TimeoutError:
+        raise EngineError(f"The torrent engine did not answer in time ({what}).") from None
+
+
+def settle(future: asyncio.Future[T], value: T) -> None:
+    """Give the waiting one its value, if it still waits."""
+    if not future.done():
+        future.set_result(value)
+
+
+def _state(status: Any) -> TorrentState:
+    state = status.state
+    return TorrentState(
+        has_metadata=status.has_metadata,
+        checking=state in _CHECKING,
+        finished=status.has_metadata and state in (_STATES.finished, _STATES.seeding),
+        checked=status.progress,
+        wanted=status.total_wanted,
+        done=status.total_wanted_done,
+        peers=status.num_peers,
+        seeds=status.num_seeds,
+        uploaded=status.all_time_upload,
+        seeding_time=int(status.finished_duration.total_seconds()),
+        known_peers=status.list_peers,
+        upload_only=bool(status.flags & lt.torrent_flags.upload_mode),
+    )

@@ -1,0 +1,191 @@
+"""The installed program as a process of its own, and a client that knows nothing of our code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+CHILLY = Path(sys.executable).parent / "chilly"
+_READY_WITHIN = 30.0
+_QUIET = {
+    "CHILLY_TORRENT_PORT": "0",
+    "CHILLY_INTERFACE": "127.0.0.1",
+    "CHILLY_DHT": "false",
+    "CHILLY_WEBTORRENT": "false",
+    "CHILLY_ALLOW_PRIVATE_ADDRESSES": "true",
+    "CHILLY_SEED_RATIO": "0",
+    "CHILLY_LOG_FORMAT": "json",
+}
+
+
+def clean_environment(folder: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment in which only the given settings count, all paths below the folder."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CHILLY_") and name != "API_SECRET"
+    }
+    paths = {
+        "CHILLY_MEDIA_ROOT": str(folder / "media"),
+        "CHILLY_STATE_DIR": str(folder / "state"),
+        "CHILLY_CONFIG": str(folder / "chilly.toml"),
+    }
+    return {**kept, **_QUIET, **paths, "CHILLY_PORT": "0", **(settings or {})}
+
+
+class Backend:
+    """`chilly serve` on a free port. Started again in the same folder it goes on.
+
+    Args:
+        folder: media and state lie below it.
+        settings: environment variables.
+        arguments: further words of the command line.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str] | None = None, *arguments: str
+    ) -> None:
+        self._folder = folder
+        self._environment = clean_environment(folder, settings)
+        self._arguments = arguments
+        self._process: asyncio.subprocess.Process | None = None
+        self._log = folder / "server.log"
+        self.url = ""
+        self.http = httpx2.AsyncClient()
+
+    @property
+    def media(self) -> Path:
+        """Where its films go."""
+        return self._folder / "media"
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def __aenter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "chilly.toml").touch()
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                CHILLY, "serve", *self._arguments, env=self._environment, cwd=self._folder,
+                stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        try:
+            self.url = await asyncio.wait_for(self._address(), _READY_WITHIN)
+        except BaseException:
+            await self.kill()
+            raise
+        self.http = httpx2.AsyncClient(base_url=self.url, timeout=30.0, trust_env=False)
+        return self
+
+    async def _address(self) -> str:
+        """The address it says it serves."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        said = b""
+        async for line in self._process.stdout:
+            said += line
+            if match := re.search(rb"http://[\w.\[\]:-]+:\d+", line):
+                return match[0].decode()
+        raise AssertionError(f"the server ended: {said.decode()} {self.log()}")
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await self.stop()
+        finally:
+            await self.kill()
+
+    async def stop(self, within: float = 15.0) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        code = await asyncio.wait_for(self._process.wait(), within)
+        await self.http.aclose()
+        return code
+
+    async def kill(self) -> None:
+        """SIGKILL, like a crash."""
+        await self.http.aclose()
+        if self._process is not None and self._process.returncode is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+
+    def log(self) -> str:
+        """Everything it logged so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    # --- the API as a front end uses it -----------------------------------------------------
+
+    async def start(self, urn: str, **members: Any) -> dict[str, Any]:
+        """POST /download/start with a torrent source."""
+        body = {"sourceType": "torrent", "sourceUrn": urn, **members}
+        return await self.verb("start", body)
+
+    async def verb(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """POST /download/<name>; must succeed."""
+        answer = await self.http.post(f"/download/{name}", json=body)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        """GET /downloads/<id>; must succeed."""
+        answer = await self.http.get(f"/downloads/{job_id}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    @asynccontextmanager
+    async def listen(
+        self, path: str, last_id: int | None = None
+    ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """The events of a stream: each `data` with its `id:` added as `_id`."""
+        headers = {} if last_id is None else {"Last-Event-ID": str(last_id)}
+        async with self.http.stream("GET", path, headers=headers, timeout=60.0) as answer:
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            yield _messages(answer.aiter_lines())
+
+    async def wait(self, job_id: str, within: float = 60.0) -> dict[str, Any]:
+        """The job once it is completed, failed or canceled."""
+        await self.until(job_id, lambda event: event["status"] in _FINAL, within)
+        return await self.job(job_id)
+
+    async def until(self, job_id: str, wanted: Any, within: float = 60.0) -> dict[str, Any]:
+        """The first event of the job's stream that is as wanted."""
+        async with asyncio.timeout(within), self.listen(f"/events/{job_id}") as events:
+            async for event in events:
+                if wanted(event):
+                    return event
+        raise AssertionError("the event stream ended")
+
+
+_FINAL = ("completed", "failed", "canceled")
+
+
+async def _messages(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
+    number = -1
+    async for line in lines:
+        if line.startswith("id:"):
+            number = int(line[3:])
+        elif line.startswith("data:"):
+            yield {**json.loads(line[5:]), "_id": number}
