@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup ## the main job: a film arrives through the API, on this machine alone
-	@$(BIN)/chilly demo
+	@$(BIN)/chilly demo --keep
 
 serve: setup ## the backend on http://localhost:3000
 	@$(BIN)/chilly serve

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from tests.integration.tmdb_server import TOKEN, TmdbServer
 
 from chilly_movies.errors import MetadataUnavailable, TitleNotFound
 from chilly_movies.metadata.canned import TITLES, VIDEOS
@@ -15,6 +14,7 @@ from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.metadata.tmdb import TmdbProvider
 from chilly_movies.models import TitleKind, TitlePage
 from chilly_movies.ports import MetadataProvider
+from tests.integration.tmdb_server import TOKEN, TmdbServer
 
 pytestmark = pytest.mark.anyio
 
