@@ -16,12 +16,13 @@ from chilly_movies.api.app import build_app
 from chilly_movies.api.security import Access
 from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver, MockScript
-from chilly_movies.drivers.torrent import EngineConfig, TorrentDriver
+from chilly_movies.drivers.mock_maker import MockTorrentMaker
+from chilly_movies.drivers.torrent import EngineConfig, MediaTorrentMaker, TorrentDriver
 from chilly_movies.errors import SettingsError, StoreError
 from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.metadata.tmdb import TmdbProvider
 from chilly_movies.models import SourceType
-from chilly_movies.ports import JobStore, MetadataProvider, ResumeStore
+from chilly_movies.ports import JobStore, MetadataProvider, ResumeStore, TorrentMaker
 from chilly_movies.settings import Settings
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
@@ -53,6 +54,7 @@ class WebTorrentDownloader(Downloader):
         self._lock = StateLock(state)
         jobs, resume = open_stores(state.absolute() / DATABASE)
         config = EngineConfig(Path(media_root).absolute(), **engine)
+        self.torrent_maker = torrent_maker(config)
         drivers = {SourceType.TORRENT: TorrentDriver(config, resume)}
         super().__init__(drivers, jobs, max_active=max_active)
 
@@ -80,10 +82,17 @@ class MockDownloader(Downloader):
         self, script: MockScript | None = None, *, max_active: int = 3, **driver: Any
     ) -> None:
         resume = MemoryResumeStore()
+        self.torrent_maker = MockTorrentMaker()
         mock = MockDriver(script, resume_store=resume, **driver)
         super().__init__(
             dict.fromkeys(SourceType, mock), MemoryJobStore(resume), max_active=max_active
         )
+
+
+def torrent_maker(config: EngineConfig) -> TorrentMaker:
+    """Who makes torrents of what lies in the media root of an engine."""
+    trackers = config.webtorrent_trackers if config.webtorrent else ()
+    return MediaTorrentMaker(config.media_root, trackers)
 
 
 class StateLock:
@@ -126,6 +135,7 @@ def create_app(
     downloader: Downloader | None = None,
     *,
     metadata: MetadataProvider | None = None,
+    maker: TorrentMaker | None = None,
     api_secret: str | None = None,
     start_limit: str = "60/minute",
     cancel_limit: str = "120/minute",
@@ -138,6 +148,7 @@ def create_app(
     Args:
         downloader: what it drives; None = a `WebTorrentDownloader` of its own, closed at the end.
         metadata: who knows films; None = TMDB without a key, which says so when asked.
+        maker: who makes torrents; None = the downloader's own, if it has one.
         api_secret: the key every call needs, None = no key.
         start_limit: starts per client address.
         cancel_limit: cancels per client address.
@@ -153,6 +164,7 @@ def create_app(
         Access(api_secret or None, allowed_hosts, allowed_origins),
         start_limit=start_limit,
         cancel_limit=cancel_limit,
+        torrent_maker=maker or getattr(downloader, "torrent_maker", None),
         on_stop=on_stop or (downloader.aclose if own else None),
     )
 
@@ -224,6 +236,7 @@ def engine_options(settings: Settings) -> Mapping[str, Any]:
         "lsd": settings.lsd,
         "upnp": settings.upnp,
         "webtorrent": settings.webtorrent,
+        "webtorrent_trackers": settings.webtorrent_trackers,
         "stun_server": settings.stun_server,
         "allow_private_addresses": settings.allow_private_addresses,
         "download_limit": settings.download_limit,

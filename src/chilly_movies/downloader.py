@@ -28,7 +28,7 @@ from chilly_movies.errors import (
 )
 from chilly_movies.ledger import Ledger
 from chilly_movies.listeners import Listener, Listeners
-from chilly_movies.models import Job, Source, SourceType, Status
+from chilly_movies.models import Job, Options, Peer, Source, SourceType, Status
 from chilly_movies.ports import Driver, JobStore
 from chilly_movies.retry import RetryPolicy
 from chilly_movies.runner import Runner
@@ -180,6 +180,39 @@ class Downloader:
             return await self._start_known(request.id)
         return await self._ledger.shielded(self._start_new(request, request.source))
 
+    async def adopt(
+        self,
+        path: str,
+        torrent: bytes,
+        *,
+        id: str | None = None,  # noqa: A002 (the contract's name)
+        options: Options | None = None,
+    ) -> Job:
+        """Seed what lies in the media root already; it is checked first and never written to.
+
+        It is seeded until it is stopped, unless the options have a goal. It is deleted by
+        `remove(delete_files=True)` and by nothing else.
+
+        Args:
+            path: the file or folder the torrent was made of, relative to the media root.
+            torrent: the bytes of the `.torrent` file.
+            id: the job's name; None = one is made up.
+            options: upload limit and seeding goal.
+
+        Returns:
+            The job; an id and torrent that are known already give the job as it stands.
+
+        Raises:
+            InvalidRequest: a value has the wrong form, the path leads out of the media root, or
+                the torrent is broken.
+            IdInUse: the id belongs to a job with another source.
+            DuplicateDownload: another job has the same data.
+        """
+        await self.open()
+        request = intake.parse_adoption(path, torrent, id, options)
+        source = Source(SourceType.TORRENT, "", torrent)
+        return await self._ledger.shielded(self._start_new(request, source))
+
     async def _start_known(self, job_id: str) -> Job:
         if job_id not in self._ledger:
             raise intake.missing_source(job_id)
@@ -207,6 +240,7 @@ class Downloader:
                 id=request.id, key=uuid.uuid4().hex, source=source, created_at=now, updated_at=now,
                 position=self._ledger.next_position(), options=request.options, name=facts.name,
                 identities=facts.identities, files=facts.files,
+                path=request.path, adopted=request.path is not None,
             )  # fmt: skip
             await self._ledger.add(job)
         self._wake.set()
@@ -325,6 +359,12 @@ class Downloader:
         """All jobs in queue order."""
         await self.open()
         return sorted(self._ledger, key=lambda job: job.position)
+
+    async def peers(self, job_id: str) -> Sequence[Peer]:
+        """The peers a job is connected to right now."""
+        job = await self.status(job_id)
+        driver = self._drivers.get(job.source.type)
+        return () if driver is None else await driver.peers(job)
 
     async def wait(self, job_id: str) -> Job:
         """Wait until the job is completed, failed or canceled.

@@ -6,6 +6,7 @@
     │   │   ├── InvalidSource        422 invalid_source
     │   │   └── UnsupportedSource    422 unsupported_source
     │   ├── JobNotFound              404 job_not_found
+    │   ├── PathNotFound             404 path_not_found
     │   ├── IllegalTransition        409 illegal_transition
     │   ├── IdInUse                  409 id_in_use
     │   └── DuplicateDownload        409 duplicate_download
@@ -85,6 +86,13 @@ class JobNotFound(RequestError):
     """No job has this id."""
 
     code = "job_not_found"
+    status_hint = 404
+
+
+class PathNotFound(RequestError):
+    """Nothing lies at this path."""
+
+    code = "path_not_found"
     status_hint = 404
 
 

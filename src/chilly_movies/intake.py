@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 from chilly_movies.errors import InvalidRequest, UnsupportedSource
@@ -14,6 +15,9 @@ from chilly_movies.models import Options, Source, SourceType
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_URN = 64 * 1024
 MAX_TORRENT_BYTES = 10 * 1024 * 1024
+MAX_PATH = 4096
+UNFINISHED = ".incomplete"
+"""The folder of unfinished data in the media root: nothing in there is anybody's film yet."""
 _MAX_NUMBER = 2**53 - 1
 _MAX_RATIO = 1000
 MAX_FILES = 20_000
@@ -28,11 +32,17 @@ _WIRE = {python: wire for wire, python in _SPELLINGS.items()}
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """A checked wish. `source` is None when only an id was given."""
+    """A checked wish.
+
+    Attributes:
+        source: None when only an id was given.
+        path: where the data lies already, None if it is to be downloaded.
+    """
 
     id: str
     source: Source | None
     options: Options = field(default_factory=Options)
+    path: str | None = None
 
 
 def parse(wishes: Mapping[str, Any]) -> StartRequest:
@@ -52,6 +62,50 @@ def parse(wishes: Mapping[str, Any]) -> StartRequest:
     if source is None and job_id is None:
         raise InvalidRequest("A start needs a sourceUrn or a torrent file.", field="sourceUrn")
     return StartRequest(job_id or uuid.uuid4().hex, source, _options(given))
+
+
+def parse_adoption(
+    path: str, torrent: bytes, job_id: str | None, options: Options | None
+) -> StartRequest:
+    """Check a wish to seed what lies in the media root already.
+
+    Args:
+        path: where, relative to the media root.
+        torrent: the bytes of its `.torrent` file.
+        job_id: None = make one up.
+        options: without a file selection: all of it is there.
+
+    Raises:
+        InvalidRequest: a value has the wrong form.
+    """
+    options = options or Options()
+    if options.files is not None:
+        raise InvalidRequest("What is there already is seeded as a whole.", field="files")
+    source = _source({"torrent": torrent})
+    return StartRequest(
+        uuid.uuid4().hex if job_id is None else check_id(job_id), source, options, check_path(path)
+    )
+
+
+def check_path(path: object) -> str:
+    """The path in its shortest spelling, if it stays within the media root.
+
+    Raises:
+        InvalidRequest: it is absolute, leads out, or is none.
+    """
+    if not isinstance(path, str) or not 0 < len(path) <= MAX_PATH or "\0" in path:
+        raise InvalidRequest(
+            f"The path must be text of 1 to {MAX_PATH} characters without NUL.", field="path"
+        )
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+        raise InvalidRequest(
+            "The path must name a file or folder within the media folder, without '..' and without "
+            "a leading '/'.", field="path",
+        )  # fmt: skip
+    if pure.parts[0] == UNFINISHED:
+        raise InvalidRequest("Unfinished data cannot be shared yet.", field="path")
+    return str(pure)
 
 
 def missing_source(job_id: str) -> InvalidRequest:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from chilly_movies import events as e
 from chilly_movies.errors import IllegalTransition
-from chilly_movies.models import Job, MediaFile, Progress, Status
+from chilly_movies.models import Job, MediaFile, Progress, Status, Transports
 
 QUEUED, ACTIVE, PAUSED = Status.QUEUED, Status.ACTIVE, Status.PAUSED
 COMPLETED, FAILED, CANCELED = Status.COMPLETED, Status.FAILED, Status.CANCELED
@@ -106,5 +106,5 @@ def _still(progress: Progress) -> Progress:
     """The same progress with nothing moving any more."""
     return replace(
         progress, download_speed=0, upload_speed=0, time_remaining=None, peers=0, seeds=0,
-        phase=None,
+        phase=None, transports=Transports(),
     )  # fmt: skip

@@ -101,6 +101,45 @@ class MediaFile:
     wanted: bool = True
 
 
+class Transport(StrEnum):
+    """What carries the data of a peer."""
+
+    TCP = "tcp"
+    UTP = "utp"
+    WEBRTC = "webrtc"
+    WEBSEED = "webseed"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One connected peer.
+
+    Attributes:
+        address: IP address and port, IPv6 in brackets.
+        client: its program as it calls itself, "" if unknown.
+        percent: how much of the torrent it has, 0-100.
+        download_speed: payload bytes per second from it.
+        upload_speed: payload bytes per second to it.
+    """
+
+    address: str
+    transport: Transport
+    client: str
+    percent: float
+    download_speed: int
+    upload_speed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transports:
+    """How many peers are connected by which transport."""
+
+    tcp: int = 0
+    utp: int = 0
+    webrtc: int = 0
+    webseed: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a job is.
@@ -116,6 +155,7 @@ class Progress:
         seeds: connected peers that have everything.
         ratio: uploaded payload divided by the bytes of the wanted files.
         phase: what is going on, None when nothing runs.
+        transports: the peers by transport.
     """
 
     percent: float = 0.0
@@ -128,6 +168,7 @@ class Progress:
     seeds: int = 0
     ratio: float = 0.0
     phase: Phase | None = None
+    transports: Transports = field(default_factory=Transports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +226,8 @@ class Job:
         position: place in the queue; lower starts first.
         path: file or folder in the media root, set just before it is published there.
         seeding: a completed job that still has to give back its share.
+        adopted: its data lay at `path` before the job: it is checked and seeded there, never
+            written to, and deleted on request only.
         attempts: how many tries ended in an error since the last success or resume.
         next_attempt_at: when the next try is due, None if none is planned.
     """
@@ -204,6 +247,7 @@ class Job:
     files: tuple[MediaFile, ...] = ()
     path: str | None = None
     seeding: bool = False
+    adopted: bool = False
     started_at: datetime | None = None
     completed_at: datetime | None = None
     attempts: int = 0
@@ -220,6 +264,56 @@ class Job:
     def is_running(self) -> bool:
         """Whether a driver has to run it: active, or completed and still seeding."""
         return self.status is Status.ACTIVE or (self.status is Status.COMPLETED and self.seeding)
+
+
+class TorrentVersion(StrEnum):
+    """Which info hashes a torrent gets: SHA-1 (v1, BEP 3), SHA-256 (v2, BEP 52), or both."""
+
+    HYBRID = "hybrid"
+    V1 = "v1"
+    V2 = "v2"
+
+
+@dataclass(frozen=True, slots=True)
+class TorrentWish:
+    """What a torrent is to be made of, and what it is to say.
+
+    Attributes:
+        path: a file or folder in the media root.
+        trackers: announce URLs, in order.
+        web_seeds: URLs of the same data over HTTP (BEP 19).
+        private: peers come from the trackers alone (BEP 27).
+    """
+
+    path: str
+    version: TorrentVersion = TorrentVersion.HYBRID
+    trackers: tuple[str, ...] = ()
+    web_seeds: tuple[str, ...] = ()
+    private: bool = False
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeTorrent:
+    """A torrent of data that lies on the disk.
+
+    Attributes:
+        data: the bytes of its `.torrent` file.
+        v1: the SHA-1 info hash in hex, None if it has none.
+        v2: the SHA-256 info hash in hex, None if it has none.
+        size: bytes of all files.
+        files: their paths begin with the name of what the torrent was made of.
+        piece_size: bytes.
+    """
+
+    data: bytes
+    magnet: str
+    name: str
+    v1: str | None
+    v2: str | None
+    size: int
+    files: tuple[MediaFile, ...]
+    piece_size: int
 
 
 class TitleKind(StrEnum):

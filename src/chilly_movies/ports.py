@@ -9,6 +9,8 @@ from typing import Protocol
 from chilly_movies.events import Change
 from chilly_movies.models import (
     Job,
+    MadeTorrent,
+    Peer,
     Report,
     Season,
     Source,
@@ -16,6 +18,7 @@ from chilly_movies.models import (
     TitleDetails,
     TitleKind,
     TitlePage,
+    TorrentWish,
     Video,
 )
 
@@ -54,6 +57,10 @@ class Driver(Protocol):
             job: the job.
             delete_files: delete the published film, too.
         """
+        ...
+
+    async def peers(self, job: Job) -> tuple[Peer, ...]:
+        """The peers the job is connected to right now; none if it does not run."""
         ...
 
     async def aclose(self) -> None:
@@ -135,6 +142,20 @@ class ResumeStore(Protocol):
 
     async def drop_resume(self, key: str) -> None:
         """Delete the blob if there is one."""
+        ...
+
+
+class TorrentMaker(Protocol):
+    """Makes torrents of what lies in the media root."""
+
+    async def make(self, wish: TorrentWish) -> MadeTorrent:
+        """Read all of it once. Cancelling stops the reading.
+
+        Raises:
+            PathNotFound: nothing lies there.
+            InvalidRequest: it cannot be shared, or the wish is malformed.
+            DiskError: the disk refused, or the data changed meanwhile.
+        """
         ...
 
 

@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     lsd: bool = Field(False, description="find peers in the local network")
     upnp: bool = Field(False, description="ask the router to open the torrent port")
     webtorrent: bool = Field(True, description="talk to browsers over WebRTC")
+    webtorrent_trackers: Words = Field(
+        ("wss://tracker.openwebtorrent.com", "wss://tracker.webtorrent.dev"),
+        description="WebSocket trackers added to every torrent that is not private",
+    )
     stun_server: str = Field("", description="host:port that tells this machine's address")
     allow_private_addresses: bool = Field(
         False, description="loopback and private peers, trackers, web seeds and links"
@@ -88,7 +92,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much")
     log_format: Literal["console", "json"] = Field("console", description="for people or machines")
 
-    @field_validator("allowed_origins", "allowed_hosts", mode="before")
+    @field_validator("allowed_origins", "allowed_hosts", "webtorrent_trackers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -106,6 +110,21 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"\d{1,6}/(second|minute|hour|day)", value) or value.startswith("0"):
             raise ValueError("must look like 60/minute")
         parse_limit(value)
+        return value
+
+    @field_validator("webtorrent_trackers")
+    @classmethod
+    def _are_ws_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not re.fullmatch(r"wss?://[^/\s,]+(/\S*)?", url):
+                raise ValueError("must be addresses like wss://tracker.example")
+        return value
+
+    @field_validator("stun_server")
+    @classmethod
+    def _is_host_and_port(cls, value: str) -> str:
+        if value and not re.fullmatch(r"(stun:)?[^\s:/]+:\d{1,5}", value):
+            raise ValueError("must look like stun.example:3478")
         return value
 
     @field_validator("allowed_origins")

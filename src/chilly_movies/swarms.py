@@ -6,21 +6,51 @@ import ipaddress
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+def parse_address(text: str) -> IPAddress:
+    """Reads an IP address; one without a zone, and IPv4 in its own form.
+
+    Raises:
+        ValueError: it is none.
+    """
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One client in a swarm, as others are told about it."""
+    """One client in a swarm, as others are told about it.
+
+    One without a `channel` is dialled at its address. One with a channel cannot be dialled:
+    it is reached through that channel, a WebSocket say, and its address says nothing more.
+    """
 
     peer_id: bytes
     ip: IPAddress
     port: int
     complete: bool
+    channel: Hashable | None = None
+
+    @property
+    def key(self) -> Hashable:
+        """What tells it from the other peers of its swarm."""
+        if self.channel is None:
+            return self.ip, self.port
+        return self.channel, self.peer_id
+
+    def can_meet(self, other: Peer) -> bool:
+        """Whether it makes sense to introduce the two to each other."""
+        if self.channel is None or other.channel is None:
+            return self.channel is other.channel and self.key != other.key
+        return self.peer_id != other.peer_id
 
     @property
     def compact(self) -> bytes:
@@ -47,17 +77,16 @@ class _Swarm:
     """The peers of one info hash, the one heard of longest ago first."""
 
     def __init__(self) -> None:
-        self.entries: OrderedDict[tuple[IPAddress, int], _Entry] = OrderedDict()
+        self.entries: OrderedDict[Hashable, _Entry] = OrderedDict()
         self.seeds = 0
         self.downloaded = 0
 
     def put(self, peer: Peer, now: float) -> None:
-        key = (peer.ip, peer.port)
-        self.drop(key)
-        self.entries[key] = _Entry(peer, now)
+        self.drop(peer.key)
+        self.entries[peer.key] = _Entry(peer, now)
         self.seeds += peer.complete
 
-    def drop(self, key: tuple[IPAddress, int]) -> None:
+    def drop(self, key: Hashable) -> None:
         entry = self.entries.pop(key, None)
         if entry is not None:
             self.seeds -= entry.peer.complete
@@ -74,7 +103,8 @@ class SwarmTable:
     """Who takes part in which swarm. Its memory is bounded by its three limits.
 
     When full, the swarm or peer heard of longest ago makes room for the new one. Peers are
-    keyed by address, so nobody can replace or remove somebody else's entry.
+    keyed by address or channel, so nobody can replace or remove somebody else's entry. All
+    peers of a swarm count together, but only those of one kind are introduced to each other.
 
     Args:
         max_swarms: how many info hashes are kept.
@@ -116,7 +146,7 @@ class SwarmTable:
         """Removes a peer; an unknown one is no error."""
         swarm = self._swarms.get(info_hash)
         if swarm is not None:
-            swarm.drop((peer.ip, peer.port))
+            swarm.drop(peer.key)
 
     def peers_for(self, info_hash: bytes, peer: Peer, wanted: int) -> list[Peer]:
         """Picks at most `wanted` others at random; for a complete peer, incomplete ones first.
@@ -127,8 +157,7 @@ class SwarmTable:
         swarm = self._fresh(info_hash)
         if swarm is None:
             return []
-        own = (peer.ip, peer.port)
-        others = [entry.peer for key, entry in swarm.entries.items() if key != own]
+        others = [e.peer for e in swarm.entries.values() if peer.can_meet(e.peer)]
         self._random.shuffle(others)
         if peer.complete:
             others.sort(key=lambda other: other.complete)
@@ -140,6 +169,12 @@ class SwarmTable:
         if swarm is None:
             return SwarmCounts()
         return SwarmCounts(swarm.seeds, len(swarm.entries) - swarm.seeds, swarm.downloaded)
+
+    def totals(self) -> tuple[int, int]:
+        """How many swarms have peers, and how many peers they have in all."""
+        counts = [self.counts(info_hash) for info_hash in self._swarms]
+        sizes = [count.complete + count.incomplete for count in counts]
+        return sum(size > 0 for size in sizes), sum(sizes)
 
     def _fresh(self, info_hash: bytes) -> _Swarm | None:
         swarm = self._swarms.get(info_hash)

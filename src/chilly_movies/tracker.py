@@ -1,7 +1,7 @@
-"""A small BitTorrent tracker over HTTP (BEP 3, 7, 23 and 48).
+"""A small BitTorrent tracker: HTTP (BEP 3, 7, 23 and 48), and WebSocket for WebTorrent.
 
-This is the HTTP face of a `SwarmTable`; another face, WebSocket say, is another module
-on the same table.
+The HTTP face of a `SwarmTable` is here, the other one in `sockets`, on the same table: the
+peers of a torrent count together, however they announce themselves.
 
 It announces the address a request came from. The `ip`, `ipv4` and `ipv6` parameters of
 the protocol are ignored on purpose: with them anybody could send a swarm's peers to a
@@ -10,31 +10,28 @@ third party.
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Self, TypeAlias
 from urllib.parse import unquote_to_bytes
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
-from chilly_movies.swarms import IPAddress, Peer, SwarmTable
+from chilly_movies.listening import listen, serving
+from chilly_movies.signalling import MAX_SCRAPE, Signalling
+from chilly_movies.sockets import Limits, Sockets
+from chilly_movies.swarms import IPAddress, Peer, SwarmTable, parse_address
 
 Bencodable: TypeAlias = "int | str | bytes | Sequence[Bencodable] | Mapping[bytes, Bencodable]"
 
 DEFAULT_INTERVAL = 120
 DEFAULT_NUMWANT = 50
 MAX_NUMWANT = 200
-MAX_SCRAPE = 64
 MAX_QUERY_BYTES = 8192
-_MAX_OPEN_REQUESTS = 512
 
 
 class BadQuery(Exception):
@@ -137,12 +134,9 @@ def _number(fields: dict[bytes, list[bytes]], name: bytes, *, smallest: int, lar
 
 def _address(text: str) -> IPAddress:
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        return parse_address(text)
     except ValueError:
         raise BadQuery("cannot tell your address") from None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 def answer_announce(swarms: SwarmTable, asked: Announce, interval: int) -> dict[bytes, Bencodable]:
@@ -199,59 +193,90 @@ def answer_scrape(swarms: SwarmTable, query: bytes) -> dict[bytes, Bencodable]:
     return {b"files": files}
 
 
-def tracker_app(swarms: SwarmTable | None = None, *, interval: int = DEFAULT_INTERVAL) -> Starlette:
-    """Builds the ASGI app with `/announce` and `/scrape`.
+class Tracker:
+    """The tracker's state and its ASGI app.
 
     Args:
         swarms: the table to serve; a new one if not given, its peers kept 2.5 intervals.
         interval: the seconds between two announces that clients are asked for.
+        limits: what WebSocket clients may cost.
 
-    Returns:
-        The app. Bad requests get a `failure reason` with status 200, which is where
-        clients look for it.
+    Attributes:
+        swarms: who takes part in what.
+        sockets: the WebSocket connections.
+        app: the ASGI app with `/announce` and `/scrape`, and WebSocket at `/announce` and `/`.
+            Bad requests get a `failure reason` with status 200, which is where clients look
+            for it.
     """
-    table = SwarmTable(peer_ttl=2.5 * interval) if swarms is None else swarms
 
-    async def announce(request: Request) -> Response:
+    def __init__(
+        self,
+        swarms: SwarmTable | None = None,
+        *,
+        interval: int = DEFAULT_INTERVAL,
+        limits: Limits | None = None,
+    ) -> None:
+        self.swarms = SwarmTable(peer_ttl=2.5 * interval) if swarms is None else swarms
+        self.limits = limits or Limits(idle=2.5 * interval)
+        self.sockets = Sockets(Signalling(self.swarms, interval=interval), self.limits)
+        self._interval = interval
+        self.app = Starlette(
+            routes=[
+                Route("/announce", self._announce),
+                Route("/scrape", self._scrape),
+                WebSocketRoute("/announce", self.sockets.serve),
+                WebSocketRoute("/", self.sockets.serve),
+            ]
+        )
+
+    async def _announce(self, request: Request) -> Response:
         client_ip = request.client.host if request.client else ""
         try:
             asked = parse_announce(request.scope["query_string"], client_ip)
-            return _bencoded(answer_announce(table, asked, interval))
+            return _bencoded(answer_announce(self.swarms, asked, self._interval))
         except BadQuery as error:
             return _bencoded({b"failure reason": str(error)})
 
-    async def scrape(request: Request) -> Response:
+    async def _scrape(self, request: Request) -> Response:
         try:
-            return _bencoded(answer_scrape(table, request.scope["query_string"]))
+            return _bencoded(answer_scrape(self.swarms, request.scope["query_string"]))
         except BadQuery as error:
             return _bencoded({b"failure reason": str(error)})
-
-    return Starlette(routes=[Route("/announce", announce), Route("/scrape", scrape)])
 
 
 def _bencoded(answer: dict[bytes, Bencodable]) -> Response:
     return Response(bencode(answer), media_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
+def tracker_app(swarms: SwarmTable | None = None, *, interval: int = DEFAULT_INTERVAL) -> Starlette:
+    """Builds the ASGI app of a new `Tracker`.
+
+    Args:
+        swarms: the table to serve; a new one if not given, its peers kept 2.5 intervals.
+        interval: the seconds between two announces that clients are asked for.
+    """
+    return Tracker(swarms, interval=interval).app
+
+
 # --- serving it --------------------------------------------------------------------
 
 
-class _Server(uvicorn.Server):
-    """A server inside somebody else's loop: it says when it is up and takes no signals."""
+class AnnounceUrl(str):
+    """The HTTP announce URL of a tracker that is served.
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
+    Attributes:
+        ws: its WebSocket announce URL.
+    """
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().startup(sockets)
-        finally:
-            self.up.set()  # on a failure too: it comes out of the task that serves
+    __slots__ = ("ws",)
+    ws: str
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    def __new__(cls, host: str, port: int) -> Self:
+        """Builds both from where the tracker listens."""
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        url = super().__new__(cls, f"http://{where}/announce")
+        url.ws = f"ws://{where}/announce"
+        return url
 
 
 @asynccontextmanager
@@ -261,40 +286,43 @@ async def run_tracker(
     *,
     swarms: SwarmTable | None = None,
     interval: int = DEFAULT_INTERVAL,
-) -> AsyncIterator[str]:
+) -> AsyncIterator[AnnounceUrl]:
     """Serves a tracker inside the running loop for as long as the context is open.
 
     Args:
-        host: the IP address to listen on.
+        host: the IP address to listen on; `localhost` is loopback, IPv4 and IPv6.
         port: the port to listen on; 0 picks a free one.
         swarms: the table to serve; a new one if not given.
         interval: the seconds between two announces that clients are asked for.
 
     Yields:
-        The announce URL.
+        The announce URL, which knows the one for WebSocket, too.
 
     Raises:
         OSError: the address cannot be listened on.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family)
-    config = uvicorn.Config(
-        tracker_app(swarms, interval=interval),
-        http="h11",  # the one that limits how long a request line may get
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        limit_concurrency=_MAX_OPEN_REQUESTS,
-        timeout_keep_alive=5,
-        timeout_graceful_shutdown=1,
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]), name="tracker")
-    try:
-        await server.up.wait()
-        shown = f"[{host}]" if ":" in host else host
-        yield f"http://{shown}:{listener.getsockname()[1]}/announce"
-    finally:
-        server.should_exit = True
-        await serving
+    async with serve_tracker(Tracker(swarms, interval=interval), host, port) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serve_tracker(
+    tracker: Tracker, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[AnnounceUrl]:
+    """Like `run_tracker`, for a tracker that exists already.
+
+    Args:
+        tracker: what to serve.
+        host: the IP address to listen on; `localhost` is loopback, IPv4 and IPv6.
+        port: the port to listen on; 0 picks a free one.
+
+    Yields:
+        The announce URL, which knows the one for WebSocket, too.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    listeners = listen(host, port)
+    bound = listeners[0].getsockname()[1]
+    async with serving(tracker.app, listeners, max_sockets=tracker.limits.connections):
+        yield AnnounceUrl(host, bound)

@@ -183,9 +183,10 @@ _FINAL = ("completed", "failed", "canceled")
 
 
 async def _messages(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
-    number = -1
+    number: int | None = None
     async for line in lines:
         if line.startswith("id:"):
             number = int(line[3:])
         elif line.startswith("data:"):
             yield {**json.loads(line[5:]), "_id": number}
+            number = None

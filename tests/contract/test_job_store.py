@@ -57,6 +57,7 @@ FULL_JOB = Job(
     files=(MediaFile(0, "Añejo/film.mkv", 2**42), MediaFile(3, "Añejo/x.txt", 0, wanted=False)),
     path="Añejo",
     seeding=True,
+    adopted=True,
     started_at=NOON + timedelta(seconds=2),
     completed_at=NOON + timedelta(seconds=3),
     attempts=4,

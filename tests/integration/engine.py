@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,8 +35,8 @@ async def running(folder: Path, **engine: Any) -> AsyncIterator[Downloader]:
 
 
 async def until(downloader: Downloader, job_id: str, wanted: Callable[[Job], bool]) -> Job:
-    """Wait for a change after which the job is as wanted."""
-    async with downloader.listen(job_id) as changes:
+    """Wait for a change after which the job is as wanted; at most 45 s."""
+    async with asyncio.timeout(45), downloader.listen(job_id) as changes:
         job = await downloader.status(job_id)
         while not wanted(job):
             await anext(changes)

@@ -9,17 +9,23 @@ from typing import Literal
 
 import pytest
 
-PeerName = Literal["transmission", "aria2", "webtorrent"]
+PeerName = Literal["transmission", "aria2", "webtorrent", "chromium"]
 
+_PROGRAMS: dict[PeerName, str] = {
+    "transmission": "transmission-daemon",
+    "aria2": "aria2c",
+    "webtorrent": "node",
+    "chromium": "chromium",
+}
 _WEBTORRENT = Path(__file__).parent / "node" / "node_modules" / "webtorrent"
 
 
 def missing(peer: PeerName) -> str:
     """Says what is missing for a peer; empty if nothing is."""
-    program = {"transmission": "transmission-daemon", "aria2": "aria2c", "webtorrent": "node"}[peer]
+    program = _PROGRAMS[peer]
     if shutil.which(program) is None:
         return f"{program} is not installed"
-    if peer == "webtorrent" and not _WEBTORRENT.is_dir():
+    if peer in {"webtorrent", "chromium"} and not _WEBTORRENT.is_dir():
         return "run `npm install --ignore-scripts` in tests/peers/node"
     return ""
 

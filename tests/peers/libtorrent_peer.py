@@ -1,7 +1,8 @@
 """A libtorrent seeder or leecher in a process of its own.
 
 `LibtorrentPeer` is the handle for tests; `python -m tests.peers.libtorrent_peer` is the
-process behind it. It listens on loopback only and uses TCP only.
+process behind it. Unless told otherwise it listens on loopback only. It uses TCP, and
+WebRTC for ws trackers, without any STUN server.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +22,6 @@ import libtorrent as lt
 from tests.peers.process import TIME_LIMIT, LinePeer
 
 _SETTINGS: dict[str, Any] = {
-    "listen_interfaces": "127.0.0.1:0",
     "enable_dht": False,
     "enable_lsd": False,
     "enable_upnp": False,
@@ -36,20 +38,35 @@ _SETTINGS: dict[str, Any] = {
     "user_agent": "chilly-movies-test-peer",
 }
 
+_TRANSPORT = re.compile(r"\((TCP|uTP|RTC)\)")
+_POLL = 0.02
+
 
 class LibtorrentPeer(LinePeer):
     """Seeds and leeches with libtorrent. Its payload counters are libtorrent's own.
 
     Args:
-        settings: added to the loopback settings, or replacing some of them.
+        tcp: whether it uses TCP; without it, WebRTC is all that is left.
+        host: the address it listens on. WebRTC uses every address but loopback anyway.
+        settings: added to the settings of this class, or replacing some of them.
         time_limit: seconds after which the process is killed in any case.
     """
 
     def __init__(
-        self, *, settings: Mapping[str, Any] | None = None, time_limit: float = TIME_LIMIT
+        self,
+        *,
+        tcp: bool = True,
+        host: str = "127.0.0.1",
+        settings: Mapping[str, Any] | None = None,
+        time_limit: float = TIME_LIMIT,
     ) -> None:
         super().__init__(time_limit=time_limit)
-        self._settings = dict(settings or {})
+        self._settings = {
+            "listen_interfaces": f"{host}:0",
+            "enable_incoming_tcp": tcp,
+            "enable_outgoing_tcp": tcp,
+            **(settings or {}),
+        }
 
     async def _launch(self) -> None:
         await self._start_lines(
@@ -65,16 +82,40 @@ def _key(handle: lt.torrent_handle) -> str:
     return str(handle.info_hashes().get_best())
 
 
+class _Watch:
+    """When something first happened to a torrent, and who is connected."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.times: dict[str, float | None] = {"first_peer": None, "first_byte": None, "done": None}
+        self.wires: dict[str, str] = {}
+
+    def note(self, name: str) -> None:
+        """Keeps the time if it is the first of that name."""
+        if self.times[name] is None:
+            self.times[name] = time.monotonic() - self._began
+
+    def connected(self, alert: lt.peer_connect_alert) -> None:
+        """Keeps the transport, which only the alert's text tells."""
+        self.note("first_peer")
+        found = _TRANSPORT.search(alert.message())
+        name = found[1].lower() if found else "tcp"
+        self.wires[str(alert.ip)] = "webrtc" if name == "rtc" else name
+
+
 class _Child:
     """What runs in the process: one session, and a task for each request."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         kinds = lt.alert.category_t
         mask = kinds.status_notification | kinds.error_notification | kinds.tracker_notification
+        mask |= kinds.connect_notification | kinds.storage_notification
         pack: Any = {**_SETTINGS, "alert_mask": mask, **settings}
         self._session = lt.session(pack)
         self._handles: dict[str, lt.torrent_handle] = {}
+        self._watches: dict[str, _Watch] = {}
         self._announced: set[str] = set()
+        self._flushed: set[str] = set()
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._quit = asyncio.Event()
@@ -120,6 +161,14 @@ class _Child:
             sys.stderr.write(f"{alert.what()}: {alert.message()}\n")
             if isinstance(alert, lt.tracker_reply_alert | lt.tracker_error_alert):
                 self._announced.add(_key(alert.handle))
+            elif isinstance(alert, lt.peer_connect_alert):
+                self._watches[_key(alert.handle)].connected(alert)
+            elif isinstance(alert, lt.peer_disconnected_alert):
+                self._watches[_key(alert.handle)].wires.pop(str(alert.ip), None)
+            elif isinstance(alert, lt.cache_flushed_alert):
+                self._flushed.add(_key(alert.handle))
+            elif isinstance(alert, lt.torrent_finished_alert):
+                self._watches[_key(alert.handle)].note("done")
         sys.stderr.flush()
         self._spawn(self._announce_change())
 
@@ -150,15 +199,24 @@ class _Child:
         if seeding:
             # A seeder whose content is missing or wrong must say so, not fetch it.
             params.flags |= lt.torrent_flags.upload_mode
-        handle = self._session.add_torrent(params)
-        key = _key(handle)
-        self._handles[key] = handle
+        key = str(
+            params.ti.info_hashes().get_best() if params.ti else params.info_hashes.get_best()
+        )
+        watch = self._watches[key] = _Watch()
+        handle = self._handles[key] = self._session.add_torrent(params)
+        self._spawn(self._await_first_byte(handle, watch))
         return key, handle
+
+    @staticmethod
+    async def _await_first_byte(handle: lt.torrent_handle, watch: _Watch) -> None:
+        while not handle.status().total_payload_download:  # noqa: ASYNC110  # no alert tells
+            await asyncio.sleep(_POLL)
+        watch.note("first_byte")
 
     async def do_port(self) -> int:
         return int(self._session.listen_port())
 
-    async def do_seed(self, torrent: str, folder: str, upload_limit: int) -> str:
+    async def do_seed(self, torrent: str, folder: str, upload_limit: int, partial: bool) -> str:
         key, handle = self._add(torrent, folder, seeding=True)
         if upload_limit:
             handle.set_upload_limit(upload_limit)
@@ -168,6 +226,8 @@ class _Child:
                 lt.torrent_status.checking_resume_data,
             ):
                 await self._changed.wait()
+        if partial:
+            return key
         if not self._is_complete(handle):
             raise FileNotFoundError(f"{folder} does not hold the content of {torrent}")
         handle.unset_flags(lt.torrent_flags.upload_mode)
@@ -178,6 +238,12 @@ class _Child:
 
     async def do_wait_done(self, key: str) -> None:
         await self._until(self._handles[key])
+        # a piece counts from its hash in memory on, its bytes may reach the file later
+        self._flushed.discard(key)
+        self._handles[key].flush_cache()
+        async with self._changed:
+            while key not in self._flushed:
+                await self._changed.wait()
 
     async def do_wait_announced(self, key: str) -> None:
         async with self._changed:
@@ -193,6 +259,15 @@ class _Child:
             "uploaded": status.total_payload_upload,
             "peers": status.num_peers,
         }
+
+    async def do_times(self, key: str) -> dict[str, float | None]:
+        return self._watches[key].times
+
+    async def do_wires(self, key: str) -> list[str]:
+        return list(self._watches[key].wires.values())
+
+    async def do_reannounce(self, key: str) -> None:
+        self._handles[key].force_reannounce(0, -1, lt.torrent_handle.ignore_min_interval)
 
     async def do_limit(self, key: str, rate: int) -> None:
         self._handles[key].set_upload_limit(rate)

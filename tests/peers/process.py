@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from tests.peers.torrents import copy_pieces
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 TIME_LIMIT = 600.0
 
@@ -34,6 +36,15 @@ class PeerStats:
     downloaded: int
     uploaded: int
     peers: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerTimes:
+    """When it first happened to a torrent, in seconds from adding it; None if it did not."""
+
+    first_peer: float | None
+    first_byte: float | None
+    done: float | None
 
 
 class Peer(Protocol):
@@ -142,7 +153,7 @@ class PeerProcess:
         return PeerError(f"{type(self).__name__}: {what}\n{log}".rstrip())
 
 
-class LinePeer(PeerProcess):
+class LineProcess(PeerProcess):
     """A program that is told what to do in JSON lines and answers each by its id."""
 
     def __init__(self, *, time_limit: float = TIME_LIMIT) -> None:
@@ -150,7 +161,6 @@ class LinePeer(PeerProcess):
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._reader: asyncio.Task[None] | None = None
-        self._last = ""
         self.port = 0
 
     async def _start_lines(self, argv: Sequence[str]) -> None:
@@ -170,13 +180,14 @@ class LinePeer(PeerProcess):
                 waiter.set_exception(self._failure(answer["error"]))
             else:
                 waiter.set_result(answer["result"])
+        code = await self._running.wait()
         for waiter in self._waiting.values():
             if not waiter.done():
-                waiter.set_exception(self._failure("ended by itself"))
+                waiter.set_exception(self._failure(f"ended by itself with {code}"))
 
     async def _ask(self, verb: str, *, within: float = 60.0, **arguments: Any) -> Any:
         if self._reader is None or self._reader.done():
-            raise self._failure("not running")
+            raise self._failure(f"not running, ended with {self._running.returncode}")
         stdin = self._running.stdin
         assert stdin is not None
         number = next(self._ids)
@@ -190,14 +201,54 @@ class LinePeer(PeerProcess):
         finally:
             self._waiting.pop(number, None)
 
-    async def seed(self, torrent: Path, folder: Path, *, upload_limit: int = 0) -> str:
+    async def quit(self) -> None:
+        """Ends politely, which tells the tracker; leaving the context kills instead."""
+        await self._ask("quit", within=10.0)
+        await self._running.wait()
+
+    async def kill(self) -> None:
+        """Ends the program at once, as a crash would; its scratch folder stays for now."""
+        reader = self._reader
+        if reader is not None:
+            reader.cancel()
+            await asyncio.wait({reader})
+        await super().kill()
+
+
+class LinePeer(LineProcess):
+    """A peer behind JSON lines."""
+
+    def __init__(self, *, time_limit: float = TIME_LIMIT) -> None:
+        super().__init__(time_limit=time_limit)
+        self._last = ""
+
+    async def seed(
+        self,
+        torrent: Path,
+        folder: Path,
+        *,
+        upload_limit: int = 0,
+        have: range | None = None,
+    ) -> str:
         """Checks the content in `folder`, offers it, and waits for a tracker to know it.
 
-        Returns the torrent's key. `upload_limit` is in bytes a second, 0 for none.
+        Returns the torrent's key.
+
+        Args:
+            torrent: the .torrent file.
+            folder: where its content lies.
+            upload_limit: bytes a second, 0 for none.
+            have: it owns only these pieces of the one file, and never asks for the others.
         """
+        if have is not None:
+            folder = copy_pieces(torrent, folder, self.scratch / "partial", have)
         self._last = str(
             await self._ask(
-                "seed", torrent=str(torrent), folder=str(folder), upload_limit=upload_limit
+                "seed",
+                torrent=str(torrent),
+                folder=str(folder),
+                upload_limit=upload_limit,
+                partial=have is not None,
             )
         )
         await self.wait_announced()
@@ -224,19 +275,18 @@ class LinePeer(PeerProcess):
         """Tells the numbers of a torrent, the last added one if no key is given."""
         return PeerStats(**await self._ask("stats", key=key or self._last))
 
+    async def times(self, key: str | None = None) -> PeerTimes:
+        """Tells when a torrent had its first peer, its first byte and all of them."""
+        return PeerTimes(**await self._ask("times", key=key or self._last))
+
+    async def wires(self, key: str | None = None) -> list[str]:
+        """Tells the transport of each connected peer: tcp, utp, webrtc or webseed."""
+        return [str(wire) for wire in await self._ask("wires", key=key or self._last)]
+
+    async def reannounce(self, key: str | None = None) -> None:
+        """Asks the trackers again at once, whatever interval they named; new offers with it."""
+        await self._ask("reannounce", key=key or self._last)
+
     async def connect(self, port: int, key: str | None = None) -> None:
         """Dials the peer on this loopback port, which needs no tracker."""
         await self._ask("connect", key=key or self._last, port=port)
-
-    async def quit(self) -> None:
-        """Ends politely, which tells the tracker; leaving the context kills instead."""
-        await self._ask("quit", within=10.0)
-        await self._running.wait()
-
-    async def kill(self) -> None:
-        """Ends the program at once, as a crash would; its scratch folder stays for now."""
-        reader = self._reader
-        if reader is not None:
-            reader.cancel()
-            await asyncio.wait({reader})
-        await super().kill()

@@ -103,6 +103,25 @@ def make_torrent(
     return _describe(path, content)
 
 
+def copy_pieces(torrent: Path, folder: Path, into: Path, pieces: range) -> Path:
+    """Copies these pieces of a torrent's one file to `into`; the others are zeros there.
+
+    Returns `into`, a folder to seed from.
+    """
+    info = lt.load_torrent_file(str(torrent)).ti
+    assert info is not None
+    assert info.layout().num_files() == 1, "only for torrents of one file"
+    length = info.piece_length()
+    into.mkdir(parents=True, exist_ok=True)
+    with (folder / info.name()).open("rb") as whole, (into / info.name()).open("wb") as part:
+        part.truncate(info.total_size())
+        for piece in pieces:
+            whole.seek(piece * length)
+            part.seek(piece * length)
+            part.write(whole.read(length))
+    return into
+
+
 def _describe(path: Path, content: Path) -> Torrent:
     params = lt.load_torrent_file(str(path))
     info = params.ti

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.peers.process import TIME_LIMIT, LinePeer
 
-SCRIPT = Path(__file__).parent / "node" / "peer.mjs"
+SCRIPTS = Path(__file__).parent / "node"
 
 
 class WebTorrentPeer(LinePeer):
@@ -21,6 +21,7 @@ class WebTorrentPeer(LinePeer):
 
     Args:
         rtc: whether it uses WebRTC for ws trackers.
+        tcp: whether it listens on TCP.
         host: the address its TCP side listens on.
         options: added to the client's options, or replacing some of them.
         time_limit: seconds after which the process is killed in any case.
@@ -30,12 +31,13 @@ class WebTorrentPeer(LinePeer):
         self,
         *,
         rtc: bool = False,
+        tcp: bool = True,
         host: str = "127.0.0.1",
         options: Mapping[str, Any] | None = None,
         time_limit: float = TIME_LIMIT,
     ) -> None:
         super().__init__(time_limit=time_limit)
-        self._setup = {"rtc": rtc, "host": host, "options": dict(options or {})}
+        self._setup = {"rtc": rtc, "tcp": tcp, "host": host, "options": dict(options or {})}
 
     async def _launch(self) -> None:
-        await self._start_lines(["node", str(SCRIPT), json.dumps(self._setup)])
+        await self._start_lines(["node", str(SCRIPTS / "peer.mjs"), json.dumps(self._setup)])

@@ -14,14 +14,14 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chilly_movies.api import docs, downloads, events, metadata, problems
+from chilly_movies.api import docs, downloads, events, metadata, problems, torrents
 from chilly_movies.api.limits import RateGate, client_of
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import JOB_ID_PATTERN, EventOut, Health, JobId, StartBody, to_json
 from chilly_movies.api.security import Access, BodyGate, HostGate, KeyGate
 from chilly_movies.downloader import Downloader
 from chilly_movies.models import Status
-from chilly_movies.ports import MetadataProvider
+from chilly_movies.ports import MetadataProvider, TorrentMaker
 from chilly_movies.version import __version__
 
 log = structlog.get_logger("chilly_movies.access")
@@ -73,6 +73,13 @@ async def job_events(request: Request, id: JobId) -> Response:  # noqa: A002
     return await events.stream_events(request)
 
 
+_HOT_LANE = [  # the routes that are asked most, without the framework's parameter handling
+    Route("/download/status/{id}", downloads.hot_status),
+    Route("/events", events.stream_events),
+    Route("/events/{id}", events.stream_events),
+]
+
+
 def build_app(
     downloader: Downloader,
     metadata_provider: MetadataProvider,
@@ -80,6 +87,7 @@ def build_app(
     *,
     start_limit: str,
     cancel_limit: str,
+    torrent_maker: TorrentMaker | None = None,
     on_stop: Callable[[], Any] | None = None,
 ) -> ASGIApp:
     """The whole API as one ASGI application.
@@ -88,13 +96,15 @@ def build_app(
         downloader: what the routes drive; opened when the application starts.
         metadata_provider: who knows films.
         access: who may call.
-        start_limit: starts per client address, like `60/minute`.
+        start_limit: starts per client address, like `60/minute`; torrents made, too.
         cancel_limit: cancels per client address.
+        torrent_maker: who makes torrents; None = nobody.
         on_stop: awaited when the application stops.
     """
     api = documented_app()
     api.state.downloader = downloader
     api.state.metadata = metadata_provider
+    api.state.torrent_maker = torrent_maker
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -104,19 +114,16 @@ def build_app(
             await on_stop()
 
     hot = Starlette(
-        routes=[
-            Route("/download/status/{id}", downloads.hot_status),
-            Route("/events", events.stream_events),
-            Route("/events/{id}", events.stream_events),
-            Mount("/", api),
-        ],
+        routes=[*_HOT_LANE, Mount("/", api)],
         lifespan=lifespan,
         exception_handlers=api.exception_handlers,
     )
     hot.state.downloader = downloader
-    routes = [route for route in downloads.router.routes if isinstance(route, Route)]
+    every = (*downloads.router.routes, *torrents.router.routes)
+    routes = [route for route in every if isinstance(route, Route)]
     app: ASGIApp = BodyGate(hot, {r.path for r in routes if "POST" in (r.methods or ())})
-    app = RateGate(app, {"/download/start": start_limit, "/download/cancel": cancel_limit})
+    limits = {"/download/start": start_limit, "/download/cancel": cancel_limit}
+    app = RateGate(app, {**limits, "/torrents/create": start_limit})
     app = KeyGate(app, access)
     app = HostGate(app, access)
     return AccessLog(app)
@@ -135,7 +142,7 @@ def documented_app() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)
-    for router in (downloads.router, metadata.router, system):
+    for router in (downloads.router, torrents.router, metadata.router, system):
         app.include_router(router)
     docs.install(app)
     make = app.openapi

@@ -16,9 +16,11 @@ from chilly_movies.api.schemas import (
     JobId,
     JobOut,
     JobPage,
+    PeersOut,
     StartBody,
     job_detail,
     job_out,
+    peer_out,
     to_json,
 )
 from chilly_movies.downloader import Downloader
@@ -179,6 +181,14 @@ async def one_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the c
     """All that is known of a job."""
     job = await _downloader(request).status(check_id(id))
     return Response(to_json(job_detail(job)), media_type="application/json")
+
+
+@router.get("/downloads/{id}/peers", response_model=PeersOut, responses=documented(404, 422))
+async def list_peers(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
+    """The peers a job is connected to right now, by transport."""
+    found = await _downloader(request).peers(check_id(id))
+    body = {"peers": [peer_out(peer) for peer in found]}
+    return Response(to_json(body), media_type="application/json")
 
 
 @router.delete(

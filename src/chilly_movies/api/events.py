@@ -70,9 +70,12 @@ class EventStream(Response):
     async def _write(self, subscription: Subscription, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         sent = 0
-        async for change in self._missed():
+        async for change, numbered in self._missed():
+            message = event_message(change)
+            if not numbered or change.seq <= sent:  # no number is sent twice
+                message = message.partition(b"\n")[2]
             sent = change.seq
-            await _send(send, event_message(change))
+            await _send(send, message)
         await _send(send, b": listening\n\n")
         waiting: asyncio.Future[Change] | None = None
         try:
@@ -91,8 +94,12 @@ class EventStream(Response):
             if waiting is not None:
                 waiting.cancel()
 
-    async def _missed(self) -> AsyncIterator[Change]:
-        """What comes before the live changes, which are those that were not told yet."""
+    async def _missed(self) -> AsyncIterator[tuple[Change, bool]]:
+        """What comes before the live changes, and whether the client is to note its number.
+
+        Of a snapshot only the last message has an `id:`, so that a client whose connection broke
+        in the middle of it gets it anew.
+        """
         since, told = self._last_seen, self._downloader.told_seq
         if since is not None and since > self._downloader.last_seq:
             since = None  # not one of our numbers: begin anew
@@ -103,9 +110,9 @@ class EventStream(Response):
             since = None if self._job_id is None else 0
         if since is not None:
             async for change in self._replay(since, told):
-                yield change
+                yield change, True
         for change in snapshot:
-            yield change
+            yield change, change is snapshot[-1]
 
     async def _replay(self, since: int, told: int) -> AsyncIterator[Change]:
         """Stored changes with numbers after `since`, up to and including `told`."""

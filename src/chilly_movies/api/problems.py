@@ -129,13 +129,14 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> str:
-    """The methods of all routes of this path; the framework names only the first route's."""
-    found = {
-        method
-        for route in request.app.routes
-        if isinstance(route, Route) and route.path_regex.match(request.url.path)
-        for method in route.methods or ()
-    }
+    """The methods of all routes of this path; the framework forgets those of included routers."""
+    routes: list[Any] = list(request.app.routes)
+    found: set[str] = set()
+    while routes:
+        route = routes.pop()
+        routes += getattr(getattr(route, "original_router", None), "routes", ())
+        if isinstance(route, Route) and route.path_regex.match(request.url.path):
+            found |= route.methods or set()
     return ", ".join(sorted(found))
 
 

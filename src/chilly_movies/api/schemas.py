@@ -17,10 +17,12 @@ from chilly_movies.models import (
     JobError,
     MediaFile,
     Options,
+    Peer,
     Phase,
     Progress,
     SourceType,
     Status,
+    Transport,
 )
 
 JOB_ID_PATTERN = r"^[A-Za-z0-9._:\-]{1,128}$"
@@ -76,6 +78,32 @@ class IdBody(Wire):
     id: JobId
 
 
+class TransportsOut(Wire):
+    """How many peers are connected by which transport."""
+
+    tcp: int
+    utp: int
+    webrtc: int
+    webseed: int
+
+
+class PeerOut(Wire):
+    """One connected peer."""
+
+    address: str = Field(description="IP address and port.")
+    transport: Transport
+    client: str = Field(description="Its program as it calls itself, '' if unknown.")
+    percent: float = Field(description="How much of the torrent it has.")
+    download_speed: int = Field(description="Payload bytes per second from it.")
+    upload_speed: int = Field(description="Payload bytes per second to it.")
+
+
+class PeersOut(Wire):
+    """The peers a job is connected to right now."""
+
+    peers: list[PeerOut]
+
+
 class ProgressOut(Wire):
     """How far a job is."""
 
@@ -89,6 +117,7 @@ class ProgressOut(Wire):
     seeds: int
     ratio: float
     phase: Phase | None
+    transports: TransportsOut = Field(description="The peers by transport.")
 
 
 class ErrorOut(Wire):
@@ -190,6 +219,24 @@ def progress_out(progress: Progress) -> dict[str, Any]:
         "seeds": progress.seeds,
         "ratio": progress.ratio,
         "phase": progress.phase,
+        "transports": {
+            "tcp": progress.transports.tcp,
+            "utp": progress.transports.utp,
+            "webrtc": progress.transports.webrtc,
+            "webseed": progress.transports.webseed,
+        },
+    }
+
+
+def peer_out(peer: Peer) -> dict[str, Any]:
+    """See `PeerOut`."""
+    return {
+        "address": peer.address,
+        "transport": peer.transport,
+        "client": peer.client,
+        "percent": peer.percent,
+        "downloadSpeed": peer.download_speed,
+        "uploadSpeed": peer.upload_speed,
     }
 
 

@@ -22,8 +22,10 @@ from chilly_movies.cli.exits import (
 )
 from chilly_movies.cli.get import get
 from chilly_movies.cli.output import Output, drop_stdout
+from chilly_movies.cli.seed import seed
 from chilly_movies.cli.serve import serve
 from chilly_movies.cli.setting_list import settings
+from chilly_movies.cli.tracker import tracker
 from chilly_movies.cli.watch import watch
 from chilly_movies.errors import ChillyError
 
@@ -46,8 +48,8 @@ def build() -> App:
         suppress_keyboard_interrupt=False,
     )
     commands: tuple[Callable[..., int], ...] = (
-        serve, get, remote.add, remote.list_jobs, remote.status, remote.pause,
-        remote.resume, remote.cancel, remote.remove, watch, settings, demo,
+        serve, get, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
+        remote.resume, remote.cancel, remote.remove, watch, settings, tracker, demo,
     )  # fmt: skip
     for order, command in enumerate(commands):
         name = command.__name__.removesuffix("_jobs")

@@ -8,6 +8,7 @@ from chilly_movies.errors import (
     ChillyError,
     InvalidRequest,
     JobNotFound,
+    PathNotFound,
     SettingsError,
     StoreError,
 )
@@ -51,7 +52,7 @@ def exit_of_error(error: ChillyError) -> Exit:
     """The exit code for one of our own errors."""
     if isinstance(error, JobNotFound):
         return Exit.NOT_FOUND
-    if isinstance(error, SettingsError | StoreError | InvalidRequest):
+    if isinstance(error, SettingsError | StoreError | InvalidRequest | PathNotFound):
         return Exit.USAGE
     return Exit.FAILED
 

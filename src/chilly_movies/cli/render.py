@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
@@ -48,13 +48,16 @@ def peers(number: int) -> str:
 def wire_of(job: Job) -> dict[str, Any]:
     """A job of our own process in the spelling of the contract."""
     out: dict[str, Any] = {"id": job.id, "name": job.name, "status": str(job.status)}
-    out["progress"] = {
-        _camel(field.name): getattr(job.progress, field.name) for field in fields(Progress)
-    }
+    out["progress"] = wire_of_progress(job.progress)
     out["reason"] = job.reason
     out["error"] = job.error and {"code": job.error.code, "message": job.error.message}
     out["path"] = job.path
     return out
+
+
+def wire_of_progress(progress: Progress) -> dict[str, Any]:
+    """Figures of our own process in the spelling of the contract."""
+    return {_camel(name): value for name, value in asdict(progress).items()}
 
 
 def _camel(name: str) -> str:

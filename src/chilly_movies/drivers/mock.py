@@ -18,12 +18,14 @@ from chilly_movies.errors import DownloadError, InvalidSource
 from chilly_movies.models import (
     Job,
     MediaFile,
+    Peer,
     Phase,
     Progress,
     Report,
     Source,
     SourceFacts,
     Status,
+    Transport,
 )
 from chilly_movies.ports import ResumeStore
 
@@ -105,6 +107,16 @@ class MockDriver:
         if self._resume is not None:
             await self._resume.drop_resume(job.key)
 
+    async def peers(self, job: Job) -> tuple[Peer, ...]:
+        """See `ports.Driver`: as many as the script says, one transport after the other."""
+        if not job.is_running or job.progress.phase is Phase.METADATA:
+            return ()
+        kinds = tuple(Transport)
+        return tuple(
+            Peer(f"192.0.2.{i % 250 + 1}:6881", kinds[i % len(kinds)], "Mock/1.0", 50.0, 0, 0)
+            for i in range(self._script_of(job.source).peers)
+        )
+
     async def aclose(self) -> None:
         """See `ports.Driver`."""
 
@@ -113,7 +125,9 @@ class MockDriver:
         script = self._script_of(job.source)
         facts = _facts(job, script)
         if job.status is not Status.COMPLETED:
-            if not job.files:
+            if job.adopted:
+                await self._save(job, script.size)  # it was there before the job
+            elif not job.files:
                 yield Report(Progress(phase=Phase.METADATA), "looking for peers with the metadata")
                 await self._sleep(script.metadata_seconds)
             yield Report(self._progress(script, await self._load(job)), facts=facts)
@@ -122,7 +136,7 @@ class MockDriver:
                 await self._sleep(self._tick)
                 await self._save(job, min(script.size, done + self._step(script)))
                 yield Report(self._progress(script, self._done[job.key]))
-            yield Report(self._final(script), path=facts.name, complete=True)
+            yield Report(self._final(script), path=job.path or facts.name, complete=True)
         waited = 0.0
         while waited < script.seed_seconds:
             await self._sleep(self._tick)
@@ -179,7 +193,7 @@ class MockDriver:
 
 
 def _facts(job: Job, script: MockScript) -> SourceFacts:
-    name = script.name or _name_of(job.source.urn)
+    name = script.name or job.path or _name_of(job.source.urn)
     wanted = job.options.files is None or 0 in job.options.files
     return SourceFacts(
         identities=job.identities,

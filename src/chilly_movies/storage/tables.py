@@ -74,6 +74,7 @@ jobs = Table(
     Column("reason", Text),
     Column("path", Text),
     Column("seeding", Boolean, nullable=False),
+    Column("adopted", Boolean, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),

@@ -2,5 +2,6 @@
 
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.driver import TorrentDriver
+from chilly_movies.drivers.torrent.maker import MediaTorrentMaker
 
-__all__ = ["EngineConfig", "TorrentDriver"]
+__all__ = ["EngineConfig", "MediaTorrentMaker", "TorrentDriver"]

@@ -53,7 +53,8 @@ class EngineConfig:
         dht: find peers without trackers; never for private torrents.
         lsd: find peers in the local network by multicast.
         upnp: ask the router to open `port` (UPnP and NAT-PMP).
-        webtorrent: talk to browsers over WebRTC.
+        webtorrent: talk to browsers over WebRTC; off when bound to an interface.
+        webtorrent_trackers: WebSocket trackers added to every torrent that is not private.
         stun_server: `host:port`, or "" for none: it learns this machine's address.
         allow_private_addresses: talk to loopback and private peers, trackers and web seeds.
         download_limit: bytes per second over all jobs, 0 = unlimited.
@@ -71,6 +72,7 @@ class EngineConfig:
     lsd: bool = False
     upnp: bool = False
     webtorrent: bool = True
+    webtorrent_trackers: tuple[str, ...] = ()
     stun_server: str = ""
     allow_private_addresses: bool = False
     download_limit: int = 0
@@ -79,6 +81,14 @@ class EngineConfig:
     seed_time: int = 24 * 3600
     save_interval: float = 30.0
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def uses_webrtc(self) -> bool:
+        """Whether WebRTC is used: wanted, and not bound to an interface.
+
+        The engine cannot bind it: it would go round the interface, or fail with "No such device".
+        """
+        return self.webtorrent and self.interface is None
 
 
 def settings_pack(config: EngineConfig) -> dict[str, Any]:
@@ -101,8 +111,9 @@ def settings_pack(config: EngineConfig) -> dict[str, Any]:
     }
     if config.interface:
         pack["outgoing_interfaces"] = config.interface
-    if not config.webtorrent:
+    if not config.uses_webrtc:
         pack["max_webtorrent_offers"] = 0
+    pack["webtorrent_connection_timeout"] = 30
     return {**pack, **config.extra}
 
 

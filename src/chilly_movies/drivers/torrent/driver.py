@@ -8,14 +8,17 @@ keeps what the next `run` needs: resume data in the store, files in the staging 
 from __future__ import annotations
 
 import asyncio
+import math
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import structlog
 
 from chilly_movies.drivers import publish as disk
+from chilly_movies.drivers.torrent import adopted
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.fetch import fetch_torrent
@@ -23,7 +26,7 @@ from chilly_movies.drivers.torrent.reasons import why_still
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.drivers.torrent.torrent import Torrent, TorrentState
 from chilly_movies.errors import ChillyError, DiskError, InvalidSource, SourceRejected
-from chilly_movies.models import Job, Phase, Progress, Report, Source, SourceFacts, Status
+from chilly_movies.models import Job, Peer, Phase, Progress, Report, Source, SourceFacts, Status
 from chilly_movies.ports import ResumeStore
 
 T = TypeVar("T")
@@ -70,10 +73,16 @@ class TorrentDriver:
         self._resume = resume_store
         self._session = TorrentSession(config)
         self._root = config.media_root
+        self._running: dict[str, Torrent] = {}
 
     def identify(self, source: Source) -> SourceFacts:
         """See `ports.Driver`."""
         return p.identify(source)
+
+    async def peers(self, job: Job) -> tuple[Peer, ...]:
+        """See `ports.Driver`."""
+        torrent = self._running.get(job.key)
+        return () if torrent is None else await torrent.peers()
 
     async def aclose(self) -> None:
         """See `ports.Driver`."""
@@ -91,9 +100,12 @@ class TorrentDriver:
         staging = disk.staging_folder(self._root, job.key)
         staged = staging.is_dir() and any(e.name[:1] != "." for e in staging.iterdir())
         # published a moment ago, and stopped before the row said so: still unfinished data
-        orphaned = job.status is not Status.COMPLETED and job.path is not None and not staged
-        if job.path is not None and (orphaned or (delete_files and job.completed_at)):
-            disk.delete_files(self._root, [file.path for file in job.files if file.wanted])
+        unsaid = job.status is not Status.COMPLETED and job.path is not None and not staged
+        orphaned = unsaid and not job.adopted
+        published = job.completed_at is not None or job.adopted
+        if job.path is not None and (orphaned or (delete_files and published)):
+            files = job.files or (adopted.facts_of(job).files if job.adopted else ())
+            disk.delete_files(self._root, [file.path for file in files if file.wanted])
         disk.delete_tree(staging)
 
     # --- running ----------------------------------------------------------------------------
@@ -103,7 +115,8 @@ class TorrentDriver:
         run = _Run(job, job.source, job.path)
         if job.status is not Status.COMPLETED:
             # closed by hand: a generator left to the collector would go on with its traffic
-            async with aclosing(self._fetch_and_publish(run)) as reports:
+            data = self._check_adopted(run) if job.adopted else self._fetch_and_publish(run)
+            async with aclosing(data) as reports:
                 async for report in reports:
                     yield report
             if not self._wants_seeding(job):
@@ -124,6 +137,23 @@ class TorrentDriver:
         if not run.published:
             async for report in self._publish(run, final):
                 yield report
+        yield Report(self._final(run, final), path=run.path, complete=True)
+
+    async def _check_adopted(self, run: _Run) -> AsyncGenerator[Report, None]:
+        """Compare what was there before the job with its hashes; nothing is written to it."""
+        await self._resume.drop_resume(run.job.key)  # what an earlier check found is not trusted
+        facts = await asyncio.to_thread(adopted.facts_of, run.job)
+        yield Report(Progress(phase=Phase.CHECKING), facts=facts)
+        await _on_disk(lambda: adopted.refuse_what_differs(self._root, facts))
+        run.job, run.published = replace(run.job, files=facts.files), True
+        async with self._torrent(run) as torrent:
+            torrent.run()
+            while not (state := await torrent.moved()).finished:
+                if state.has_metadata and not state.checking:
+                    raise adopted.differs()
+                percent = round(min(99.9, 100 * state.checked), 2)
+                yield Report(replace(_progress(state, Phase.CHECKING), percent=percent))
+            final = _progress(state, Phase.POST_PROCESSING)
         yield Report(self._final(run, final), path=run.path, complete=True)
 
     async def _fetch(self, source: Source) -> Source:
@@ -153,14 +183,17 @@ class TorrentDriver:
             resume=await self._resume.load_resume(run.job.key),
             renames=run.published_paths() if run.published else None,
             allow_private=self._config.allow_private_addresses,
+            read_only=run.job.adopted,
         )  # fmt: skip
         try:
             torrent = await self._session.add(request)
         except InvalidSource as error:
             raise SourceRejected(str(error)) from None
+        self._running[run.job.key] = torrent
         try:
             yield torrent
         finally:
+            self._running.pop(run.job.key, None)
             await self._let_go(run, torrent)
 
     async def _let_go(self, run: _Run, torrent: Torrent) -> None:
@@ -190,7 +223,8 @@ class TorrentDriver:
             while True:
                 state = await torrent.moved()
                 facts = await self._learn(run, torrent, state)
-                yield Report(_progress(state), why_still(state, torrent.trackers), facts)
+                reason = why_still(state, torrent.trackers, torrent.why_no_webrtc())
+                yield Report(_progress(state), reason, facts)
                 if state.finished and run.metadata is not None:
                     break
                 await self._save_if_due(run, torrent)
@@ -242,10 +276,13 @@ class TorrentDriver:
         return ratio > 0 and seconds > 0
 
     def _goal(self, job: Job) -> tuple[float, int]:
-        ratio, seconds = job.options.seed_ratio, job.options.seed_time
+        ratio, seconds = self._config.seed_ratio, self._config.seed_time
+        if job.adopted:  # whoever offers what they have goes on until they stop it
+            ratio, seconds = math.inf, sys.maxsize
+        wanted = job.options
         return (
-            self._config.seed_ratio if ratio is None else ratio,
-            self._config.seed_time if seconds is None else seconds,
+            ratio if wanted.seed_ratio is None else wanted.seed_ratio,
+            seconds if wanted.seed_time is None else wanted.seed_time,
         )
 
     def _final(self, run: _Run, progress: Progress) -> Progress:
@@ -259,6 +296,9 @@ class TorrentDriver:
         if run.path is None or not (self._root / run.path).exists():
             raise DiskError("The film is no longer where it was published, so it is not seeded.")
         run.published = True
+        if await _on_disk(lambda: adopted.was_written_to(self._root, run.job)):
+            await self._resume.drop_resume(run.job.key)  # so that it is checked from disk again
+        clock, began = asyncio.get_running_loop().time, math.inf
         async with self._torrent(run) as torrent:
             torrent.run()
             while True:
@@ -269,7 +309,9 @@ class TorrentDriver:
                 if not state.finished:
                     raise DiskError("The film was changed on disk, so it is not seeded.")
                 yield Report(progress, complete=True)
-                if progress.ratio >= ratio or state.seeding_time >= seconds:
+                # our own clock: the engine tells no new figures while nobody asks for data
+                began = min(began, clock() - state.seeding_time)
+                if progress.ratio >= ratio or clock() - began >= seconds:
                     yield Report(progress, "the seeding goal is reached", complete=True)
                     return
                 await self._save_if_due(run, torrent)
@@ -301,6 +343,7 @@ def _progress(state: TorrentState, phase: Phase | None = None) -> Progress:
         seeds=state.seeds,
         ratio=round(state.uploaded / total, 3) if total else 0.0,
         phase=phase or _phase(state),
+        transports=state.transports,
     )
 
 

@@ -18,6 +18,7 @@ import libtorrent as lt
 
 from chilly_movies.drivers.addresses import literal_host_is_public, url_is_public
 from chilly_movies.drivers.publish import safe_name, safe_paths
+from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.models import MediaFile, Options, Source, SourceFacts
 
@@ -25,6 +26,8 @@ _LIMITS = {"max_pieces": 200_000, "max_decode_depth": 30, "max_decode_tokens": 5
 _MAX_TRACKERS = 100
 _MAX_WEB_SEEDS = 20
 _MAX_FILES = 20_000
+WEBSOCKET_TIER = 100
+"""First of the tiers for WebSocket trackers; tiers go to 255."""
 _V1 = re.compile(r"[0-9a-fA-F]{40}")
 _V1_BASE32 = re.compile(r"[a-zA-Z2-7]{32}")
 _V2 = re.compile(r"(?:1220)?([0-9a-fA-F]{64})")
@@ -42,8 +45,11 @@ class AddRequest:
         part_path: the folder for pieces of unwanted files.
         options: file selection and limits.
         renames: file index to path below `save_path`, replacing what the resume data says.
+        webtorrent: keep WebSocket trackers.
         allow_private: keep trackers, web seeds and peers with private addresses.
         trust_resume: believe what the resume data says is on the disk.
+        read_only: write to no file, whatever is missing.
+        verified: the files were compared with the hashes a moment ago.
     """
 
     source: Source
@@ -53,7 +59,10 @@ class AddRequest:
     resume: bytes | None = None
     renames: dict[int, str] | None = None
     allow_private: bool = False
+    webtorrent: bool = True
     trust_resume: bool = True
+    read_only: bool = False
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,10 @@ def build(request: AddRequest) -> lt.add_torrent_params:
     params.flags |= lt.torrent_flags.paused | lt.torrent_flags.duplicate_is_error
     params.download_limit = request.options.download_limit or -1
     params.upload_limit = request.options.upload_limit or -1
+    if request.read_only:
+        params.flags |= lt.torrent_flags.upload_mode
+    if request.verified:
+        params.flags |= lt.torrent_flags.seed_mode
     if request.renames is not None:
         params.renamed_files = request.renames
     if request.options.files is not None:
@@ -114,6 +127,7 @@ def build(request: AddRequest) -> lt.add_torrent_params:
         params.file_priorities = [4 if i in wanted else 0 for i in range(max(wanted) + 1)]
         params.flags |= lt.torrent_flags.default_dont_download
     _vet(params, allow_private=request.allow_private)
+    _part_websockets(params, wanted=request.webtorrent)
     return params
 
 
@@ -152,6 +166,21 @@ def _vet(params: lt.add_torrent_params, *, allow_private: bool) -> None:
     if not allow_private:
         params.peers = [(ip, port) for ip, port in params.peers if literal_host_is_public(ip)]
         params.dht_nodes = [(h, port) for h, port in params.dht_nodes if literal_host_is_public(h)]
+
+
+def _part_websockets(params: lt.add_torrent_params, *, wanted: bool) -> None:
+    """Give each WebSocket tracker a tier of its own, as the engine asks one tracker per tier.
+
+    Without a v1 hash there is nothing to ask them: the engine sends zeros then.
+    """
+    wanted = wanted and params.info_hashes.has_v1()
+    pairs = list(zip(params.trackers, params.tracker_tiers, strict=True))
+    kept = [(url, tier) for url, tier in pairs if not is_websocket(url)]
+    if wanted:
+        sockets = [url for url, _ in pairs if is_websocket(url)]
+        kept += [(url, WEBSOCKET_TIER + i) for i, url in enumerate(sockets)]
+    params.trackers = [url for url, _ in kept]
+    params.tracker_tiers = [tier for _, tier in kept]
 
 
 def _parse(source: Source) -> lt.add_torrent_params:

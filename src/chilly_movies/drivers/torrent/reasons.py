@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from chilly_movies.drivers.torrent.torrent import TorrentState, TrackerStanding
 
 
-def why_still(state: TorrentState, trackers: Mapping[str, TrackerStanding]) -> str | None:
+def why_still(
+    state: TorrentState, trackers: Mapping[str, TrackerStanding], webrtc: str | None = None
+) -> str | None:
     """Why no data arrives, None if it does or if nothing has to arrive.
 
     Args:
         state: the torrent's figures.
         trackers: how its trackers last answered.
+        webrtc: what holds WebRTC back, if anything.
     """
     if state.finished or state.checking or state.download_speed > 0:
         return None
@@ -20,7 +23,8 @@ def why_still(state: TorrentState, trackers: Mapping[str, TrackerStanding]) -> s
         return "the disk refused a write, so nothing is downloaded"
     if state.peers == 0:
         wish = "no peers found yet" if state.has_metadata else "looking for peers with the metadata"
-        return f"{wish}: {_tracker_summary(trackers)}"
+        clauses = [f"{wish}: {_tracker_summary(trackers)}", *([webrtc] if webrtc else [])]
+        return "; ".join(clauses)
     if not state.has_metadata:
         return f"waiting for the metadata from {_count(state.peers, 'peer')}"
     if state.seeds == 0:

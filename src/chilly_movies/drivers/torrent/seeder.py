@@ -1,9 +1,10 @@
-"""A process that offers one film on loopback, for demonstrations and benchmarks.
+"""Offers what lies anywhere on the disk, for as long as its process runs, and leaves no trace.
 
     python -m chilly_movies.drivers.torrent.seeder FOLDER/FILE --announce URL
 
-It prints one JSON line with `magnet`, `announce` and `port` once a tracker knows it, and ends
-when its standard input does, so that it cannot outlive whoever started it.
+is a process that offers one film on loopback, for demonstrations and benchmarks. It prints one
+JSON line with `magnet`, `announce` and `port` once a tracker knows it, and ends when its standard
+input does, so that it cannot outlive whoever started it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-
-import libtorrent as lt
+from types import TracebackType
+from typing import Self
 
 from chilly_movies.drivers.torrent.config import EngineConfig
+from chilly_movies.drivers.torrent.create import make_torrent
 from chilly_movies.drivers.torrent.params import AddRequest
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.errors import ChillyError, EngineError
-from chilly_movies.models import Options, Source, SourceType
+from chilly_movies.models import MadeTorrent, Options, Source, SourceType
 
 _READY_WITHIN = 60.0
 _QUICK: dict[str, object] = {
@@ -32,20 +34,58 @@ _QUICK: dict[str, object] = {
 }
 
 
-def make_torrent(content: Path, announce: str) -> bytes:
-    """A v1 and v2 (hybrid) torrent file of a file or folder.
+class Seeder:
+    """An engine that only seeds, and only what was made into a torrent a moment ago.
 
     Args:
-        content: what to offer.
-        announce: the tracker's URL.
-
-    Raises:
-        RuntimeError: the content cannot be read.
+        config: the engine's settings; its media root is not used.
     """
-    made = lt.create_torrent(lt.list_files(str(content)))
-    made.add_tracker(announce, 0)
-    lt.set_piece_hashes(made, str(content.parent))
-    return lt.bencode(made.generate())
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._session = TorrentSession(config)
+        self._parts = tempfile.TemporaryDirectory(prefix="chilly-seeder-")
+        self._torrents: list[Torrent] = []
+
+    async def __aenter__(self) -> Self:
+        await self._session.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            for torrent in self._torrents:
+                await torrent.remove()
+        finally:
+            await self._session.aclose()
+            self._parts.cleanup()
+
+    @property
+    def port(self) -> int:
+        """The TCP port peers reach us at."""
+        return self._session.port
+
+    async def offer(self, made: MadeTorrent, folder: Path, options: Options) -> Torrent:
+        """Seed it from where it lies; nothing is ever written there.
+
+        Args:
+            made: the torrent.
+            folder: the folder that holds the file or folder it was made of.
+            options: the upload limit.
+        """
+        request = AddRequest(
+            Source(SourceType.TORRENT, "", made.data), folder, Path(self._parts.name), options,
+            renames={file.index: file.path for file in made.files},
+            allow_private=self._config.allow_private_addresses, read_only=True, verified=True,
+        )  # fmt: skip
+        torrent = await self._session.add(request)
+        self._torrents.append(torrent)
+        torrent.run()
+        return torrent
 
 
 async def seed(content: Path, announce: str, upload_limit: int) -> None:
@@ -57,29 +97,18 @@ async def seed(content: Path, announce: str, upload_limit: int) -> None:
         upload_limit: bytes per second, 0 = unlimited.
 
     Raises:
-        EngineError: the content is not what the torrent says, or no tracker answers.
+        ChillyError: it cannot be offered, or no tracker answers.
     """
-    data = await asyncio.to_thread(make_torrent, content, announce)
+    made = await make_torrent(content, trackers=[announce])
     config = EngineConfig(
         content.parent, port=0, interface="127.0.0.1", dht=False, webtorrent=False,
         allow_private_addresses=True, extra=dict(_QUICK),
     )  # fmt: skip
-    session = TorrentSession(config)
-    with tempfile.TemporaryDirectory(prefix="chilly-seeder-") as parts:
-        request = AddRequest(
-            Source(SourceType.TORRENT, "", data), content.parent, Path(parts),
-            Options(upload_limit=upload_limit), allow_private=True,
-        )  # fmt: skip
-        try:
-            torrent = await session.add(request)
-            torrent.run()
-            await _ready(torrent, announce)
-            magnet = lt.make_magnet_uri(lt.load_torrent_buffer(data))
-            _print({"magnet": magnet, "announce": announce, "port": session.port})
-            await _end_of_stdin()
-            await torrent.remove()
-        finally:
-            await session.aclose()
+    async with Seeder(config) as seeder:
+        torrent = await seeder.offer(made, content.parent, Options(upload_limit=upload_limit))
+        await _ready(torrent, announce)
+        _print({"magnet": made.magnet, "announce": announce, "port": seeder.port})
+        await _end_of_stdin()
 
 
 async def _ready(torrent: Torrent, announce: str) -> None:
@@ -119,7 +148,7 @@ def main() -> int:
     given = parser.parse_args()
     try:
         asyncio.run(seed(given.content.absolute(), given.announce, given.upload_limit))
-    except (ChillyError, RuntimeError) as error:
+    except ChillyError as error:
         sys.stderr.write(f"seeder: error: {error}\n")
         return 1
     except KeyboardInterrupt:

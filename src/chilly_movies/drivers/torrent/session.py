@@ -8,7 +8,9 @@ state change, so no queue can overflow and no alert order matters.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
@@ -18,13 +20,16 @@ import structlog
 
 from chilly_movies.drivers.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6
 from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent import stun
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
+from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.errors import DiskError, SourceRejected
 
 log = structlog.get_logger(__name__)
 
 _TICK = 0.5
+_PEER_TICKS = 2
 _categories = lt.alert.category_t
 _ALERTS = (
     _categories.error_notification
@@ -32,6 +37,8 @@ _ALERTS = (
     | _categories.storage_notification
     | _categories.tracker_notification
 )
+_RTC_ALERTS = _categories.connect_notification | _categories.torrent_log_notification
+"""Only these say which peers come over WebRTC, and what became of a handshake."""
 
 
 class TorrentSession:
@@ -47,6 +54,7 @@ class TorrentSession:
         self._refreshes: list[asyncio.Future[None]] = []
         self._ticker: asyncio.Task[None] | None = None
         self._ses: Any = None
+        self._stun_note: str | None = None
         self._read = self._write = -1
         self._handlers: dict[type, Callable[[Any], None]] = {
             lt.state_update_alert: self._on_update,
@@ -61,6 +69,10 @@ class TorrentSession:
             lt.torrent_removed_alert: self._on_removed,
             lt.tracker_reply_alert: self._on_tracker_reply,
             lt.tracker_error_alert: self._on_tracker_error,
+            lt.tracker_announce_alert: self._on_announce,
+            lt.torrent_log_alert: self._on_log,
+            lt.peer_connect_alert: self._on_connect,
+            lt.peer_disconnected_alert: self._on_disconnect,
             lt.file_error_alert: self._on_file_error,
             lt.torrent_error_alert: self._on_torrent_error,
             lt.listen_failed_alert: self._on_listen_failed,
@@ -71,9 +83,11 @@ class TorrentSession:
         """Start the engine. Idempotent."""
         if self._ses is not None:
             return
-        settings = {**settings_pack(self._config), "alert_mask": int(_ALERTS)}
+        mask = int(_ALERTS | _RTC_ALERTS) if self._config.uses_webrtc else int(_ALERTS)
+        settings = {**settings_pack(self._config), "alert_mask": mask}
         self._ses = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
         self._apply_filters()
+        await self._check_stun()
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
@@ -125,14 +139,30 @@ class TorrentSession:
             SourceRejected: the session has it already, or refuses it.
         """
         await self.open()
-        params = p.build(request)
+        params = p.build(replace(request, webtorrent=self._config.uses_webrtc))
         try:
             handle = await asyncio.to_thread(self._ses.add_torrent, params)
         except RuntimeError as error:
             raise SourceRejected(f"The engine refused the torrent: {p.plain(error)}.") from None
         torrent = self._torrents[handle] = Torrent(self, handle)
         torrent.update(await asyncio.to_thread(handle.status))
+        self._join_webrtc(torrent)
         return torrent
+
+    def _join_webrtc(self, torrent: Torrent) -> None:
+        if self._config.uses_webrtc:
+            torrent.join_webrtc(self._config.webtorrent_trackers)
+            if self._stun_note:
+                torrent.notes.append(self._stun_note)
+
+    async def _check_stun(self) -> None:
+        """Take a silent STUN server away from the engine, which would wait for it."""
+        server = self._config.stun_server
+        if not (self._config.uses_webrtc and server) or await stun.answers(server):
+            return
+        self._stun_note = f"WebRTC: the STUN server {server} does not answer, going on without it"
+        log.warning("the STUN server does not answer", server=server)
+        self._ses.apply_settings({"webtorrent_stun_server": ""})
 
     async def remove(self, torrent: Torrent, handle: lt.torrent_handle) -> None:
         """Take a torrent out of the session and wait until it is."""
@@ -155,10 +185,20 @@ class TorrentSession:
         torrent.touch()
 
     async def _tick_forever(self) -> None:
-        while True:
+        for tick in itertools.count():
             await asyncio.sleep(_TICK)
             if self._torrents:
                 self._ses.post_torrent_updates(0)
+            if tick % _PEER_TICKS == 0:
+                await self._look_at_peers()
+
+    async def _look_at_peers(self) -> None:
+        """Count peers by transport, and make new WebRTC offers where they are needed."""
+        for torrent in tuple(self._torrents.values()):
+            if torrent.state.peers:
+                await torrent.peers()
+            if self._config.uses_webrtc:
+                torrent.offer_again(time.monotonic())
 
     # --- alerts -----------------------------------------------------------------------------
 
@@ -195,6 +235,7 @@ class TorrentSession:
         torrent = self._of(alert)
         if torrent is not None:
             torrent.state = replace(torrent.state, has_metadata=True)
+            self._join_webrtc(torrent)
             torrent.touch()
             self._ses.post_torrent_updates(0)
 
@@ -243,6 +284,28 @@ class TorrentSession:
         if torrent is not None:
             problem = alert.failure_reason() or alert.error.message()
             torrent.trackers[alert.tracker_url()] = TrackerStanding(problem=problem)
+
+    def _on_announce(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None and is_websocket(alert.tracker_url()):
+            torrent.handshakes.announced(time.monotonic())
+
+    def _on_log(self, alert: Any) -> None:
+        line = alert.log_message()
+        if line.startswith("*** RTC"):
+            torrent = self._of(alert)
+            if torrent is not None:
+                torrent.handshakes.heard(line, time.monotonic())
+
+    def _on_connect(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None and "(RTC)" in alert.message():  # no field of the alert says so
+            torrent.rtc_addresses.add(alert.ip)
+
+    def _on_disconnect(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None:
+            torrent.rtc_addresses.discard(alert.ip)
 
     def _on_file_error(self, alert: Any) -> None:
         torrent = self._of(alert)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import libtorrent as lt
 
 from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent.webrtc import Handshakes, is_websocket, why_no_peer
 from chilly_movies.errors import DiskError, EngineError, SourceRejected
+from chilly_movies.models import Peer, Transport, Transports
 
 if TYPE_CHECKING:
     from chilly_movies.drivers.torrent.session import TorrentSession
@@ -38,6 +41,7 @@ class TorrentState:
         uploaded: payload bytes ever uploaded.
         seeding_time: seconds spent complete and running.
         known_peers: addresses of peers heard of.
+        transports: connected peers by transport, a few seconds old at most.
         upload_only: writing failed and the engine only uploads now.
     """
 
@@ -54,6 +58,7 @@ class TorrentState:
     uploaded: int = 0
     seeding_time: int = 0
     known_peers: int = 0
+    transports: Transports = field(default_factory=Transports)
     upload_only: bool = False
 
 
@@ -112,6 +117,9 @@ class Torrent:
         self.state = TorrentState()
         self._down, self._up = _Meter(), _Meter()
         self.trackers: dict[str, TrackerStanding] = {}
+        self.handshakes = Handshakes()
+        self.rtc_addresses: set[tuple[str, int]] = set()
+        self.notes: list[str] = []
         self.disk_problem: str | None = None
         self.problem: str | None = None
 
@@ -120,6 +128,7 @@ class Torrent:
         now = time.monotonic()
         self.state = replace(
             _state(status),
+            transports=self.state.transports if status.num_peers else Transports(),
             download_speed=self._down.rate(now, status.total_payload_download),
             upload_speed=self._up.rate(now, status.total_payload_upload),
         )
@@ -162,6 +171,59 @@ class Torrent:
         """What the info dictionary says, None before it is known."""
         info = self._handle.torrent_file()
         return None if info is None else p.read_metadata(info, self._handle.get_file_priorities())
+
+    async def peers(self) -> tuple[Peer, ...]:
+        """Its connected peers; the state's count by transport is renewed, too."""
+        try:
+            found = await asyncio.to_thread(self._read_peers)
+        except RuntimeError:  # it left the session meanwhile
+            return ()
+        count = Counter(str(peer.transport) for peer in found)
+        self.state = replace(self.state, transports=Transports(**count))
+        return found
+
+    def _read_peers(self) -> tuple[Peer, ...]:
+        busy = lt.peer_info.connecting | lt.peer_info.handshake
+        infos = [info for info in self._handle.get_peer_info() if not info.flags & busy]
+        return tuple(_peer(info, self.rtc_addresses) for info in infos)
+
+    def websocket_trackers(self) -> dict[str, str | None]:
+        """The WebSocket trackers that answered, with their problem or None."""
+        return {url: t.problem for url, t in self.trackers.items() if is_websocket(url)}
+
+    def join_webrtc(self, trackers: Iterable[str]) -> None:
+        """Announce to these WebSocket trackers, too, unless the torrent is private (BEP 27).
+
+        Before the metadata is known nobody can say whether it is, so nothing happens then.
+        """
+        info = self._handle.torrent_file()
+        if info is None or info.priv():
+            return
+        if not info.info_hashes().has_v1():
+            self.notes.append("WebRTC peers cannot be asked for a torrent with a v2 hash only")
+            return
+        known = {tracker["url"] for tracker in self._handle.trackers()}
+        for number, url in enumerate(u for u in trackers if u not in known):
+            tier = min(255, p.WEBSOCKET_TIER + len(known) + number)
+            self._handle.add_tracker({"url": url, "tier": tier})
+
+    def why_no_webrtc(self) -> str | None:
+        """One clause on what holds WebRTC back, None if nothing does."""
+        if self.state.transports.webrtc:
+            return None
+        return why_no_peer(self.handshakes, self.websocket_trackers(), self.notes)
+
+    def offer_again(self, now: float) -> None:
+        """Announce with new WebRTC offers if the handshakes so far call for it."""
+        state = self.state
+        wants = self.handshakes.wants_offers(
+            now, connected=state.transports.webrtc, finished=state.finished
+        )
+        if not wants:
+            return
+        for index, tracker in enumerate(self._handle.trackers()):
+            if is_websocket(tracker["url"]):
+                self._handle.force_reannounce(0, index, lt.torrent_handle.ignore_min_interval)
 
     def run(self) -> None:
         """Let it check, download and seed."""
@@ -231,6 +293,27 @@ async def answer(future: asyncio.Future[T], what: str) -> T:
             return await future
     except TimeoutError:
         raise EngineError(f"The torrent engine did not answer in time ({what}).") from None
+
+
+_UTP_SOCKET = 1 << 17  # not named in the Python binding
+
+
+def _peer(info: Any, rtc_addresses: set[tuple[str, int]]) -> Peer:
+    host, port = info.ip
+    if info.connection_type != lt.peer_info.standard_bittorrent:
+        transport = Transport.WEBSEED
+    elif (host, port) in rtc_addresses:
+        transport = Transport.WEBRTC
+    else:
+        transport = Transport.UTP if info.flags & _UTP_SOCKET else Transport.TCP
+    return Peer(
+        address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        transport=transport,
+        client=info.client.decode("utf-8", "replace"),
+        percent=round(100 * info.progress, 1),
+        download_speed=info.payload_down_speed,
+        upload_speed=info.payload_up_speed,
+    )
 
 
 def settle(future: asyncio.Future[T], value: T) -> None:

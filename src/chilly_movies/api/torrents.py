@@ -1,0 +1,147 @@
+"""The route that makes torrents of what lies in the media folder."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Coroutine
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+from chilly_movies.api.problems import documented
+from chilly_movies.api.schemas import Count, JobId, Wire, to_json
+from chilly_movies.downloader import Downloader
+from chilly_movies.errors import EngineError
+from chilly_movies.intake import MAX_PATH, check_id
+from chilly_movies.models import MadeTorrent, Options, Status, TorrentVersion, TorrentWish
+from chilly_movies.ports import TorrentMaker
+
+T = TypeVar("T")
+
+router = APIRouter(tags=["torrents"])
+
+_LOOK_INTERVAL = 0.5
+"""Seconds between two looks whether the client still waits."""
+_Url = Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+class CreateBody(Wire):
+    """What a torrent is to be made of. Further members are ignored."""
+
+    path: str = Field(
+        min_length=1,
+        max_length=MAX_PATH,
+        description="A file or folder, relative to the media folder. Hidden files and symlinks in "
+        "a folder are left out.",
+        examples=["My Film.mkv"],
+    )
+    version: Literal["hybrid", "v1", "v2"] = Field(
+        "hybrid", description="Which info hashes it gets; WebTorrent clients know v1 best."
+    )
+    trackers: list[_Url] = Field(
+        default=[], max_length=100, description="Announce URLs: http, https, udp, ws or wss."
+    )
+    web_seeds: list[_Url] = Field(
+        default=[], max_length=20, description="URLs of the same data over HTTP."
+    )
+    private: bool = Field(False, description="Peers come from the trackers alone.")
+    comment: str = Field("", max_length=2000)
+    seed: bool = Field(True, description="Seed it from where it lies, by a job of its own.")
+    id: JobId | None = Field(None, description="The job's; made up if absent.")
+    upload_limit: Count | None = Field(None, description="Bytes per second, 0 = unlimited.")
+    seed_ratio: float | None = Field(
+        None, ge=0, le=1000, description="Stop seeding there; absent: never by itself."
+    )
+    seed_time: Count | None = Field(
+        None, description="Seconds of seeding; absent: until it is stopped."
+    )
+
+
+class CreatedOut(Wire):
+    """A torrent that was made."""
+
+    id: str | None = Field(None, description="The job that seeds it.")
+    status: Status | None = Field(None, description="That job's.")
+    name: str
+    size: int = Field(description="Bytes of all files.")
+    info_hash: str | None = Field(description="SHA-1 (v1), null for v2 alone.")
+    info_hash_v2: str | None = Field(
+        alias="infoHashV2", description="SHA-256 (v2), null for v1 alone."
+    )
+    magnet: str
+    torrent: str = Field(
+        description="The `.torrent` file in base64.",
+        json_schema_extra={"contentEncoding": "base64"},
+    )
+
+
+@router.post(
+    "/torrents/create",
+    response_model=CreatedOut,
+    responses=documented(404, 409, 413, 415, 422, 429, 502),
+    summary="Make a torrent",
+)
+async def create_torrent(body: CreateBody, request: Request) -> Response:
+    """Make a torrent of what lies in the media folder, and seed it.
+
+    The answer comes when all of it was read once: allow a second for each 300 MB. One torrent is
+    made at a time; a client that goes away stops it. The job then checks the data again (phase
+    `checking`), never writes to it, seeds until it is stopped, and deletes it on request only.
+    """
+    job_id = None if body.id is None else check_id(body.id)
+    made = await _while_wanted(request, _maker(request).make(_wish(body)))
+    answer = _created(made)
+    if body.seed:
+        options = Options(
+            upload_limit=body.upload_limit, seed_ratio=body.seed_ratio, seed_time=body.seed_time
+        )
+        downloader: Downloader = request.app.state.downloader
+        job = await downloader.adopt(body.path, made.data, id=job_id, options=options)
+        answer = {"id": job.id, "status": job.status, **answer}
+    return Response(to_json(answer), media_type="application/json")
+
+
+def _maker(request: Request) -> TorrentMaker:
+    maker: TorrentMaker | None = request.app.state.torrent_maker
+    if maker is None:
+        raise EngineError("This server makes no torrents.")
+    return maker
+
+
+def _wish(body: CreateBody) -> TorrentWish:
+    return TorrentWish(
+        path=body.path,
+        version=TorrentVersion(body.version),
+        trackers=tuple(body.trackers),
+        web_seeds=tuple(body.web_seeds),
+        private=body.private,
+        comment=body.comment,
+    )
+
+
+def _created(made: MadeTorrent) -> dict[str, Any]:
+    return {
+        "name": made.name,
+        "size": made.size,
+        "infoHash": made.v1,
+        "infoHashV2": made.v2,
+        "magnet": made.magnet,
+        "torrent": base64.b64encode(made.data).decode(),
+    }
+
+
+async def _while_wanted(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Work until it is done, or until the client went away."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not task.done():
+            await asyncio.wait([task], timeout=_LOOK_INTERVAL)
+            if not task.done() and await request.is_disconnected():
+                task.cancel()
+                await asyncio.wait([task])
+                raise EngineError("Nobody waited for the torrent.")
+        return task.result()
+    finally:
+        task.cancel()

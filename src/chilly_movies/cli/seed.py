@@ -1,0 +1,223 @@
+"""`chilly seed`: offers films from where they lie, without a server and without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from chilly_movies.cli import render
+from chilly_movies.cli.boards import Board, board_for
+from chilly_movies.cli.exits import CommandFailed, Exit
+from chilly_movies.cli.output import Output
+from chilly_movies.cli.running import run
+from chilly_movies.models import MadeTorrent, Options, Phase, Progress
+
+if TYPE_CHECKING:
+    from chilly_movies.drivers.torrent import EngineConfig
+    from chilly_movies.drivers.torrent.torrent import Torrent
+    from chilly_movies.settings import Settings
+
+_SHOW_INTERVAL = 1.0
+_Flag = Parameter(negative="", show_default=False)
+
+
+def seed(
+    *paths: Annotated[Path, Parameter(name="PATH")],
+    version: Literal["hybrid", "v1", "v2"] = "hybrid",
+    tracker: tuple[str, ...] = (),
+    private: Annotated[bool, _Flag] = False,
+    comment: str = "",
+    torrent_file: Path | None = None,
+    upload_limit: int | None = None,
+    torrent_port: int | None = None,
+    interface: str | None = None,
+    json: Annotated[bool, _Flag] = False,
+) -> int:
+    """Make torrents of files and folders, and seed them from where they lie until Ctrl-C.
+
+    Nothing is written but the torrent file you ask for. Hidden files and symlinks in a folder are
+    left out. Browsers find it by the WebTorrent trackers of the settings, unless it is private.
+
+    Args:
+        paths: Files and folders; each becomes a torrent.
+        version: Which info hashes it gets; v1 for WebTorrent clients that know no others.
+        tracker: Announce URL of a tracker; can be given several times.
+        private: Peers come from the trackers given alone.
+        comment: Kept in the torrent, for people.
+        torrent_file: Write the torrent there, for one PATH; a file that is there is not replaced.
+        upload_limit: Bytes per second over all, 0 = unlimited.
+        torrent_port: Port for peers, 0 = any free one.
+        interface: Network interface or address for peers, a VPN's say.
+        json: One JSON line for each torrent, and for each change.
+    """
+    from chilly_movies.logs import configure_logs
+    from chilly_movies.settings import load_settings
+
+    if not paths:
+        raise CommandFailed("Give at least one PATH: a file or folder to seed.", Exit.USAGE)
+    if torrent_file is not None and len(paths) > 1:
+        raise CommandFailed("--torrent-file takes one PATH.", Exit.USAGE)
+    if torrent_file is not None and torrent_file.exists():
+        raise CommandFailed(f"The torrent file {torrent_file} is there already.", Exit.USAGE)
+    settings = load_settings(
+        upload_limit=upload_limit, torrent_port=torrent_port, interface=interface
+    )
+    configure_logs("error", settings.log_format)
+    wish = _Wish(version, tracker, private, comment, torrent_file)
+    run(_Seeding(settings, wish, Output(as_json=json)).work([_real(path) for path in paths]))
+    return Exit.DONE
+
+
+def _real(path: Path) -> Path:
+    """Where the path leads; a symlink that was typed is meant."""
+    try:
+        return path.resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        raise CommandFailed(f"There is nothing to seed at {path}.", Exit.USAGE) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What was typed."""
+
+    version: str
+    trackers: tuple[str, ...]
+    private: bool
+    comment: str
+    torrent_file: Path | None
+
+
+class _Seeding:
+    """One `chilly seed`."""
+
+    def __init__(self, settings: Settings, wish: _Wish, out: Output) -> None:
+        self._settings = settings
+        self._wish = wish
+        self._out = out
+
+    async def work(self, paths: Sequence[Path]) -> None:
+        """Make all torrents, then seed until this is cancelled."""
+        from chilly_movies.drivers.torrent.seeder import Seeder
+
+        config = self._config()
+        with board_for(self._out) as board:
+            made = [await self._make(path, board) for path in paths]
+        async with Seeder(config) as seeder:
+            offers = {}
+            for one, path in zip(made, paths, strict=True):
+                key = one.v1 or one.v2 or ""
+                if key not in offers:  # the same path twice
+                    offers[key] = (one, await seeder.offer(one, path.parent, Options()))
+            for one, _ in offers.values():
+                self._tell(one, reachable_at(config.interface, seeder.port))
+            with board_for(self._out) as board:
+                await asyncio.gather(*(_watch(o, torrent, board) for o, torrent in offers.values()))
+
+    def _config(self) -> EngineConfig:
+        from chilly_movies.app import engine_options
+        from chilly_movies.drivers.torrent import EngineConfig
+
+        return EngineConfig(self._settings.media_root, **engine_options(self._settings))
+
+    async def _make(self, path: Path, board: Board) -> MadeTorrent:
+        from chilly_movies.drivers.torrent.create import make_torrent, with_websockets
+        from chilly_movies.models import TorrentVersion
+
+        def show(share: float) -> None:
+            progress = Progress(percent=round(100 * share, 1), phase=Phase.CHECKING)
+            board.show(_wire(path.name, path.name, "active", progress), "progress")
+
+        wish, version = self._wish, TorrentVersion(self._wish.version)
+        websockets = self._settings.webtorrent_trackers if self._settings.webtorrent else ()
+        trackers = with_websockets(wish.trackers, websockets, version, private=wish.private)
+        made = await make_torrent(
+            path, version=version, trackers=trackers, private=wish.private, comment=wish.comment,
+            on_progress=show,
+        )  # fmt: skip
+        if wish.torrent_file is not None:
+            await asyncio.to_thread(_write, wish.torrent_file, made.data)
+        return made
+
+    def _tell(self, made: MadeTorrent, address: str | None) -> None:
+        link = f"{made.magnet}&x.pe={address}" if address else made.magnet
+        self._out.say(f"{made.name}: {render.size(made.size)}, {_files(len(made.files))}")
+        self._out.say(f"magnet: {made.magnet}")
+        if address:
+            self._out.say(f"link for this network: {link}")
+        self._out.record({
+            "event": "made", "id": made.v1 or made.v2, "name": made.name, "magnet": made.magnet,
+            "link": link, "infoHash": made.v1, "infoHashV2": made.v2, "size": made.size,
+            "files": len(made.files),
+        })  # fmt: skip
+
+
+async def _watch(made: MadeTorrent, torrent: Torrent, board: Board) -> None:
+    """Show the figures of a torrent until this is cancelled.
+
+    Raises:
+        CommandFailed: it cannot be seeded any more.
+    """
+    while True:
+        state = await torrent.moved()
+        if not (state.finished or state.checking):
+            raise CommandFailed(f"{made.name} was changed on disk, so it is not seeded.")
+        progress = Progress(
+            percent=100.0, bytes_downloaded=made.size, bytes_total=made.size,
+            upload_speed=state.upload_speed, peers=state.peers,
+            ratio=round(state.uploaded / made.size, 3), phase=Phase.SEEDING,
+        )  # fmt: skip
+        board.show(_wire(made.v1 or made.v2 or "", made.name, "completed", progress), "progress")
+        await asyncio.sleep(_SHOW_INTERVAL)
+
+
+def _wire(key: str, name: str, status: str, progress: Progress) -> dict[str, Any]:
+    figures = render.wire_of_progress(progress)
+    return {"id": key, "name": name, "status": status, "progress": figures}
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number} files"
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except OSError as error:
+        raise CommandFailed(
+            f"The torrent file {path} cannot be written: {error.strerror}.", Exit.USAGE
+        ) from None
+
+
+def reachable_at(interface: str | None, port: int) -> str | None:
+    """Our address for peers near by: on loopback or in a private network, None elsewhere.
+
+    Args:
+        interface: what the engine is bound to, None = everything.
+        port: where peers reach us.
+    """
+    host = _own_address() if interface is None else interface
+    try:
+        address = ipaddress.ip_address(host or "")
+    except ValueError:  # an interface by its name
+        return None
+    if not (address.is_private or address.is_loopback) or address.is_unspecified:
+        return None
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+
+
+def _own_address() -> str | None:
+    """The address we would use to talk to others; asking the kernel sends nothing."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        found: str = probe.getsockname()[0]
+        return found
+    return None

@@ -1,0 +1,204 @@
+"""What every driver promises. A test module per driver gives the suite a `bench` to work on."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Protocol
+
+import pytest
+
+from chilly_movies import events as e
+from chilly_movies.errors import InvalidSource
+from chilly_movies.lifecycle import apply
+from chilly_movies.models import Job, Phase, Report, Source, Status
+from chilly_movies.ports import Driver
+from tests.doubles import NOON, make_job
+
+
+class Bench(Protocol):
+    """What the suite needs to know of a driver.
+
+    Attributes:
+        driver: the driver under test.
+        sources: two different ones that complete in little time, in more than three reports.
+        broken: sources that `identify` refuses.
+    """
+
+    driver: Driver
+    sources: tuple[Source, Source]
+    broken: tuple[Source, ...]
+
+    async def restart(self) -> None:
+        """Close the driver and put another in its place, over the same disk and resume data."""
+
+
+def accepted(bench: Bench, number: int = 0) -> Job:
+    """A job as the core hands it to a driver for the first time."""
+    source = bench.sources[number]
+    facts = bench.driver.identify(source)
+    job = make_job(f"job-{number}", source=source, identities=facts.identities, name=facts.name)
+    return apply(job, e.Started(), NOON)
+
+
+def after(job: Job, report: Report) -> Job:
+    """The job after a report, as the core keeps it."""
+    if report.facts is not None and job.status is Status.ACTIVE:
+        job = apply(job, e.MetadataReceived(report.facts), NOON)
+    if report.path is not None and report.path != job.path:
+        job = apply(job, e.Publishing(report.path, report.progress), NOON)
+    if report.complete and job.status is Status.ACTIVE:
+        return apply(job, e.Completed(report.progress, seeding=True), NOON)
+    return apply(job, e.Progressed(report.progress, report.reason), NOON)
+
+
+async def run_until_complete(driver: Driver, job: Job) -> tuple[Job, list[Report]]:
+    """Run a job until it is completed."""
+    seen: list[Report] = []
+    async with aclosing(driver.run(job)) as reports:
+        async for report in reports:
+            seen.append(report)
+            job = after(job, report)
+            if job.status is Status.COMPLETED:
+                break
+    return job, seen
+
+
+async def run_some(driver: Driver, job: Job) -> tuple[Job, Report]:
+    """Run a job until some bytes are there, then close the iterator."""
+    async with aclosing(driver.run(job)) as reports:
+        async for report in reports:
+            job = after(job, report)
+            if report.progress.bytes_downloaded:
+                return job, report
+    raise AssertionError("the job ended without a byte")
+
+
+class DriverSuite:
+    """Inherit from it in a module that has a fixture `bench`."""
+
+    def test_identifying_a_source_needs_no_loop_and_says_the_same_twice(self, bench: Bench) -> None:
+        first, second = (bench.driver.identify(bench.sources[0]) for _ in range(2))
+        assert first == second
+        assert first.identities
+
+    def test_different_films_have_no_identity_in_common(self, bench: Bench) -> None:
+        one, other = (set(bench.driver.identify(source).identities) for source in bench.sources)
+        assert not one & other
+
+    def test_a_broken_source_is_refused_in_one_sentence(self, bench: Bench) -> None:
+        for source in bench.broken:
+            with pytest.raises(InvalidSource) as refused:
+                bench.driver.identify(source)
+            assert str(refused.value).endswith(".")
+            assert "\n" not in str(refused.value)
+
+    async def test_a_job_gets_facts_then_a_path_then_completes_once(self, bench: Bench) -> None:
+        job, seen = await run_until_complete(bench.driver, accepted(bench))
+        known = [i for i, report in enumerate(seen) if report.facts is not None]
+        placed = [i for i, report in enumerate(seen) if report.path is not None]
+        assert known
+        assert placed
+        assert known[0] < placed[0] <= len(seen) - 1
+        assert [report.complete for report in seen] == [False] * (len(seen) - 1) + [True]
+        assert job.name
+        assert job.files
+        assert job.path
+
+    async def test_figures_make_sense_from_the_first_report_to_the_last(self, bench: Bench) -> None:
+        _, seen = await run_until_complete(bench.driver, accepted(bench))
+        figures = [report.progress for report in seen]
+        assert all(0 <= p.percent < 100 for p in figures[:-1])
+        assert all(p.download_speed >= 0 and p.peers >= p.seeds >= 0 for p in figures)
+        downloading = [p for p in figures if p.phase is Phase.DOWNLOADING]
+        arrived = [p.bytes_downloaded for p in downloading]
+        assert arrived == sorted(arrived)
+        assert {p.bytes_total for p in downloading} == {figures[-1].bytes_total}
+        assert figures[-1].percent == 100
+        assert figures[-1].bytes_downloaded == figures[-1].bytes_total
+
+    async def test_before_the_metadata_no_size_is_claimed(self, bench: Bench) -> None:
+        _, seen = await run_until_complete(bench.driver, accepted(bench))
+        early = [r.progress for r in seen if r.progress.phase is Phase.METADATA]
+        assert all(p.bytes_total is None and p.bytes_downloaded == 0 for p in early)
+
+    async def test_a_closed_run_goes_on_from_what_was_there(self, bench: Bench) -> None:
+        job, last = await run_some(bench.driver, accepted(bench))
+        _, seen = await run_until_complete(bench.driver, job)
+        again = [r.progress for r in seen if r.progress.phase is Phase.DOWNLOADING]
+        assert again[0].bytes_downloaded >= last.progress.bytes_downloaded
+        assert seen[-1].complete
+
+    async def test_a_run_goes_on_after_a_restart(self, bench: Bench) -> None:
+        job, last = await run_some(bench.driver, accepted(bench))
+        await bench.restart()
+        job, seen = await run_until_complete(bench.driver, job)
+        again = [r.progress for r in seen if r.progress.phase is Phase.DOWNLOADING]
+        assert again[0].bytes_downloaded >= last.progress.bytes_downloaded
+        assert job.status is Status.COMPLETED
+
+    async def test_a_cancelled_task_ends_the_run_and_it_can_go_on(self, bench: Bench) -> None:
+        job, moving = accepted(bench), asyncio.Event()
+
+        async def consume() -> None:
+            async with aclosing(bench.driver.run(job)) as reports:
+                async for report in reports:
+                    if report.progress.bytes_downloaded:
+                        moving.set()
+
+        task = asyncio.create_task(consume())
+        await moving.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        again, _ = await run_until_complete(bench.driver, job)
+        assert again.status is Status.COMPLETED
+
+    async def test_a_completed_job_is_only_seeded(self, bench: Bench) -> None:
+        job, _ = await run_until_complete(bench.driver, accepted(bench))
+        await bench.restart()
+        async with aclosing(bench.driver.run(replace(job, seeding=True))) as reports:
+            report = await anext(reports)
+            while report.progress.phase is Phase.CHECKING:
+                report = await anext(reports)
+        assert report.progress.percent == 100
+        assert report.progress.phase is Phase.SEEDING
+        assert report.facts is None or report.facts.files
+        assert report.path in (None, job.path)
+
+    async def test_a_run_that_is_closed_before_its_first_report_leaves_nothing(
+        self, bench: Bench
+    ) -> None:
+        await bench.driver.run(accepted(bench)).aclose()
+        job, _ = await run_until_complete(bench.driver, accepted(bench))
+        assert job.status is Status.COMPLETED
+
+    async def test_two_jobs_run_at_once(self, bench: Bench) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(run_until_complete(bench.driver, accepted(bench, number)))
+                for number in (0, 1)
+            ]
+        jobs = [task.result()[0] for task in tasks]
+        assert [job.status for job in jobs] == [Status.COMPLETED] * 2
+        assert jobs[0].path != jobs[1].path
+
+    async def test_a_removed_job_begins_anew(self, bench: Bench) -> None:
+        job, _ = await run_some(bench.driver, accepted(bench))
+        await bench.driver.remove(job, delete_files=False)
+        async with aclosing(bench.driver.run(accepted(bench))) as reports:
+            first = await anext(reports)
+        assert first.progress.bytes_downloaded == 0
+
+    @pytest.mark.parametrize("delete_files", [True, False])
+    async def test_removing_what_was_never_run_or_is_gone_is_fine(
+        self, bench: Bench, delete_files: bool
+    ) -> None:
+        for _ in range(2):
+            await bench.driver.remove(accepted(bench), delete_files=delete_files)
+
+    async def test_closing_twice_is_fine(self, bench: Bench) -> None:
+        await run_some(bench.driver, accepted(bench))
+        await bench.driver.aclose()
+        await bench.driver.aclose()

@@ -1,0 +1,238 @@
+"""Bodies: strict JSON within bounds or one torrent file, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chilly_movies.api.security import json_flaw
+from tests.contract.web import URN, Api, api, problem
+
+pytestmark = pytest.mark.anyio
+
+MIB = 1024 * 1024
+JSON = {"content-type": "application/json"}
+START = '{"id": "a", "sourceUrn": "https://films.example/a"}'
+
+
+@pytest.fixture
+async def web() -> AsyncIterator[Api]:
+    async with api() as web:
+        yield web
+
+
+async def send(web: Api, body: bytes | str, path: str = "/download/start") -> httpx2.Response:
+    return await web.client.post(path, content=body, headers=JSON)
+
+
+BOMBS: dict[str, bytes] = {
+    "nothing closed": b"{",
+    "trailing text": START.encode() + b" x",
+    "two documents": START.encode() * 2,
+    "single quotes": b"{'id': 'a'}",
+    "NaN": b'{"id": "a", "seedRatio": NaN}',
+    "Infinity": b'{"id": "a", "seedRatio": Infinity}',
+    "-Infinity": b'{"id": "a", "x": -Infinity}',
+    "1e400": b'{"id": "a", "seedRatio": 1e400}',
+    "a huge integer": b'{"id": "a", "seedTime": 1' + b"0" * 5000 + b"}",
+    "an integer past 2^53": b'{"id": "a", "seedTime": 9007199254740993}',
+    "a key twice": b'{"id": "a", "id": "b"}',
+    "a key twice inside": b'{"id": "a", "x": {"y": 1, "y": 2}}',
+    "a lone surrogate": b'{"id": "a", "sourceUrn": "\\ud800"}',
+    "a lone surrogate as a key": b'{"id": "a", "\\udfff": 1}',
+    "no UTF-8": b'{"id": "\xff"}',
+    "UTF-16": START.encode("utf-16"),
+    "a byte order mark": b"\xef\xbb\xbf" + START.encode(),
+    "a control character": b'{"id": "a\x01"}',
+    "21 lists": b"[" * 21 + b"]" * 21,
+    "21 objects": b'{"a":' * 21 + b"1" + b"}" * 21,
+    "100,000 lists": b"[" * 100_000 + b"]" * 100_000,
+    "100,000 open lists": b"[" * 100_000,
+    "100,000 objects": b'{"a":' * 100_000,
+}
+
+
+@pytest.mark.parametrize("path", ["/download/start", "/download/pause"])
+@pytest.mark.parametrize("body", BOMBS.values(), ids=BOMBS)
+async def test_json_that_is_none_or_a_trap_is_refused(web: Api, body: bytes, path: str) -> None:
+    answer = await send(web, body, path)
+    assert problem(answer, 422, "invalid_request")["errors"]
+    assert list(await web.downloader.list()) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"id": "a", "sourceUrn": "https://films.example/é ✓"}', START + "\n \t",
+     '{"id": "a", "sourceUrn": "https://films.example/\\ud83c\\udfac"}',
+     START.replace("}", ', "x": ' + "[" * 18 + "]" * 18 + "}"),
+     START.replace("}", ', "x": 9007199254740991, "y": 1.5e300, "z": {"x": null}}')],
+)  # fmt: skip
+async def test_json_that_is_only_unusual_is_taken(web: Api, body: str) -> None:
+    assert (await send(web, body.encode())).status_code == 200
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text("ab\\\"é"),
+                    lambda inner: st.lists(inner, max_size=3), max_leaves=8))  # fmt: skip
+def test_no_ordinary_value_has_a_flaw(value: Any) -> None:
+    assert json_flaw(json.dumps(value).encode()) is None
+    assert json_flaw(json.dumps(value, ensure_ascii=False).encode()) is None
+
+
+@given(st.binary(max_size=200) | st.text('[]{}":,0123456789eE+-.\\unlNaI truefs', max_size=60))
+def test_no_body_whatever_breaks_the_check(body: bytes | str) -> None:
+    flaw = json_flaw(body if isinstance(body, bytes) else body.encode())
+    assert flaw is None or flaw
+
+
+async def test_a_body_without_end_is_cut_off(web: Api) -> None:
+    sent = 0
+
+    async def forever() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 50 * MIB:
+            sent += 65_536
+            yield b" " * 65_536
+
+    answer = await web.client.post("/download/start", content=forever(), headers=JSON)
+    problem(answer, 413, "body_too_large")
+    assert sent < 2 * MIB
+
+
+@pytest.mark.parametrize("size", [MIB + 1, 10 * MIB])
+async def test_json_larger_than_a_mebibyte_is_refused(web: Api, size: int) -> None:
+    padded = START.encode() + b" " * (size - len(START))
+    problem(await send(web, padded), 413, "body_too_large")
+
+
+async def test_json_of_a_mebibyte_is_taken(web: Api) -> None:
+    padded = START.encode() + b" " * (MIB - len(START))
+    assert (await send(web, padded)).status_code == 200
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "99999999999999", "1e3"])
+async def test_a_length_that_is_none_or_too_large_is_refused(web: Api, length: str) -> None:
+    request = web.client.build_request("POST", "/download/start", headers=JSON, content=b"")
+    request.headers["content-length"] = length
+    problem(await web.client.send(request), 413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "text/json",
+     "application/xml", "application/json, text/plain", "multipart/mixed", "*/*"],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/download/start", "/download/cancel"])
+async def test_a_body_of_another_type_is_refused(web: Api, path: str, kind: str) -> None:
+    headers = {"content-type": kind} if kind else {}
+    answer = await web.client.post(path, content=START, headers=headers)
+    problem(answer, 415, "unsupported_media_type")
+
+
+async def test_two_content_types_are_one_too_many(web: Api) -> None:
+    headers = [("content-type", "application/json"), ("content-type", "application/json")]
+    answer = await web.client.post("/download/start", content=START, headers=headers)
+    problem(answer, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "Application/JSON",
+                                  "application/json;x"])  # fmt: skip
+async def test_the_content_type_may_have_parameters_and_any_case(web: Api, kind: str) -> None:
+    answer = await web.client.post("/download/start", content=START, headers={"content-type": kind})
+    assert answer.status_code == 200
+
+
+async def test_no_body_at_all_is_refused_and_not_a_crash(web: Api) -> None:
+    problem(await send(web, b""), 422, "invalid_request")
+    problem(await send(web, b"", "/download/pause"), 422, "invalid_request")
+
+
+# --- uploads --------------------------------------------------------------------------------
+
+
+NAMELESS = b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--"
+
+
+async def upload(web: Api, data: bytes = b"d4:infode", /, **fields: Any) -> httpx2.Response:
+    files = {"torrent": ("film.torrent", data, "application/x-bittorrent")}
+    return await web.client.post("/download/start", files=files, data=fields)
+
+
+async def test_a_torrent_file_can_be_uploaded_with_options(web: Api) -> None:
+    answer = await upload(
+        web, id="up", files="0,2", downloadLimit="5", seedRatio="1.5", seedTime="60"
+    )
+    assert (answer.status_code, answer.json()["id"]) == (200, "up")
+    job = await web.downloader.status("up")
+    assert job.source.data == b"d4:infode"
+    assert (job.options.files, job.options.download_limit) == ((0, 2), 5)
+    assert (job.options.seed_ratio, job.options.seed_time) == (1.5, 60)
+
+
+async def test_two_uploads_are_two_films_and_the_same_one_is_not(web: Api) -> None:
+    assert (await upload(web, b"1", id="a")).status_code == 200
+    assert (await upload(web, b"2", id="b")).status_code == 200
+    assert (await upload(web, b"1", id="a")).status_code == 200
+    problem(await upload(web, b"1", id="c"), 409, "duplicate_download")
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [({"files": "x"}, "files"), ({"files": ""}, "files"), ({"files": "-1"}, "files.0"),
+     ({"downloadLimit": "1.5"}, "downloadLimit"), ({"seedRatio": "nan"}, "seedRatio"),
+     ({"seedRatio": "inf"}, "seedRatio"), ({"seedTime": "-1"}, "seedTime"), ({"id": "../x"}, "id"),
+     ({"sourceType": "http"}, "torrent"), ({"files": "9" * 5000}, "files")],
+)  # fmt: skip
+async def test_a_wrong_field_of_an_upload_is_named(
+    web: Api, fields: dict[str, Any], field: str
+) -> None:
+    problem(await upload(web, **fields), 422, "invalid_request", field=field)
+
+
+async def test_an_upload_needs_the_file(web: Api) -> None:
+    files = {"other": ("x.torrent", b"x")}
+    answer = await web.client.post("/download/start", files=files)
+    problem(answer, 422, "invalid_request", field="torrent")
+    text = {"torrent": (None, b"text"), "sourceUrn": (None, URN.encode())}
+    answer = await web.client.post("/download/start", files=text)
+    problem(answer, 422, "invalid_request", field="torrent")
+
+
+async def test_an_upload_has_a_size(web: Api) -> None:
+    problem(await upload(web, b"x" * (10 * MIB + 1)), 422, "invalid_request", field="torrent")
+    problem(await upload(web, b"x" * (12 * MIB)), 413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"x"), ("multipart/form-data; boundary=", b"--\r\n"),
+        ("multipart/form-data; boundary=b", b"--b\r\nnonsense"),
+        ("multipart/form-data; boundary=b", NAMELESS),
+        ("multipart/form-data; boundary=b", b""), ("multipart/form-data; boundary=b", b"\x00" * 99),
+    ],
+)  # fmt: skip
+async def test_a_broken_upload_is_refused_and_not_a_crash(web: Api, kind: str, body: bytes) -> None:
+    headers = {"content-type": kind}
+    answer = await web.client.post("/download/start", content=body, headers=headers)
+    assert answer.status_code in (400, 422)
+    problem(answer, answer.status_code, answer.json()["code"])
+
+
+async def test_more_parts_than_an_upload_needs_are_refused(web: Api) -> None:
+    files = [("torrent", ("a", b"1")), ("torrent", ("b", b"2"))]
+    assert (await web.client.post("/download/start", files=files)).status_code == 400
+    fields: dict[str, Any] = {f"field-{n}": "x" for n in range(50)}
+    assert (await upload(web, **fields)).status_code == 400
+
+
+async def test_other_verbs_take_no_upload(web: Api) -> None:
+    files = {"torrent": ("x", b"x")}
+    answer = await web.client.post("/download/pause", files=files, data={"id": "a"})
+    assert answer.status_code in (415, 422)
+    problem(answer, answer.status_code, answer.json()["code"])

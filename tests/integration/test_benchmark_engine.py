@@ -1,0 +1,63 @@
+"""The benchmark runs, compares what was downloaded, and prints its table. Not how fast."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.engine import HEADINGS, parse, table
+from tests.peers.process import REPOSITORY
+
+
+def _run(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.engine", *arguments],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_small_run_prints_a_row_for_each_point(tmp_path: Path) -> None:
+    """Ours has two rows and bare libtorrent one, each with all its figures."""
+    report = tmp_path / "report.json"
+    printed = _run(
+        "--size-mib", "16", "--rounds", "1", "--only", "ours,libtorrent",
+        "--json", str(report), "--dir", str(tmp_path),
+    )  # fmt: skip
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in printed.splitlines()
+        if line.startswith("|")
+    ]
+    assert lines[0] == list(HEADINGS)
+    rows = [line[:2] for line in lines[2:]]
+    assert rows == [
+        ["ours", "all bytes there"],
+        ["ours", "verified, flushed, published"],
+        ["libtorrent", "all bytes there"],
+    ]
+    for line in lines[2:]:
+        assert all(float(cell) >= 0 for cell in line[2:]), line
+    figures = json.loads(report.read_text())
+    assert [len(row["runs"]) for row in figures["rows"]] == [1, 1, 1]
+    there, published = (row["runs"][0] for row in figures["rows"][:2])
+    assert there <= published
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_a_missing_contender_says_so_in_its_row() -> None:
+    """The others still get their figures."""
+    row = {"client": "aria2", "until": "all bytes there", "missing": "aria2c is not installed"}
+    assert "aria2c is not installed" in table([row]).splitlines()[2]
+
+
+def test_an_unknown_contender_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A typing error does not silently measure less."""
+    with pytest.raises(SystemExit):
+        parse(["--only", "ours,arai2"])
+    assert "no contender arai2" in capsys.readouterr().err

@@ -1,0 +1,96 @@
+"""A network of its own for a test, with two addresses that are not loopback.
+
+WebRTC offers no address of a machine that has only loopback, so its peers meet here. No
+packet can leave: the cable's other end is here, too, and other addresses have no route.
+
+What starts inside stays inside: processes, threads, sockets. What was there before stays
+outside, the threads of an executor above all: an event loop may be older than the
+namespace, its default executor must not have run anything yet. The loop itself opens its
+sockets in the thread that runs it, which for a test is the main thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+_CLONE_NEWNET = 0x40000000
+_PREFIX = 24
+_COMMAND_LIMIT = 10.0
+# Chromium offers the address it would speak to this one from, and nothing if there is none.
+_LANDMARK = "8.8.8.8"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The addresses usable in a namespace, besides 127.0.0.1."""
+
+    address: str = "10.77.0.1"
+    other: str = "10.77.0.2"
+
+
+@contextmanager
+def network_namespace() -> Iterator[Network]:
+    """Moves the current thread, and what it starts from now on, into a new network.
+
+    Skips the running test where that is not permitted; fails it if REQUIRE_PEERS is 1.
+    The namespace ends with the last process in it.
+    """
+    if shutil.which("ip") is None:
+        _unavailable("ip (iproute2) is not installed")
+    libc = ctypes.CDLL(None, use_errno=True)
+    before = os.open(_own_namespace(), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc.unshare(_CLONE_NEWNET):
+            reason = os.strerror(ctypes.get_errno())
+            _unavailable(f"a network namespace of our own is not permitted: {reason}")
+        try:
+            network = Network()
+            _connect(network)
+            yield network
+        finally:
+            if libc.setns(before, _CLONE_NEWNET):
+                reason = os.strerror(ctypes.get_errno())
+                raise RuntimeError(f"cannot return to the first network namespace: {reason}")
+    finally:
+        os.close(before)
+
+
+def _own_namespace() -> Path:
+    return Path(f"/proc/self/task/{threading.get_native_id()}/ns/net")
+
+
+def _unavailable(reason: str) -> NoReturn:
+    if os.environ.get("REQUIRE_PEERS") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _connect(network: Network) -> None:
+    """Brings loopback up, and a cable whose two ends both are here."""
+    _ip("link", "set", "lo", "up")
+    _ip("link", "add", "cable0", "type", "veth", "peer", "name", "cable1")
+    for name, address in (("cable0", network.address), ("cable1", network.other)):
+        # An IPv6 address that comes up later would change what peers offer each other.
+        _ip("link", "set", name, "addrgenmode", "none")
+        _ip("address", "add", f"{address}/{_PREFIX}", "dev", name)
+        _ip("link", "set", name, "up")
+    _ip("route", "add", _LANDMARK, "dev", "cable0")
+
+
+def _ip(*arguments: str) -> None:
+    done = subprocess.run(
+        ["ip", *arguments], capture_output=True, text=True, timeout=_COMMAND_LIMIT, check=False
+    )
+    if done.returncode:
+        _unavailable(f"ip {' '.join(arguments)}: {done.stderr.strip()}")

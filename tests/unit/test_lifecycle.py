@@ -1,0 +1,240 @@
+"""The state machine, walked over every status and event."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chilly_movies import events as e
+from chilly_movies.errors import IllegalTransition
+from chilly_movies.lifecycle import TRANSITIONS, apply
+from chilly_movies.models import (
+    Job,
+    JobError,
+    MediaFile,
+    Phase,
+    Progress,
+    SourceFacts,
+    Status,
+)
+from tests.doubles import NOON, make_job
+
+LATER = NOON + timedelta(minutes=5)
+DUE = NOON + timedelta(hours=1)
+ERROR = JobError("disk_error", "The disk is full.")
+MOVING = Progress(
+    percent=40.0, bytes_downloaded=4, bytes_total=10, download_speed=5, upload_speed=6,
+    time_remaining=7, peers=8, seeds=9, ratio=0.25, phase=Phase.DOWNLOADING,
+)  # fmt: skip
+STILL = Progress(percent=40.0, bytes_downloaded=4, bytes_total=10, ratio=0.25)
+DONE = Progress(percent=100.0, bytes_downloaded=10, bytes_total=10, phase=Phase.SEEDING)
+
+EVENTS: dict[str, e.Event] = {
+    "Queued": e.Queued(),
+    "Started": e.Started(),
+    "MetadataReceived": e.MetadataReceived(SourceFacts(("btih:1",), "Film")),
+    "Progressed": e.Progressed(MOVING),
+    "Publishing": e.Publishing("Film", DONE),
+    "Paused": e.Paused(),
+    "Resumed": e.Resumed(),
+    "Retrying": e.Retrying(ERROR, DUE),
+    "Completed": e.Completed(DONE, seeding=True),
+    "SeedingStopped": e.SeedingStopped("goal reached"),
+    "Failed": e.Failed(ERROR),
+    "Canceled": e.Canceled(),
+    "Removed": e.Removed(),
+}
+
+KINDS = {k for k in vars(e).values() if isinstance(k, type) and issubclass(k, e.Event)} - {e.Event}
+
+WALK = """
+                  queued    active     paused    completed  failed    canceled
+Queued            .         .          .         .          .         .
+Started           active    .          .         .          .         .
+MetadataReceived  .         active     .         .          .         .
+Progressed        queued    active     .         completed  .         .
+Publishing        .         active     .         .          .         .
+Paused            paused    paused     .         .          .         .
+Resumed           .         .          queued    .          queued    .
+Retrying          .         queued     .         .          .         .
+Completed         .         completed  .         .          .         .
+SeedingStopped    .         .          .         completed  .         .
+Failed            .         failed     .         .          .         .
+Canceled          canceled  canceled   canceled  .          canceled  .
+Removed           queued    active     paused    completed  failed    canceled
+"""
+
+
+def cells() -> list[tuple[str, Status, str]]:
+    head, *rows = [line.split() for line in WALK.strip().splitlines()]
+    return [
+        (row[0], Status(source), target)
+        for row in rows
+        for source, target in zip(head, row[1:], strict=True)
+    ]
+
+
+def walk(status: Status, event: e.Event, **changes: object) -> Job:
+    return apply(make_job("a", status, **changes), event, LATER)
+
+
+def test_the_walk_covers_every_status_and_every_event_there_is() -> None:
+    assert {(name, status) for name, status, _ in cells()} == {
+        (name, status) for name in EVENTS for status in Status
+    }
+    assert {type(event) for event in EVENTS.values()} == KINDS
+    assert set(TRANSITIONS) == KINDS
+
+
+@pytest.mark.parametrize(("name", "source", "target"), cells())
+def test_each_step_leads_where_the_table_says_or_is_refused(
+    name: str, source: Status, target: str
+) -> None:
+    job = make_job("a", source, progress=MOVING, reason="because")
+    if target == ".":
+        with pytest.raises(IllegalTransition):
+            apply(job, EVENTS[name], LATER)
+    else:
+        after = apply(job, EVENTS[name], LATER)
+        assert (after.status, after.updated_at) == (Status(target), LATER)
+
+
+def test_a_refusal_names_the_job_and_both_states() -> None:
+    with pytest.raises(IllegalTransition, match="'a' is completed and cannot become queued"):
+        walk(Status.COMPLETED, e.Resumed())
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_no_event_touches_who_the_job_is(event: e.Event) -> None:
+    same = ("id", "key", "source", "position", "created_at", "options")
+    for source in TRANSITIONS[type(event)].sources:
+        before = make_job("a", source, options=replace(make_job().options, files=(1,)))
+        after = apply(before, event, LATER)
+        assert [getattr(after, name) for name in same] == [getattr(before, name) for name in same]
+
+
+def test_the_start_is_noted_once_and_ends_the_wait_for_a_retry() -> None:
+    first = walk(Status.QUEUED, e.Started(), reason="waiting", next_attempt_at=DUE, attempts=2)
+    assert (first.started_at, first.reason, first.next_attempt_at) == (LATER, None, None)
+    assert first.attempts == 2
+    again = walk(Status.QUEUED, e.Started(), started_at=NOON)
+    assert again.started_at == NOON
+
+
+def test_a_retry_counts_the_attempt_and_stands_still_until_it_is_due() -> None:
+    job = walk(Status.ACTIVE, e.Retrying(ERROR, DUE), attempts=1, progress=MOVING, reason="x")
+    assert (job.attempts, job.next_attempt_at, job.error) == (2, DUE, ERROR)
+    assert (job.progress, job.reason) == (STILL, None)
+
+
+def test_a_failure_counts_the_attempt_and_keeps_its_error() -> None:
+    job = walk(Status.ACTIVE, e.Failed(ERROR), attempts=4, progress=MOVING, reason="x")
+    assert (job.attempts, job.error, job.progress, job.reason) == (5, ERROR, STILL, None)
+
+
+@pytest.mark.parametrize("status", [Status.PAUSED, Status.FAILED])
+def test_resume_forgets_errors_and_attempts(status: Status) -> None:
+    job = walk(status, e.Resumed(), error=ERROR, attempts=5, next_attempt_at=DUE, reason="x")
+    assert (job.error, job.attempts, job.next_attempt_at, job.reason) == (None, 0, None, None)
+
+
+@pytest.mark.parametrize("event", [e.Paused(), e.Canceled()])
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.ACTIVE])
+def test_pause_and_cancel_stop_all_figures_and_the_planned_retry(
+    status: Status, event: e.Event
+) -> None:
+    job = walk(status, event, progress=MOVING, next_attempt_at=DUE, reason="x", error=ERROR)
+    assert (job.progress, job.next_attempt_at, job.reason) == (STILL, None, None)
+    assert job.error == ERROR
+
+
+@pytest.mark.parametrize("seeding", [True, False])
+def test_completion_clears_the_past_and_says_whether_it_seeds(seeding: bool) -> None:
+    before = {"error": ERROR, "attempts": 3, "reason": "x"}
+    job = walk(Status.ACTIVE, e.Completed(DONE, seeding=seeding), **before)
+    assert (job.progress, job.seeding, job.completed_at) == (DONE, seeding, LATER)
+    assert (job.error, job.attempts, job.reason) == (None, 0, None)
+    assert job.is_running is seeding
+
+
+def test_the_end_of_seeding_keeps_the_job_completed_and_says_why() -> None:
+    job = walk(Status.COMPLETED, e.SeedingStopped("goal"), seeding=True, progress=MOVING)
+    assert (job.status, job.seeding, job.reason) == (Status.COMPLETED, False, "goal")
+    assert (job.progress, job.is_running) == (STILL, False)
+
+
+def test_metadata_adds_identities_and_replaces_name_and_files() -> None:
+    facts = SourceFacts(("btih:1", "btmh:2"), "Film", (MediaFile(0, "Film.mkv", 9),))
+    job = walk(Status.ACTIVE, e.MetadataReceived(facts), identities=("url:x", "btih:1"))
+    assert job.identities == ("url:x", "btih:1", "btmh:2")
+    assert (job.name, job.files) == ("Film", facts.files)
+
+
+def test_progress_replaces_figures_and_reason() -> None:
+    job = walk(Status.ACTIVE, e.Progressed(MOVING, "slow"), reason="old")
+    assert (job.progress, job.reason) == (MOVING, "slow")
+    assert walk(Status.ACTIVE, e.Progressed(MOVING), reason="old").reason is None
+
+
+@pytest.mark.parametrize(
+    ("path", "files", "moved"),
+    [
+        ("Film (2).mkv", ["Film.mkv"], ["Film (2).mkv"]),
+        ("F (2)", ["F/a.mkv", "F/extra/b.srt"], ["F (2)/a.mkv", "F (2)/extra/b.srt"]),
+        ("Film", [], []),
+    ],
+)
+def test_publishing_renames_the_first_component_of_every_file(
+    path: str, files: list[str], moved: list[str]
+) -> None:
+    known = tuple(MediaFile(i, name, 1) for i, name in enumerate(files))
+    job = walk(Status.ACTIVE, e.Publishing(path, DONE), files=known, reason="x")
+    assert (job.path, job.progress, job.reason) == (path, DONE, None)
+    assert [file.path for file in job.files] == moved
+    assert [(file.index, file.size) for file in job.files] == [(f.index, f.size) for f in known]
+
+
+@given(st.lists(st.sampled_from(list(EVENTS)), max_size=40))
+def test_no_sequence_of_events_leaves_the_states_or_breaks_a_job(names: list[str]) -> None:
+    job = make_job()
+    for step, name in enumerate(names):
+        at = NOON + timedelta(seconds=step)
+        try:
+            after = apply(job, EVENTS[name], at)
+        except IllegalTransition:
+            continue
+        assert isinstance(after.status, Status)
+        assert (job.status, after.status) in REACHABLE[name]
+        if after.status in (Status.PAUSED, Status.FAILED, Status.CANCELED):
+            assert (after.progress.download_speed, after.progress.phase) == (0, None)
+        assert after.next_attempt_at is None or after.status is Status.QUEUED
+        assert not after.seeding or after.status is Status.COMPLETED
+        job = after
+
+
+REACHABLE = {
+    name: {(source, Status(target)) for n, source, target in cells() if n == name and target != "."}
+    for name in EVENTS
+}
+
+
+@given(st.sampled_from(list(EVENTS)), st.sampled_from(list(Status)))
+def test_an_illegal_event_changes_nothing(name: str, status: Status) -> None:
+    job = make_job("a", status, progress=MOVING, reason="x")
+    twin = replace(job)
+    try:
+        after = apply(job, EVENTS[name], LATER)
+    except IllegalTransition:
+        assert (status, name) not in {(s, name) for s, _ in REACHABLE[name]}
+    else:
+        assert after is not job
+    assert job == twin
+
+
+def test_every_event_has_a_name_listeners_can_ask_for() -> None:
+    assert {kind.name for kind in KINDS} == set(e.EVENT_NAMES)
+    assert [kind for kind in KINDS if not kind.durable] == [e.Progressed]

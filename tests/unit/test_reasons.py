@@ -1,0 +1,54 @@
+"""The sentence that says why a torrent stands still."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chilly_movies.drivers.torrent.reasons import why_still
+from chilly_movies.drivers.torrent.torrent import TorrentState, TrackerStanding
+
+TRACKERS = {"udp://a": TrackerStanding(peers=0), "udp://b": TrackerStanding(peers=2)}
+BROKEN = {"udp://c": TrackerStanding(problem="timed out")}
+
+
+def why(trackers: dict[str, TrackerStanding] | None = None, **state: Any) -> str | None:
+    return why_still(TorrentState(**state), trackers or {})
+
+
+@pytest.mark.parametrize("moving", [{"finished": True}, {"checking": True}, {"download_speed": 1}])
+def test_nothing_is_said_while_something_moves_or_nothing_has_to(moving: dict[str, Any]) -> None:
+    assert why(**moving) is None
+    assert why(**moving, peers=5, has_metadata=True, upload_only=True) is None
+
+
+def test_a_disk_that_refuses_comes_before_all_else() -> None:
+    assert why(upload_only=True, peers=3, seeds=3, has_metadata=True) == (
+        "the disk refused a write, so nothing is downloaded"
+    )
+
+
+@pytest.mark.parametrize(
+    ("trackers", "summary"),
+    [
+        ({}, "no tracker answered yet"),
+        (TRACKERS, "2 trackers answered, 2 peers"),
+        ({"x": TrackerStanding(peers=1)}, "1 tracker answered, 1 peer"),
+        (BROKEN, "1 tracker failed (timed out)"),
+        ({**TRACKERS, **BROKEN}, "2 trackers answered, 2 peers, 1 tracker failed (timed out)"),
+    ],
+)
+def test_without_peers_it_says_what_the_trackers_said(
+    trackers: dict[str, TrackerStanding], summary: str
+) -> None:
+    assert why(trackers, has_metadata=True) == f"no peers found yet: {summary}"
+    assert why(trackers) == f"looking for peers with the metadata: {summary}"
+
+
+def test_with_peers_it_says_what_is_awaited_from_them() -> None:
+    assert why(peers=1) == "waiting for the metadata from 1 peer"
+    assert why(peers=2, has_metadata=True) == (
+        "connected to 2 peers, none of them sends what is missing"
+    )
+    assert why(peers=2, seeds=1, has_metadata=True) == "connected to 1 seed, waiting for data"
