@@ -98,16 +98,21 @@ class TorrentSession:
 
     def _apply_filters(self) -> None:
         """Block private addresses unless allowed; make rate limits hold for local peers, too."""
-        everyone = lt.ip_filter()
-        everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << self._ses.global_peer_class_id)  # noqa: S104
-        everyone.add_rule("::", ":".join(["ffff"] * 8), 1 << self._ses.global_peer_class_id)
-        self._ses.set_peer_class_filter(everyone)
+        if self._config.download_limit or self._config.upload_limit:
+            self._limit_everyone()
         if self._config.allow_private_addresses:
             return
         blocked = lt.ip_filter()
         for network in p.networks((*NON_PUBLIC_V4, *NON_PUBLIC_V6)):
             blocked.add_rule(*network, 1)
         self._ses.set_ip_filter(blocked)
+
+    def _limit_everyone(self) -> None:
+        """The engine's own classes leave local peers out of the session's limits."""
+        everyone = lt.ip_filter()
+        everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << self._ses.global_peer_class_id)  # noqa: S104
+        everyone.add_rule("::", ":".join(["ffff"] * 8), 1 << self._ses.global_peer_class_id)
+        self._ses.set_peer_class_filter(everyone)
 
     async def aclose(self) -> None:
         """Stop the engine. Idempotent; all torrents were removed before."""
