@@ -8,7 +8,6 @@ import logging
 import socket
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -24,8 +23,7 @@ from chilly_movies.errors import (
 )
 from chilly_movies.metadata.tmdb import TmdbProvider
 from chilly_movies.metadata.tmdb_origin import LARGEST_BODY, AnswerRefused, CatalogueBusy
-from chilly_movies.models import TitleKind
-from chilly_movies.retry import RetryPolicy
+from tests.integration.tmdb_client import BROKEN, BUSY, FAST, MOVIE, NEVER, connected, name_of
 from tests.integration.tmdb_server import (
     API_KEY,
     SILENCE,
@@ -38,31 +36,11 @@ from tests.integration.tmdb_server import (
 
 pytestmark = pytest.mark.anyio
 
-MOVIE = TitleKind.MOVIE
-FAST = RetryPolicy(max_attempts=3, base=0.001, cap=0.002)
-NEVER = RetryPolicy(max_attempts=3, base=600, cap=600)
-BUSY = failure(429, 25, "Your request count is over the allowed limit.", retry_after="0")
-BROKEN = Reply(503, b"<html>down</html>", {"content-type": "text/html"})
-
 
 @pytest.fixture
 async def server() -> AsyncIterator[TmdbServer]:
     async with TmdbServer() as running:
         yield running
-
-
-@asynccontextmanager
-async def connected(server: TmdbServer, **options: Any) -> AsyncIterator[TmdbProvider]:
-    usual: dict[str, Any] = {"bearer_token": TOKEN, "retry": FAST, "base_url": server.base_url}
-    provider = TmdbProvider(**usual | options)
-    try:
-        yield provider
-    finally:
-        await provider.aclose()
-
-
-async def name_of(provider: TmdbProvider, number: int = 19) -> str:
-    return (await provider.details(MOVIE, number)).title.name
 
 
 # The key

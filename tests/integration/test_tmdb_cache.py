@@ -7,9 +7,8 @@ import gzip
 import json
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,11 +16,9 @@ from chilly_movies.errors import (
     MetadataError,
     MetadataUnavailable,
 )
-from chilly_movies.metadata.tmdb import TmdbProvider
-from chilly_movies.models import TitleKind
 from chilly_movies.retry import RetryPolicy
+from tests.integration.tmdb_client import connected, name_of
 from tests.integration.tmdb_server import (
-    TOKEN,
     Reply,
     TmdbServer,
     failure,
@@ -30,31 +27,11 @@ from tests.integration.tmdb_server import (
 
 pytestmark = pytest.mark.anyio
 
-MOVIE = TitleKind.MOVIE
-FAST = RetryPolicy(max_attempts=3, base=0.001, cap=0.002)
-NEVER = RetryPolicy(max_attempts=3, base=600, cap=600)
-BUSY = failure(429, 25, "Your request count is over the allowed limit.", retry_after="0")
-BROKEN = Reply(503, b"<html>down</html>", {"content-type": "text/html"})
-
 
 @pytest.fixture
 async def server() -> AsyncIterator[TmdbServer]:
     async with TmdbServer() as running:
         yield running
-
-
-@asynccontextmanager
-async def connected(server: TmdbServer, **options: Any) -> AsyncIterator[TmdbProvider]:
-    usual: dict[str, Any] = {"bearer_token": TOKEN, "retry": FAST, "base_url": server.base_url}
-    provider = TmdbProvider(**usual | options)
-    try:
-        yield provider
-    finally:
-        await provider.aclose()
-
-
-async def name_of(provider: TmdbProvider, number: int = 19) -> str:
-    return (await provider.details(MOVIE, number)).title.name
 
 
 async def test_a_fresh_answer_is_not_asked_for_again_even_after_a_restart(
