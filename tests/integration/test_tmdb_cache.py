@@ -99,7 +99,7 @@ async def test_a_bad_answer_is_never_kept(server: TmdbServer, tmp_path: Path, ba
 async def test_a_compressed_answer_is_the_same_from_the_cache(
     server: TmdbServer, tmp_path: Path
 ) -> None:
-    film = gzip.compress(json.dumps({"id": 19, "title": "Metropolis"}).encode())
+    film = gzip.compress(json.dumps({"id": 19, "title": "Metropolis"}).encode(), mtime=0)
     fields = {"content-encoding": "gzip", "cache-control": "max-age=3600"}
     server.script = [Reply(200, film, fields)]
     async with connected(server, cache_path=tmp_path / "tmdb.db") as provider:
