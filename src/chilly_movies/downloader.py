@@ -7,7 +7,6 @@ they say. Pause, cancel and shutdown end that task; the driver keeps what it nee
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,20 +17,16 @@ import structlog
 
 from chilly_movies import events as e
 from chilly_movies import intake
+from chilly_movies.admission import Admission
 from chilly_movies.bus import EventBus, Subscription
-from chilly_movies.errors import (
-    ChillyError,
-    EngineError,
-    IdInUse,
-    IllegalTransition,
-    UnsupportedSource,
-)
+from chilly_movies.errors import ChillyError, EngineError, IllegalTransition
 from chilly_movies.ledger import Ledger
 from chilly_movies.listeners import Listener, Listeners
 from chilly_movies.models import Job, Options, Peer, Source, SourceType, Status
 from chilly_movies.ports import Driver, JobStore
 from chilly_movies.retry import RetryPolicy
 from chilly_movies.runner import Runner
+from chilly_movies.scheduler import Scheduler
 
 log = structlog.get_logger(__name__)
 
@@ -68,8 +63,6 @@ class Downloader:
     ) -> None:
         self._drivers = dict(drivers)
         self._store = store
-        self._max_active = max_active
-        self._clock = clock
         self._bus = EventBus()
         self._ledger = Ledger(store, self._bus, clock)
         self._listeners = Listeners(self._bus)
@@ -77,6 +70,8 @@ class Downloader:
         self._runner = Runner(
             self._drivers, self._ledger, retry or RetryPolicy(), clock, on_slot=self._wake.set
         )
+        self._scheduler = Scheduler(self._ledger, self._runner, max_active, clock, self._wake)
+        self._admission = Admission(self._drivers, self._ledger, clock, self._wake.set)
         self._background: list[asyncio.Task[None]] = []
         self._opening = asyncio.Lock()
         self._open = False
@@ -122,7 +117,7 @@ class Downloader:
             if job.is_running:
                 self._runner.spawn(job)
         self._background = [
-            asyncio.create_task(self._schedule_forever(), name="scheduler"),
+            asyncio.create_task(self._scheduler.run(), name="scheduler"),
             asyncio.create_task(self._save_forever(), name="progress-saver"),
         ]
 
@@ -178,7 +173,7 @@ class Downloader:
         request = intake.parse({**(job or {}), **wishes})
         if request.source is None:
             return await self._start_known(request.id)
-        return await self._ledger.shielded(self._start_new(request, request.source))
+        return await self._admission.admit(request, request.source)
 
     async def adopt(
         self,
@@ -211,7 +206,7 @@ class Downloader:
         await self.open()
         request = intake.parse_adoption(path, torrent, id, options)
         source = Source(SourceType.TORRENT, "", torrent)
-        return await self._ledger.shielded(self._start_new(request, source))
+        return await self._admission.admit(request, source)
 
     async def _start_known(self, job_id: str) -> Job:
         if job_id not in self._ledger:
@@ -222,35 +217,6 @@ class Downloader:
         if job.status is Status.CANCELED:
             raise IllegalTransition(f"Job '{job_id}' is canceled and cannot become queued.")
         return job
-
-    async def _start_new(self, request: intake.StartRequest, source: Source) -> Job:
-        driver = self._drivers.get(source.type)
-        if driver is None:
-            known = ", ".join(sorted(self._drivers))
-            raise UnsupportedSource(
-                f"The source type '{source.type}' is not installed here; there is: {known}."
-            )
-        facts = driver.identify(source)
-        async with self._ledger.lock(request.id):
-            if request.id in self._ledger:
-                return self._same_or_refuse(request.id, source, facts.identities)
-            self._ledger.refuse_duplicate(request.id, facts.identities)
-            now = self._clock()
-            job = Job(
-                id=request.id, key=uuid.uuid4().hex, source=source, created_at=now, updated_at=now,
-                position=self._ledger.next_position(), options=request.options, name=facts.name,
-                identities=facts.identities, files=facts.files,
-                path=request.path, adopted=request.path is not None,
-            )  # fmt: skip
-            await self._ledger.add(job)
-        self._wake.set()
-        return job
-
-    def _same_or_refuse(self, job_id: str, source: Source, identities: tuple[str, ...]) -> Job:
-        job = self._ledger.get(job_id)
-        if job.source == source or set(job.identities) & set(identities):
-            return job
-        raise IdInUse(f"The id '{job_id}' belongs to a job with another source.")
 
     async def pause(self, job_id: str) -> Job:
         """Stop all traffic of the job, in both directions, before returning.
@@ -440,50 +406,7 @@ class Downloader:
         """End all event streams, so that a server can drain its connections before `aclose`."""
         self._bus.close()
 
-    # --- the queue --------------------------------------------------------------------------
-
-    async def _schedule_forever(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                due = await self._schedule()
-            except ChillyError as error:
-                log.error("the queue could not move", code=error.code, problem=str(error))
-                due = 5.0
-            try:
-                async with asyncio.timeout(due):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-
-    async def _schedule(self) -> float | None:
-        """Start what may start; seconds until the next retry is due, None if none is."""
-        now = self._clock()
-        queued = sorted(
-            (job for job in self._ledger if job.status is Status.QUEUED), key=lambda j: j.position
-        )
-        due = [job for job in queued if job.next_attempt_at is None or job.next_attempt_at <= now]
-        later = [j.next_attempt_at for j in queued if j.next_attempt_at and j.next_attempt_at > now]
-        active = sum(job.status is Status.ACTIVE for job in self._ledger)
-        for job in due:
-            if active < self._max_active:
-                active += await self._begin(job.id)
-            else:
-                self._say(job, f"waiting for a free slot ({active} of {self._max_active} active)")
-        return max(0.0, (min(later) - now).total_seconds()) if later else None
-
-    def _say(self, job: Job, reason: str) -> None:
-        known = job.id in self._ledger and self._ledger.get(job.id).status is Status.QUEUED
-        if known and job.reason != reason:
-            self._ledger.note(job.id, e.Progressed(job.progress, reason))
-
-    async def _begin(self, job_id: str) -> bool:
-        """Give the job a slot, unless the user changed its state meanwhile."""
-        async with self._ledger.lock(job_id):
-            if job_id not in self._ledger or self._ledger.get(job_id).status is not Status.QUEUED:
-                return False
-            self._runner.spawn(await self._ledger.record(job_id, e.Started()))
-            return True
+    # --- progress ---------------------------------------------------------------------------------
 
     async def _save_forever(self) -> None:
         while True:

@@ -215,7 +215,7 @@ async def test_only_a_removal_with_files_deletes_them(
     names = names_in(media / "show")
     async with running(tmp_path) as downloader:
         if when == "queued":
-            downloader._max_active = 0
+            downloader._scheduler._max_active = 0
         await downloader.adopt("show", made.data, id="a")
         if when == "seeding":
             await until(downloader, "a", is_seeding)

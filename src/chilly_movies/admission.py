@@ -1,0 +1,79 @@
+"""What becomes a job: a wish is looked at, compared with the jobs there are, and recorded."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from chilly_movies.errors import IdInUse, UnsupportedSource
+from chilly_movies.intake import StartRequest
+from chilly_movies.ledger import Ledger
+from chilly_movies.models import Job, Source, SourceType
+from chilly_movies.ports import Driver
+
+
+class Admission:
+    """Lets new jobs in. The Downloader is its only user.
+
+    Args:
+        drivers: who runs which kind of source.
+        ledger: where jobs are recorded.
+        clock: the present time, aware.
+        on_admitted: called when a job was added.
+    """
+
+    def __init__(
+        self,
+        drivers: Mapping[SourceType, Driver],
+        ledger: Ledger,
+        clock: Callable[[], datetime],
+        on_admitted: Callable[[], None],
+    ) -> None:
+        self._drivers = drivers
+        self._ledger = ledger
+        self._clock = clock
+        self._on_admitted = on_admitted
+
+    async def admit(self, request: StartRequest, source: Source) -> Job:
+        """Record the wish, even if the caller goes away; a known one gives the job as it stands.
+
+        Raises:
+            UnsupportedSource: no driver reads this kind of source.
+            InvalidSource: it is broken.
+            IdInUse: the id belongs to a job with another source.
+            DuplicateDownload: another job has the same film data.
+        """
+        return await self._ledger.shielded(self._admit(request, source))
+
+    async def _admit(self, request: StartRequest, source: Source) -> Job:
+        facts = self._driver(source).identify(source)
+        async with self._ledger.lock(request.id):
+            if request.id in self._ledger:
+                return self._same_or_refuse(request.id, source, facts.identities)
+            self._ledger.refuse_duplicate(request.id, facts.identities)
+            now = self._clock()
+            job = Job(
+                id=request.id, key=uuid.uuid4().hex, source=source, created_at=now, updated_at=now,
+                position=self._ledger.next_position(), options=request.options, name=facts.name,
+                identities=facts.identities, files=facts.files,
+                path=request.path, adopted=request.path is not None,
+            )  # fmt: skip
+            await self._ledger.add(job)
+        self._on_admitted()
+        return job
+
+    def _driver(self, source: Source) -> Driver:
+        try:
+            return self._drivers[source.type]
+        except KeyError:
+            known = ", ".join(sorted(self._drivers))
+            raise UnsupportedSource(
+                f"The source type '{source.type}' is not installed here; there is: {known}."
+            ) from None
+
+    def _same_or_refuse(self, job_id: str, source: Source, identities: tuple[str, ...]) -> Job:
+        job = self._ledger.get(job_id)
+        if job.source == source or set(job.identities) & set(identities):
+            return job
+        raise IdInUse(f"The id '{job_id}' belongs to a job with another source.")

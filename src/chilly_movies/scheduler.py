@@ -1,0 +1,90 @@
+"""The queue: which job gets the next free slot, and when a retry is due."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from chilly_movies import events as e
+from chilly_movies.errors import ChillyError
+from chilly_movies.ledger import Ledger
+from chilly_movies.models import Job, Status
+from chilly_movies.runner import Runner
+
+log = structlog.get_logger(__name__)
+
+_STORE_PAUSE = 5.0
+"""Seconds until the queue is looked at again when the store refused a change."""
+
+
+class Scheduler:
+    """Gives slots to queued jobs, lowest position first. The Downloader is its only user.
+
+    Args:
+        ledger: where the jobs are.
+        runner: what runs a job that got a slot.
+        max_active: how many jobs may download at once; seeding ones do not count.
+        clock: the present time, aware.
+        wake: set by whoever changed something that may let a job start.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        runner: Runner,
+        max_active: int,
+        clock: Callable[[], datetime],
+        wake: asyncio.Event,
+    ) -> None:
+        self._ledger = ledger
+        self._runner = runner
+        self._max_active = max_active
+        self._clock = clock
+        self._wake = wake
+
+    async def run(self) -> None:
+        """Keep the slots filled until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                due = await self._fill()
+            except ChillyError as error:
+                log.error("the queue could not move", code=error.code, problem=str(error))
+                due = _STORE_PAUSE
+            try:
+                async with asyncio.timeout(due):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _fill(self) -> float | None:
+        """Start what may start; seconds until the next retry is due, None if none is."""
+        now = self._clock()
+        queued = sorted(
+            (job for job in self._ledger if job.status is Status.QUEUED), key=lambda j: j.position
+        )
+        due = [job for job in queued if job.next_attempt_at is None or job.next_attempt_at <= now]
+        later = [j.next_attempt_at for j in queued if j.next_attempt_at and j.next_attempt_at > now]
+        active = sum(job.status is Status.ACTIVE for job in self._ledger)
+        for job in due:
+            if active < self._max_active:
+                active += await self._begin(job.id)
+            else:
+                self._say(job, f"waiting for a free slot ({active} of {self._max_active} active)")
+        return max(0.0, (min(later) - now).total_seconds()) if later else None
+
+    def _say(self, job: Job, reason: str) -> None:
+        known = job.id in self._ledger and self._ledger.get(job.id).status is Status.QUEUED
+        if known and job.reason != reason:
+            self._ledger.note(job.id, e.Progressed(job.progress, reason))
+
+    async def _begin(self, job_id: str) -> bool:
+        """Give the job a slot, unless the user changed its state meanwhile."""
+        async with self._ledger.lock(job_id):
+            if job_id not in self._ledger or self._ledger.get(job_id).status is not Status.QUEUED:
+                return False
+            self._runner.spawn(await self._ledger.record(job_id, e.Started()))
+            return True
