@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,8 +13,25 @@ if ROOT not in sys.path:
     # Helpers shared between test folders are imported by their full name, which mypy knows, too.
     sys.path.insert(0, ROOT)
 
+from tests.films import Films  # noqa: E402
+from tests.peers.available import require  # noqa: E402
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """The event loop every asynchronous test runs on."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def film_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the films of this session lie; the processes of one session share it."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "films"
+
+
+@pytest.fixture
+def films(film_folder: Path) -> Films:
+    """Real films; without ffmpeg the test is skipped."""
+    require("ffmpeg")
+    return Films(film_folder)

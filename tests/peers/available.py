@@ -9,13 +9,14 @@ from typing import Literal
 
 import pytest
 
-PeerName = Literal["transmission", "aria2", "webtorrent", "chromium"]
+PeerName = Literal["transmission", "aria2", "webtorrent", "chromium", "ffmpeg"]
 
 _PROGRAMS: dict[PeerName, str] = {
     "transmission": "transmission-daemon",
     "aria2": "aria2c",
     "webtorrent": "node",
     "chromium": "chromium",
+    "ffmpeg": "ffmpeg",
 }
 _WEBTORRENT = Path(__file__).parent / "node" / "node_modules" / "webtorrent"
 
