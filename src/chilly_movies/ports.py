@@ -21,6 +21,37 @@ from chilly_movies.models import (
     TorrentWish,
     Video,
 )
+from chilly_movies.tracks import Probed
+
+
+class FileReader(Protocol):
+    """One reader's view of one file. Several of them do not disturb each other.
+
+    Attributes:
+        size: bytes of the whole file.
+        name: the file's name without folders; hostile text was made harmless in it.
+    """
+
+    size: int
+    name: str
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """The bytes at `offset`: at most `length`, at least one unless at the file's end.
+
+        Waits until they have arrived and are verified. Cancelling is safe.
+
+        Raises:
+            DiskError: the disk refused.
+        """
+        ...
+
+    def available(self, offset: int) -> int:
+        """How many bytes from `offset` on have arrived already, without a gap."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give the place back. Idempotent."""
+        ...
 
 
 class Driver(Protocol):
@@ -155,6 +186,17 @@ class TorrentMaker(Protocol):
             PathNotFound: nothing lies there.
             InvalidRequest: it cannot be shared, or the wish is malformed.
             DiskError: the disk refused, or the data changed meanwhile.
+        """
+        ...
+
+
+class MediaProbe(Protocol):
+    """Looks into film files. They come from strangers: it must survive all of them."""
+
+    async def probe(self, reader: FileReader) -> Probed:
+        """What the file says of itself, from what has arrived; bounded in time and memory.
+
+        Never waits for bytes, never raises for what is in the file.
         """
         ...
 

@@ -1,0 +1,155 @@
+"""What players want to know of a job's films: what is inside, and whether browsers play it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from chilly_movies.errors import ChillyError
+from chilly_movies.models import Job, MediaFile
+from chilly_movies.ports import FileReader, MediaProbe
+from chilly_movies.tracks import MediaFacts, Probed
+
+VIDEO_ENDINGS = frozenset({
+    ".3gp", ".asf", ".avi", ".divx", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".ogm", ".ogv", ".rmvb", ".ts", ".vob", ".webm", ".wmv",
+})  # fmt: skip
+AUDIO_ENDINGS = frozenset({
+    ".aac", ".ac3", ".dts", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav",
+    ".wma",
+})  # fmt: skip
+_KEPT = 2000
+"""Facts in memory at most, about 1 KB each."""
+
+
+class FactsState(StrEnum):
+    """Whether the facts of a file are known."""
+
+    KNOWN = "known"
+    WAITING = "waiting"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A film file and what is known of its inside."""
+
+    file: MediaFile
+    state: FactsState
+    facts: MediaFacts | None = None
+
+
+class Library(Protocol):
+    """The part of a `Downloader` that is needed here."""
+
+    async def status(self, job_id: str) -> Job:
+        """The job as it is now."""
+        ...
+
+    def open_file(self, job_id: str, index: int) -> AbstractAsyncContextManager[FileReader]:
+        """Read a file of a job."""
+        ...
+
+
+def ending_of(file: MediaFile) -> str:
+    """`.mkv` of a film: the last part of its name, in lower case."""
+    return PurePosixPath(file.path).suffix.lower()
+
+
+def is_video(file: MediaFile) -> bool:
+    """Whether its name says that it is a film."""
+    return ending_of(file) in VIDEO_ENDINGS
+
+
+def is_playable(file: MediaFile) -> bool:
+    """Whether its name says that it is a film or music."""
+    return is_video(file) or ending_of(file) in AUDIO_ENDINGS
+
+
+class FactsDesk:
+    """Knows what is inside the files of all jobs; looks once, and again only if that may help.
+
+    Args:
+        library: where the jobs and their bytes are.
+        probe: who looks.
+    """
+
+    def __init__(self, library: Library, probe: MediaProbe) -> None:
+        self._library = library
+        self._probe = probe
+        self._found: OrderedDict[tuple[str, int], Probed] = OrderedDict()
+        self._looks: dict[tuple[str, int], asyncio.Task[Probed]] = {}
+
+    async def of_job(self, job_id: str, *, patience: float = 1.0) -> Sequence[FileFacts]:
+        """The facts of a job's wanted films and music, in file order.
+
+        Args:
+            job_id: which.
+            patience: seconds to wait for files that have to be looked into; they go on being
+                looked into afterwards.
+        """
+        job = await self._library.status(job_id)
+        files = [file for file in job.files if file.wanted and is_playable(file)]
+        looks = [self._look(job, file.index) for file in files]
+        if looks:
+            await asyncio.wait(looks, timeout=patience)
+        return [self._told(job, file) for file in files]
+
+    async def of_file(self, job_id: str, index: int) -> MediaFacts | None:
+        """The facts of one file as far as they can be known now; None if they cannot."""
+        job = await self._library.status(job_id)
+        probed = await asyncio.shield(self._look(job, index))
+        return probed.facts
+
+    def known(self, job: Job, index: int) -> MediaFacts | None:
+        """The facts if somebody asked before; at once."""
+        probed = self._found.get((job.key, index))
+        return probed.facts if probed else None
+
+    async def aclose(self) -> None:
+        """End all looks."""
+        for look in (looks := list(self._looks.values())):
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
+
+    def _told(self, job: Job, file: MediaFile) -> FileFacts:
+        probed = self._found.get((job.key, file.index))
+        if probed is None or (probed.facts is None and probed.missing is not None):
+            return FileFacts(file, FactsState.WAITING)
+        state = FactsState.KNOWN if probed.facts else FactsState.UNREADABLE
+        return FileFacts(file, state, probed.facts)
+
+    def _look(self, job: Job, index: int) -> asyncio.Task[Probed]:
+        """The look into a file that runs already, or a new one; it outlives who asked."""
+        key = (job.key, index)
+        if key not in self._looks:
+            self._looks[key] = asyncio.create_task(self._look_once(job, index))
+            self._looks[key].add_done_callback(lambda _done: self._looks.pop(key, None))
+        return self._looks[key]
+
+    async def _look_once(self, job: Job, index: int) -> Probed:
+        before = self._found.get((job.key, index))
+        if before is not None and before.missing is None:
+            return before
+        try:
+            async with self._library.open_file(job.id, index) as reader:
+                # a look costs a process: only if the byte that was missing is there now
+                if reader.available(before.missing if before and before.missing else 0) <= 0:
+                    return before or Probed(None, 0)
+                probed = await self._probe.probe(reader)
+        except ChillyError:  # the job was removed, or its disk fails: others will say so
+            return before or Probed(None, 0)
+        self._keep((job.key, index), probed)
+        return probed
+
+    def _keep(self, key: tuple[str, int], probed: Probed) -> None:
+        self._found[key] = probed
+        self._found.move_to_end(key)
+        while len(self._found) > _KEPT:
+            self._found.popitem(last=False)
