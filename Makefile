@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo serve test check bench contract lock clean
+.PHONY: setup demo serve test check bench soak contract lock clean
 
 setup: $(STAMP)
 
@@ -42,6 +42,9 @@ check: setup ## style, types, import directions, and that the contract is curren
 
 bench: setup ## side by side with other programs; prints tables
 	@$(BIN)/python -m benchmarks.engine
+
+soak: setup ## kill the server ROUNDS times and check every promise; SEED= repeats a run
+	@$(BIN)/python -m tests.crash.soak --rounds $(or $(ROUNDS),500) $(if $(SEED),--seed $(SEED))
 
 contract: setup ## write contracts/openapi.yaml from the code
 	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml

@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -123,11 +123,12 @@ class Backend:
         return code
 
     async def kill(self) -> None:
-        """SIGKILL, like a crash."""
-        await self.http.aclose()
+        """SIGKILL, like a crash, with calls in the air."""
         if self._process is not None and self._process.returncode is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
+        await self.http.aclose()
 
     def log(self) -> str:
         """Everything it logged so far."""
