@@ -13,7 +13,9 @@ import platformdirs
 from starlette.types import ASGIApp
 
 from chilly_movies.api.app import build_app
+from chilly_movies.api.keys import KeyScope
 from chilly_movies.api.security import Access
+from chilly_movies.api.signing import Signer, load_secret
 from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver, MockScript
 from chilly_movies.drivers.mock_maker import MockTorrentMaker
@@ -23,7 +25,7 @@ from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.metadata.tmdb import TmdbProvider
 from chilly_movies.models import SourceType
 from chilly_movies.ports import JobStore, MetadataProvider, ResumeStore, TorrentMaker
-from chilly_movies.settings import Settings
+from chilly_movies.settings import Settings, read_keys
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 
@@ -142,6 +144,7 @@ def create_app(
     allowed_hosts: tuple[str, ...] = (),
     allowed_origins: tuple[str, ...] = (),
     on_stop: Callable[[], Any] | None = None,
+    **access: Any,
 ) -> ASGIApp:
     """The backend as an ASGI application, for any server, test or front end.
 
@@ -155,13 +158,14 @@ def create_app(
         allowed_hosts: names besides loopback that the server is reached by.
         allowed_origins: web origins besides loopback whose pages may call.
         on_stop: awaited when the application stops.
+        **access: further fields of `Access` (`keys`, `signer`, `proxies`, `max_streams`).
     """
     own = downloader is None
     downloader = downloader or WebTorrentDownloader()
     return build_app(
         downloader,
         metadata or TmdbProvider(api_key=None, bearer_token=None, cache_path=None),
-        Access(api_secret or None, allowed_hosts, allowed_origins),
+        Access(api_secret or None, allowed_hosts, allowed_origins, **access),
         start_limit=start_limit,
         cancel_limit=cancel_limit,
         torrent_maker=maker or getattr(downloader, "torrent_maker", None),
@@ -206,8 +210,21 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
         cancel_limit=settings.rate_limit_cancel,
         allowed_hosts=settings.allowed_hosts,
         allowed_origins=settings.allowed_origins,
+        keys=tuple((key, KeyScope[scope.upper()]) for key, scope in read_keys(settings.api_keys)),
+        signer=Signer(None if mock else _link_secret(settings)),
+        proxies=settings.trusted_proxies,
+        max_streams=settings.max_streams,
     )
     return Backend(downloader, metadata, app)
+
+
+def _link_secret(settings: Settings) -> bytes:
+    try:
+        return load_secret(settings.state_dir)
+    except OSError as error:
+        raise SettingsError(
+            f"The folder CHILLY_STATE_DIR ({settings.state_dir}) cannot be used: {error.strerror}."
+        ) from None
 
 
 def check_writable(media_root: Path) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from chilly_movies.connections import Doorkeeper, GuardedProtocol
 from chilly_movies.errors import SettingsError
 
 _BACKLOG = 1024
@@ -74,29 +75,6 @@ def _ipv6_loopback() -> bool:
     return True
 
 
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, answering what is no HTTP at all in the shape of all our errors."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer and close; `msg` is for the log only."""
-        body = json.dumps(_NO_HTTP).encode()
-        head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
-
-
-_NO_HTTP = {
-    "type": "about:blank",
-    "title": "Bad Request",
-    "status": 400,
-    "detail": "This is not a request we can read: it is malformed or its address is too long.",
-    "code": "bad_request",
-}
-
-
 class _Server(uvicorn.Server):
     """uvicorn, with our order of stopping and our signal handling."""
 
@@ -128,7 +106,10 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: ASGIApp, sockets: list[socket.socket], before_drain: Callable[[], None]
+    app: ASGIApp,
+    sockets: list[socket.socket],
+    before_drain: Callable[[], None],
+    doorkeeper: Doorkeeper | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -136,9 +117,16 @@ async def serve(
         app: the ASGI application.
         sockets: bound and listening.
         before_drain: called before open connections are waited for; it must end all streams.
+        doorkeeper: who lets connections in; None = one with the usual limits.
     """
-    config = uvicorn.Config(
+    await _Server(server_config(app, doorkeeper), before_drain).serve(sockets)
+
+
+def server_config(app: ASGIApp, doorkeeper: Doorkeeper | None = None) -> uvicorn.Config:
+    """How uvicorn runs: no proxy is believed, nothing is said of us, connections are guarded."""
+    protocol = partial(GuardedProtocol, doorkeeper or Doorkeeper())
+    return uvicorn.Config(
         app, access_log=False, log_config=None, proxy_headers=False, server_header=False,
-        timeout_graceful_shutdown=_DRAIN, http=_Protocol, ws="none", lifespan="on",
+        timeout_graceful_shutdown=_DRAIN, http=cast("type[asyncio.Protocol]", protocol),
+        ws="none", lifespan="on",
     )  # fmt: skip
-    await _Server(config, before_drain).serve(sockets)

@@ -5,6 +5,7 @@ Order: environment, then `chilly.toml` in the config folder, then the defaults b
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -61,6 +62,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("API_SECRET", "api_secret"),
         description="API key; without one everybody on this machine may use the API",
     )
+    api_keys: SecretStr | None = Field(
+        None, description="further keys with what they may: read:KEY,control:KEY,admin:KEY"
+    )
     max_active: int = Field(3, ge=1, le=1000, description="downloads at once")
     torrent_port: Port = Field(6881, description="port for peers, 0 = any free one")
     interface: str | None = Field(None, description="network interface or address to bind to")
@@ -84,6 +88,15 @@ class Settings(BaseSettings):
     rate_limit_cancel: str = Field("120/minute", description="cancels per client address")
     allowed_origins: Words = Field((), description="web origins that may call the API")
     allowed_hosts: Words = Field((), description="host names the API is reached by")
+    trusted_proxies: Words = Field(
+        (), description="addresses of proxies whose X-Forwarded-For is believed"
+    )
+    max_connections: int = Field(
+        512, ge=8, le=100_000, description="connections to the API per client address"
+    )
+    max_streams: int = Field(
+        128, ge=1, le=100_000, description="open event and film streams per client address"
+    )
     tmdb_api_key: SecretStr | None = Field(None, description="TMDB v3 key")
     tmdb_bearer_token: SecretStr | None = Field(None, description="TMDB read access token")
     tmdb_base_url: HttpUrl = Field(
@@ -92,17 +105,35 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much")
     log_format: Literal["console", "json"] = Field("console", description="for people or machines")
 
-    @field_validator("allowed_origins", "allowed_hosts", "webtorrent_trackers", mode="before")
+    @field_validator(
+        "allowed_origins", "allowed_hosts", "webtorrent_trackers", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("api_secret", "tmdb_api_key", "tmdb_bearer_token", "interface", mode="before")
+    @field_validator(
+        "api_secret", "api_keys", "tmdb_api_key", "tmdb_bearer_token", "interface", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        read_keys(value)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            if ipaddress.ip_network(text, strict=False).prefixlen == 0:
+                raise ValueError("must not be every address there is")
+        return value
 
     @field_validator("rate_limit_start", "rate_limit_cancel")
     @classmethod
@@ -142,7 +173,8 @@ class Settings(BaseSettings):
             raise ValueError("CHILLY_STATE_DIR and CHILLY_MEDIA_ROOT must not contain each other")
         if self.host not in _LOOPBACK:
             secret = self.api_secret.get_secret_value() if self.api_secret else ""
-            if len(secret.encode()) < _MIN_SECRET:
+            short = len(secret.encode()) < _MIN_SECRET
+            if short and (secret or not self.api_keys):  # further keys are long enough
                 raise ValueError(
                     f"CHILLY_HOST {self.host} is not loopback and needs an API_SECRET of "
                     f"at least {_MIN_SECRET} bytes"
@@ -160,6 +192,25 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Ours: what the caller gives, the environment, the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+
+def read_keys(setting: SecretStr | None) -> tuple[tuple[str, str], ...]:
+    """Each key of `CHILLY_API_KEYS` with its scope.
+
+    Raises:
+        ValueError: the text is malformed; it is not repeated.
+    """
+    keys: dict[str, str] = {}
+    for part in setting.get_secret_value().split(",") if setting else ():
+        scope, colon, key = part.strip().partition(":")
+        if not colon or scope not in ("read", "control", "admin"):
+            raise ValueError("must look like read:KEY,control:KEY,admin:KEY")
+        if len(key.encode()) < _MIN_SECRET:
+            raise ValueError(f"a key must have at least {_MIN_SECRET} bytes")
+        if key in keys:
+            raise ValueError("a key is there twice")
+        keys[key] = scope
+    return tuple(keys.items())
 
 
 def config_file() -> Path:

@@ -116,6 +116,10 @@ BAD = {
     "CHILLY_RATE_LIMIT_CANCEL": ["x"],
     "CHILLY_ALLOWED_ORIGINS": ["films.example", "https://films.example/path", "*", "null"],
     "CHILLY_TMDB_BASE_URL": ["x", "ftp://films.example"],
+    "CHILLY_API_KEYS": ["x", f"root:{SECRET}", "read:short", f"read:{SECRET},admin:{SECRET}", ","],
+    "CHILLY_TRUSTED_PROXIES": ["proxy.example", "10.0.0.0/33", "0.0.0.0/0", "::/0", "*"],
+    "CHILLY_MAX_CONNECTIONS": ["0", "7", "x"],
+    "CHILLY_MAX_STREAMS": ["0", "x"],
     "CHILLY_LOG_LEVEL": ["loud"],
     "CHILLY_LOG_FORMAT": ["xml"],
 }  # fmt: skip

@@ -14,11 +14,14 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chilly_movies.api import docs, downloads, events, metadata, problems, torrents
-from chilly_movies.api.limits import RateGate, client_of
+from chilly_movies.api import docs, downloads, events, links, metadata, problems, torrents
+from chilly_movies.api.bodies import BodyGate
+from chilly_movies.api.clients import ForwardedGate, client_of
+from chilly_movies.api.keys import KeyGate, KeyRing
+from chilly_movies.api.limits import RateGate, StreamGate
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import JOB_ID_PATTERN, EventOut, Health, JobId, StartBody, to_json
-from chilly_movies.api.security import Access, BodyGate, HostGate, KeyGate
+from chilly_movies.api.security import Access, HostGate
 from chilly_movies.downloader import Downloader
 from chilly_movies.models import Status
 from chilly_movies.ports import MetadataProvider, TorrentMaker
@@ -61,13 +64,15 @@ async def health(request: Request) -> Response:
     return Response(to_json(body), media_type="application/json")
 
 
-@system.get("/events", responses={**documented(), **_EVENTS}, response_class=Response)
+@system.get("/events", responses={**documented(429), **_EVENTS}, response_class=Response)
 async def all_events(request: Request) -> Response:
     """All jobs: first a snapshot, then changes; `Last-Event-ID` replays what was missed."""
     return await events.stream_events(request)
 
 
-@system.get("/events/{id}", responses={**documented(404, 422), **_EVENTS}, response_class=Response)
+@system.get(
+    "/events/{id}", responses={**documented(404, 422, 429), **_EVENTS}, response_class=Response
+)
 async def job_events(request: Request, id: JobId) -> Response:  # noqa: A002
     """One job's changes: its history so far, then changes as they happen."""
     return await events.stream_events(request)
@@ -105,6 +110,7 @@ def build_app(
     api.state.downloader = downloader
     api.state.metadata = metadata_provider
     api.state.torrent_maker = torrent_maker
+    api.state.signer = access.signer
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -119,14 +125,16 @@ def build_app(
         exception_handlers=api.exception_handlers,
     )
     hot.state.downloader = downloader
+    hot.state.signer = access.signer
     every = (*downloads.router.routes, *torrents.router.routes)
     routes = [route for route in every if isinstance(route, Route)]
     app: ASGIApp = BodyGate(hot, {r.path for r in routes if "POST" in (r.methods or ())})
+    app = StreamGate(app, access.max_streams)
     limits = {"/download/start": start_limit, "/download/cancel": cancel_limit}
     app = RateGate(app, {**limits, "/torrents/create": start_limit})
-    app = KeyGate(app, access)
+    app = KeyGate(app, KeyRing(access.all_keys), access.signer)
     app = HostGate(app, access)
-    return AccessLog(app)
+    return ForwardedGate(AccessLog(app), access.proxies)
 
 
 def documented_app() -> FastAPI:
@@ -142,7 +150,7 @@ def documented_app() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)
-    for router in (downloads.router, torrents.router, metadata.router, system):
+    for router in (downloads.router, torrents.router, links.router, metadata.router, system):
         app.include_router(router)
     docs.install(app)
     make = app.openapi

@@ -55,7 +55,7 @@ def _short(job: Job) -> Response:
 @router.post(
     "/download/start",
     response_model=JobOut,
-    responses=documented(409, 413, 415, 422, 429),
+    responses=documented(408, 409, 413, 415, 422, 429),
     summary="Start a download",
     openapi_extra={
         "requestBody": {
@@ -117,7 +117,7 @@ def _checked(body: object) -> dict[str, Any]:
         ) from None
 
 
-_VERB_ERRORS = documented(404, 409, 413, 415, 422)
+_VERB_ERRORS = documented(404, 408, 409, 413, 415, 422)
 
 
 @router.post("/download/pause", response_model=JobOut, responses=_VERB_ERRORS)
@@ -133,7 +133,9 @@ async def resume(body: IdBody, request: Request) -> Response:
 
 
 @router.post(
-    "/download/cancel", response_model=JobOut, responses=documented(404, 409, 413, 415, 422, 429)
+    "/download/cancel",
+    response_model=JobOut,
+    responses=documented(404, 408, 409, 413, 415, 422, 429),
 )
 async def cancel(body: IdBody, request: Request) -> Response:
     """Give a job up and delete its unfinished data; a finished film stays."""

@@ -1,18 +1,65 @@
-"""Rate limits per client address, with the header fields of the IETF draft."""
+"""Limits per client address: requests in a time, and open streams at once.
+
+The header fields are those of the IETF draft on rate limits.
+"""
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chilly_movies.api.clients import client_of
 from chilly_movies.api.problems import problem
+
+MAX_CLIENTS = 10_000
+"""Clients that are remembered; a million addresses cost no more memory than these."""
+_STREAMS = ("/events", "/stream")
+_ALL_STREAMS = 8
+"""All clients together may have so many times the streams of one."""
+
+
+class Windows:
+    """Fixed windows of time in which hits are counted, for a bounded number of keys.
+
+    The key that came first is forgotten first: its window is the oldest.
+
+    Args:
+        clock: monotonic seconds; the wall clock may jump.
+        size: keys that are remembered.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, size: int = MAX_CLIENTS
+    ) -> None:
+        self._clock = clock
+        self._size = size
+        self._windows: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def hit(self, limit: RateLimitItem, key: tuple[str, str]) -> tuple[bool, int, int]:
+        """Count one.
+
+        Returns:
+            Whether it is within the limit, how many are left, and seconds until the window ends.
+        """
+        now = self._clock()
+        end, count = self._windows.get(key, (0.0, 0))
+        if end <= now:
+            end, count = now + limit.get_expiry(), 0
+            self._windows.pop(key, None)
+            if len(self._windows) >= self._size:
+                self._windows.popitem(last=False)
+        allowed = count < limit.amount
+        count += allowed
+        self._windows[key] = (end, count)
+        return allowed, limit.amount - count, max(1, math.ceil(end - now))
 
 
 class RateGate:
@@ -28,7 +75,7 @@ class RateGate:
         self._limits: dict[str, RateLimitItem] = {
             path: parse(text) for path, text in limits.items()
         }
-        self._windows = FixedWindowRateLimiter(MemoryStorage())
+        self.windows = Windows()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -36,43 +83,61 @@ class RateGate:
         if limit is None or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        key = (scope["path"], client_of(scope))
-        allowed = self._windows.hit(limit, *key)
-        headers = self._headers(limit, key)
+        allowed, left, wait = self.windows.hit(limit, (scope["path"], client_of(scope)))
+        headers = {
+            "RateLimit-Policy": f'"default";q={limit.amount};w={limit.get_expiry()}',
+            "RateLimit": f'"default";r={left};t={wait}',
+        }
         if allowed:
             await self._app(scope, receive, _adding(send, headers))
             return
+        headers["Retry-After"] = str(wait)
         answer = problem(429, "Too many requests: wait, then try again.", headers=headers)
         await answer(scope, receive, send)
 
-    def _headers(self, limit: RateLimitItem, key: tuple[str, str]) -> dict[str, str]:
-        stats = self._windows.get_window_stats(limit, *key)
-        wait = max(1, math.ceil(stats.reset_time - time.time()))
-        headers = {
-            "RateLimit-Policy": f'"default";q={limit.amount};w={limit.get_expiry()}',
-            "RateLimit": f'"default";r={stats.remaining};t={wait}',
-        }
-        return headers if stats.remaining else {**headers, "Retry-After": str(wait)}
+
+class StreamGate:
+    """Lets each client have a bounded number of open event and film streams; more get 429.
+
+    Args:
+        app: what comes next.
+        per_client: streams one client may have open.
+    """
+
+    def __init__(self, app: ASGIApp, per_client: int) -> None:
+        self._app = app
+        self._per_client = per_client
+        self._open: dict[str, int] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http" or not is_stream(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        client = client_of(scope)
+        mine = self._open.get(client, 0)
+        everybodys = sum(self._open.values())
+        if mine >= self._per_client or everybodys >= self._per_client * _ALL_STREAMS:
+            detail = "Too many streams are open; CHILLY_MAX_STREAMS says how many one may have."
+            answer = problem(429, detail, code="too_many_streams", headers={"Retry-After": "5"})
+            await answer(scope, receive, send)
+            return
+        self._open[client] = mine + 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._open[client] -= 1
+            if not self._open[client]:
+                del self._open[client]
 
 
-def client_of(scope: Scope) -> str:
-    """Who asks: the peer's address, for IPv6 its /64 (one household can use all of that)."""
-    host = scope["client"][0] if scope.get("client") else ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return str(host)
-    if address.version == 4:
-        return host
-    return str(ipaddress.ip_network((address, 64), strict=False))
+def is_stream(path: str) -> bool:
+    """Whether answers of this path may stay open."""
+    return path.startswith(_STREAMS)
 
 
 def _adding(send: Send, headers: Mapping[str, str]) -> Send:
-    encoded = [
-        (name.lower().encode(), value.encode())
-        for name, value in headers.items()
-        if name != "Retry-After"
-    ]
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def adding(message: Message) -> None:
         if message["type"] == "http.response.start":

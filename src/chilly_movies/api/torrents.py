@@ -80,7 +80,7 @@ class CreatedOut(Wire):
 @router.post(
     "/torrents/create",
     response_model=CreatedOut,
-    responses=documented(404, 409, 413, 415, 422, 429, 502),
+    responses=documented(404, 408, 409, 413, 415, 422, 429, 502),
     summary="Make a torrent",
 )
 async def create_torrent(body: CreateBody, request: Request) -> Response:

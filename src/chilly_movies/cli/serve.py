@@ -97,6 +97,7 @@ async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin
 async def _listen(
     backend: Backend, settings: Settings, out: Output, *, mock: bool, stop_with_stdin: bool
 ) -> None:
+    from chilly_movies.connections import Doorkeeper
     from chilly_movies.server import bind, serve
 
     sockets = bind(settings.host, settings.port)
@@ -107,7 +108,8 @@ async def _listen(
         films = "downloads are scripted" if mock else f"films go to {media}"
         out.say(f"Chilly Movies {__version__} serves {url}, {films}, Ctrl-C stops")
         out.record({"version": __version__, "url": url, "mediaRoot": None if mock else str(media)})
-        await serve(backend.app, sockets, backend.downloader.end_events)
+        doorkeeper = Doorkeeper(settings.max_connections, settings.trusted_proxies)
+        await serve(backend.app, sockets, backend.downloader.end_events, doorkeeper)
     finally:
         for listener in sockets:
             listener.close()

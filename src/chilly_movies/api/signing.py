@@ -1,0 +1,103 @@
+"""Links that open one film for a while without the key, so that no playlist has to hold it.
+
+`/stream/a/0?expires=1800000000&sig=...`: an HMAC (RFC 2104) with a secret of this installation over
+path and time. Whoever has the link can read that one address until then, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+SIGNABLE = re.compile(r"/(?:stream|subtitles)/[^\\]+")
+"""The only addresses that can be opened by a signature, and only to read."""
+DEFAULT_SECONDS = 6 * 3600
+"""A long film with a long pause."""
+MAX_SECONDS = 24 * 3600
+SECRET_FILE = "link-secret"  # noqa: S105 (the name of the file)
+_SECRET_BYTES = 32
+
+
+class Signer:
+    """Makes and checks signed links.
+
+    Args:
+        secret: of this installation; None = one that is forgotten at the end of the process.
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, secret: bytes | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._secret = secret or secrets.token_bytes(_SECRET_BYTES)
+        self._clock = clock
+
+    def sign(self, path: str, seconds: int = DEFAULT_SECONDS) -> str:
+        """The path with a signature that holds for so many seconds (at most a day).
+
+        Args:
+            path: the address without percent signs and query, as `/stream/<id>/<file>`.
+            seconds: from now.
+
+        Raises:
+            ValueError: no signature opens this path.
+        """
+        if not SIGNABLE.fullmatch(path):
+            raise ValueError("only addresses of films and subtitles are signed")
+        expires = int(self._clock()) + max(1, min(seconds, MAX_SECONDS))
+        signature = self._signature(path, str(expires))
+        return f"{quote(path, safe='/:')}?expires={expires}&sig={signature}"
+
+    def expires(self, seconds: int) -> int:
+        """When a link signed now for so many seconds ends, in seconds since 1970."""
+        return int(self._clock()) + max(1, min(seconds, MAX_SECONDS))
+
+    def verify(self, path: str, expires: str, signature: str) -> bool:
+        """Whether this signature opens this path now."""
+        if not SIGNABLE.fullmatch(path) or not re.fullmatch(r"[0-9]{1,12}", expires):
+            return False
+        wanted = self._signature(path, expires)
+        fits = hmac.compare_digest(wanted.encode(), signature.encode("utf-8", "replace"))
+        return fits and self._clock() < int(expires) <= self._clock() + MAX_SECONDS
+
+    def _signature(self, path: str, expires: str) -> str:
+        text = f"{expires}\n{path}".encode("utf-8", "surrogatepass")
+        digest = hmac.digest(self._secret, text, hashlib.sha256)
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def load_secret(folder: Path) -> bytes:
+    """The installation's secret; made at the first time, readable by its owner alone.
+
+    Raises:
+        OSError: the folder cannot be used.
+    """
+    path = folder / SECRET_FILE
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        found = _read_secret(path)
+        if len(found) == _SECRET_BYTES:
+            return found
+        path.unlink()  # cut short by a crash: links signed with it are lost anyway
+        return load_secret(folder)
+    with os.fdopen(handle, "wb") as file:
+        made = secrets.token_bytes(_SECRET_BYTES)
+        file.write(made)
+        file.flush()
+        os.fsync(file.fileno())
+    return made
+
+
+def _read_secret(path: Path) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    with os.fdopen(handle, "rb") as file:
+        os.fchmod(handle, 0o600)
+        return file.read(_SECRET_BYTES + 1)

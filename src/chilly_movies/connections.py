@@ -1,0 +1,263 @@
+"""Guards the server's connections: slow, endless and too many ones must not keep others out.
+
+uvicorn by itself waits for a request's head for ever, takes 32 MiB of it, and has no limit of
+connections. Nothing here costs a timer per request: one sweep a second looks at the oldest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from chilly_movies.api.clients import household, is_in, parse_networks
+from chilly_movies.api.limits import is_stream
+from chilly_movies.api.security import PAGE_HEADERS
+
+MAX_HEAD = 64 * 1024
+HEAD_SECONDS = 10.0
+LINGER_SECONDS = 5.0
+"""How long a body that nobody wants may go on, so that its sender can read the answer."""
+READ_SECONDS = 60.0
+"""How long a client may read nothing of its answer."""
+PLAYER_SECONDS = 3600.0
+"""The same for a film: a player that pauses stops reading."""
+_SWEEP = 1.0
+_ALL = 2
+"""All clients together may have so many times the connections of one."""
+
+_SENTENCES = {
+    400: ("bad_request", "This is not a request we can read: it is malformed."),
+    408: ("request_timeout", "The head of the request did not arrive in time."),
+    431: ("headers_too_large", "The head of the request is larger than 64 KiB."),
+    503: ("too_many_connections", "Too many connections are open."),
+}
+
+
+class Doorkeeper:
+    """Knows all connections of a server, and closes those that keep others out.
+
+    Args:
+        per_client: connections one address may have. A new one takes the place of the oldest that
+            waits for a request; if all are busy it is refused.
+        proxies: addresses that may have as many as all together.
+        clock: monotonic seconds; None = the event loop's.
+    """
+
+    def __init__(
+        self,
+        per_client: int = 512,
+        proxies: Iterable[str] = (),
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._per_client = per_client
+        self._all = per_client * _ALL
+        self._proxies = parse_networks(proxies)
+        self._clock = clock or (lambda: asyncio.get_running_loop().time())
+        self._open: dict[str, int] = {}
+        self._waiting: dict[GuardedProtocol, float] = {}
+        """Since when no request is complete, oldest first."""
+        self._due: dict[GuardedProtocol, float] = {}
+        """When a connection that does not read, or sends what nobody wants, is closed."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def enter(self, connection: GuardedProtocol) -> bool:
+        """Let a new connection in, in the place of an idle one if need be; False = no room."""
+        room = self._room_for(connection.household)
+        self._open[connection.household] = self._open.get(connection.household, 0) + 1
+        if room:
+            self.waits(connection)
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+        return room
+
+    def _room_for(self, client: str) -> bool:
+        if sum(self._open.values()) >= self._all and not self._evict(lambda _: True):
+            return False
+        mine = self._open.get(client, 0)
+        if mine < self._per_client or is_in(client, self._proxies):
+            return True
+        return self._evict(lambda connection: connection.household == client)
+
+    def _evict(self, fits: Callable[[GuardedProtocol], bool]) -> bool:
+        victim = next((c for c in self._waiting if fits(c)), None)
+        if victim is None:
+            return False
+        self.leave(victim)
+        victim.transport.abort()
+        return True
+
+    def leave(self, connection: GuardedProtocol) -> None:
+        """Forget a connection. Idempotent."""
+        if connection.household and not connection.left:
+            connection.left = True
+            self._open[connection.household] -= 1
+            if not self._open[connection.household]:
+                del self._open[connection.household]
+        self._waiting.pop(connection, None)
+        self._due.pop(connection, None)
+
+    def waits(self, connection: GuardedProtocol) -> None:
+        """The connection has no request, or not all of its head."""
+        self._waiting.pop(connection, None)
+        self._waiting[connection] = self._clock()
+
+    def is_busy(self, connection: GuardedProtocol) -> None:
+        """The head of a request is complete."""
+        self._waiting.pop(connection, None)
+
+    def allow(self, connection: GuardedProtocol, seconds: float | None) -> None:
+        """Close the connection after so many seconds; None = do not."""
+        self._due.pop(connection, None)
+        if seconds is not None:
+            self._due[connection] = self._clock() + seconds
+
+    def _sweep(self) -> None:
+        now = self._clock()
+        while self._waiting:
+            connection, since = next(iter(self._waiting.items()))
+            if now - since < HEAD_SECONDS:
+                break
+            del self._waiting[connection]
+            connection.too_slow()
+        for connection in [c for c, due in self._due.items() if due <= now]:
+            del self._due[connection]
+            connection.transport.abort()
+        self._timer = None
+        if self._open:
+            self._timer = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with bounds, and with all its own answers in the shape of our errors.
+
+    Args:
+        doorkeeper: of this server.
+        **uvicorn: what uvicorn gives its protocols.
+    """
+
+    def __init__(self, doorkeeper: Doorkeeper, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self.household = ""
+        self.left = False
+        self._doorkeeper = doorkeeper
+        self._in_head = True
+        self._parsed = self._received = 0
+        self._verdict = 400
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client comes."""
+        super().connection_made(transport)
+        self.household = household(self.client[0] if self.client else "") or "nobody"
+        if not self._doorkeeper.enter(self):
+            self._refuse(503)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._doorkeeper.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, as long as the head stays within its bounds."""
+        if self.transport.is_closing():
+            return
+        began_in_head = self._in_head
+        super().data_received(data)
+        if self._in_head and began_in_head and not self.transport.is_closing():
+            # the parser keeps an unfinished field to itself, so it has to be counted here
+            self._received += len(data)
+            if self._received > MAX_HEAD:
+                self._refuse(431)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request."""
+        super().on_message_begin()
+        self._in_head, self._parsed, self._received = True, 0, 0
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the address."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field of the head."""
+        self._count(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self._parsed += size
+        if self._parsed > MAX_HEAD:
+            self._verdict = 431
+            raise ValueError("the head is too large")  # becomes a parser error, and that an answer
+
+    def on_headers_complete(self) -> None:
+        """The head is there; the request begins."""
+        self._in_head, self._received = False, 0
+        self._doorkeeper.is_busy(self)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The body is there, too."""
+        super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete:
+            self._doorkeeper.allow(self, None)
+
+    def on_response_complete(self) -> None:
+        """The answer is written; an unread body may go on for a moment only."""
+        unread = self.cycle is not None and self.cycle.more_body
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if unread:
+            self._doorkeeper.allow(self, LINGER_SECONDS)
+        if self.cycle is None or self.cycle.response_complete:
+            self._doorkeeper.waits(self)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as we write."""
+        super().pause_writing()
+        film = self.scope is not None and is_film(self.scope.get("path", ""))
+        self._doorkeeper.allow(self, PLAYER_SECONDS if film else READ_SECONDS)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        super().resume_writing()
+        self._doorkeeper.allow(self, None)
+
+    def too_slow(self) -> None:
+        """No complete head in time: say so if one was begun, and close."""
+        if self.scope is not None and self._in_head:
+            self._refuse(408)
+        else:
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer and close; `msg` is for the log only."""
+        self._refuse(self._verdict)
+
+    def _refuse(self, status: int) -> None:
+        code, detail = _SENTENCES[status]
+        title = HTTPStatus(status).phrase
+        body = json.dumps(
+            {"type": "about:blank", "title": title, "status": status, "detail": detail,
+             "code": code}
+        ).encode()  # fmt: skip
+        fields = [
+            *PAGE_HEADERS,
+            (b"cross-origin-resource-policy", b"same-origin"),
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        head = b"".join(b"%b: %b\r\n" % field for field in fields)
+        self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, title.encode(), head) + body)
+        self.transport.close()
+
+
+def is_film(path: str) -> bool:
+    """Whether a player may pause in the middle of this answer."""
+    return is_stream(path) and path.startswith("/stream")

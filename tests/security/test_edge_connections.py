@@ -1,0 +1,234 @@
+"""Connections that are slow, endless or too many, against a real server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from chilly_movies import connections
+from chilly_movies.app import MockDownloader, create_app
+from chilly_movies.connections import Doorkeeper
+from chilly_movies.metadata.mock import MockMetadataProvider
+from chilly_movies.server import _Server, bind, server_config
+
+pytestmark = pytest.mark.anyio
+
+HELLO = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+KIB = 1024
+
+
+@dataclass
+class Door:
+    """A server and who lets connections in."""
+
+    port: int
+    keeper: Doorkeeper
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A plain connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+    async def ask(self, *parts: bytes) -> tuple[int, bytes]:
+        """Send the parts, one after the other; the status and everything up to the end."""
+        async with self.client() as (reader, writer):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            answer = await read_all(reader)
+        return int(answer.split(b" ", 2)[1]) if answer else 0, answer
+
+
+async def until(wanted: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            if wanted():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def read_all(reader: asyncio.StreamReader) -> bytes:
+    got = b""
+    try:
+        async with asyncio.timeout(20):
+            while data := await reader.read(65536):
+                got += data
+    except ConnectionError:
+        pass
+    return got
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rules in less time."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.4)
+    monkeypatch.setattr(connections, "LINGER_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "_SWEEP", 0.05)
+
+
+@asynccontextmanager
+async def door(per_client: int = 512) -> AsyncIterator[Door]:
+    keeper = Doorkeeper(per_client)
+    downloader = MockDownloader()
+    app = create_app(downloader, metadata=MockMetadataProvider())
+    [listener] = bind("127.0.0.1", 0)
+    server = _Server(server_config(app, keeper), downloader.end_events)
+    task = asyncio.create_task(server.serve([listener]))
+    await until(lambda: server.started)
+    try:
+        yield Door(listener.getsockname()[1], keeper)
+    finally:
+        server.should_exit = True
+        await task
+        await downloader.aclose()
+        listener.close()
+
+
+def refusal(answer: bytes, status: int, code: str) -> None:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), head
+    fields = head.lower()
+    for field in (b"content-security-policy", b"x-content-type-options: nosniff",
+                  b"referrer-policy: no-referrer", b"cross-origin-resource-policy",
+                  b"content-type: application/problem+json"):  # fmt: skip
+        assert field in fields
+    told = json.loads(body)
+    assert (told["status"], told["code"]) == (status, code)
+
+
+async def test_a_head_of_64_kib_is_the_most_however_it_comes(quick: None) -> None:
+    async with door() as server:
+        many = b"".join(b"X-%05d: 1\r\n" % n for n in range(8000))
+        endless = b"X: " + b"a" * 40 * KIB
+        for parts in (
+            [HELLO + b"X: " + b"a" * 100 * KIB + b"\r\n\r\n"],
+            [HELLO + endless, b"b" * 40 * KIB],
+            [HELLO + many + b"\r\n"],
+            [b"GET /" + b"a" * 100 * KIB + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+            [HELLO, many],
+        ):
+            _, answer = await server.ask(*parts)
+            refusal(answer, 431, "headers_too_large")
+        status, _ = await server.ask(
+            HELLO + b"X: " + b"a" * 25 * KIB, b"a" * 25 * KIB, b"\r\nConnection: close\r\n\r\n"
+        )
+        assert status == 200
+
+
+async def test_100_mb_of_head_are_cut_off_early(quick: None) -> None:
+    async with door() as server, server.client() as (reader, writer):
+        sent = 0
+        try:
+            writer.write(HELLO + b"X: ")
+            while sent < 100 * 1024 * KIB and not reader.at_eof():
+                writer.write(b"a" * 64 * KIB)
+                sent += 64 * KIB
+                await writer.drain()
+        except ConnectionError:
+            pass
+        assert sent < 16 * 1024 * KIB
+
+
+async def test_half_a_head_is_given_up_in_time_and_silence_too(quick: None) -> None:
+    async with door() as server:
+        _, answer = await server.ask(HELLO)
+        refusal(answer, 408, "request_timeout")
+        _, answer = await server.ask(b"G")
+        refusal(answer, 408, "request_timeout")
+        assert await server.ask() == (0, b"")
+        async with server.client() as (reader, writer):  # the second request of a connection
+            writer.write(HELLO + b"\r\n")
+            assert (await reader.readuntil(b"}"))[:12] == b"HTTP/1.1 200"
+            writer.write(b"GET /he")
+            answer = await read_all(reader)
+            assert b"HTTP/1.1 408" in answer
+
+
+async def test_a_head_that_trickles_is_given_up_although_it_never_stops(quick: None) -> None:
+    async with door() as server, server.client() as (reader, writer):
+        reading = asyncio.create_task(read_all(reader))
+        writer.write(HELLO)
+        while not reading.done():
+            writer.write(b"X: 1\r\n")
+            await asyncio.sleep(0.02)
+        refusal(reading.result(), 408, "request_timeout")
+
+
+async def test_a_body_nobody_wants_is_not_listened_to_for_ever(quick: None) -> None:
+    async with door() as server, server.client() as (reader, writer):
+        writer.write(HELLO + b"Content-Length: 1000000000\r\n\r\n")
+        reading = asyncio.create_task(read_all(reader))
+        while not reading.done():
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+        assert reading.result().startswith(b"HTTP/1.1 200")
+
+
+async def test_no_http_at_all_gets_an_answer_in_our_shape(quick: None) -> None:
+    async with door() as server:
+        both = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        for nonsense in (b"\x16\x03\x01\x02\x00\x01\x00", b"HELO evil\r\n\r\n",
+                         b"GET / HTTP/9\r\n\r\n", HELLO + both):  # fmt: skip
+            _, answer = await server.ask(nonsense)
+            refusal(answer, 400, "bad_request")
+
+
+async def test_a_client_that_does_not_read_is_given_up(quick: None) -> None:
+    async with door() as server, server.client() as (reader, writer):
+        asked = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        try:
+            for _ in range(300):
+                writer.write(asked)
+                await asyncio.sleep(0)
+            await until(lambda: not server.keeper._open)
+        except ConnectionError:
+            pass
+
+
+async def test_too_many_connections_cost_the_idle_ones_not_the_new_one(quick: None) -> None:
+    async with door(per_client=20) as server:
+        idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(60)]
+        status, _ = await server.ask(HELLO + b"Connection: close\r\n\r\n")
+        assert status == 200
+        assert server.keeper._open["127.0.0.1"] <= 20
+        closed = [await read_all(reader) for reader, _ in idle[:30]]
+        assert closed == [b""] * 30
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_when_all_are_busy_the_new_one_is_refused_and_says_so(quick: None) -> None:
+    async with door(per_client=5) as server:
+        listeners = []
+        for _ in range(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b": listening")
+            listeners.append(writer)
+        _, answer = await server.ask(HELLO + b"\r\n")
+        refusal(answer, 503, "too_many_connections")
+        for writer in listeners:
+            writer.close()
+        await until(lambda: not server.keeper._open)
+        status, _ = await server.ask(HELLO + b"Connection: close\r\n\r\n")
+        assert status == 200
+
+
+async def test_nothing_is_remembered_of_connections_that_are_gone(quick: None) -> None:
+    async with door() as server:
+        for _ in range(20):
+            await server.ask(HELLO + b"Connection: close\r\n\r\n")
+        await until(lambda: not server.keeper._open)
+        assert not server.keeper._waiting
+        assert not server.keeper._due
