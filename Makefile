@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo serve test check bench soak contract lock clean
+.PHONY: setup demo serve test check bench soak power-cuts kills contract lock clean
 
 setup: $(STAMP)
 
@@ -45,6 +45,12 @@ bench: setup ## side by side with other programs; prints tables
 
 soak: setup ## kill the server ROUNDS times and check every promise; SEED= repeats a run
 	@$(BIN)/python -m tests.crash.soak --rounds $(or $(ROUNDS),500) $(if $(SEED),--seed $(SEED))
+
+power-cuts: setup ## cut the power of a busy server CUTS times (root, loop devices)
+	@$(BIN)/python -m tests.crash.power --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))
+
+kills: setup ## kill -9 a busy writer of the database KILLS times
+	@$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
 
 contract: setup ## write contracts/openapi.yaml from the code
 	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml

@@ -17,11 +17,12 @@ from typing import Any, Self
 
 import httpx2
 
+from chilly_movies.settings import Settings
 from tests.crash import films, promises, store
 from tests.crash.accounts import Accounts
 from tests.crash.films import MIB, Film
 from tests.crash.life import Life
-from tests.crash.model import Intent, Published, Tally, Wanted
+from tests.crash.model import AFTER_IN_THE_AIR, Intent, Published, Tally, Wanted
 from tests.crash.swarm import Swarm
 from tests.peers.torrents import sha256_of
 
@@ -31,6 +32,8 @@ SETTINGS = {
     "CHILLY_RATE_LIMIT_START": "9999/second",
     "CHILLY_RATE_LIMIT_CANCEL": "9999/second",
 }
+if "min_free_space" in Settings.model_fields:  # the tests' own file systems are small
+    SETTINGS["CHILLY_MIN_FREE_SPACE"] = "1000000"
 _CLEAN_WITHIN = 5.0
 _KEPT = 4
 _TAKES = (Intent.RUN, Intent.PAUSED, Intent.COMPLETED)
@@ -244,7 +247,7 @@ class Fire:
     async def begin(self, life: Life, film: Film, dice: random.Random) -> Wanted:
         """A new job for a film."""
         self._generation += 1
-        job = Wanted(f"job-{film.number}-{self._generation}", film, may_fail=self.may_fail)
+        job = Wanted(f"job-{film.number}-{self._generation}", film=film, may_fail=self.may_fail)
         self.jobs[job.id] = job
         limit = {"downloadLimit": dice.randrange(1, 8) * MIB} if dice.random() < 0.2 else {}
         await self._start(life, job, limit)
@@ -284,13 +287,13 @@ class Fire:
         if job.intent is Intent.COMPLETED and not await self._verified(life, job):
             return
         delete = dice.random() < 0.7
-        film, job.published = job.published, None
+        film, job.published, job.doomed = job.published, None, delete
+        if film is not None and not delete:
+            self.kept.append(film)
         query = {"deleteFiles": "true" if delete else "false"}
         await self._told(life, job, Intent.REMOVED, "DELETE", f"/downloads/{job.id}", params=query)
         if film is not None and delete and film.path.exists():
             self.tally.breaks(f"the film of {job.id} is there after it was deleted")
-        elif film is not None and not delete:
-            self.kept.append(film)
 
     async def _verified(self, life: Life, job: Wanted) -> bool:
         """Whether its film was verified, now or before."""
@@ -310,7 +313,10 @@ class Fire:
         self, life: Life, job: Wanted, after: Intent, method: str, path: str, **request: Any
     ) -> None:
         """Send a verb, and keep what it means for the job."""
-        before, job.intents = job.intents, job.intents | {after}
+        before, job.before = job.intents, job.intents
+        if before != {Intent.COMPLETED}:
+            job.intents |= AFTER_IN_THE_AIR.get(after, frozenset({after}))
+        job.intents |= {after}
         answer = await life.server.http.request(method, path, **request)
         if answer.status_code in (200, 204):
             self.tally.acks += 1
@@ -371,7 +377,7 @@ class Fire:
             if found is None:  # whatever was in the air, it is not there
                 self.jobs.pop(job.id)
                 self.gone |= {job.id} if Intent.NONE not in job.intents else set()
-            elif found.status == "completed" and job.published is None:
+            elif found.status == "completed" and job.published is None and not job.doomed:
                 self.verify(job, self.media / str(found.path))
         self._untouched()
         # what is stored after the last number heard comes with the next replay
@@ -400,6 +406,8 @@ class Fire:
         for job in self.jobs.values():
             if job.published is not None and Intent.REMOVED not in job.intents:
                 self.tally.breaks(job.published.touched())
+        owned = {job.published.path for job in self.jobs.values() if job.published}
+        self.kept = [film for film in self.kept if film.path not in owned]
         for film in self.kept:
             self.tally.breaks(film.touched())
         while len(self.kept) > _KEPT:

@@ -29,26 +29,26 @@ _ALLOWED: dict[Intent, frozenset[str]] = {
     Intent.COMPLETED: frozenset({"completed"}),
     Intent.REMOVED: frozenset({MISSING}),
 }
+AFTER_IN_THE_AIR = {Intent.REMOVED: frozenset({Intent.REMOVED, Intent.CANCELED})}
+"""A verb that was not acknowledged may have come halfway: removing begins with canceling."""
 _FINAL = {"completed": Intent.COMPLETED, "canceled": Intent.CANCELED}
 
 
 @dataclass
-class Wanted:
+class Told:
     """One job as the outside knows it.
 
     Attributes:
         id: its name.
-        film: what it downloads.
         intents: one if everything was acknowledged, more if a call was in the air at a kill.
-        published: where its film lies and what it looked like when it was verified.
         may_fail: whether a fault is at work that may end it.
+        before: the intents before the last call.
     """
 
     id: str
-    film: Film
     intents: frozenset[Intent] = frozenset({Intent.NONE})
-    published: Published | None = None
     may_fail: bool = False
+    before: frozenset[Intent] = frozenset()
 
     @property
     def allowed(self) -> frozenset[str]:
@@ -74,6 +74,21 @@ class Wanted:
     def intent(self) -> Intent:
         """The only intent, or RUN while it is not sure."""
         return next(iter(self.intents)) if len(self.intents) == 1 else Intent.RUN
+
+
+@dataclass
+class Wanted(Told):
+    """A job with its film.
+
+    Attributes:
+        film: what it downloads.
+        published: where its film lies and what it looked like when it was verified.
+        doomed: it was to be removed with its film, and whether that came through is not known.
+    """
+
+    film: Film = field(kw_only=True)
+    published: Published | None = None
+    doomed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

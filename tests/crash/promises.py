@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.crash.model import MISSING, Wanted
+from tests.crash.model import MISSING, Told
 from tests.crash.store import Stored, StoredEvent
 
 _LIVE = ("queued", "active", "paused", "failed")
@@ -31,7 +31,7 @@ def whole(stored: Stored) -> Iterator[str]:
                 yield f"jobs {other} and {job.id} download the same film"
 
 
-def nothing_lost(stored: Stored, wanted: Iterable[Wanted], gone: set[str]) -> Iterator[str]:
+def nothing_lost(stored: Stored, wanted: Iterable[Told], gone: set[str]) -> Iterator[str]:
     """Every job is in a state it may be in; none that was removed came back."""
     known = set()
     for job in wanted:
