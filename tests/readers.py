@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from chilly_movies.errors import JobNotFound
-from chilly_movies.models import Job, MediaFile
+from chilly_movies.models import Job, MediaFile, Status
 from tests.doubles import make_job
 
 
@@ -44,7 +45,7 @@ class PartReader:
 
 
 class Shelf:
-    """Implements `watching.Library`: one job whose files are given by name."""
+    """Implements `watching.facts.Library`: one job whose files are given by name."""
 
     def __init__(self, files: Mapping[str, PartReader | bytes | Path], job_id: str = "a") -> None:
         self.readers = [_reader(name, what) for name, what in files.items()]
@@ -55,6 +56,10 @@ class Shelf:
             ),
         )
         self.opened = 0
+
+    def become(self, status: Status) -> None:
+        """Give the job another status."""
+        self.job = replace(self.job, status=status)
 
     async def status(self, job_id: str) -> Job:
         """The one job."""

@@ -7,6 +7,8 @@
     │   │   └── UnsupportedSource    422 unsupported_source
     │   ├── JobNotFound              404 job_not_found
     │   ├── PathNotFound             404 path_not_found
+    │   ├── SubtitleNotFound         404 subtitle_not_found
+    │   │   └── SubtitleUnreadable   404 subtitle_unreadable
     │   ├── IllegalTransition        409 illegal_transition
     │   ├── IdInUse                  409 id_in_use
     │   └── DuplicateDownload        409 duplicate_download
@@ -19,6 +21,7 @@
     │   ├── MetadataNotConfigured    503 metadata_not_configured
     │   ├── MetadataUnavailable      503 metadata_unavailable (retried)
     │   └── TitleNotFound            404 title_not_found
+    ├── NotArrived                   503 not_arrived         (retried)
     ├── StoreError                   503 store_unavailable
     │   └── StoreFromTheFuture       503 store_from_the_future
     ├── EngineError                  503 engine_unavailable
@@ -94,6 +97,19 @@ class PathNotFound(RequestError):
 
     code = "path_not_found"
     status_hint = 404
+
+
+class SubtitleNotFound(RequestError):
+    """The job has no such subtitles."""
+
+    code = "subtitle_not_found"
+    status_hint = 404
+
+
+class SubtitleUnreadable(SubtitleNotFound):
+    """They are listed, but nothing can be made of them."""
+
+    code = "subtitle_unreadable"
 
 
 class IllegalTransition(RequestError):
@@ -185,6 +201,14 @@ class TitleNotFound(MetadataError):
 
     code = "title_not_found"
     status_hint = 404
+
+
+class NotArrived(ChillyError):
+    """What was asked for is being downloaded."""
+
+    code = "not_arrived"
+    status_hint = 503
+    retryable = True
 
 
 class StoreError(ChillyError):

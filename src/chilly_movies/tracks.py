@@ -83,3 +83,16 @@ class Probed:
 
     facts: MediaFacts | None
     missing: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cues:
+    """Subtitles, ready for a player.
+
+    Attributes:
+        vtt: WebVTT whose text is escaped.
+        complete: False if a part has not arrived yet.
+    """
+
+    vtt: str
+    complete: bool = True

@@ -16,7 +16,7 @@ from chilly_movies.media.mock import FACTS, MockMediaProbe
 from chilly_movies.media.sandbox import ChildFailed, Sandbox
 from chilly_movies.ports import FileReader
 from chilly_movies.tracks import AudioTrack, MediaFacts, Probed, TextTrack, VideoTrack
-from chilly_movies.watching import FactsDesk, FactsState
+from chilly_movies.watching.facts import FactsDesk, FactsState
 from tests.films import Films
 from tests.readers import PartReader, Shelf
 

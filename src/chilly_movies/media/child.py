@@ -22,7 +22,6 @@ ANSWER = struct.Struct(">I")
 """How many bytes follow; 0 = there are none (yet)."""
 _MEMORY = 768 * 1024 * 1024
 _CPU_SECONDS = 10
-_BUFFER = 64 * 1024
 
 
 class RemoteFile(io.RawIOBase):
@@ -83,6 +82,26 @@ def facts(file: BinaryIO, _words: Sequence[str]) -> bytes:
     return MediaInfo.parse(file, output="JSON", parse_speed=0, full=False).encode()
 
 
+def sidecar(file: BinaryIO, words: Sequence[str]) -> bytes:
+    """A subtitle file as WebVTT; `words` are the ending, the language and the picture rate."""
+    from chilly_movies.media.convert import to_vtt
+
+    ending, language, fps = words
+    return _cues(to_vtt(file.read(), ending, language, float(fps) or None), complete=True)
+
+
+def embedded(file: BinaryIO, words: Sequence[str]) -> bytes:
+    """A film's text track as WebVTT; its number is the only word."""
+    from chilly_movies.media.matroska import track_to_vtt
+
+    vtt, complete = track_to_vtt(file, int(words[0]))
+    return _cues(vtt, complete=complete)
+
+
+def _cues(vtt: str, *, complete: bool) -> bytes:
+    return json.dumps({"vtt": vtt, "complete": complete}).encode()
+
+
 def limit() -> None:
     """Let the system end this process before it hurts anybody."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
@@ -91,7 +110,12 @@ def limit() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-TASKS: dict[str, Callable[[BinaryIO, Sequence[str]], bytes]] = {"facts": facts}
+TASKS: dict[str, tuple[Callable[[BinaryIO, Sequence[str]], bytes], int]] = {
+    "facts": (facts, 64 * 1024),
+    "sidecar": (sidecar, 64 * 1024),
+    "embedded": (embedded, 4096),
+}
+"""Each with how much it reads at once: a track is gathered from a few bytes here and there."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -100,9 +124,10 @@ def main(words: Sequence[str]) -> int:
     limit()
     pipe_in, pipe_out = sys.stdin.buffer, sys.stdout.buffer
     raw = RemoteFile(int(size), pipe_in, pipe_out)
-    file = cast("BinaryIO", io.BufferedReader(raw, _BUFFER))
+    task, buffer = TASKS[name]
+    file = cast("BinaryIO", io.BufferedReader(raw, buffer))
     try:
-        kind, body = DONE, TASKS[name](file, more)
+        kind, body = DONE, task(file, more)
     except Exception as error:  # noqa: BLE001 (whatever a hostile file made of a library)
         kind, body = FAILED, json.dumps(f"{type(error).__name__}: {error}"[:500]).encode()
     pipe_out.write(QUESTION.pack(kind, 0, len(body)) + body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chilly_movies.ports import FileReader
-from chilly_movies.tracks import AudioTrack, MediaFacts, Probed, TextTrack, VideoTrack
+from chilly_movies.tracks import AudioTrack, Cues, MediaFacts, Probed, TextTrack, VideoTrack
 
 FACTS = MediaFacts(
     container="MP4",
@@ -25,3 +25,20 @@ class MockMediaProbe:
     async def probe(self, reader: FileReader) -> Probed:
         """See `ports.MediaProbe`."""
         return Probed(self._facts)
+
+
+class MockSubtitleConverter:
+    """Implements `ports.SubtitleConverter`: all subtitles say the same."""
+
+    async def sidecar(
+        self, reader: FileReader, *, ending: str, language: str | None, fps: float | None
+    ) -> Cues:
+        """See `ports.SubtitleConverter`."""
+        return _CUES
+
+    async def embedded(self, reader: FileReader, number: int) -> Cues:
+        """See `ports.SubtitleConverter`."""
+        return _CUES
+
+
+_CUES = Cues("WEBVTT\n\n00:00:01.000 --> 00:00:04.000\n<i>This</i> is a mock film.\n")
