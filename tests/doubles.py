@@ -11,6 +11,7 @@ from typing import Any
 from chilly_movies.errors import StoreError
 from chilly_movies.events import Change
 from chilly_movies.models import Job, Source, SourceType, Status
+from chilly_movies.ports import Room
 from chilly_movies.storage.memory import MemoryJobStore
 
 NOON = datetime(2030, 1, 2, 12, 0, tzinfo=UTC)
@@ -55,6 +56,30 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 (there is no event to wait for)
             await asyncio.sleep(0.001)
+
+
+class FakeVolume:
+    """A disk whose free space and troubles a test decides.
+
+    Attributes:
+        room: what it says of itself.
+        on_disk: bytes that lie on it already, by job key.
+        looks: how often it was looked at.
+    """
+
+    def __init__(self, free: int) -> None:
+        self.room = Room(free)
+        self.on_disk: dict[str, int] = {}
+        self.looks = 0
+
+    async def look(self) -> Room:
+        """See `ports.Volume`."""
+        self.looks += 1
+        return self.room
+
+    async def held(self, key: str) -> int:
+        """See `ports.Volume`."""
+        return self.on_disk.get(key, 0)
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Mapping
@@ -10,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+import structlog
 from starlette.types import ASGIApp
 
 from chilly_movies.api.app import build_app
 from chilly_movies.api.keys import KeyScope
 from chilly_movies.api.security import Access
 from chilly_movies.api.signing import Signer, load_secret
+from chilly_movies.diskguard import DiskGuard
 from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver, MockScript
 from chilly_movies.drivers.mock_maker import MockTorrentMaker
 from chilly_movies.drivers.torrent import EngineConfig, MediaTorrentMaker, TorrentDriver
+from chilly_movies.drivers.volume import MediaVolume
 from chilly_movies.errors import SettingsError, StoreError
 from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.metadata.tmdb import TmdbProvider
@@ -29,7 +33,10 @@ from chilly_movies.settings import Settings, read_keys
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 
+log = structlog.get_logger(__name__)
+
 DATABASE = "chilly.db"
+MIN_FREE_SPACE = 1_000_000_000
 _LOCK = "lock"
 
 
@@ -41,6 +48,7 @@ class WebTorrentDownloader(Downloader):
         state_dir: where database and lock live; None = the user's state folder. Only one
             downloader can use a state folder at a time.
         max_active: how many jobs may download at once.
+        min_free_space: bytes that stay free on the disk of the media folder.
         **engine: further fields of `EngineConfig` (`port`, `dht`, `download_limit`, ...).
     """
 
@@ -50,6 +58,7 @@ class WebTorrentDownloader(Downloader):
         *,
         state_dir: str | Path | None = None,
         max_active: int = 3,
+        min_free_space: int = MIN_FREE_SPACE,
         **engine: Any,
     ) -> None:
         state = Path(state_dir or platformdirs.user_state_path("chilly-movies"))
@@ -58,7 +67,8 @@ class WebTorrentDownloader(Downloader):
         config = EngineConfig(Path(media_root).absolute(), **engine)
         self.torrent_maker = torrent_maker(config)
         drivers = {SourceType.TORRENT: TorrentDriver(config, resume)}
-        super().__init__(drivers, jobs, max_active=max_active)
+        guard = DiskGuard(MediaVolume(config.media_root, state.absolute()), min_free_space)
+        super().__init__(drivers, jobs, max_active=max_active, guard=guard)
 
     async def open(self) -> None:
         """Take the state folder and read the jobs. Every verb calls it. Idempotent."""
@@ -198,7 +208,7 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
         SettingsError: the media root cannot be written.
     """
     if not mock:
-        check_writable(settings.media_root)
+        _check_media(settings)
     downloader = _mock(settings) if mock else _torrents(settings)
     metadata: MetadataProvider = MockMetadataProvider() if mock else _tmdb(settings)
     secret = settings.api_secret.get_secret_value() if settings.api_secret else None
@@ -227,8 +237,17 @@ def _link_secret(settings: Settings) -> bytes:
         ) from None
 
 
+def _check_media(settings: Settings) -> None:
+    """Refuse a media root that was never of use; jobs wait for one that was and will be again."""
+    volume = MediaVolume(settings.media_root.absolute(), settings.state_dir.absolute())
+    if volume.is_remembered and (problem := volume.look_now().problem) is not None:
+        log.warning("downloads wait for the media folder", problem=problem)
+    else:
+        check_writable(settings.media_root)
+
+
 def check_writable(media_root: Path) -> None:
-    """Make the media root and try to write there.
+    """Make the media root and try to write there. A full disk is none of its business.
 
     Raises:
         SettingsError: it cannot be written.
@@ -239,6 +258,8 @@ def check_writable(media_root: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return
         raise SettingsError(
             f"The folder CHILLY_MEDIA_ROOT ({media_root}) cannot be written: {error.strerror}."
         ) from None
@@ -268,6 +289,7 @@ def _torrents(settings: Settings) -> Downloader:
         settings.media_root,
         state_dir=settings.state_dir,
         max_active=settings.max_active,
+        min_free_space=settings.min_free_space,
         **engine_options(settings),
     )
 

@@ -19,6 +19,8 @@ from chilly_movies import events as e
 from chilly_movies import intake
 from chilly_movies.admission import Admission
 from chilly_movies.bus import EventBus, Subscription
+from chilly_movies.diskguard import DiskGuard
+from chilly_movies.diskwatch import DiskWatch
 from chilly_movies.errors import ChillyError, EngineError, IllegalTransition
 from chilly_movies.ledger import Ledger
 from chilly_movies.listeners import Listener, Listeners
@@ -50,6 +52,7 @@ class Downloader:
         max_active: how many jobs may download at once; seeding ones do not count.
         retry: how often and when a failed attempt is repeated.
         clock: the present time, aware.
+        guard: who knows whether there is room on the disk; None = there always is.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Downloader:
         max_active: int = 3,
         retry: RetryPolicy | None = None,
         clock: Callable[[], datetime] = _utc_now,
+        guard: DiskGuard | None = None,
     ) -> None:
         self._drivers = dict(drivers)
         self._store = store
@@ -67,10 +71,14 @@ class Downloader:
         self._ledger = Ledger(store, self._bus, clock)
         self._listeners = Listeners(self._bus)
         self._wake = asyncio.Event()
+        guard = guard or DiskGuard()
         self._runner = Runner(
-            self._drivers, self._ledger, retry or RetryPolicy(), clock, on_slot=self._wake.set
+            self._drivers, self._ledger, retry or RetryPolicy(), clock, self._wake.set, guard
         )
-        self._scheduler = Scheduler(self._ledger, self._runner, max_active, clock, self._wake)
+        self._scheduler = Scheduler(
+            self._ledger, self._runner, max_active, clock, self._wake, guard
+        )
+        self._disk = DiskWatch(self._ledger, self._runner, guard)
         self._admission = Admission(self._drivers, self._ledger, clock, self._wake.set)
         self._background: list[asyncio.Task[None]] = []
         self._opening = asyncio.Lock()
@@ -113,12 +121,13 @@ class Downloader:
         await self._ledger.load()
         self._open = True
         self._listeners.open()
-        for job in self._ledger:
-            if job.is_running:
-                self._runner.spawn(job)
+        await self._disk.look()  # before anything is written
+        for job in self._ledger.running():
+            self._runner.spawn(job)
         self._background = [
             asyncio.create_task(self._scheduler.run(), name="scheduler"),
             asyncio.create_task(self._save_forever(), name="progress-saver"),
+            asyncio.create_task(self._disk.run(), name="disk-watch"),
         ]
 
     async def aclose(self) -> None:
@@ -299,6 +308,7 @@ class Downloader:
         # what its task recorded until it stopped counts: the film's path, say
         await self._forget(self._ledger.get(job.id), delete_files=delete_files)
         await self._ledger.remove(job.id)
+        self._runner.forget(job.id)
         return job
 
     async def _verb(self, job_id: str, action: Callable[[Job], Any]) -> Job:

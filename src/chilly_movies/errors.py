@@ -14,7 +14,9 @@
     │   └── DuplicateDownload        409 duplicate_download
     ├── DownloadError                a job went wrong; stored in the job, not answered
     │   ├── SourceUnavailable        source_unavailable   (retried)
+    │   ├── SourceNotFound           source_not_found     (retried)
     │   ├── DiskError                disk_error           (retried)
+    │   │   └── DiskFull             disk_full            (retried)
     │   ├── SourceRejected           source_rejected
     │   └── DriverCrashed            driver_crashed       (retried)
     ├── MetadataError                the film catalogue
@@ -156,11 +158,24 @@ class SourceUnavailable(DownloadError):
     retryable = True
 
 
+class SourceNotFound(DownloadError):
+    """The source's server says that it has no such thing; it may be put there later."""
+
+    code = "source_not_found"
+    retryable = True
+
+
 class DiskError(DownloadError):
-    """Reading or writing the film failed: disk full, read-only, vanished."""
+    """Reading or writing the film failed: read-only, vanished, broken."""
 
     code = "disk_error"
     retryable = True
+
+
+class DiskFull(DiskError):
+    """There is no room for the film, or there will be none when it has arrived."""
+
+    code = "disk_full"
 
 
 class SourceRejected(DownloadError):

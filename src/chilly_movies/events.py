@@ -91,6 +91,20 @@ class Retrying(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting(Event):
+    """It gave up its slot until what holds it back is gone; that is no failed attempt.
+
+    Attributes:
+        error: what holds it back: the disk, say.
+        at: not to be looked at again before, None = as soon as that is gone.
+    """
+
+    name = "retrying"
+    error: JobError = field(default_factory=lambda: JobError("", ""))
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Completed(Event):
     """Every wanted byte is verified and published.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from chilly_movies import events as e
 from chilly_movies.bus import EventBus
@@ -51,7 +52,10 @@ class Ledger:
         self._bus = bus
         self._clock = clock
         self._jobs: dict[str, Job] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._running: dict[str, None] = {}
+        # A lock lives as long as somebody holds it or waits for it, so that ids that come and go
+        # leave nothing behind, and nobody ever gets a second lock for the same id.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._seq = 0
         self._reserved = 0
         self._outbox: deque[_Entry] = deque()
@@ -102,7 +106,10 @@ class Ledger:
 
     def lock(self, job_id: str) -> asyncio.Lock:
         """The lock that every change of this job needs."""
-        return self._locks.setdefault(job_id, asyncio.Lock())
+        found = self._locks.get(job_id)
+        if found is None:
+            found = self._locks[job_id] = asyncio.Lock()
+        return found
 
     def next_position(self) -> int:
         """The place behind the last job in the queue; never the same twice."""
@@ -120,13 +127,22 @@ class Ledger:
             if other not in self._jobs or self._jobs[other].status is not Status.CANCELED:
                 raise DuplicateDownload(f"Job '{other}' already downloads this.", existing_id=other)
 
+    def running(self) -> Sequence[Job]:
+        """The jobs a driver has to run, and no others, however many there are."""
+        return [self._jobs[job_id] for job_id in self._running]
+
     def _put(self, job: Job) -> None:
         self._jobs[job.id] = job
+        if job.is_running:
+            self._running[job.id] = None
+        else:
+            self._running.pop(job.id, None)
         self._position = max(self._position, job.position)
         self._own(job)
 
     def _drop(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
+        self._running.pop(job.id, None)
         self._hush(job.id)
         self._told_at.pop(job.id, None)
         self._told_phase.pop(job.id, None)

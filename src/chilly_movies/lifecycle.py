@@ -36,6 +36,7 @@ TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.Paused: _rule(QUEUED, ACTIVE, to=PAUSED),
     e.Resumed: _rule(PAUSED, FAILED, to=QUEUED),
     e.Retrying: _rule(ACTIVE, to=QUEUED),
+    e.Waiting: _rule(ACTIVE, to=QUEUED),
     e.Completed: _rule(ACTIVE, to=COMPLETED),
     e.SeedingStopped: _rule(COMPLETED),
     e.Failed: _rule(ACTIVE, to=FAILED),
@@ -79,6 +80,9 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
         case e.Retrying(error=error, at=due):
             changes = {"error": error, "attempts": job.attempts + 1, "next_attempt_at": due}
             return {**changes, "progress": _still(job.progress), "reason": None}
+        case e.Waiting(error=error, at=due):
+            changes = {"error": error, "next_attempt_at": due, "reason": error.message}
+            return {**changes, "progress": _still(job.progress)}
         case e.Resumed():
             return {"error": None, "attempts": 0, "next_attempt_at": None, "reason": None}
         case e.Completed(progress=progress, seeding=seeding):

@@ -160,6 +160,31 @@ class JobStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How the volume of the media folder is at one moment.
+
+    Attributes:
+        free: bytes we may write.
+        problem: one sentence for why nothing may be written at all, None if it may.
+    """
+
+    free: int
+    problem: str | None = None
+
+
+class Volume(Protocol):
+    """The volume films are written to."""
+
+    async def look(self) -> Room:
+        """How it is right now. Never raises."""
+        ...
+
+    async def held(self, key: str) -> int:
+        """Bytes that a job's unfinished data takes up on the disk already."""
+        ...
+
+
 class ResumeStore(Protocol):
     """Keeps what a driver needs to go on after a restart, one opaque blob per job key."""
 

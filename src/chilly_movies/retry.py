@@ -11,13 +11,45 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TypeVar
 
 import stamina
 
-from chilly_movies.errors import ChillyError
+from chilly_movies.errors import (
+    ChillyError,
+    DiskError,
+    DownloadError,
+    EngineError,
+    SourceUnavailable,
+    StoreError,
+)
 
 T = TypeVar("T")
+
+
+class Patience(Enum):
+    """What becomes of a job whose attempt ended in an error."""
+
+    NONE = auto()
+    """It fails: trying again would not change it."""
+    BOUNDED = auto()
+    """It is tried so many times, then it fails: the source or the driver is at fault."""
+    ENDLESS = auto()
+    """It is tried as long as it is wanted, ever more rarely: the network is at fault."""
+    UNTIL_WELL = auto()
+    """It goes on when the disk or the database is well again; that counts as no attempt."""
+
+
+def patience_with(error: ChillyError) -> Patience:
+    """How often a job is tried again after this error."""
+    if isinstance(error, DiskError | StoreError):
+        return Patience.UNTIL_WELL
+    if isinstance(error, SourceUnavailable | EngineError):
+        return Patience.ENDLESS
+    if isinstance(error, DownloadError) and error.retryable:
+        return Patience.BOUNDED
+    return Patience.NONE
 
 
 @dataclass(frozen=True, slots=True)

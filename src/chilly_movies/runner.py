@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from chilly_movies import events as e
+from chilly_movies.diskguard import DiskGuard
 from chilly_movies.errors import (
     ChillyError,
-    DownloadError,
+    DiskError,
+    DiskFull,
     DriverCrashed,
     DuplicateDownload,
     SourceRejected,
@@ -22,12 +24,16 @@ from chilly_movies.errors import (
 from chilly_movies.ledger import Ledger
 from chilly_movies.models import Job, JobError, Report, SourceFacts, SourceType, Status
 from chilly_movies.ports import Driver
-from chilly_movies.retry import RetryPolicy, next_delay
+from chilly_movies.retry import Patience, RetryPolicy, next_delay, patience_with
 
 log = structlog.get_logger(__name__)
 
-_STORE_PAUSE = 5.0
-"""Seconds until a job's outcome that could not be stored is stored again."""
+_STORE_PAUSE = 1.0
+"""Seconds until something about a job that could not be stored is stored again."""
+_DISK_PAUSES = RetryPolicy(base=2.0, cap=60.0)
+"""How long a job waits after trouble with the disk that nobody but the job itself would see."""
+_LOOK_AGAIN = 2.0
+"""Seconds between two looks at a media folder that is not well."""
 
 
 class Runner:
@@ -39,6 +45,7 @@ class Runner:
         retry: how often and when a failed attempt is repeated.
         clock: the present time, aware.
         on_slot: called when a job may have left its slot.
+        guard: who knows whether the disk is well.
     """
 
     def __init__(
@@ -48,13 +55,16 @@ class Runner:
         retry: RetryPolicy,
         clock: Callable[[], datetime],
         on_slot: Callable[[], None],
+        guard: DiskGuard,
     ) -> None:
         self._drivers = drivers
         self._ledger = ledger
         self._retry = retry
         self._clock = clock
         self._on_slot = on_slot
+        self._guard = guard
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._disk_trouble: dict[str, int] = {}
 
     def spawn(self, job: Job) -> None:
         """Run the job until it is done, fails, or `stop` is called."""
@@ -73,8 +83,9 @@ class Runner:
 
     async def _run(self, job: Job) -> None:
         try:
-            await self._consume(job)
-            await self._ended(job.id)
+            while not await self._attempt(job):
+                job = self._ledger.get(job.id)
+            self._disk_trouble.pop(job.id, None)
         except ChillyError as error:
             await self._went_wrong(job.id, error)
         except Exception as error:
@@ -85,6 +96,29 @@ class Runner:
             if self._tasks.get(job.id) is asyncio.current_task():
                 del self._tasks[job.id]
             self._on_slot()
+
+    async def _attempt(self, job: Job) -> bool:
+        """Run the job once; False if it only seeds and the disk came back meanwhile."""
+        try:
+            await self._consume(job)
+        except DiskError:
+            if not self._only_seeds(job.id) or not await self._outlast(job.id):
+                raise
+            return False
+        await self._ended(job.id)
+        return True
+
+    def _only_seeds(self, job_id: str) -> bool:
+        return self._is_current(job_id) and self._ledger.get(job_id).status is Status.COMPLETED
+
+    async def _outlast(self, job_id: str) -> bool:
+        """Wait until the media folder is well again; False if it is nothing to wait for."""
+        waited = False
+        while (problem := (await self._guard.look()).problem) is not None:
+            waited = True
+            self._say(job_id, problem)
+            await asyncio.sleep(_LOOK_AGAIN)
+        return waited
 
     async def _consume(self, job: Job) -> None:
         driver = self._drivers.get(job.source.type)
@@ -110,10 +144,10 @@ class Runner:
         if report.facts is not None and job.status is Status.ACTIVE:
             await self._learn(job, report.facts)
         if report.path is not None and report.path != job.path:
-            await self._ledger.record_soon(job_id, e.Publishing(report.path, report.progress))
+            await self._insist(job_id, e.Publishing(report.path, report.progress))
         if report.complete and self._ledger.get(job_id).status is Status.ACTIVE:
             done = e.Completed(report.progress, seeding=report.progress.phase is not None)
-            await self._ledger.record_soon(job_id, done)
+            await self._insist(job_id, done)
             self._on_slot()
         elif self._ledger.get(job_id).is_running:
             self._ledger.note(job_id, e.Progressed(report.progress, report.reason))
@@ -126,7 +160,16 @@ class Runner:
             raise SourceRejected(str(error)) from None
         known = [(file.index, file.size, file.wanted) for file in job.files]
         if known != [(file.index, file.size, file.wanted) for file in facts.files]:
-            await self._ledger.record_soon(job.id, e.MetadataReceived(facts))
+            await self._insist(job.id, e.MetadataReceived(facts))
+            await self._fit(job.id)
+
+    async def _fit(self, job_id: str) -> None:
+        """Now that the size is known: let the job wait before it writes what has no room."""
+        job = self._ledger.get(job_id)
+        others = [j for j in self._ledger.running() if j.status is Status.ACTIVE and j.id != job_id]
+        problem = await self._guard.refusal(await self._guard.look(), job, others)
+        if problem is not None:
+            raise problem
 
     async def _ended(self, job_id: str) -> None:
         if not self._is_current(job_id):
@@ -149,21 +192,41 @@ class Runner:
             await self._insist(job_id, self._verdict(job, error, problem))
 
     async def _insist(self, job_id: str, event: e.Event) -> None:
-        """Record the outcome, however long the store fails: the job must not hang for ever."""
+        """Record something, however long the store fails: what is there is not given up."""
         while True:
             try:
                 await self._ledger.record_soon(job_id, event)
             except StoreError as error:
-                log.error("an outcome was not stored", job=job_id, problem=str(error))
+                log.error("a change was not stored", job=job_id, problem=str(error))
+                self._say(job_id, str(error))
                 await asyncio.sleep(_STORE_PAUSE)
             else:
                 return
 
+    def _say(self, job_id: str, reason: str) -> None:
+        job = self._ledger.get(job_id)
+        if job.is_running and job.reason != reason:
+            self._ledger.note(job_id, e.Progressed(job.progress, reason))
+
     def _verdict(self, job: Job, error: ChillyError, problem: JobError) -> e.Event:
-        """Try again later, or give up."""
-        ours = isinstance(error, StoreError)  # says nothing against the source
-        expected = ours or (isinstance(error, DownloadError) and error.retryable)
-        if not expected or job.attempts + 1 >= self._retry.max_attempts:
+        """Try again later, wait for the disk, or give up."""
+        patience = patience_with(error)
+        if patience is Patience.UNTIL_WELL:
+            return e.Waiting(problem, self._clock() + self._disk_pause(job.id, error))
+        attempt = job.attempts + 1
+        endless = patience is Patience.ENDLESS
+        if patience is Patience.NONE or (not endless and attempt >= self._retry.max_attempts):
             return e.Failed(problem)
-        delay = next_delay(job.attempts + 1, self._retry, random.random)
+        delay = next_delay(attempt, self._retry, random.random)
         return e.Retrying(problem, self._clock() + timedelta(seconds=delay))
+
+    def _disk_pause(self, job_id: str, error: ChillyError) -> timedelta:
+        """A full disk is looked at all the time; other trouble is seen by trying again only."""
+        if isinstance(error, DiskFull):
+            return timedelta(seconds=_DISK_PAUSES.base)
+        times = self._disk_trouble[job_id] = self._disk_trouble.get(job_id, 0) + 1
+        return timedelta(seconds=next_delay(times, _DISK_PAUSES, lambda: 1.0))
+
+    def forget(self, job_id: str) -> None:
+        """The job is gone from the list."""
+        self._disk_trouble.pop(job_id, None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
 
 from chilly_movies import events as e
+from chilly_movies.diskguard import DiskGuard
 from chilly_movies.errors import ChillyError
 from chilly_movies.ledger import Ledger
 from chilly_movies.models import Job, Status
@@ -18,6 +19,10 @@ log = structlog.get_logger(__name__)
 
 _STORE_PAUSE = 5.0
 """Seconds until the queue is looked at again when the store refused a change."""
+_DISK_PAUSE = 2.0
+"""Seconds until the disk is looked at again for jobs that wait for room."""
+_LOOK_AHEAD = 50
+"""How many jobs there is no room for may be passed over: a later one may fit."""
 
 
 class Scheduler:
@@ -29,6 +34,7 @@ class Scheduler:
         max_active: how many jobs may download at once; seeding ones do not count.
         clock: the present time, aware.
         wake: set by whoever changed something that may let a job start.
+        guard: who knows whether there is room for a job.
     """
 
     def __init__(
@@ -38,12 +44,14 @@ class Scheduler:
         max_active: int,
         clock: Callable[[], datetime],
         wake: asyncio.Event,
+        guard: DiskGuard,
     ) -> None:
         self._ledger = ledger
         self._runner = runner
         self._max_active = max_active
         self._clock = clock
         self._wake = wake
+        self._guard = guard
 
     async def run(self) -> None:
         """Keep the slots filled until cancelled."""
@@ -61,20 +69,34 @@ class Scheduler:
                 pass
 
     async def _fill(self) -> float | None:
-        """Start what may start; seconds until the next retry is due, None if none is."""
+        """Start what may start; seconds until it has to be looked at again, None = when woken."""
         now = self._clock()
         queued = sorted(
             (job for job in self._ledger if job.status is Status.QUEUED), key=lambda j: j.position
         )
         due = [job for job in queued if job.next_attempt_at is None or job.next_attempt_at <= now]
         later = [j.next_attempt_at for j in queued if j.next_attempt_at and j.next_attempt_at > now]
-        active = sum(job.status is Status.ACTIVE for job in self._ledger)
+        held = await self._start(due)
+        waits = [max(0.0, (min(later) - now).total_seconds())] if later else []
+        return min([*waits, _DISK_PAUSE] if held else waits, default=None)
+
+    async def _start(self, due: Sequence[Job]) -> bool:
+        """Give the free slots to jobs there is room for; whether one waits for room."""
+        active = [job for job in self._ledger.running() if job.status is Status.ACTIVE]
+        held, room = 0, None
         for job in due:
-            if active < self._max_active:
-                active += await self._begin(job.id)
-            else:
-                self._say(job, f"waiting for a free slot ({active} of {self._max_active} active)")
-        return max(0.0, (min(later) - now).total_seconds()) if later else None
+            if len(active) >= self._max_active or held >= _LOOK_AHEAD:
+                there = f"{len(active)} of {self._max_active} active"
+                self._say(job, f"waiting for a free slot ({there})")
+                continue
+            room = room or await self._guard.look()
+            problem = await self._guard.refusal(room, job, active)
+            if problem is not None:
+                held += 1
+                self._say(job, str(problem))
+            elif await self._begin(job.id):
+                active.append(job)
+        return held > 0
 
     def _say(self, job: Job, reason: str) -> None:
         known = job.id in self._ledger and self._ledger.get(job.id).status is Status.QUEUED

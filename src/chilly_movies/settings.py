@@ -66,6 +66,9 @@ class Settings(BaseSettings):
         None, description="further keys with what they may: read:KEY,control:KEY,admin:KEY"
     )
     max_active: int = Field(3, ge=1, le=1000, description="downloads at once")
+    min_free_space: int = Field(
+        1_000_000_000, ge=0, le=2**60, description="bytes that stay free beside the films"
+    )
     torrent_port: Port = Field(6881, description="port for peers, 0 = any free one")
     interface: str | None = Field(None, description="network interface or address to bind to")
     dht: bool = Field(True, description="find peers without trackers")

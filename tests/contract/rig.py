@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
+from chilly_movies.diskguard import DiskGuard
 from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver, MockScript
-from chilly_movies.models import Job, SourceType, Status
+from chilly_movies.errors import DiskError
+from chilly_movies.models import Job, Report, SourceType, Status
 from chilly_movies.ports import Driver, JobStore, ResumeStore
 from chilly_movies.retry import RetryPolicy
 from chilly_movies.storage.jobs import open_stores
@@ -53,12 +55,25 @@ class Pace:
 
 
 class NotingDriver(MockDriver):
-    """A mock driver that notes what it is told to remove, and whether it was closed."""
+    """A mock driver that notes what it is told to remove, and whether it was closed.
+
+    Attributes:
+        break_disk: every report becomes a refusal of the disk.
+    """
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self.removed: list[tuple[str, bool]] = []
         self.closed = 0
+        self.break_disk = False
+
+    async def run(self, job: Job) -> AsyncGenerator[Report, None]:
+        """Play the script while the disk works."""
+        async with aclosing(super().run(job)) as reports:
+            async for report in reports:
+                if self.break_disk:
+                    raise DiskError("The film is gone.")
+                yield report
 
     async def remove(self, job: Job, *, delete_files: bool) -> None:
         """Note it and do it."""
@@ -105,6 +120,7 @@ class Rig:
         attempts: int = 3,
         drivers: Mapping[SourceType, Driver] | None = None,
         store: JobStore | None = None,
+        guard: DiskGuard | None = None,
     ) -> Downloader:
         """A downloader that nobody opened yet."""
         jobs, resume = self._stores() if store is None else (store, self._resume)
@@ -115,6 +131,7 @@ class Rig:
             max_active=max_active,
             retry=RetryPolicy(attempts, base=60.0, cap=600.0),
             clock=self.clock,
+            guard=guard,
         )
         self._opened.append(self.downloader)
         return self.downloader

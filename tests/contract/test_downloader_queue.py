@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 QUEUED, ACTIVE, PAUSED = Status.QUEUED, Status.ACTIVE, Status.PAUSED
 COMPLETED, FAILED, CANCELED = Status.COMPLETED, Status.FAILED, Status.CANCELED
-FLAKY = replace(SCRIPT, fail="source_unavailable", fail_at=50.0)
+FLAKY = replace(SCRIPT, fail="driver_crashed", fail_at=50.0)
 SEEDING = replace(SCRIPT, seed_seconds=3.0)
 
 
@@ -111,7 +111,7 @@ async def test_a_failed_attempt_shows_its_error_its_number_and_when_the_next_is_
     job = await reach_retry(downloader, 1)
     assert job.status is QUEUED
     assert job.error is not None
-    assert job.error.code == "source_unavailable"
+    assert job.error.code == "driver_crashed"
     assert job.next_attempt_at is not None
     assert timedelta(seconds=30) <= job.next_attempt_at - NOON <= timedelta(seconds=60)
     assert job.progress.download_speed == 0
@@ -148,7 +148,7 @@ async def test_each_wait_is_longer_and_after_the_last_attempt_the_job_fails(rig:
     assert 30 <= waits[0] <= 60 <= waits[1] <= 120
     assert (failed.status, failed.attempts, failed.next_attempt_at) == (FAILED, 3, None)
     assert failed.error is not None
-    assert failed.error.code == "source_unavailable"
+    assert failed.error.code == "driver_crashed"
     events = await history(downloader, "a")
     assert [events.count(name) for name in ("started", "retrying", "error")] == [3, 2, 1]
 

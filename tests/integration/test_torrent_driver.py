@@ -350,19 +350,18 @@ async def test_a_hybrid_torrent_known_by_its_other_hash_is_refused_as_a_duplicat
             await downloader.start(id="b", source_urn=link)
 
 
-async def test_a_read_only_media_folder_is_said_in_the_error(
+async def test_a_media_folder_that_cannot_be_used_is_waited_for(
     tmp_path: Path, seeder: LibtorrentPeer, film: Torrent
 ) -> None:
     await seeder.seed(film.path, film.folder)
     (tmp_path / "media").write_text("a file where the folder should be")
     async with running(tmp_path) as downloader:
         await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
-        job = await until(downloader, "a", lambda job: job.error is not None)
-    assert job.status is Status.QUEUED
-    assert job.error is not None
-    assert job.error.code == "disk_error"
-    assert job.attempts == 1
-    assert job.next_attempt_at is not None
+        job = await until(downloader, "a", lambda job: job.reason is not None)
+        assert (job.status, job.attempts) == (Status.QUEUED, 0)
+        assert job.reason == "The media folder cannot be used: Not a directory."
+        (tmp_path / "media").unlink()
+        assert (await downloader.wait("a")).status is Status.COMPLETED
 
 
 async def test_removing_with_files_deletes_the_film_and_nothing_else(

@@ -42,6 +42,7 @@ EVENTS: dict[str, e.Event] = {
     "Paused": e.Paused(),
     "Resumed": e.Resumed(),
     "Retrying": e.Retrying(ERROR, DUE),
+    "Waiting": e.Waiting(ERROR, DUE),
     "Completed": e.Completed(DONE, seeding=True),
     "SeedingStopped": e.SeedingStopped("goal reached"),
     "Failed": e.Failed(ERROR),
@@ -61,6 +62,7 @@ Publishing        .         active     .         .          .         .
 Paused            paused    paused     .         .          .         .
 Resumed           .         .          queued    .          queued    .
 Retrying          .         queued     .         .          .         .
+Waiting           .         queued     .         .          .         .
 Completed         .         completed  .         .          .         .
 SeedingStopped    .         .          .         completed  .         .
 Failed            .         failed     .         .          .         .
@@ -129,6 +131,12 @@ def test_a_retry_counts_the_attempt_and_stands_still_until_it_is_due() -> None:
     job = walk(Status.ACTIVE, e.Retrying(ERROR, DUE), attempts=1, progress=MOVING, reason="x")
     assert (job.attempts, job.next_attempt_at, job.error) == (2, DUE, ERROR)
     assert (job.progress, job.reason) == (STILL, None)
+
+
+def test_waiting_for_the_disk_counts_no_attempt_and_says_what_for() -> None:
+    job = walk(Status.ACTIVE, e.Waiting(ERROR, DUE), attempts=1, progress=MOVING, reason="x")
+    assert (job.attempts, job.next_attempt_at, job.error) == (1, DUE, ERROR)
+    assert (job.progress, job.reason) == (STILL, ERROR.message)
 
 
 def test_a_failure_counts_the_attempt_and_keeps_its_error() -> None:

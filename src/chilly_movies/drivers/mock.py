@@ -32,7 +32,8 @@ from chilly_movies.ports import ResumeStore
 _FAILURES: dict[str, type[DownloadError]] = {
     kind.code: kind
     for kind in (
-        errors.SourceUnavailable, errors.DiskError, errors.SourceRejected, errors.DriverCrashed,
+        errors.SourceUnavailable, errors.SourceNotFound, errors.DiskError, errors.DiskFull,
+        errors.SourceRejected, errors.DriverCrashed,
     )
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 
 from chilly_movies.drivers.addresses import resolves_to_public
-from chilly_movies.errors import SourceRejected, SourceUnavailable
+from chilly_movies.errors import SourceNotFound, SourceRejected, SourceUnavailable
 from chilly_movies.intake import MAX_TORRENT_BYTES
 from chilly_movies.models import Source
 from chilly_movies.version import __version__
@@ -26,6 +26,7 @@ async def fetch_torrent(source: Source, *, allow_private: bool) -> Source:
 
     Raises:
         SourceUnavailable: no answer, or one that may change.
+        SourceNotFound: the server says that there is no such thing.
         SourceRejected: an answer that is not a torrent file of at most 10 MiB, or a place we
             must not reach.
     """
@@ -71,6 +72,8 @@ async def _get(client: httpx2.AsyncClient, url: str) -> bytes | str:
                 return response.headers.get("location", "")
             if response.status_code >= 500 or response.status_code in (408, 429):
                 raise SourceUnavailable(f"The link's server answered {response.status_code}.")
+            if response.status_code in (404, 410):
+                raise SourceNotFound(f"The link's server answered {response.status_code}.")
             if response.status_code != 200:
                 raise SourceRejected(f"The link's server answered {response.status_code}.")
             body = b""

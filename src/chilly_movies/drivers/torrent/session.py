@@ -24,7 +24,8 @@ from chilly_movies.drivers.torrent import stun
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
 from chilly_movies.drivers.torrent.webrtc import is_websocket
-from chilly_movies.errors import DiskError, SourceRejected
+from chilly_movies.drivers.volume import disk_error
+from chilly_movies.errors import SourceRejected
 
 log = structlog.get_logger(__name__)
 
@@ -271,7 +272,8 @@ class TorrentSession:
         torrent = self._of(alert)
         future = torrent.waits.renamed.pop(alert.index, None) if torrent is not None else None
         if future is not None and not future.done():
-            future.set_exception(DiskError(f"A file could not be named: {alert.error.message()}."))
+            sentence = f"A file could not be named: {alert.error.message()}."
+            future.set_exception(disk_error(alert.error.value(), sentence))
 
     def _on_removed(self, alert: Any) -> None:
         torrent = self._of(alert)
@@ -315,8 +317,9 @@ class TorrentSession:
     def _on_file_error(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None:
-            torrent.disk_problem = f"The disk refused a file: {alert.error.message()}."
-            torrent.fail(DiskError(torrent.disk_problem))
+            sentence = f"The disk refused a file: {alert.error.message()}."
+            torrent.disk_problem = disk_error(alert.error.value(), sentence)
+            torrent.fail(torrent.disk_problem)
 
     def _on_torrent_error(self, alert: Any) -> None:
         torrent = self._of(alert)

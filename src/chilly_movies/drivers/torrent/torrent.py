@@ -120,7 +120,7 @@ class Torrent:
         self.handshakes = Handshakes()
         self.rtc_addresses: set[tuple[str, int]] = set()
         self.notes: list[str] = []
-        self.disk_problem: str | None = None
+        self.disk_problem: DiskError | None = None
         self.problem: str | None = None
 
     def update(self, status: Any) -> None:
@@ -162,7 +162,9 @@ class Torrent:
             pass
         self._changed.clear()
         if self.disk_problem is not None:
-            raise DiskError(self.disk_problem)
+            raise self.disk_problem
+        if self.state.upload_only:  # the engine keeps it to itself for 600 s if the alert is lost
+            raise DiskError("The disk refused a write.")
         if self.problem is not None:
             raise SourceRejected(self.problem)
         return self.state

@@ -1,0 +1,63 @@
+"""Looks at the disk while jobs run, and lets those wait for which there is no room."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from chilly_movies import events as e
+from chilly_movies.diskguard import DiskGuard
+from chilly_movies.errors import ChillyError, DiskError
+from chilly_movies.ledger import Ledger
+from chilly_movies.models import Job, JobError, Status
+from chilly_movies.runner import Runner
+
+log = structlog.get_logger(__name__)
+
+_INTERVAL = 1.0
+
+
+class DiskWatch:
+    """The guard's eyes. The Downloader is its only user.
+
+    Args:
+        ledger: where the jobs are.
+        runner: what runs them.
+        guard: who decides.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        runner: Runner,
+        guard: DiskGuard,
+    ) -> None:
+        self._ledger = ledger
+        self._runner = runner
+        self._guard = guard
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            try:
+                await self.look()
+            except ChillyError as error:
+                log.error("a job could not be stopped", code=error.code, problem=str(error))
+
+    async def look(self) -> None:
+        """Look once, and stop the jobs that must wait."""
+        running = [job for job in self._ledger.running() if job.status is Status.ACTIVE]
+        if not running:
+            return
+        for job, problem in await self._guard.overdue(await self._guard.look(), running):
+            await self._ledger.shielded(self._stop(job, problem))
+
+    async def _stop(self, job: Job, problem: DiskError) -> None:
+        async with self._ledger.lock(job.id):
+            if job.id not in self._ledger or self._ledger.get(job.id).status is not Status.ACTIVE:
+                return
+            log.warning("a job waits for the disk", job=job.id, problem=str(problem))
+            await self._ledger.record(job.id, e.Waiting(JobError(problem.code, str(problem))))
+            await self._runner.stop(job.id)

@@ -1,0 +1,160 @@
+"""The volume of the media folder: how much is free, and whether it is the one we know.
+
+A mark in the folder tells it from the bare mount point that is left when its disk goes away.
+Nothing is ever made or written there while the mark is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from chilly_movies.drivers.publish import INCOMPLETE, staging_folder
+from chilly_movies.errors import DiskError, DiskFull
+from chilly_movies.ports import Room
+
+MARK = ".chilly-media"
+_MEMORY = "media-root.json"
+_MARK_TEXT = (
+    "This file tells Chilly Movies that the disk of its media folder is mounted.\n"
+    "If it is missing there, and the folder is the right one all the same, make an empty one.\n"
+)
+
+
+def disk_error(code: int | None, sentence: str) -> DiskError:
+    """The error for what the system refused with this `errno`."""
+    return (DiskFull if code in (errno.ENOSPC, errno.EDQUOT) else DiskError)(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Which disk a folder was on."""
+
+    path: str
+    device: int
+    mounted: bool
+
+
+class MediaVolume:
+    """Implements `ports.Volume` for one media folder.
+
+    Args:
+        media_root: the folder.
+        state_dir: where it is remembered which disk the folder was on; None = nowhere.
+    """
+
+    def __init__(self, media_root: Path, state_dir: Path | None = None) -> None:
+        self._root = media_root
+        self._memory = None if state_dir is None else state_dir / _MEMORY
+        self._known: _Place | None = None
+        self._read = False
+
+    async def look(self) -> Room:
+        """See `ports.Volume`."""
+        return await asyncio.to_thread(self.look_now)
+
+    async def held(self, key: str) -> int:
+        """See `ports.Volume`."""
+        return await asyncio.to_thread(_allocated, staging_folder(self._root, key))
+
+    def look_now(self) -> Room:
+        """The same as `look`, for callers outside an event loop."""
+        if not self._read:
+            self._known, self._read = self._recall(), True
+        try:
+            self._recognise()
+            volume = os.statvfs(self._root)
+        except OSError as error:
+            return Room(0, f"The media folder cannot be used: {error.strerror}.")
+        if volume.f_flag & os.ST_RDONLY or not os.access(self._root, os.W_OK | os.X_OK):
+            return Room(0, "The media folder is read-only.")
+        return Room(volume.f_bavail * volume.f_frsize)
+
+    @property
+    def is_remembered(self) -> bool:
+        """Whether films were written to this folder before."""
+        place = self._recall()
+        return place is not None and place.path == str(self._root)
+
+    # --- whether it is the one we know ------------------------------------------------------
+
+    def _recognise(self) -> None:
+        """Mark a folder that is new to us.
+
+        Raises:
+            OSError: it is not there, or its disk is not mounted.
+        """
+        mark = self._root / INCOMPLETE / MARK
+        known = self._known if self._known and self._known.path == str(self._root) else None
+        if not self._root.exists():
+            if known is not None and _nearest(self._root).stat().st_dev != known.device:
+                raise _NotMountedError
+            self._root.mkdir(parents=True, exist_ok=True)
+        here = _Place(str(self._root), self._root.stat().st_dev, self._root.is_mount())
+        if not self._root.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not mark.exists():
+            if known is not None and (
+                here.device != known.device or (known.mounted and not here.mounted)
+            ):
+                raise _NotMountedError
+            if not _make(mark):
+                return  # read-only, or full
+        if here != self._known:
+            self._known = here
+            self._remember(here)
+
+    def _recall(self) -> _Place | None:
+        try:
+            text = self._memory.read_text() if self._memory is not None else ""
+            return _Place(**json.loads(text)) if text else None
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _remember(self, place: _Place) -> None:
+        if self._memory is None:
+            return
+        known = {"path": place.path, "device": place.device, "mounted": place.mounted}
+        try:
+            self._memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fresh = self._memory.with_suffix(".new")
+            fresh.write_text(json.dumps(known))
+            fresh.replace(self._memory)
+        except OSError:
+            return  # a full state folder: what is remembered is only older
+
+
+class _NotMountedError(OSError):
+    """Something lies where the media folder was, and it is not that folder."""
+
+    strerror = f"its disk seems not to be mounted, for {INCOMPLETE}/{MARK} is missing in it"
+
+
+def _make(mark: Path) -> bool:
+    try:
+        mark.parent.mkdir(exist_ok=True)
+        mark.write_text(_MARK_TEXT)
+    except OSError:
+        return False
+    return True
+
+
+def _nearest(path: Path) -> Path:
+    """The folder itself or the nearest one above it that exists."""
+    return next(p for p in (path, *path.parents) if p.exists())
+
+
+def _allocated(folder: Path) -> int:
+    """Bytes on the disk below a folder; holes do not count."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(Path(parent, name)).st_blocks * 512
+            except OSError:
+                continue
+    return total
