@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo serve test check bench soak power-cuts kills contract lock clean
+.PHONY: setup demo serve test check bench bench-webrtc soak power-cuts kills contract lock clean
 
 setup: $(STAMP)
 
@@ -51,6 +51,9 @@ power-cuts: setup ## cut the power of a busy server CUTS times (root, loop devic
 
 kills: setup ## kill -9 a busy writer of the database KILLS times
 	@$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
+
+bench-webrtc: setup ## over WebRTC only, again and again; PLAN=proof or PLAN=start
+	@$(BIN)/python -m benchmarks.webrtc --plan $(or $(PLAN),start)
 
 contract: setup ## write contracts/openapi.yaml from the code
 	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml

@@ -22,6 +22,7 @@ from chilly_movies.drivers.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import stun
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
+from chilly_movies.drivers.torrent.hangup import forget, hang_up, hang_up_for_good, port_of
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
 from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.drivers.volume import disk_error
@@ -56,6 +57,7 @@ class TorrentSession:
         self._ticker: asyncio.Task[None] | None = None
         self._ses: Any = None
         self._stun_note: str | None = None
+        self._asked: set[int] = set()
         self._read = self._write = -1
         self._handlers: dict[type, Callable[[Any], None]] = {
             lt.state_update_alert: self._on_update,
@@ -126,9 +128,13 @@ class TorrentSession:
         asyncio.get_running_loop().remove_reader(self._read)
         session.set_alert_fd(-1)
         session.pause()
-        last = [session]
-        del session
-        await asyncio.to_thread(last.clear)  # its destructor waits for the last announces
+        if await hang_up_for_good(self._asked):
+            last = [session]
+            del session
+            # its destructor waits for the last announces, and lets no other thread run meanwhile
+            await asyncio.to_thread(last.clear)
+        else:
+            forget(session)
         os.close(self._read)
         os.close(self._write)
 
@@ -181,6 +187,9 @@ class TorrentSession:
             await answer(done, "removing a torrent")
         finally:
             self._torrents.pop(handle, None)
+            still = {port for other in self._torrents.values() for port in other.asked}
+            if leave := torrent.asked - still:  # or the tracker would go on naming us
+                await asyncio.to_thread(hang_up, leave)
 
     async def refresh(self, torrent: Torrent) -> None:
         """Wait for figures that are newer than this call."""
@@ -293,8 +302,13 @@ class TorrentSession:
             torrent.trackers[alert.tracker_url()] = TrackerStanding(problem=problem)
 
     def _on_announce(self, alert: Any) -> None:
+        url = alert.tracker_url()
+        if not is_websocket(url):
+            return
+        self._asked.add(port_of(url))
         torrent = self._of(alert)
-        if torrent is not None and is_websocket(alert.tracker_url()):
+        if torrent is not None:
+            torrent.asked.add(port_of(url))
             torrent.handshakes.announced(time.monotonic())
 
     def _on_log(self, alert: Any) -> None:

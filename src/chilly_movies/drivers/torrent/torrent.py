@@ -104,6 +104,7 @@ class Torrent:
     Attributes:
         state: its newest figures.
         trackers: how each tracker last answered, by URL.
+        asked: ports of the WebSocket trackers it announced to.
         disk_problem: what the disk refused, None if nothing.
         problem: what else stopped it, None if nothing.
     """
@@ -118,6 +119,7 @@ class Torrent:
         self._down, self._up = _Meter(), _Meter()
         self.trackers: dict[str, TrackerStanding] = {}
         self.handshakes = Handshakes()
+        self.asked: set[int] = set()
         self.rtc_addresses: set[tuple[str, int]] = set()
         self.notes: list[str] = []
         self.disk_problem: DiskError | None = None

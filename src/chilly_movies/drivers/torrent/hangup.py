@@ -1,0 +1,106 @@
+"""Ends the engine's connections to WebSocket trackers; it has no call for that itself.
+
+It keeps them for as long as it lives, even with no torrent left. A tracker then goes on naming us
+to others, and one that is silent freezes the whole process at the end: the engine's destructor
+waits for a goodbye without end, and holds the interpreter's lock meanwhile. A connection that is
+shut from outside, below the engine, is to it one that the tracker has closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import socket
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+_DESCRIPTORS = Path("/dev/fd")
+_LOOK = 0.02
+_LOOKS = 100
+_DEFAULT_PORTS = {"ws": 80, "wss": 443}
+
+
+def port_of(url: str) -> int:
+    """The port a WebSocket tracker is asked at."""
+    parts = urlsplit(url)
+    try:
+        return parts.port or _DEFAULT_PORTS.get(parts.scheme.lower(), 0)
+    except ValueError:
+        return 0
+
+
+def hang_up(ports: Collection[int], *, connecting: bool = False) -> int:
+    """Shut the engine's TCP connections to these ports.
+
+    Args:
+        ports: the trackers' ports.
+        connecting: those of the engine that nobody answered yet, too, whatever their port.
+
+    Returns:
+        How many it found. They close a moment later.
+    """
+    found = 0
+    for connection in _connections_of_the_engine():
+        with connection:
+            try:
+                wanted = connection.getpeername()[1] in ports
+            except OSError:
+                wanted = connecting
+            if wanted:
+                found += 1
+                _shut(connection)
+    return found
+
+
+async def hang_up_for_good(ports: Collection[int]) -> bool:
+    """Shut all of them and wait, at most two seconds, until they are closed; whether they are."""
+    for _ in range(_LOOKS):
+        if not hang_up(ports, connecting=True):
+            return True
+        await asyncio.sleep(_LOOK)
+    return False
+
+
+def forget(session: object) -> None:
+    """Let go of a session that cannot be ended: it is never destroyed, not even at exit."""
+    log.warning("the engine has connections it does not end, so it is left as it is")
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+def _connections_of_the_engine() -> Iterator[socket.socket]:
+    """Its TCP sockets that do not listen; unlike all of Python's, children would inherit them."""
+    try:
+        names = [path.name for path in _DESCRIPTORS.iterdir()]
+    except OSError:
+        return
+    for name in names:
+        try:
+            if fcntl.fcntl(int(name), fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
+                continue
+            found = socket.socket(fileno=os.dup(int(name)))
+        except OSError:
+            continue  # no socket, or closed meanwhile
+        if _is_connection(found):
+            yield found
+        else:
+            found.close()
+
+
+def _is_connection(found: socket.socket) -> bool:
+    internet = found.family in (socket.AF_INET, socket.AF_INET6)
+    if not internet or found.type != socket.SOCK_STREAM:
+        return False
+    return not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):  # the other side was faster
+        connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,120 @@
+"""The engine lets go of WebSocket trackers, however these behave."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from chilly_movies.drivers.torrent.hangup import port_of
+from chilly_movies.tracker import Tracker, serve_tracker
+from tests.integration.engine import running, until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
+REALTIME = 10.0
+HASH = "ab" * 20
+MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def magnet(url: str, info_hash: str = HASH) -> str:
+    return f"magnet:?xt=urn:btih:{info_hash}&tr={url}"
+
+
+@asynccontextmanager
+async def silent(*, shake_hands: bool) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A tracker that takes connections, perhaps becomes a WebSocket, and never says anything."""
+    asked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if shake_hands:
+            lines = (line.partition(b":") for line in head.split(b"\r\n"))
+            key = next(v.strip() for k, _, v in lines if k.lower() == b"sec-websocket-key")
+            accept = base64.b64encode(hashlib.sha1(key + MAGIC).digest())
+            writer.write(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+            )
+            await reader.read(1)
+        asked.set()
+        try:
+            await reader.read()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", asked
+
+
+@pytest.mark.parametrize("shake_hands", [True, False])
+async def test_a_tracker_that_never_answers_does_not_hold_the_end_up(
+    tmp_path: Path, *, shake_hands: bool
+) -> None:
+    """The engine alone would freeze here for good, as the tracker is in this process."""
+    async with silent(shake_hands=shake_hands) as (url, asked):
+        async with running(tmp_path, interface=None, webtorrent=True) as downloader:
+            await downloader.start(id="a", source_urn=magnet(url))
+            await asyncio.wait_for(asked.wait(), 20)
+            began = time.monotonic()
+        assert time.monotonic() - began < REALTIME
+
+
+async def test_a_stopped_tracker_process_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    chilly = Path(sys.executable).with_name("chilly")
+    process = await asyncio.create_subprocess_exec(
+        chilly, "tracker", "--port", "0", "--json", stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        url = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))["ws"]
+        async with running(tmp_path, interface=None, webtorrent=True) as downloader:
+            await downloader.start(id="a", source_urn=magnet(url))
+            await until(downloader, "a", lambda job: "nobody answered" in (job.reason or ""))
+            os.kill(process.pid, signal.SIGSTOP)
+            began = time.monotonic()
+        assert time.monotonic() - began < REALTIME
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_a_tracker_forgets_a_job_that_was_paused_and_knows_it_again(tmp_path: Path) -> None:
+    tracker = Tracker()
+    async with (
+        serve_tracker(tracker) as url,
+        running(tmp_path, interface=None, webtorrent=True) as downloader,
+    ):
+        for id_ in ("a", "b"):
+            await downloader.start(id=id_, source_urn=magnet(url.ws, id_ * 40))
+        await members(tracker, 2)
+        assert len(tracker.sockets) == 1
+        await downloader.pause("a")
+        await downloader.pause("b")
+        await members(tracker, 0)
+        await downloader.resume("b")
+        await members(tracker, 1)
+
+
+async def members(tracker: Tracker, wanted: int) -> None:
+    async with asyncio.timeout(20):
+        while tracker.swarms.totals()[1] != wanted:  # noqa: ASYNC110  # the tracker tells nobody
+            await asyncio.sleep(0.02)
+
+
+def test_a_tracker_s_port_is_read_from_its_address() -> None:
+    urls = ("wss://t.example", "ws://t.example/a", "WS://[::1]:81/", "ws://t.example:99999/")
+    assert [port_of(url) for url in urls] == [443, 80, 81, 0]
