@@ -32,6 +32,8 @@ _STORE_PAUSE = 1.0
 """Seconds until something about a job that could not be stored is stored again."""
 _DISK_PAUSES = RetryPolicy(base=2.0, cap=60.0)
 """How long a job waits after trouble with the disk that nobody but the job itself would see."""
+_PATIENCE = 4.0
+"""Seconds that running jobs get to save what they have when the program ends."""
 _LOOK_AGAIN = 2.0
 """Seconds between two looks at a media folder that is not well."""
 
@@ -78,8 +80,14 @@ class Runner:
             await asyncio.wait([task])
 
     async def stop_all(self) -> None:
-        """End all tasks at once."""
-        await asyncio.gather(*(self.stop(job_id) for job_id in tuple(self._tasks)))
+        """End all tasks at once, and wait for them for a while only: the rest must be saved."""
+        tasks, self._tasks = list(self._tasks.values()), {}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_PATIENCE)
+            if late:
+                log.error("jobs did not stop in time", jobs=[task.get_name() for task in late])
 
     async def _run(self, job: Job) -> None:
         try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -18,7 +20,10 @@ from chilly_movies.connections import Doorkeeper, GuardedProtocol
 from chilly_movies.errors import SettingsError
 
 _BACKLOG = 1024
-_DRAIN = 5
+_DRAIN = 2
+"""Seconds that answers under way have to end, once all streams were told to."""
+LAST_RESORT = 9.0
+"""Seconds after which a server that was told to stop ends, whatever still hangs."""
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -76,7 +81,7 @@ def _ipv6_loopback() -> bool:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, with our order of stopping and our signal handling."""
+    """uvicorn, with our order of stopping, and deaf to signals."""
 
     def __init__(self, config: uvicorn.Config, before_drain: Callable[[], None]) -> None:
         super().__init__(config)
@@ -89,20 +94,57 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT stop in order; a second SIGINT stops at once."""
+        """Whoever runs us listens to signals, before and after us, too."""
+        yield
+
+
+class Stopper:
+    """What ends the server: SIGTERM and SIGINT stop it in order, a second SIGINT at once.
+
+    Everything of worth is stored by then or is being stored before anything slow begins, so the
+    process ends in any case when `LAST_RESORT` seconds are over.
+
+    Args:
+        give_up: ends the process; tests pass their own.
+    """
+
+    def __init__(self, give_up: Callable[[int], Any] = os._exit) -> None:
+        self._give_up = give_up
+        self._stop: Callable[[], Any] = lambda: None
+        self._asked = False
+
+    @contextmanager
+    def listening(self, stop: Callable[[], Any]) -> Iterator[None]:
+        """Call `stop` once when somebody wants an end; must be entered in the event loop."""
         loop = asyncio.get_running_loop()
-
-        def stop(*, at_once: bool) -> None:
-            self.force_exit = at_once
-            self.should_exit = True
-
-        loop.add_signal_handler(signal.SIGTERM, lambda: stop(at_once=False))
-        loop.add_signal_handler(signal.SIGINT, lambda: stop(at_once=self.should_exit))
+        self._stop = stop
+        loop.add_signal_handler(signal.SIGTERM, self.ask)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
         try:
             yield
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+    def instead(self, stop: Callable[[], Any]) -> None:
+        """From now on call this one; at once if somebody asked already."""
+        self._stop = stop
+        if self._asked:
+            stop()
+
+    def ask(self) -> None:
+        """Stop in order; asking again changes nothing."""
+        if not self._asked:
+            self._asked = True
+            watchdog = threading.Timer(LAST_RESORT, self._give_up, [1])
+            watchdog.daemon = True
+            watchdog.start()
+            self._stop()
+
+    def _interrupt(self) -> None:
+        if self._asked:
+            self._give_up(128 + signal.SIGINT)
+        self.ask()
 
 
 async def serve(
@@ -110,6 +152,7 @@ async def serve(
     sockets: list[socket.socket],
     before_drain: Callable[[], None],
     doorkeeper: Doorkeeper | None = None,
+    stopper: Stopper | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -118,8 +161,16 @@ async def serve(
         sockets: bound and listening.
         before_drain: called before open connections are waited for; it must end all streams.
         doorkeeper: who lets connections in; None = one with the usual limits.
+        stopper: who hears the signals; None = one of our own.
     """
-    await _Server(server_config(app, doorkeeper), before_drain).serve(sockets)
+    server = _Server(server_config(app, doorkeeper), before_drain)
+    end = partial(setattr, server, "should_exit", True)
+    if stopper is not None:
+        stopper.instead(end)
+        await server.serve(sockets)
+    else:
+        with Stopper().listening(end):
+            await server.serve(sockets)
 
 
 def server_config(app: ASGIApp, doorkeeper: Doorkeeper | None = None) -> uvicorn.Config:

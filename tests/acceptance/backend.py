@@ -115,9 +115,13 @@ class Backend:
 
     async def stop(self, within: float = 15.0) -> int:
         """SIGTERM; the exit code."""
+        return await self.end(signal.SIGTERM, within)
+
+    async def end(self, number: signal.Signals | None = None, within: float = 30.0) -> int:
+        """Send the signal, None = somebody did already; the exit code."""
         assert self._process is not None
-        if self._process.returncode is None:
-            self._process.send_signal(signal.SIGTERM)
+        if self._process.returncode is None and number is not None:
+            self._process.send_signal(number)
         code = await asyncio.wait_for(self._process.wait(), within)
         await self.http.aclose()
         return code

@@ -19,6 +19,7 @@ from chilly_movies.cli.running import run
 
 if TYPE_CHECKING:
     from chilly_movies.app import Backend
+    from chilly_movies.server import Stopper
     from chilly_movies.settings import Settings
 
 _Flag = Parameter(negative="", show_default=False)
@@ -84,18 +85,31 @@ def _loop() -> Any:
 
 async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin: bool) -> None:
     from chilly_movies.app import build_backend
+    from chilly_movies.server import Stopper
 
+    task, stopper = asyncio.current_task(), Stopper()
+    assert task is not None  # noqa: S101 (for the type checker)
     backend = build_backend(settings, mock=mock)
-    try:
-        # before anything is announced: a state folder that cannot be used ends it here
-        await backend.downloader.open()
-        await _listen(backend, settings, out, mock=mock, stop_with_stdin=stop_with_stdin)
-    finally:
-        await backend.aclose()
+    with stopper.listening(task.cancel):
+        try:
+            # before anything is announced: a state folder that cannot be used ends it here
+            await backend.downloader.open()
+            await _listen(
+                backend, settings, out, stopper, mock=mock, stop_with_stdin=stop_with_stdin
+            )
+        finally:
+            stopper.instead(lambda: None)  # it stops already
+            await backend.aclose()
 
 
 async def _listen(
-    backend: Backend, settings: Settings, out: Output, *, mock: bool, stop_with_stdin: bool
+    backend: Backend,
+    settings: Settings,
+    out: Output,
+    stopper: Stopper,
+    *,
+    mock: bool,
+    stop_with_stdin: bool,
 ) -> None:
     from chilly_movies.connections import Doorkeeper
     from chilly_movies.server import bind, serve
@@ -109,7 +123,7 @@ async def _listen(
         out.say(f"Chilly Movies {__version__} serves {url}, {films}, Ctrl-C stops")
         out.record({"version": __version__, "url": url, "mediaRoot": None if mock else str(media)})
         doorkeeper = Doorkeeper(settings.max_connections, settings.trusted_proxies)
-        await serve(backend.app, sockets, backend.downloader.end_events, doorkeeper)
+        await serve(backend.app, sockets, backend.downloader.end_events, doorkeeper, stopper)
     finally:
         for listener in sockets:
             listener.close()
