@@ -24,8 +24,9 @@ from chilly_movies.diskwatch import DiskWatch
 from chilly_movies.errors import ChillyError, EngineError, IllegalTransition
 from chilly_movies.ledger import Ledger
 from chilly_movies.listeners import Listener, Listeners
-from chilly_movies.models import Job, Options, Peer, Source, SourceType, Status
-from chilly_movies.ports import Driver, JobStore
+from chilly_movies.models import FileStanding, Job, Options, Peer, Source, SourceType, Status
+from chilly_movies.ports import Driver, FileReader, JobStore
+from chilly_movies.reading import Reading
 from chilly_movies.retry import RetryPolicy
 from chilly_movies.runner import Runner
 from chilly_movies.scheduler import Scheduler
@@ -75,8 +76,9 @@ class Downloader:
         self._runner = Runner(
             self._drivers, self._ledger, retry or RetryPolicy(), clock, self._wake.set, guard
         )
+        self._reading = Reading(self._drivers, self._ledger, self._bus, self.resume, self._wake.set)
         self._scheduler = Scheduler(
-            self._ledger, self._runner, max_active, clock, self._wake, guard
+            self._ledger, self._runner, max_active, clock, self._wake, guard, self._reading.is_read
         )
         self._disk = DiskWatch(self._ledger, self._runner, guard)
         self._admission = Admission(self._drivers, self._ledger, clock, self._wake.set)
@@ -151,7 +153,7 @@ class Downloader:
         self._open = False
 
     async def _close_parts(self) -> None:
-        self._bus.close()
+        self.end_events()
         await self._listeners.aclose()
         try:
             for driver in {id(d): d for d in self._drivers.values()}.values():
@@ -342,6 +344,53 @@ class Downloader:
         driver = self._drivers.get(job.source.type)
         return () if driver is None else await driver.peers(job)
 
+    # --- files ------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def open_file(
+        self,
+        job_id: str,
+        index: int | None = None,
+        *,
+        resume: bool = False,
+        bitrate: int | None = None,
+    ) -> AsyncIterator[FileReader]:
+        """Read a file while it arrives; a queued job is started, ahead of all others.
+
+        Args:
+            job_id: which job.
+            index: which file; None = the largest video.
+            resume: let a paused job go on.
+            bitrate: bytes per second of playing, for the read-ahead; None = not known.
+
+        Raises:
+            NotReadable: the job is paused, failed or canceled, or the file is not chosen.
+            FileNotFound: there is no such file.
+        """
+        await self.open()
+        opened = self._reading.open(job_id, index, resume=resume, bitrate=bitrate)
+        async with opened as reader:
+            yield reader
+
+    async def files(self, job_id: str) -> Sequence[FileStanding]:
+        """How far each file is, in the order of the job's `files`; empty before the metadata."""
+        return await self._reading.files(await self.status(job_id))
+
+    async def choose_files(self, job_id: str, priorities: Mapping[int, int]) -> Job:
+        """Choose which files to have, and which first, whether or not the job runs.
+
+        Args:
+            job_id: which job.
+            priorities: file index to 0 (not wanted) to 7 (first), 4 is usual; others stay.
+
+        Raises:
+            IllegalTransition: it is completed or canceled.
+            NotReadable: its files are not known yet.
+            FileNotFound: there is no such file.
+            InvalidRequest: no file would be left, or a priority is none.
+        """
+        return await self._verb(job_id, lambda job: self._reading.choose(job, priorities))
+
     async def wait(self, job_id: str) -> Job:
         """Wait until the job is completed, failed or canceled.
 
@@ -413,7 +462,8 @@ class Downloader:
         return self._ledger.told
 
     def end_events(self) -> None:
-        """End all event streams, so that a server can drain its connections before `aclose`."""
+        """End all event streams and readers, so that a server can drain before `aclose`."""
+        self._reading.close()
         self._bus.close()
 
     # --- progress ---------------------------------------------------------------------------------

@@ -9,6 +9,8 @@
     │   ├── PathNotFound             404 path_not_found
     │   ├── SubtitleNotFound         404 subtitle_not_found
     │   │   └── SubtitleUnreadable   404 subtitle_unreadable
+    │   ├── FileNotFound             404 file_not_found
+    │   ├── NotReadable              409 not_readable
     │   ├── IllegalTransition        409 illegal_transition
     │   ├── IdInUse                  409 id_in_use
     │   └── DuplicateDownload        409 duplicate_download
@@ -27,6 +29,7 @@
     ├── StoreError                   503 store_unavailable
     │   └── StoreFromTheFuture       503 store_from_the_future
     ├── EngineError                  503 engine_unavailable
+    ├── StreamStalled                503 stream_stalled
     └── SettingsError                500 invalid_setting
 
 `code` is stable and for programs, the message is one sentence for people,
@@ -112,6 +115,20 @@ class SubtitleUnreadable(SubtitleNotFound):
     """They are listed, but nothing can be made of them."""
 
     code = "subtitle_unreadable"
+
+
+class FileNotFound(RequestError):
+    """The job has no such file, or it is gone from the disk."""
+
+    code = "file_not_found"
+    status_hint = 404
+
+
+class NotReadable(RequestError):
+    """The file cannot be read as the job stands; the message says what would help."""
+
+    code = "not_readable"
+    status_hint = 409
 
 
 class IllegalTransition(RequestError):
@@ -243,6 +260,13 @@ class EngineError(ChillyError):
     """The torrent engine cannot start or stopped."""
 
     code = "engine_unavailable"
+    status_hint = 503
+
+
+class StreamStalled(ChillyError):
+    """The bytes a reader waits for did not arrive in time; they may later."""
+
+    code = "stream_stalled"
     status_hint = 503
 
 

@@ -68,6 +68,18 @@ class Publishing(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FilesChosen(Event):
+    """The user chose which files to have, and which first.
+
+    Attributes:
+        priorities: every file's index and priority, 0 = not wanted.
+    """
+
+    name = "files"
+    priorities: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Paused(Event):
     """The user paused it."""
 
@@ -148,7 +160,7 @@ class Removed(Event):
 
 
 EVENT_NAMES = (
-    "queued", "started", "metadata", "progress", "paused", "resumed", "retrying",
+    "queued", "started", "metadata", "files", "progress", "paused", "resumed", "retrying",
     "completed", "canceled", "error", "removed",
 )  # fmt: skip
 

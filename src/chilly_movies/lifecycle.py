@@ -33,6 +33,7 @@ TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.MetadataReceived: _rule(ACTIVE),
     e.Progressed: _rule(QUEUED, ACTIVE, COMPLETED),
     e.Publishing: _rule(ACTIVE),
+    e.FilesChosen: _rule(QUEUED, ACTIVE, PAUSED, FAILED),
     e.Paused: _rule(QUEUED, ACTIVE, to=PAUSED),
     e.Resumed: _rule(PAUSED, FAILED, to=QUEUED),
     e.Retrying: _rule(ACTIVE, to=QUEUED),
@@ -72,11 +73,8 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
             return {"progress": progress, "reason": reason}
         case e.Started():
             return {"started_at": job.started_at or at, "next_attempt_at": None, "reason": None}
-        case e.MetadataReceived(facts=facts):
-            identities = tuple(dict.fromkeys((*job.identities, *facts.identities)))
-            return {"name": facts.name, "files": facts.files, "identities": identities}
-        case e.Publishing(path=path, progress=progress):
-            return {"path": path, "files": _moved(job, path), "progress": progress, "reason": None}
+        case e.MetadataReceived() | e.FilesChosen() | e.Publishing():
+            return _effects_on_files(job, event)
         case e.Retrying(error=error, at=due):
             changes = {"error": error, "attempts": job.attempts + 1, "next_attempt_at": due}
             return {**changes, "progress": _still(job.progress), "reason": None}
@@ -97,6 +95,24 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
             return {"progress": _still(job.progress), "next_attempt_at": None, "reason": None}
         case _:
             return {}
+
+
+def _effects_on_files(
+    job: Job, event: e.MetadataReceived | e.FilesChosen | e.Publishing
+) -> dict[str, Any]:
+    match event:
+        case e.MetadataReceived(facts=facts):
+            identities = tuple(dict.fromkeys((*job.identities, *facts.identities)))
+            return {"name": facts.name, "files": facts.files, "identities": identities}
+        case e.FilesChosen(priorities=priorities):
+            return _chosen(job, dict(priorities))
+        case e.Publishing(path=path, progress=progress):
+            return {"path": path, "files": _moved(job, path), "progress": progress, "reason": None}
+
+
+def _chosen(job: Job, priorities: dict[int, int]) -> dict[str, Any]:
+    files = (replace(file, wanted=priorities.get(file.index, 0) > 0) for file in job.files)
+    return {"files": tuple(files), "options": job.options.with_priorities(priorities)}
 
 
 def _moved(job: Job, path: str) -> tuple[MediaFile, ...]:

@@ -6,8 +6,8 @@ A `Job` is one wish to have a film. Drivers describe what happens to it with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -65,12 +65,17 @@ class Source:
     data: bytes | None = None
 
 
+NORMAL_PRIORITY = 4
+TOP_PRIORITY = 7
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the caller may ask of one job. None = the server's setting.
 
     Attributes:
         files: file indices to download; None = all.
+        priorities: file index and priority (1-7) of those that do not have the usual 4.
         download_limit: bytes per second, 0 = unlimited.
         upload_limit: bytes per second, 0 = unlimited.
         seed_ratio: stop seeding at this ratio, 0 = do not seed.
@@ -82,6 +87,25 @@ class Options:
     upload_limit: int | None = None
     seed_ratio: float | None = None
     seed_time: int | None = None
+    priorities: tuple[tuple[int, int], ...] = ()
+
+    def priorities_of(self, indices: Iterable[int]) -> dict[int, int]:
+        """The priority of each of these files: 0 = not wanted, `NORMAL_PRIORITY`, up to 7."""
+        given, wanted = dict(self.priorities), None if self.files is None else set(self.files)
+        return {
+            i: given.get(i, NORMAL_PRIORITY) if wanted is None or i in wanted else 0
+            for i in indices
+        }
+
+    def with_priorities(self, priorities: Mapping[int, int]) -> Options:
+        """The same with these priorities, which name every file of the job."""
+        wanted = tuple(sorted(i for i, priority in priorities.items() if priority))
+        special = {i: p for i, p in priorities.items() if p not in (0, NORMAL_PRIORITY)}
+        return replace(
+            self,
+            files=None if len(wanted) == len(priorities) else wanted,
+            priorities=tuple(sorted(special.items())),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +123,32 @@ class MediaFile:
     path: str
     size: int
     wanted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FileStanding:
+    """How far one file of a job is.
+
+    Attributes:
+        index: the file index.
+        done: bytes of it that have arrived and are verified.
+        priority: 0 = not wanted, 1 to 7 = the higher the earlier; 4 is usual.
+    """
+
+    index: int
+    done: int
+    priority: int
+
+
+VIDEO_SUFFIXES = frozenset(
+    ("mp4", "m4v", "mkv", "webm", "avi", "mov", "mpg", "mpeg", "ts", "m2ts", "wmv", "flv", "ogv",
+     "3gp", "vob")
+)  # fmt: skip
+
+
+def is_video(path: str) -> bool:
+    """Whether a file's name says that it is a film."""
+    return path.rpartition(".")[2].lower() in VIDEO_SUFFIXES
 
 
 class Transport(StrEnum):

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from chilly_movies.events import Change
 from chilly_movies.models import (
+    FileStanding,
     Job,
     MadeTorrent,
     Peer,
@@ -92,6 +93,30 @@ class Driver(Protocol):
 
     async def peers(self, job: Job) -> tuple[Peer, ...]:
         """The peers the job is connected to right now; none if it does not run."""
+        ...
+
+    async def open_file(self, job: Job, index: int, *, bitrate: int | None = None) -> FileReader:
+        """Read a file of the job, whether or not it is complete or the job runs.
+
+        Missing bytes are asked for first while the job runs; a seek orders them anew, and a
+        reader that is closed gives its place back.
+
+        Args:
+            job: its files are known.
+            index: a wanted file's index.
+            bitrate: bytes per second of playing, for the read-ahead; None = not known.
+
+        Raises:
+            FileNotFound: there is no such file, or it is no longer where it was published.
+        """
+        ...
+
+    async def files(self, job: Job) -> tuple[FileStanding, ...]:
+        """How far each file is, in the order of `job.files`."""
+        ...
+
+    async def choose(self, job: Job) -> None:
+        """Take over the file selection and priorities in `job.options` while the job runs."""
         ...
 
     async def aclose(self) -> None:

@@ -35,6 +35,7 @@ class Scheduler:
         clock: the present time, aware.
         wake: set by whoever changed something that may let a job start.
         guard: who knows whether there is room for a job.
+        is_read: whether somebody reads a job's film right now: it need not wait for a slot.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Scheduler:
         clock: Callable[[], datetime],
         wake: asyncio.Event,
         guard: DiskGuard,
+        is_read: Callable[[str], bool],
     ) -> None:
         self._ledger = ledger
         self._runner = runner
@@ -52,6 +54,7 @@ class Scheduler:
         self._clock = clock
         self._wake = wake
         self._guard = guard
+        self._is_read = is_read
 
     async def run(self) -> None:
         """Keep the slots filled until cancelled."""
@@ -84,8 +87,9 @@ class Scheduler:
         """Give the free slots to jobs there is room for; whether one waits for room."""
         active = [job for job in self._ledger.running() if job.status is Status.ACTIVE]
         held, room = 0, None
-        for job in due:
-            if len(active) >= self._max_active or held >= _LOOK_AHEAD:
+        for job in sorted(due, key=lambda job: not self._is_read(job.id)):
+            full = len(active) >= self._max_active and not self._is_read(job.id)
+            if full or held >= _LOOK_AHEAD:
                 there = f"{len(active)} of {self._max_active} active"
                 self._say(job, f"waiting for a free slot ({there})")
                 continue

@@ -10,10 +10,10 @@ from typing import Protocol
 import pytest
 
 from chilly_movies import events as e
-from chilly_movies.errors import InvalidSource
+from chilly_movies.errors import FileNotFound, InvalidSource
 from chilly_movies.lifecycle import apply
 from chilly_movies.models import Job, Phase, Report, Source, Status
-from chilly_movies.ports import Driver
+from chilly_movies.ports import Driver, FileReader
 from tests.doubles import NOON, make_job
 
 
@@ -197,6 +197,55 @@ class DriverSuite:
     ) -> None:
         for _ in range(2):
             await bench.driver.remove(accepted(bench), delete_files=delete_files)
+
+    async def test_a_file_can_be_read_from_the_facts_on_and_after_completion(
+        self, bench: Bench
+    ) -> None:
+        job = accepted(bench)
+        readers: list[FileReader] = []
+        async with aclosing(bench.driver.run(job)) as reports:
+            async for report in reports:
+                job = after(job, report)
+                if job.files and not readers:
+                    readers = [await bench.driver.open_file(job, job.files[0].index)]
+                if job.status is Status.COMPLETED:
+                    break
+        [reader] = readers
+        late = await bench.driver.open_file(job, job.files[0].index)
+        assert reader.size == late.size == job.files[0].size
+        assert reader.name == late.name == job.files[0].path.split("/")[-1]
+        for at in (0, 1, reader.size // 2, reader.size - 1):
+            one, other = await reader.read(at, 100), await late.read(at, 100)
+            assert one == other
+            assert len(one) == min(100, reader.size - at)
+        assert await late.read(late.size, 1) == b""
+        assert (late.available(0), late.available(late.size)) == (late.size, 0)
+        for each in (reader, late, late):
+            await each.aclose()
+
+    async def test_a_read_of_what_is_missing_can_be_cancelled(self, bench: Bench) -> None:
+        job, _ = await run_some(bench.driver, accepted(bench))
+        reader = await bench.driver.open_file(job, job.files[0].index)
+        reading = asyncio.ensure_future(reader.read(reader.size - 1, 1))
+        await asyncio.wait([reading], timeout=0.05)
+        reading.cancel()
+        await asyncio.wait([reading])
+        await reader.aclose()
+        again, _ = await run_until_complete(bench.driver, job)
+        assert again.status is Status.COMPLETED
+
+    async def test_a_file_that_is_not_there_cannot_be_read(self, bench: Bench) -> None:
+        job, _ = await run_some(bench.driver, accepted(bench))
+        with pytest.raises(FileNotFound):
+            await bench.driver.open_file(job, 9999)
+
+    async def test_files_show_how_far_they_are(self, bench: Bench) -> None:
+        job, _ = await run_some(bench.driver, accepted(bench))
+        for file, standing in zip(job.files, await bench.driver.files(job), strict=True):
+            assert (standing.index, standing.priority) == (file.index, 4)
+            assert 0 <= standing.done <= file.size
+        job, _ = await run_until_complete(bench.driver, job)
+        assert [f.done for f in await bench.driver.files(job)] == [f.size for f in job.files]
 
     async def test_closing_twice_is_fine(self, bench: Bench) -> None:
         await run_some(bench.driver, accepted(bench))

@@ -225,7 +225,7 @@ async def test_a_completed_job_seeds_to_its_goal_and_stays_completed(rig: Rig) -
     assert (await downloader.wait("a")).status is COMPLETED
     done = await reach_when(downloader, "a", lambda job: job.completed_at and not job.seeding)
     assert (done.status, done.progress.percent, done.progress.phase) == (COMPLETED, 100.0, None)
-    assert done.path == "a"
+    assert done.path == "a.mkv"
     await rig.driver.aclose()
     assert (await history(downloader, "a"))[-2:] == ["completed", "progress"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, unquote
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs, unquote
 from chilly_movies import errors
 from chilly_movies.errors import DownloadError, InvalidSource
 from chilly_movies.models import (
+    FileStanding,
     Job,
     MediaFile,
     Peer,
@@ -27,7 +29,7 @@ from chilly_movies.models import (
     Status,
     Transport,
 )
-from chilly_movies.ports import ResumeStore
+from chilly_movies.ports import FileReader, ResumeStore
 
 _FAILURES: dict[str, type[DownloadError]] = {
     kind.code: kind
@@ -92,6 +94,7 @@ class MockDriver:
         self._sleep = sleep
         self._done: dict[str, int] = {}
         self._failures: dict[str, int] = {}
+        self._moved = asyncio.Condition()
 
     def identify(self, source: Source) -> SourceFacts:
         """See `ports.Driver`. The script in a `mock:` source is checked."""
@@ -118,6 +121,35 @@ class MockDriver:
             for i in range(self._script_of(job.source).peers)
         )
 
+    async def open_file(self, job: Job, index: int, *, bitrate: int | None = None) -> FileReader:
+        """See `ports.Driver`. The bytes are those of `mock_bytes`."""
+        for file in job.files:
+            if file.index == index:
+                return _MockReader(self, job, file)
+        raise errors.FileNotFound(f"This download has no file {index}.")
+
+    async def files(self, job: Job) -> tuple[FileStanding, ...]:
+        """See `ports.Driver`."""
+        priorities = job.options.priorities_of(file.index for file in job.files)
+        return tuple(
+            FileStanding(file.index, min(file.size, self.arrived(job)), priorities[file.index])
+            for file in job.files
+        )
+
+    async def choose(self, job: Job) -> None:
+        """See `ports.Driver`. Nothing is downloaded, so nothing changes."""
+
+    def arrived(self, job: Job) -> int:
+        """How many bytes of the job are "downloaded"."""
+        if job.status is Status.COMPLETED or job.completed_at is not None:
+            return self._script_of(job.source).size
+        return self._done.get(job.key, 0)
+
+    async def more(self) -> None:
+        """Wait until more bytes of any job are there."""
+        async with self._moved:
+            await self._moved.wait()
+
     async def aclose(self) -> None:
         """See `ports.Driver`."""
 
@@ -137,7 +169,7 @@ class MockDriver:
                 await self._sleep(self._tick)
                 await self._save(job, min(script.size, done + self._step(script)))
                 yield Report(self._progress(script, self._done[job.key]))
-            yield Report(self._final(script), path=job.path or facts.name, complete=True)
+            yield Report(self._final(script), path=job.path or facts.files[0].path, complete=True)
         waited = 0.0
         while waited < script.seed_seconds:
             await self._sleep(self._tick)
@@ -172,6 +204,8 @@ class MockDriver:
 
     async def _save(self, job: Job, done: int) -> None:
         self._done[job.key] = done
+        async with self._moved:
+            self._moved.notify_all()
         if self._resume is not None:
             await self._resume.save_resume(job.key, str(done).encode())
 
@@ -191,6 +225,34 @@ class MockDriver:
     def _final(self, script: MockScript) -> Progress:
         phase = Phase.SEEDING if script.seed_seconds > 0 else None
         return Progress(100.0, script.size, script.size, phase=phase)
+
+
+def mock_bytes(offset: int, length: int) -> bytes:
+    """What every mock film holds there: the numbers of its 8-byte words, big-endian."""
+    first, last = offset // 8, -(-(offset + length) // 8)
+    words = struct.pack(f">{last - first}Q", *range(first, last))
+    return words[offset - 8 * first :][:length]
+
+
+class _MockReader:
+    """See `ports.FileReader`."""
+
+    def __init__(self, driver: MockDriver, job: Job, file: MediaFile) -> None:
+        self._driver = driver
+        self._job = job
+        self.size = file.size
+        self.name = file.path.rpartition("/")[2]
+
+    def available(self, offset: int) -> int:
+        return max(0, min(self.size, self._driver.arrived(self._job)) - offset)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        while offset < self.size and not self.available(offset):
+            await self._driver.more()
+        return mock_bytes(offset, min(length, self.available(offset)))
+
+    async def aclose(self) -> None:
+        pass
 
 
 def _facts(job: Job, script: MockScript) -> SourceFacts:

@@ -22,12 +22,23 @@ from chilly_movies.drivers.torrent import adopted
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.fetch import fetch_torrent
+from chilly_movies.drivers.torrent.reading import Library
 from chilly_movies.drivers.torrent.reasons import why_still
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.drivers.torrent.torrent import Torrent, TorrentState
 from chilly_movies.errors import ChillyError, DiskError, InvalidSource, SourceRejected
-from chilly_movies.models import Job, Peer, Phase, Progress, Report, Source, SourceFacts, Status
-from chilly_movies.ports import ResumeStore
+from chilly_movies.models import (
+    FileStanding,
+    Job,
+    Peer,
+    Phase,
+    Progress,
+    Report,
+    Source,
+    SourceFacts,
+    Status,
+)
+from chilly_movies.ports import FileReader, ResumeStore
 
 T = TypeVar("T")
 
@@ -74,6 +85,8 @@ class TorrentDriver:
         self._session = TorrentSession(config)
         self._root = config.media_root
         self._running: dict[str, Torrent] = {}
+        self._library = Library(self._root, self._session.hear_pieces)
+        self._runs: dict[str, _Run] = {}
 
     def identify(self, source: Source) -> SourceFacts:
         """See `ports.Driver`."""
@@ -83,6 +96,22 @@ class TorrentDriver:
         """See `ports.Driver`."""
         torrent = self._running.get(job.key)
         return () if torrent is None else await torrent.peers()
+
+    async def open_file(self, job: Job, index: int, *, bitrate: int | None = None) -> FileReader:
+        """See `ports.Driver`."""
+        return await self._library.open(job, index, bitrate)
+
+    async def files(self, job: Job) -> tuple[FileStanding, ...]:
+        """See `ports.Driver`."""
+        runs = job.key in self._running
+        resume = None if runs else await self._resume.load_resume(job.key)
+        return await self._library.files(job, resume)
+
+    async def choose(self, job: Job) -> None:
+        """See `ports.Driver`."""
+        if (run := self._runs.get(job.key)) is not None:
+            run.job = replace(run.job, options=job.options)
+        await self._library.choose(job)
 
     async def aclose(self) -> None:
         """See `ports.Driver`."""
@@ -112,7 +141,16 @@ class TorrentDriver:
 
     async def run(self, job: Job) -> AsyncGenerator[Report, None]:
         """See `ports.Driver`."""
-        run = _Run(job, job.source, job.path)
+        run = self._runs[job.key] = _Run(job, job.source, job.path)
+        try:
+            async with aclosing(self._run(run)) as reports:
+                async for report in reports:
+                    yield report
+        finally:
+            self._runs.pop(job.key, None)
+
+    async def _run(self, run: _Run) -> AsyncGenerator[Report, None]:
+        job = run.job
         if job.status is not Status.COMPLETED:
             # closed by hand: a generator left to the collector would go on with its traffic
             data = self._check_adopted(run) if job.adopted else self._fetch_and_publish(run)
@@ -134,6 +172,7 @@ class TorrentDriver:
             async for report in reports:
                 yield report
             final = _progress(torrent.state, Phase.POST_PROCESSING)
+        self._library.complete(run.job.key)
         if not run.published:
             async for report in self._publish(run, final):
                 yield report
@@ -190,6 +229,7 @@ class TorrentDriver:
         except InvalidSource as error:
             raise SourceRejected(str(error)) from None
         self._running[run.job.key] = torrent
+        self._library.attach(run.job.key, torrent.pieces)
         try:
             yield torrent
         finally:
@@ -203,6 +243,7 @@ class TorrentDriver:
         except ChillyError as error:
             log.warning("resume data was not saved", job=run.job.id, problem=str(error))
         finally:
+            await self._library.detach(run.job.key)
             await torrent.remove()
 
     async def _save(self, run: _Run, torrent: Torrent, *, only_if_modified: bool = False) -> None:
@@ -228,6 +269,7 @@ class TorrentDriver:
                 if state.finished and run.metadata is not None:
                     break
                 await self._save_if_due(run, torrent)
+            await self._library.settle(run.job.key)
             check = asyncio.ensure_future(torrent.recheck())
             try:
                 while not check.done():
@@ -245,6 +287,9 @@ class TorrentDriver:
         run.metadata = torrent.metadata()
         if run.metadata is None:
             return None
+        folder = self._root if run.published else disk.staging_folder(self._root, run.job.key)
+        paths = run.published_paths() if run.published else run.metadata.disk_paths
+        await self._library.learn(run.job.key, run.metadata.facts.files, folder, paths)
         if not run.published:
             await torrent.apply_names(run.metadata.disk_paths)
         await self._save(run, torrent)
@@ -267,6 +312,7 @@ class TorrentDriver:
             except OSError as error:
                 raise DiskError(f"The film cannot be published: {error.strerror}.") from None
             run.published = True
+            self._library.place(run.job.key, self._root, run.published_paths())
             return
 
     # --- seeding ----------------------------------------------------------------------------

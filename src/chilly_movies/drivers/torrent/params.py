@@ -122,13 +122,19 @@ def build(request: AddRequest) -> lt.add_torrent_params:
         params.flags |= lt.torrent_flags.seed_mode
     if request.renames is not None:
         params.renamed_files = request.renames
-    if request.options.files is not None:
-        wanted = set(request.options.files)
-        params.file_priorities = [4 if i in wanted else 0 for i in range(max(wanted) + 1)]
-        params.flags |= lt.torrent_flags.default_dont_download
+    _choose_files(params, request.options)
     _vet(params, allow_private=request.allow_private)
     _part_websockets(params, wanted=request.webtorrent)
     return params
+
+
+def _choose_files(params: lt.add_torrent_params, options: Options) -> None:
+    named = {*(options.files or ()), *(index for index, _ in options.priorities)}
+    if named:  # else all files, or what the resume data says
+        priorities = options.priorities_of(range(max(named) + 1))
+        params.file_priorities = list(priorities.values())
+    if options.files is not None:
+        params.flags |= lt.torrent_flags.default_dont_download
 
 
 def _resumed(request: AddRequest) -> lt.add_torrent_params | None:

@@ -58,6 +58,7 @@ class TorrentSession:
         self._ses: Any = None
         self._stun_note: str | None = None
         self._asked: set[int] = set()
+        self._hears_pieces = False
         self._read = self._write = -1
         self._handlers: dict[type, Callable[[Any], None]] = {
             lt.state_update_alert: self._on_update,
@@ -65,6 +66,9 @@ class TorrentSession:
             lt.torrent_finished_alert: self._on_milestone,
             lt.state_changed_alert: self._on_milestone,
             lt.torrent_checked_alert: self._on_checked,
+            lt.piece_finished_alert: self._on_piece,
+            lt.cache_flushed_alert: self._on_flushed,
+            lt.file_prio_alert: self._on_priorities,
             lt.save_resume_data_alert: self._on_resume_data,
             lt.save_resume_data_failed_alert: self._on_no_resume_data,
             lt.file_renamed_alert: self._on_renamed,
@@ -86,8 +90,7 @@ class TorrentSession:
         """Start the engine. Idempotent."""
         if self._ses is not None:
             return
-        mask = int(_ALERTS | _RTC_ALERTS) if self._config.uses_webrtc else int(_ALERTS)
-        settings = {**settings_pack(self._config), "alert_mask": mask}
+        settings = {**settings_pack(self._config), "alert_mask": self._alert_mask()}
         self._ses = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
         self._apply_filters()
         await self._check_stun()
@@ -98,6 +101,16 @@ class TorrentSession:
         loop.add_reader(self._read, self._drain)
         self._ses.set_alert_fd(self._write)
         self._ticker = loop.create_task(self._tick_forever(), name="engine-ticker")
+
+    def _alert_mask(self) -> int:
+        mask = _ALERTS | _RTC_ALERTS if self._config.uses_webrtc else _ALERTS
+        return int(mask | _categories.piece_progress_notification if self._hears_pieces else mask)
+
+    def hear_pieces(self, on: bool) -> None:
+        """Whether the engine tells of every piece that arrives: only readers need that."""
+        self._hears_pieces = on
+        if self._ses is not None:
+            self._ses.apply_settings({"alert_mask": self._alert_mask()})
 
     def _apply_filters(self) -> None:
         """Block private addresses unless allowed; make rate limits hold for local peers, too."""
@@ -289,6 +302,21 @@ class TorrentSession:
         if torrent is not None:
             for future in torrent.waits.removed:
                 settle(future, None)
+
+    def _on_piece(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None and torrent.pieces.on_arrival is not None:
+            torrent.pieces.on_arrival(alert.piece_index)
+
+    def _on_flushed(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None:
+            torrent.pieces.flushed()
+
+    def _on_priorities(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is not None:
+            torrent.pieces.priorities_set()
 
     def _on_tracker_reply(self, alert: Any) -> None:
         torrent = self._of(alert)

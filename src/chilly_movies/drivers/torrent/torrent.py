@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import libtorrent as lt
 
 from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent.pieces import Pieces
 from chilly_movies.drivers.torrent.webrtc import Handshakes, is_websocket, why_no_peer
 from chilly_movies.errors import DiskError, EngineError, SourceRejected
 from chilly_movies.models import Peer, Transport, Transports
@@ -107,6 +108,7 @@ class Torrent:
         asked: ports of the WebSocket trackers it announced to.
         disk_problem: what the disk refused, None if nothing.
         problem: what else stopped it, None if nothing.
+        pieces: which of them are there, and the order of the others.
     """
 
     def __init__(self, session: TorrentSession, handle: lt.torrent_handle) -> None:
@@ -115,6 +117,7 @@ class Torrent:
         self._changed = asyncio.Event()
         self._changed.set()
         self.waits = Waits()
+        self.pieces = Pieces(handle)
         self.state = TorrentState()
         self._down, self._up = _Meter(), _Meter()
         self.trackers: dict[str, TrackerStanding] = {}
@@ -236,11 +239,6 @@ class Torrent:
     def halt(self) -> None:
         """Drop all its peers now."""
         self._handle.pause()
-
-    def set_sequential(self, *, on: bool) -> None:
-        """Ask for pieces in file order."""
-        flag = lt.torrent_flags.sequential_download
-        (self._handle.set_flags if on else self._handle.unset_flags)(flag)
 
     async def apply_names(self, wanted: dict[int, str]) -> None:
         """Give the files on disk these paths; they are ours, checked, and relative.

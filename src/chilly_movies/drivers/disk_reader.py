@@ -1,0 +1,117 @@
+"""Reads files that lie complete on the disk, and the verified parts of those that do not yet."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+
+from chilly_movies.errors import DiskError, FileNotFound
+
+
+class DiskFile:
+    """An open file. It stays readable when it is renamed, as at publishing."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+
+    @classmethod
+    async def open(cls, path: Path) -> DiskFile:
+        """Open it for reading; the last component may be no symlink.
+
+        Raises:
+            FileNotFoundError: it is not there.
+            DiskError: the disk refused.
+        """
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            return cls(await asyncio.to_thread(os.open, path, flags))
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+                raise FileNotFoundError(error.errno, error.strerror) from None
+            raise DiskError(f"The file cannot be read: {error.strerror}.") from None
+
+    @property
+    def size(self) -> int:
+        """Its size on the disk now."""
+        return os.fstat(self._handle).st_size
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """At most `length` bytes, at least one.
+
+        Raises:
+            DiskError: the disk refused, or the file is shorter than it was.
+        """
+        try:
+            data = await asyncio.to_thread(os.pread, self._handle, length, offset)
+        except OSError as error:
+            raise DiskError(f"The file cannot be read: {error.strerror}.") from None
+        if not data:
+            raise DiskError("The file became shorter while it was read.")
+        return data
+
+    def close(self) -> None:
+        """Idempotent. A read that still runs in its thread must have ended."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+
+class DiskReader:
+    """Implements `ports.FileReader` on a file that is complete.
+
+    Args:
+        file: open.
+        name: the file's name.
+    """
+
+    def __init__(self, file: DiskFile, name: str) -> None:
+        self._file = file
+        self._reading: asyncio.Future[bytes] | None = None
+        self.size = file.size
+        self.name = name
+
+    @classmethod
+    async def open(cls, root: Path, path: str, size: int) -> DiskReader:
+        """Open a published file.
+
+        Raises:
+            FileNotFound: it is not where it was published, or not the same any more.
+            DiskError: the disk refused.
+        """
+        target = root / path
+        try:
+            await asyncio.to_thread(_check_inside, root, target)
+            file = await DiskFile.open(target)
+        except FileNotFoundError:
+            raise FileNotFound("The file is no longer where it was published.") from None
+        if file.size != size:
+            file.close()
+            raise FileNotFound("The file was changed since it was published.")
+        return cls(file, target.name)
+
+    def available(self, offset: int) -> int:
+        """See `ports.FileReader`."""
+        return max(0, self.size - offset)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """See `ports.FileReader`."""
+        length = min(length, self.available(offset))
+        if length <= 0:
+            return b""
+        # a thread's read cannot be cancelled: closing waits for it, or it would read a stranger
+        self._reading = asyncio.ensure_future(self._file.read(offset, length))
+        return await asyncio.shield(self._reading)
+
+    async def aclose(self) -> None:
+        """See `ports.FileReader`."""
+        if self._reading is not None and not self._reading.done():
+            await asyncio.wait([self._reading])
+        self._file.close()
+
+
+def _check_inside(root: Path, path: Path) -> None:
+    """A folder that is a symlink could lead anywhere."""
+    if not path.parent.resolve().is_relative_to(root.resolve()):
+        raise FileNotFoundError

@@ -1,0 +1,211 @@
+"""Reads the files of torrents, complete or not, and says how far they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from chilly_movies.drivers.disk_reader import DiskFile, DiskReader
+from chilly_movies.drivers.torrent.pieces import Pieces, done_in
+from chilly_movies.drivers.torrent.shelf import Shelf
+from chilly_movies.drivers.torrent.windows import bytes_ahead
+from chilly_movies.errors import DiskError, FileNotFound
+from chilly_movies.models import FileStanding, Job, MediaFile, is_video
+from chilly_movies.ports import FileReader
+
+_OPEN_AGAIN = 0.05
+_OPEN_TRIES = 40
+
+
+class Library:
+    """The shelves of all jobs. The torrent driver is its only user.
+
+    Args:
+        media_root: where published files lie.
+        hear_pieces: lets the engine tell of every piece that arrives, or be quiet.
+    """
+
+    def __init__(self, media_root: Path, hear_pieces: Callable[[bool], None]) -> None:
+        self._root = media_root
+        self._hear_pieces = hear_pieces
+        self._shelves: dict[str, Shelf] = {}
+
+    # --- what the driver tells --------------------------------------------------------------
+
+    def attach(self, key: str, pieces: Pieces) -> None:
+        """The job's torrent is in the session, and does not run yet."""
+        shelf = self._shelves.setdefault(key, Shelf())
+        shelf.attach(pieces)
+
+    async def learn(
+        self, key: str, files: tuple[MediaFile, ...], folder: Path, paths: Mapping[int, str]
+    ) -> None:
+        """The metadata is known, and where the files lie."""
+        self.place(key, folder, paths)
+        shelf = self._shelves.get(key)
+        if shelf is not None:
+            videos = {f.index: f.size for f in files if f.wanted and is_video(f.path)}
+            await shelf.learn(videos)
+
+    def place(self, key: str, folder: Path, paths: Mapping[int, str]) -> None:
+        """The files lie there from now on."""
+        shelf = self._shelves.get(key)
+        if shelf is not None:
+            shelf.paths = {index: folder / path for index, path in paths.items()}
+
+    async def settle(self, key: str) -> None:
+        """Everything has arrived and is about to be checked from disk."""
+        shelf = self._shelves.get(key)
+        if shelf is not None:
+            await shelf.settle()
+
+    async def detach(self, key: str) -> None:
+        """The job's torrent is about to leave the session."""
+        shelf = self._shelves.get(key)
+        if shelf is not None:
+            await shelf.detach()
+            self._forget_unused(key, shelf)
+
+    def complete(self, key: str) -> None:
+        """All wanted files are verified."""
+        shelf = self._shelves.get(key)
+        if shelf is not None:
+            shelf.complete()
+
+    def _forget_unused(self, key: str, shelf: Shelf) -> None:
+        if not shelf.readers and shelf.pieces is None and self._shelves.get(key) is shelf:
+            del self._shelves[key]
+
+    # --- what the core asks -----------------------------------------------------------------
+
+    async def open(self, job: Job, index: int, bitrate: int | None) -> FileReader:
+        """See `ports.Driver.open_file`."""
+        file = next((file for file in job.files if file.index == index), None)
+        if file is None:
+            raise FileNotFound(f"This download has no file {index}.")
+        if job.completed_at is not None:
+            return await DiskReader.open(self._root, file.path, file.size)
+        shelf = self._shelves.setdefault(job.key, Shelf())
+        reader = TorrentReader(shelf, file, bitrate, lambda: self._left(job.key, shelf))
+        first = not shelf.readers
+        shelf.readers.add(reader)
+        if sum(bool(other.readers) for other in self._shelves.values()) == 1:
+            self._hear_pieces(True)
+        if shelf.pieces is not None:
+            if first:
+                shelf.pieces.set_sequential(on=True)
+                await shelf.look()
+            else:
+                shelf.replan()
+        return reader
+
+    def _left(self, key: str, shelf: Shelf) -> None:
+        if not shelf.readers and shelf.pieces is not None:
+            shelf.pieces.set_sequential(on=False)
+        shelf.replan()
+        self._forget_unused(key, shelf)
+        if not any(other.readers for other in self._shelves.values()):
+            self._hear_pieces(False)
+
+    async def files(self, job: Job, resume: bytes | None) -> tuple[FileStanding, ...]:
+        """See `ports.Driver.files`."""
+        priorities = job.options.priorities_of(file.index for file in job.files)
+        done = await self._done(job, resume)
+        return tuple(
+            FileStanding(
+                file.index, min(file.size, done.get(file.index, 0)), priorities[file.index]
+            )
+            for file in job.files
+        )
+
+    async def _done(self, job: Job, resume: bytes | None) -> Mapping[int, int]:
+        if job.completed_at is not None:
+            return {file.index: file.size for file in job.files if file.wanted}
+        shelf = self._shelves.get(job.key)
+        if shelf is not None and shelf.pieces is not None:
+            try:
+                return dict(enumerate(await shelf.pieces.bytes_done()))
+            except RuntimeError:  # it left the session meanwhile
+                pass
+        return await asyncio.to_thread(done_in, resume) if resume else {}
+
+    async def choose(self, job: Job) -> None:
+        """See `ports.Driver.choose`."""
+        shelf = self._shelves.get(job.key)
+        if shelf is None or shelf.pieces is None:
+            return
+        await shelf.pieces.set_files(job.options.priorities_of(f.index for f in job.files))
+        videos = {f.index: f.size for f in job.files if f.wanted and is_video(f.path)}
+        await shelf.learn(videos)
+
+
+class TorrentReader:
+    """Implements `ports.FileReader` on a file that may not be complete.
+
+    Args:
+        shelf: its job's data.
+        file: which file.
+        bitrate: bytes per second of playing, None = not known.
+        on_close: called when it gave its place back.
+    """
+
+    def __init__(
+        self, shelf: Shelf, file: MediaFile, bitrate: int | None, on_close: Callable[[], None]
+    ) -> None:
+        self._shelf = shelf
+        self._on_close = on_close
+        self._file: DiskFile | None = None
+        self._busy: asyncio.Future[bytes] | None = None
+        self._closed = False
+        self.index = file.index
+        self.size = file.size
+        self.name = file.path.rpartition("/")[2]
+        self.at = 0
+        self.ahead = bytes_ahead(file.size, bitrate)
+
+    def available(self, offset: int) -> int:
+        """See `ports.FileReader`."""
+        return self._shelf.available(self.index, self.size, offset)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """See `ports.FileReader`."""
+        if offset >= self.size or length <= 0:
+            return b""
+        self._move(offset)
+        ready = await self._shelf.bring(self.index, self.size, offset)
+        file = self._file = self._file or await self._open()
+        # a thread's read cannot be cancelled: closing waits for it, or it would read a stranger
+        self._busy = asyncio.ensure_future(file.read(offset, min(length, ready)))
+        data = await asyncio.shield(self._busy)
+        self._move(offset + len(data))
+        return data
+
+    def _move(self, offset: int) -> None:
+        before, self.at = self.at, offset
+        if self._shelf.crossed(self.index, before, offset):
+            self._shelf.replan()
+
+    async def _open(self) -> DiskFile:
+        """Open the file where it lies; it may be on its way into the media root just now."""
+        for _ in range(_OPEN_TRIES):
+            path = self._shelf.paths.get(self.index)
+            try:
+                if path is not None:
+                    return await DiskFile.open(path)
+            except FileNotFoundError:
+                pass
+            await asyncio.sleep(_OPEN_AGAIN)
+        raise DiskError("The file is not where it should be.")
+
+    async def aclose(self) -> None:
+        """See `ports.FileReader`."""
+        if self._closed:
+            return
+        self._closed = True
+        self._shelf.readers.discard(self)
+        self._on_close()
+        if self._busy is not None and not self._busy.done():
+            await asyncio.wait([self._busy])
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,312 @@
+"""What of one job's data can be read right now, who reads it where, and what is fetched next.
+
+A piece is `there` once its hash was found right, and `safe` once its bytes are in the file, too:
+only safe ones are read. Readers see the job's data through its shelf over pauses, retries and
+publishing, while torrents come and go below it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+
+from chilly_movies.drivers.torrent.pieces import Geometry, Pieces
+from chilly_movies.drivers.torrent.windows import deadlines
+from chilly_movies.models import TOP_PRIORITY
+
+log = structlog.get_logger(__name__)
+
+_ENDS = 2 * 1024 * 1024
+"""Bytes at both ends of a film that come first: players look for its index there."""
+_URGE_AFTER = 1.0
+"""Seconds of waiting after which a piece gets a deadline even if it is next in line."""
+_FLUSH_WITHIN = 20.0
+
+
+class Place(Protocol):
+    """Where a reader is in a file.
+
+    Attributes:
+        index: the file.
+        at: the next byte it wants.
+        ahead: how many bytes from there it wants to have.
+    """
+
+    index: int
+    at: int
+    size: int
+    ahead: int
+
+
+class Shelf:
+    """One job's data.
+
+    Attributes:
+        readers: who reads it.
+        paths: where each file lies right now.
+        pieces: of the torrent in the session, None while there is none.
+    """
+
+    def __init__(self) -> None:
+        self.readers: set[Place] = set()
+        self.paths: dict[int, Path] = {}
+        self.pieces: Pieces | None = None
+        self._is_complete = False
+        self._geometry: Geometry | None = None
+        self._there = bytearray()
+        self._safe = bytearray()
+        self._unsafe: set[int] = set()
+        self._waiting: dict[int, set[asyncio.Future[None]]] = {}
+        self._unknown: set[asyncio.Future[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._flushing: asyncio.Task[None] | None = None
+        self._due: dict[int, int] = {}
+        self._priorities: list[int] = []
+        self._cursor = 0
+
+    # --- the torrent below ------------------------------------------------------------------
+
+    def attach(self, pieces: Pieces) -> None:
+        """The job's torrent is in the session from now on."""
+        self.pieces = pieces
+        pieces.on_arrival = self._arrived
+        pieces.on_check = self._checked
+        if self.readers:
+            pieces.set_sequential(on=True)
+
+    async def learn(self, videos: Mapping[int, int]) -> None:
+        """The metadata is known, or priorities changed: fetch the ends of films first.
+
+        Args:
+            videos: the wanted films' indices and sizes.
+        """
+        if self.pieces is None or not self._read_geometry():
+            return
+        ends = {
+            piece for index, size in videos.items() if size for piece in self._ends(index, size)
+        }
+        self.pieces.raise_to(TOP_PRIORITY, sorted(ends))
+        if self.readers:
+            await self.look()
+
+    def _read_geometry(self) -> bool:
+        if self.pieces is not None:
+            self._geometry = self.pieces.geometry() or self._geometry
+        return self._geometry is not None
+
+    def _ends(self, index: int, size: int) -> set[int]:
+        assert self._geometry is not None  # noqa: S101 (for the type checker)
+        length = min(size, _ENDS)
+        head = self._geometry.span(index, 0, length)
+        return {*head, *self._geometry.span(index, size - length, length)}
+
+    async def look(self) -> None:
+        """Ask the engine which pieces are there; from then on it tells of each that arrives."""
+        pieces = self.pieces
+        if pieces is None or not self._read_geometry():
+            return
+        try:
+            self._priorities = await asyncio.to_thread(pieces.priorities)
+            there = await pieces.there()
+        except RuntimeError:  # it left the session meanwhile
+            return
+        if self.pieces is pieces:
+            self._take(there)
+
+    def _take(self, there: bytearray) -> None:
+        """The engine's answer, with what it told of while the answer was on its way."""
+        count = self._geometry.count if self._geometry else 0
+        if len(there) != count:
+            there = bytearray(count)
+        for piece in self._unsafe:
+            there[piece] = 1
+        if len(self._safe) != count:
+            self._safe = bytearray(count)
+        self._there = there
+        self._safe = bytearray(a & b for a, b in zip(self._safe, there, strict=True))
+        self._unsafe = {i for i in range(count) if there[i] and not self._safe[i]}
+        self._cursor = 0
+        for waiting in tuple(self._unknown):
+            _settle(waiting)
+        self._wake_all()
+        self._flush_if_wanted()
+        self.replan()
+
+    def _arrived(self, piece: int) -> None:
+        if piece >= len(self._there) or self._there[piece]:
+            return
+        self._there[piece] = 1
+        self._unsafe.add(piece)
+        if self._due.pop(piece, None) is not None:
+            self.replan()
+        if piece in self._waiting:
+            self._flush_if_wanted()
+
+    def _checked(self) -> None:
+        """The files were compared with their hashes: what was known before counts no more."""
+        if self.readers:
+            self._there, self._unsafe = bytearray(len(self._there)), set()
+            self._spawn(self.look())
+
+    async def settle(self) -> None:
+        """Wait until everything that arrived is in its file, or the engine does not answer."""
+        try:
+            async with asyncio.timeout(_FLUSH_WITHIN):
+                while self._unsafe and self.pieces is not None:
+                    await asyncio.wait([self._flush_soon()])
+        except TimeoutError:
+            log.warning("the engine did not write in time what arrived")
+
+    async def detach(self) -> None:
+        """The job's torrent is about to leave the session."""
+        await self.settle()
+        if self.pieces is not None:
+            self.pieces.on_arrival = self.pieces.on_check = None
+            self.pieces.gone()
+            self.pieces = None
+        self._due.clear()
+
+    def complete(self) -> None:
+        """All wanted files are verified on the disk and stay as they are."""
+        self._is_complete = True
+        for waiting in tuple(self._unknown):
+            _settle(waiting)
+        self._wake_all()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # --- from arrived to safe ---------------------------------------------------------------
+
+    def _flush_if_wanted(self) -> None:
+        if self._unsafe and any(piece in self._unsafe for piece in self._waiting):
+            self._flush_soon()
+
+    def _flush_soon(self) -> asyncio.Task[None]:
+        if self._flushing is None:
+            self._flushing = self._spawn(self._flush())
+        return self._flushing
+
+    async def _flush(self) -> None:
+        try:
+            if self.pieces is None:
+                return
+            flushed = tuple(self._unsafe)
+            await self.pieces.flush()
+            for piece in flushed:
+                if piece in self._unsafe:  # not taken back by a check meanwhile
+                    self._unsafe.discard(piece)
+                    self._safe[piece] = 1
+                    self._wake(piece)
+        finally:
+            self._flushing = None
+        if self.pieces is not None:
+            self._flush_if_wanted()
+
+    def _wake(self, piece: int) -> None:
+        for waiting in tuple(self._waiting.get(piece, ())):
+            _settle(waiting)
+
+    def _wake_all(self) -> None:
+        for piece in tuple(self._waiting):
+            if self._is_complete or self._safe[piece]:
+                self._wake(piece)
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def available(self, index: int, size: int, offset: int) -> int:
+        """Bytes of a file from `offset` on that have arrived, without a gap."""
+        return self._run(self._there, index, size, offset)
+
+    def _run(self, pieces: bytearray, index: int, size: int, offset: int) -> int:
+        if offset >= size or self._is_complete:
+            return max(0, size - offset)
+        if self._geometry is None or not pieces:
+            return 0
+        start, piece_size = self._geometry.files[index][0], self._geometry.piece_size
+        gap = pieces.find(0, (start + offset) // piece_size)
+        end = size if gap < 0 else gap * piece_size - start
+        return max(0, min(end, size) - offset)
+
+    async def bring(self, index: int, size: int, offset: int) -> int:
+        """Wait until the byte at `offset` is safe; how many from there on are."""
+        while not (ready := self._run(self._safe, index, size, offset)):
+            if self._geometry is None or not self._there:
+                await self._wait_in(self._unknown)
+                continue
+            piece = self._geometry.span(index, offset, 1)[0]
+            urge = asyncio.get_running_loop().call_later(_URGE_AFTER, self._urge, piece)
+            try:
+                waiting = self._waiting.setdefault(piece, set())
+                self._flush_if_wanted()
+                await self._wait_in(waiting)
+            finally:
+                urge.cancel()
+                if not self._waiting.get(piece):
+                    self._waiting.pop(piece, None)
+        return ready
+
+    async def _wait_in(self, waiting: set[asyncio.Future[None]]) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting.add(future)
+        try:
+            await future
+        finally:
+            waiting.discard(future)
+
+    # --- what is fetched next ---------------------------------------------------------------
+
+    def _next_in_line(self) -> int:
+        """The first missing wanted piece: what a sequential download fetches next."""
+        there, wanted = self._there, self._priorities
+        while self._cursor < len(there) and (
+            there[self._cursor] or (self._cursor < len(wanted) and not wanted[self._cursor])
+        ):
+            self._cursor += 1
+        return self._cursor
+
+    def replan(self) -> None:
+        """Readers came, moved or left: tell the engine what is wanted in a hurry now."""
+        if self.pieces is None or self._geometry is None or not self._there:
+            return
+        windows = [self._window(reader) for reader in self.readers]
+        due = deadlines(windows, self._there, self._next_in_line())
+        stale = [p for p in self._due.keys() - due.keys() if not self._there[p]]
+        for piece in stale:
+            self.pieces.reset_deadline(piece)
+        if stale and self._priorities:  # a deadline had raised them, and ending it lowers them
+            self.pieces.give_priorities({p: self._priorities[p] for p in stale})
+        for piece, milliseconds in due.items():
+            if piece not in self._due:
+                self.pieces.set_deadline(piece, milliseconds)
+        self._due = due
+
+    def _window(self, reader: Place) -> range:
+        assert self._geometry is not None  # noqa: S101 (for the type checker)
+        length = min(reader.ahead, reader.size - reader.at)
+        return self._geometry.span(reader.index, reader.at, length) if length > 0 else range(0)
+
+    def crossed(self, index: int, before: int, after: int) -> bool:
+        """Whether two places in a file lie in different pieces."""
+        if self._geometry is None:
+            return False
+        start, size = self._geometry.files[index][0], self._geometry.piece_size
+        return (start + before) // size != (start + after) // size
+
+    def _urge(self, piece: int) -> None:
+        """It should have come by now: another peer may be asked for it."""
+        if self.pieces is not None and not self._there[piece] and piece not in self._due:
+            self._due[piece] = 0
+            self.pieces.set_deadline(piece, 0)
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,304 @@
+"""Reading films while they arrive: who may read what, and for how long.
+
+A file that somebody reads keeps its job ahead of the queue. A reader ends when its job fails, is
+canceled or removed; of a paused job it gets what is there already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from chilly_movies import events as e
+from chilly_movies.bus import EventBus
+from chilly_movies.errors import (
+    ChillyError,
+    EngineError,
+    FileNotFound,
+    InvalidRequest,
+    JobNotFound,
+    NotReadable,
+    UnsupportedSource,
+)
+from chilly_movies.ledger import Ledger
+from chilly_movies.models import (
+    TOP_PRIORITY,
+    FileStanding,
+    Job,
+    MediaFile,
+    SourceType,
+    Status,
+    is_video,
+)
+from chilly_movies.ports import Driver, FileReader
+
+_ENDS = {
+    "error": "The download failed.",
+    "canceled": "The download was canceled.",
+    "removed": "The download was removed.",
+}
+_PAUSED = "The download is paused; resume it, or ask with resume=true."
+
+
+def main_video(files: tuple[MediaFile, ...]) -> MediaFile:
+    """The largest video among the wanted files.
+
+    Raises:
+        FileNotFound: there is none.
+    """
+    videos = [file for file in files if file.wanted and is_video(file.path)]
+    if not videos:
+        raise FileNotFound("This download has no video among its chosen files.")
+    return max(videos, key=lambda file: file.size)
+
+
+class Reading:
+    """All open files. The Downloader is its only user.
+
+    Args:
+        drivers: who runs which kind of source.
+        ledger: where the jobs are.
+        bus: where changes are told.
+        resume: the verb.
+        wake: called when the queue is to be looked at.
+    """
+
+    def __init__(
+        self,
+        drivers: Mapping[SourceType, Driver],
+        ledger: Ledger,
+        bus: EventBus,
+        resume: Callable[[str], Awaitable[Job]],
+        wake: Callable[[], None],
+    ) -> None:
+        self._drivers = drivers
+        self._ledger = ledger
+        self._bus = bus
+        self._resume = resume
+        self._wake = wake
+        self._open: dict[str, set[_Watch]] = {}
+        self._listener: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def is_read(self, job_id: str) -> bool:
+        """Whether somebody reads, or waits to read, a file of this job."""
+        return job_id in self._open
+
+    @asynccontextmanager
+    async def open(
+        self, job_id: str, index: int | None, *, resume: bool, bitrate: int | None
+    ) -> AsyncIterator[FileReader]:
+        """See `Downloader.open_file`."""
+        if self._closed:
+            raise EngineError("This downloader is closed.")
+        watch = self._register(job_id)
+        try:
+            await self._set_going(self._ledger.get(job_id), resume=resume)
+            job = await self._with_files(job_id, watch)
+            file = main_video(job.files) if index is None else _file(job, index)
+            if not file.wanted:
+                raise NotReadable("This file is not chosen for download; choose it first.")
+            reader = await self._driver(job).open_file(job, file.index, bitrate=bitrate)
+            try:
+                yield _Watched(reader, watch)
+            finally:
+                await reader.aclose()
+        finally:
+            self._unregister(job_id, watch)
+
+    def _driver(self, job: Job) -> Driver:
+        driver = self._drivers.get(job.source.type)
+        if driver is None:
+            raise UnsupportedSource(f"The source type '{job.source.type}' is not installed here.")
+        return driver
+
+    async def _set_going(self, job: Job, *, resume: bool) -> None:
+        """Let a job that stands still go on, if it may; refuse what never will."""
+        if job.status in (Status.FAILED, Status.CANCELED):
+            raise NotReadable(f"Job '{job.id}' is {job.status}, so nothing more of it arrives.")
+        if job.status is Status.PAUSED and not resume:
+            raise NotReadable(_PAUSED)
+        retrying = job.status is Status.QUEUED and job.next_attempt_at is not None
+        if job.status is Status.PAUSED or retrying:
+            await self._resume(job.id)
+        self._wake()
+
+    async def _with_files(self, job_id: str, watch: _Watch) -> Job:
+        """The job once its files are known."""
+        while not (job := self._ledger.get(job_id)).files:
+            if job.status is Status.COMPLETED:
+                raise FileNotFound("This download has no files.")
+            await watch.changed()
+        return job
+
+    # --- what is told to open files ---------------------------------------------------------
+
+    def _register(self, job_id: str) -> _Watch:
+        self._ledger.get(job_id)
+        watch = _Watch(lambda: self._is_paused(job_id))
+        self._open.setdefault(job_id, set()).add(watch)
+        if self._listener is None:
+            self._listener = asyncio.create_task(self._listen(), name="readers")
+        return watch
+
+    def _is_paused(self, job_id: str) -> bool:
+        return job_id in self._ledger and self._ledger.get(job_id).status is Status.PAUSED
+
+    def _unregister(self, job_id: str, watch: _Watch) -> None:
+        watches = self._open.get(job_id, set())
+        watches.discard(watch)
+        if not watches:
+            self._open.pop(job_id, None)
+        if not self._open and self._listener is not None:
+            self._listener.cancel()
+            self._listener = None
+
+    async def _listen(self) -> None:
+        async with self._bus.subscribe() as changes:
+            async for change in changes:
+                for watch in tuple(self._open.get(change.id, ())):
+                    watch.tell(change)
+        self._end_all()  # the bus closed, or we were too slow for it
+
+    def _end_all(self) -> None:
+        for watches in tuple(self._open.values()):
+            for watch in tuple(watches):
+                watch.end(EngineError("The server stops."))
+
+    def close(self) -> None:
+        """End all readers and open no more."""
+        self._closed = True
+        self._end_all()
+        if self._listener is not None:
+            self._listener.cancel()
+            self._listener = None
+
+    # --- the files themselves ---------------------------------------------------------------
+
+    async def files(self, job: Job) -> tuple[FileStanding, ...]:
+        """See `Downloader.files`."""
+        driver = self._drivers.get(job.source.type)
+        if driver is None or not job.files:
+            return ()
+        return await driver.files(job)
+
+    async def choose(self, job: Job, priorities: Mapping[int, int]) -> Job:
+        """See `Downloader.choose_files`; the caller holds the job's lock."""
+        if not job.files:
+            raise NotReadable("The files of this download are not known yet.")
+        known = job.options.priorities_of(file.index for file in job.files)
+        for index, priority in priorities.items():
+            if index not in known:
+                raise FileNotFound(f"This download has no file {index}.")
+            if type(priority) is not int or not 0 <= priority <= TOP_PRIORITY:
+                raise InvalidRequest(
+                    f"The priority must be a whole number from 0 to {TOP_PRIORITY}.", field="files"
+                )
+        chosen = {**known, **priorities}
+        if not any(chosen.values()):
+            raise InvalidRequest("At least one file must stay chosen.", field="files")
+        if chosen == known:
+            return job
+        job = await self._ledger.record(job.id, e.FilesChosen(tuple(sorted(chosen.items()))))
+        if job.is_running:
+            await self._driver(job).choose(job)
+        return job
+
+
+def _file(job: Job, index: int) -> MediaFile:
+    for file in job.files:
+        if file.index == index:
+            return file
+    raise FileNotFound(f"This download has no file {index}.")
+
+
+class _Watch:
+    """What one reader has to hear of its job."""
+
+    def __init__(self, is_paused: Callable[[], bool]) -> None:
+        self.ended: ChillyError | None = None
+        self._is_paused = is_paused
+        self._news: set[asyncio.Future[None]] = set()
+
+    def tell(self, change: e.Change) -> None:
+        """A change of the job."""
+        if change.event in _ENDS:
+            kind = JobNotFound if change.event == "removed" else NotReadable
+            self.end(kind(_ENDS[change.event]))
+        elif change.durable:
+            self._wake()
+
+    def end(self, error: ChillyError) -> None:
+        """Nothing more may be read."""
+        self.ended = self.ended or error
+        self._wake()
+
+    def _wake(self) -> None:
+        for news in tuple(self._news):
+            if not news.done():
+                news.set_result(None)
+
+    def check(self, *, waiting: bool) -> None:
+        """Raise if reading, or waiting for missing bytes, makes no sense any more."""
+        if self.ended is not None:
+            raise self.ended
+        if waiting and self._is_paused():
+            raise NotReadable(_PAUSED)
+
+    async def changed(self) -> None:
+        """Wait for the next change of the job's state."""
+        self.check(waiting=True)
+        news = self.news()
+        try:
+            await news
+        finally:
+            self._news.discard(news)
+        self.check(waiting=True)
+
+    def news(self) -> asyncio.Future[None]:
+        """Done at the next change of the job's state."""
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._news.add(news)
+        return news
+
+    def forget(self, news: asyncio.Future[None]) -> None:
+        """Nobody waits for it any more."""
+        self._news.discard(news)
+
+
+class _Watched:
+    """A driver's reader that ends with its job."""
+
+    def __init__(self, reader: FileReader, watch: _Watch) -> None:
+        self._reader = reader
+        self._watch = watch
+        self.size = reader.size
+        self.name = reader.name
+
+    def available(self, offset: int) -> int:
+        return self._reader.available(offset)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        there = offset >= self.size or self._reader.available(offset) > 0
+        self._watch.check(waiting=not there)
+        if there:
+            return await self._reader.read(offset, length)
+        reading = asyncio.ensure_future(self._reader.read(offset, length))
+        try:
+            while not reading.done():
+                news = self._watch.news()
+                try:
+                    either: list[asyncio.Future[Any]] = [reading, news]
+                    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    self._watch.forget(news)
+                if not reading.done():
+                    self._watch.check(waiting=True)
+            return reading.result()
+        finally:
+            reading.cancel()
+
+    async def aclose(self) -> None:
+        await self._reader.aclose()
