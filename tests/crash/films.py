@@ -22,6 +22,7 @@ class Film:
     sha256: str
     host: str
     port: int = 0
+    link: str = ""
 
     @property
     def name(self) -> str:
@@ -36,7 +37,7 @@ class Film:
     @property
     def magnet(self) -> str:
         """Its magnet, which names its seeder (BEP 9, `x.pe`)."""
-        return f"{self.torrent.magnet}&x.pe={self.host}:{self.port}"
+        return self.link or f"{self.torrent.magnet}&x.pe={self.host}:{self.port}"
 
     @cached_property
     def pieces(self) -> tuple[bytes, ...]:

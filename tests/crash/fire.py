@@ -7,10 +7,10 @@ does not crash. Use it with `async with`, then `round()` as often as you like.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -73,8 +73,9 @@ class Fire:
         self.kept: list[Published] = []
         self.may_fail = False
         self.last_id = 0
+        self.liars = 0
         self._sizes = sizes
-        self._rate = rate
+        self.rate = rate
         self._host = host
         self._generation = 0
         self._busy: set[int] = set()
@@ -97,7 +98,7 @@ class Fire:
             host = f"{self._host}.{number + 1}"
             film = films.make(self.folder / "source", number, size * MIB, host=host)
             port = await self.swarm.seed(
-                film.name, film.torrent.path, film.torrent.folder, host=host, rate=self._rate
+                film.name, film.torrent.path, film.torrent.folder, host=host, rate=self.rate
             )
             self.films.append(replace(film, port=port))
         return self
@@ -143,7 +144,7 @@ class Fire:
         for job in self.jobs.values():
             if job.intent is Intent.PAUSED:
                 body = {"id": job.id}
-                await self._told(life, job, Intent.RUN, "POST", "/download/resume", json=body)
+                await self.told(life, job, Intent.RUN, "POST", "/download/resume", json=body)
         try:
             async with asyncio.timeout(within):
                 while left := self._unfinished(await life.statuses()):  # noqa: ASYNC110
@@ -193,6 +194,23 @@ class Fire:
             await life.kill()
             self.tally.kills += 1
 
+    @asynccontextmanager
+    async def held(self, *numbers: int) -> AsyncIterator[None]:
+        """No random hand touches jobs of these films."""
+        for number in numbers:
+            while number in self._busy:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            self._busy.add(number)
+        try:
+            yield
+        finally:
+            self._busy.difference_update(numbers)
+
+    def unfinished(self, job: Wanted) -> Iterator[Path]:
+        """The files of a job that is not completed."""
+        key = store.read(self.state, after=self.last_id).jobs[job.id].key
+        return (path for path in (self.media / ".incomplete" / key).iterdir() if path.is_file())
+
     # --- verbs ------------------------------------------------------------------------------
 
     async def _act(self, life: Life) -> None:
@@ -200,18 +218,24 @@ class Fire:
         dice = random.Random(self.random.random())
         taken = {job.film.number for job in self.jobs.values() if job.intent in _TAKES}
         for film in self.films:
-            if film.number not in taken:
+            if film.number not in taken | self._busy:
+                self._busy.add(film.number)
                 try:
                     await self.begin(life, film, dice)
                 except httpx2.HTTPError:
                     self.tally.unknown += 1
                     return
+                finally:
+                    self._busy.discard(film.number)
         await asyncio.gather(*(self._hand(life, number) for number in range(3)))
 
     async def _hand(self, life: Life, number: int) -> None:
         dice = random.Random(self.random.random())
         while True:
             free = [film for film in self.films if film.number not in self._busy]
+            if not free:
+                await asyncio.sleep(0.05)
+                continue
             film = dice.choice(free)
             self._busy.add(film.number)
             try:
@@ -255,7 +279,7 @@ class Fire:
 
     async def _start(self, life: Life, job: Wanted, options: dict[str, Any]) -> None:
         body = {"id": job.id, "sourceType": "torrent", "sourceUrn": job.film.magnet, **options}
-        await self._told(life, job, Intent.RUN, "POST", "/download/start", json=body)
+        await self.told(life, job, Intent.RUN, "POST", "/download/start", json=body)
 
     async def _do(self, life: Life, job: Wanted, choice: str, dice: random.Random) -> None:
         body = {"id": job.id}
@@ -264,15 +288,15 @@ class Fire:
         elif choice == "twin":  # the same film under another id must be refused
             await self._twin(life, job)
         elif choice == "pause":
-            await self._told(life, job, Intent.PAUSED, "POST", "/download/pause", json=body)
+            await self.told(life, job, Intent.PAUSED, "POST", "/download/pause", json=body)
         elif choice == "resume":
-            await self._told(life, job, Intent.RUN, "POST", "/download/resume", json=body)
+            await self.told(life, job, Intent.RUN, "POST", "/download/resume", json=body)
         elif choice == "cancel":
-            await self._told(life, job, Intent.CANCELED, "POST", "/download/cancel", json=body)
+            await self.told(life, job, Intent.CANCELED, "POST", "/download/cancel", json=body)
         elif choice == "remove":
             query = {"deleteFiles": dice.choice(("true", "false"))}
             path = f"/downloads/{job.id}"
-            await self._told(life, job, Intent.REMOVED, "DELETE", path, params=query)
+            await self.told(life, job, Intent.REMOVED, "DELETE", path, params=query)
 
     async def _after_the_end(self, life: Life, job: Wanted, dice: random.Random) -> None:
         """A completed or canceled job: bring it back, which must fail, or remove it."""
@@ -291,16 +315,16 @@ class Fire:
         if film is not None and not delete:
             self.kept.append(film)
         query = {"deleteFiles": "true" if delete else "false"}
-        await self._told(life, job, Intent.REMOVED, "DELETE", f"/downloads/{job.id}", params=query)
+        await self.told(life, job, Intent.REMOVED, "DELETE", f"/downloads/{job.id}", params=query)
         if film is not None and delete and film.path.exists():
             self.tally.breaks(f"the film of {job.id} is there after it was deleted")
 
     async def _verified(self, life: Life, job: Wanted) -> bool:
         """Whether its film was verified, now or before."""
-        if job.published is None:
+        if job.published is None and not job.doomed:
             answer = await life.server.http.get(f"/downloads/{job.id}")
             self.verify(job, self.media / answer.json()["path"])
-        return job.published is not None
+        return job.published is not None or job.doomed
 
     async def _twin(self, life: Life, job: Wanted) -> None:
         body = {"id": f"twin-of-{job.id}", "sourceType": "torrent", "sourceUrn": job.film.magnet}
@@ -309,7 +333,7 @@ class Fire:
             self.tally.breaks(f"a second job for the film of {job.id}: {answer.text}")
         self.tally.refusals += 1
 
-    async def _told(
+    async def told(
         self, life: Life, job: Wanted, after: Intent, method: str, path: str, **request: Any
     ) -> None:
         """Send a verb, and keep what it means for the job."""
@@ -411,5 +435,5 @@ class Fire:
         for film in self.kept:
             self.tally.breaks(film.touched())
         while len(self.kept) > _KEPT:
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 self.kept.pop(0).path.unlink()

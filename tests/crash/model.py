@@ -134,11 +134,15 @@ class Tally:
     wasted: list[int] = field(default_factory=list)
     repeated: list[int] = field(default_factory=list)
     ready: list[float] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
     def breaks(self, *promises: str) -> None:
-        """Keep what was broken; empty texts say nothing."""
-        self.broken.extend(f"round {self.rounds}: {promise}" for promise in promises if promise)
+        """Keep what was broken, once a round; empty texts say nothing."""
+        for promise in promises:
+            told = f"round {self.rounds}: {promise}"
+            if promise and told not in self.broken:
+                self.broken.append(told)
 
     def summary(self) -> str:
         """A few lines for people."""
@@ -171,6 +175,7 @@ class Tally:
                     f"ready after: median {_mid(self.ready):.2f} s, "
                     f"max {max(self.ready, default=0):.2f} s"
                 ),
+                *self.notes,
                 f"broken promises: {len(self.broken)}",
                 *self.broken,
             ]

@@ -44,6 +44,16 @@ def remount(folder: Path, options: str) -> None:
     _run("mount", "-o", f"remount,{options}", str(folder))
 
 
+@contextmanager
+def hidden(folder: Path) -> Iterator[None]:
+    """Something else, empty and read-only, lies over the folder."""
+    _run("mount", "-t", "tmpfs", "-o", "ro,size=4k", "chilly-test", str(folder))
+    try:
+        yield
+    finally:
+        unmount(folder)
+
+
 def make_image(image: Path, size: int) -> None:
     """An empty ext4 file system in a sparse file."""
     with image.open("wb") as file:

@@ -157,7 +157,7 @@ class TorrentSession:
         return int(self._ses.listen_port())
 
     async def add(self, request: p.AddRequest) -> Torrent:
-        """Add a torrent, paused.
+        """Add a torrent, paused. Cancelled, it leaves nothing in the session.
 
         Raises:
             InvalidSource: the source is broken.
@@ -165,6 +165,17 @@ class TorrentSession:
         """
         await self.open()
         params = p.build(replace(request, webtorrent=self._config.uses_webrtc))
+        adding = asyncio.ensure_future(self._add(params))
+        try:
+            return await asyncio.shield(adding)
+        except asyncio.CancelledError:
+            # its thread goes on, and nobody would ever take out what it adds
+            await asyncio.wait([adding])
+            if adding.exception() is None:
+                await adding.result().remove()
+            raise
+
+    async def _add(self, params: lt.add_torrent_params) -> Torrent:
         try:
             handle = await asyncio.to_thread(self._ses.add_torrent, params)
         except RuntimeError as error:
