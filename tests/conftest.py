@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 if ROOT not in sys.path:
@@ -15,6 +16,10 @@ if ROOT not in sys.path:
 
 from tests.films import Films  # noqa: E402
 from tests.peers.available import require  # noqa: E402
+
+# A busy machine may hold up any example; a test that is stuck ends by pytest's time limit.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")
