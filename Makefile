@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo serve test check bench bench-webrtc soak power-cuts kills contract lock clean
+.PHONY: setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills contract lock clean
 
 setup: $(STAMP)
 
@@ -54,6 +54,9 @@ kills: setup ## kill -9 a busy writer of the database KILLS times
 
 bench-webrtc: setup ## over WebRTC only, again and again; PLAN=proof or PLAN=start
 	@$(BIN)/python -m benchmarks.webrtc --plan $(or $(PLAN),start)
+
+bench-scale: setup ## what 100, 1,000 and 10,000 jobs cost; JOBS=, ACTIVE= choose others
+	@$(BIN)/python -m benchmarks.scale --jobs $(or $(JOBS),100 1000 10000) --active $(or $(ACTIVE),10)
 
 contract: setup ## write contracts/openapi.yaml from the code
 	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml

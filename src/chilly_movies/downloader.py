@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from operator import attrgetter
 from types import TracebackType
 from typing import Any, Self
 
@@ -336,7 +337,7 @@ class Downloader:
     async def list(self) -> Sequence[Job]:
         """All jobs in queue order."""
         await self.open()
-        return sorted(self._ledger, key=lambda job: job.position)
+        return sorted(self._ledger, key=attrgetter("position"))
 
     async def peers(self, job_id: str) -> Sequence[Peer]:
         """The peers a job is connected to right now."""

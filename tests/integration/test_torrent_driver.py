@@ -251,7 +251,8 @@ async def test_cancel_leaves_no_file_behind_and_the_job_stays_canceled(
         await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
         await until(downloader, "a", lambda job: job.progress.bytes_downloaded > MIB)
         assert (await downloader.cancel("a")).status is Status.CANCELED
-        left = [p for p in (tmp_path / "media").rglob("*") if p.name != ".incomplete"]
+        ours = (".incomplete", ".chilly-media")
+        left = [p for p in (tmp_path / "media").rglob("*") if p.name not in ours]
         assert left == []
     async with running(tmp_path) as downloader:
         assert (await downloader.status("a")).status is Status.CANCELED
@@ -378,3 +379,15 @@ async def test_removing_with_files_deletes_the_film_and_nothing_else(
         assert await downloader.list() == []
     names = [p.name for p in (tmp_path / "media" / "show").iterdir()]
     assert names == ["mine.txt"]
+
+
+async def test_many_jobs_at_once_start_one_engine_and_none_of_them_crashes(tmp_path: Path) -> None:
+    async with running(tmp_path, max_active=20) as downloader:
+        ids = [f"job-{number}" for number in range(20)]
+        for number, job_id in enumerate(ids):
+            link = f"magnet:?xt=urn:btih:{number + 1:040x}"
+            await downloader.start(id=job_id, source_urn=link)
+    async with running(tmp_path, max_active=20) as downloader:
+        for job_id in ids:
+            job = await until(downloader, job_id, lambda job: job.progress.phase is not None)
+            assert (job.status, job.error) == (Status.ACTIVE, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import heapq
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def page(
     """One page.
 
     Args:
-        jobs: all jobs.
+        jobs: all jobs, in queue order.
         statuses: only these, None = all.
         sort: a key, with `-` before it for the other way round.
         limit: jobs per page.
@@ -59,14 +60,20 @@ def page(
     def place(job: Job) -> tuple[Any, int]:
         return key(job), job.position
 
-    matching = [job for job in jobs if statuses is None or job.status in statuses]
-    matching.sort(key=place, reverse=reverse)
+    matching = jobs if statuses is None else [job for job in jobs if job.status in statuses]
     rest = matching
     if cursor is not None:
         last = _decode(cursor, sort)
         rest = [job for job in matching if (place(job) < last if reverse else place(job) > last)]
-    shown = rest[:limit]
-    more = len(rest) > limit
+    # Sorting all of them for each page is what would grow most with their number.
+    if sort == "position":
+        found = rest[: limit + 1]
+    elif reverse:
+        found = heapq.nlargest(limit + 1, rest, key=place)
+    else:
+        found = heapq.nsmallest(limit + 1, rest, key=place)
+    shown = found[:limit]
+    more = len(found) > limit
     return Page(shown, _encode(sort, place(shown[-1])) if more else None, len(matching))
 
 

@@ -56,6 +56,7 @@ class TorrentSession:
         self._refreshes: list[asyncio.Future[None]] = []
         self._ticker: asyncio.Task[None] | None = None
         self._ses: Any = None
+        self._opening = asyncio.Lock()
         self._stun_note: str | None = None
         self._asked: set[int] = set()
         self._hears_pieces = False
@@ -87,13 +88,15 @@ class TorrentSession:
         }
 
     async def open(self) -> None:
-        """Start the engine. Idempotent."""
-        if self._ses is not None:
-            return
+        """Start the engine. Idempotent; of several callers all but the first wait for it."""
+        async with self._opening:
+            if self._ses is None:
+                await self._open()
+
+    async def _open(self) -> None:
         settings = {**settings_pack(self._config), "alert_mask": self._alert_mask()}
         self._ses = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
         self._apply_filters()
-        await self._check_stun()
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
@@ -101,6 +104,7 @@ class TorrentSession:
         loop.add_reader(self._read, self._drain)
         self._ses.set_alert_fd(self._write)
         self._ticker = loop.create_task(self._tick_forever(), name="engine-ticker")
+        await self._check_stun()
 
     def _alert_mask(self) -> int:
         mask = _ALERTS | _RTC_ALERTS if self._config.uses_webrtc else _ALERTS
