@@ -98,13 +98,21 @@ class Films:
         arguments = [*_sources(seconds, tones=1), *codecs, "-c:a", "libopus", "-b:a", "48k"]
         return self._make("webm", arguments)
 
-    def mkv(self, *, seconds: int = 6, kbits: int = 600, cues_first: bool = False) -> Path:
+    def mkv(
+        self,
+        *,
+        seconds: int = 6,
+        kbits: int = 600,
+        cues_first: bool = False,
+        signs: str = "Signs",
+    ) -> Path:
         """H.264, English and French AAC, two chapters, `SRT` in English and `ASS` in German.
 
         Args:
             seconds: how long it plays.
             kbits: of video a second.
             cues_first: the index lies before the media, not after.
+            signs: title of the German subtitles.
         """
         srt, ass = self.sidecar("film.en.srt", SRT), self.sidecar("film.de.ass", ASS)
         chapters = self.sidecar("film.chapters", _CHAPTERS)
@@ -114,7 +122,7 @@ class Films:
             "-map_metadata", "5", *_h264(kbits), "-c:a", "aac", "-b:a", "64k", "-c:s", "copy",
             "-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=fre",
             "-metadata:s:s:0", "language=eng", "-metadata:s:s:1", "language=ger",
-            "-metadata:s:s:1", "title=Signs", "-disposition:s:1", "forced",
+            "-metadata:s:s:1", f"title={signs}", "-disposition:s:1", "forced",
         ]  # fmt: skip
         arguments += ["-cues_to_front", "1"] if cues_first else []
         return self._make("mkv", arguments)

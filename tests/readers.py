@@ -51,6 +51,7 @@ class Shelf:
         self.readers = [_reader(name, what) for name, what in files.items()]
         self.job: Job = make_job(
             job_id,
+            Status.COMPLETED,
             files=tuple(
                 MediaFile(index, name, self.readers[index].size) for index, name in enumerate(files)
             ),

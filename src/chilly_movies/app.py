@@ -25,10 +25,20 @@ from chilly_movies.drivers.mock_maker import MockTorrentMaker
 from chilly_movies.drivers.torrent import EngineConfig, MediaTorrentMaker, TorrentDriver
 from chilly_movies.drivers.volume import MediaVolume
 from chilly_movies.errors import SettingsError, StoreError
+from chilly_movies.media.mediainfo import MediaInfoProbe
+from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
+from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.metadata.tmdb import TmdbProvider
 from chilly_movies.models import SourceType
-from chilly_movies.ports import JobStore, MetadataProvider, ResumeStore, TorrentMaker
+from chilly_movies.ports import (
+    JobStore,
+    MediaProbe,
+    MetadataProvider,
+    ResumeStore,
+    SubtitleConverter,
+    TorrentMaker,
+)
 from chilly_movies.settings import Settings, read_keys
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
@@ -95,6 +105,8 @@ class MockDownloader(Downloader):
     ) -> None:
         resume = MemoryResumeStore()
         self.torrent_maker = MockTorrentMaker()
+        self.media_probe = MockMediaProbe()
+        self.subtitle_converter = MockSubtitleConverter()
         mock = MockDriver(script, resume_store=resume, **driver)
         super().__init__(
             dict.fromkeys(SourceType, mock), MemoryJobStore(resume), max_active=max_active
@@ -148,6 +160,8 @@ def create_app(
     *,
     metadata: MetadataProvider | None = None,
     maker: TorrentMaker | None = None,
+    probe: MediaProbe | None = None,
+    converter: SubtitleConverter | None = None,
     api_secret: str | None = None,
     start_limit: str = "60/minute",
     cancel_limit: str = "120/minute",
@@ -162,6 +176,8 @@ def create_app(
         downloader: what it drives; None = a `WebTorrentDownloader` of its own, closed at the end.
         metadata: who knows films; None = TMDB without a key, which says so when asked.
         maker: who makes torrents; None = the downloader's own, if it has one.
+        probe: who looks into film files; None = the downloader's own, or MediaInfo.
+        converter: who makes WebVTT of subtitles; None = the downloader's own, or the real one.
         api_secret: the key every call needs, None = no key.
         start_limit: starts per client address.
         cancel_limit: cancels per client address.
@@ -178,6 +194,10 @@ def create_app(
         Access(api_secret or None, allowed_hosts, allowed_origins, **access),
         start_limit=start_limit,
         cancel_limit=cancel_limit,
+        probe=probe or getattr(downloader, "media_probe", None) or MediaInfoProbe(),
+        converter=converter
+        or getattr(downloader, "subtitle_converter", None)
+        or SandboxConverter(),
         torrent_maker=maker or getattr(downloader, "torrent_maker", None),
         on_stop=on_stop or (downloader.aclose if own else None),
     )

@@ -14,6 +14,7 @@ from chilly_movies.errors import JobNotFound
 from chilly_movies.media.mediainfo import MediaInfoProbe, read_facts
 from chilly_movies.media.mock import FACTS, MockMediaProbe
 from chilly_movies.media.sandbox import ChildFailed, Sandbox
+from chilly_movies.models import Status
 from chilly_movies.ports import FileReader
 from chilly_movies.tracks import AudioTrack, MediaFacts, Probed, TextTrack, VideoTrack
 from chilly_movies.watching.facts import FactsDesk, FactsState
@@ -166,6 +167,14 @@ async def test_the_desk_looks_once_and_again_only_when_the_missing_byte_is_there
     await desk.aclose()
 
 
+async def test_the_desk_never_starts_or_wakes_a_job_by_looking() -> None:
+    shelf = Shelf({"a.mkv": b"x"})
+    for status in (Status.QUEUED, Status.PAUSED, Status.FAILED, Status.CANCELED):
+        shelf.become(status)
+        [told] = await FactsDesk(shelf, MockMediaProbe()).of_job("a")
+        assert (told.state, shelf.opened) == (FactsState.WAITING, 0)
+
+
 async def test_the_desk_tells_unreadable_files_from_those_that_have_not_begun() -> None:
     shelf = Shelf({"a.mkv": PartReader(b"x" * 5000), "b.mkv": PartReader(b"x" * 5000, range(0))})
     told = await FactsDesk(shelf, MediaInfoProbe()).of_job("a", patience=20)
@@ -180,7 +189,7 @@ async def test_the_desk_answers_at_once_when_a_look_takes_long() -> None:
             await gate.wait()
             return await super().probe(reader)
 
-    desk = FactsDesk(Shelf({"a.mkv": b"x"}), Slow())
+    desk = FactsDesk(Shelf({"a.mkv": PartReader(b"x")}), Slow())
     [told] = await desk.of_job("a", patience=0.01)
     assert told.state == FactsState.WAITING
     gate.set()

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chilly_movies.api import docs, downloads, events, links, metadata, problems, torrents
+from chilly_movies.api import docs, downloads, events, links, metadata, problems, torrents, watching
 from chilly_movies.api.bodies import BodyGate
 from chilly_movies.api.clients import ForwardedGate, client_of
 from chilly_movies.api.keys import KeyGate, KeyRing
@@ -24,8 +24,10 @@ from chilly_movies.api.schemas import JOB_ID_PATTERN, EventOut, Health, JobId, S
 from chilly_movies.api.security import Access, HostGate
 from chilly_movies.downloader import Downloader
 from chilly_movies.models import Status
-from chilly_movies.ports import MetadataProvider, TorrentMaker
+from chilly_movies.ports import MediaProbe, MetadataProvider, SubtitleConverter, TorrentMaker
 from chilly_movies.version import __version__
+from chilly_movies.watching.facts import FactsDesk
+from chilly_movies.watching.subtitles import SubtitleDesk
 
 log = structlog.get_logger("chilly_movies.access")
 
@@ -92,6 +94,8 @@ def build_app(
     *,
     start_limit: str,
     cancel_limit: str,
+    probe: MediaProbe,
+    converter: SubtitleConverter,
     torrent_maker: TorrentMaker | None = None,
     on_stop: Callable[[], Any] | None = None,
 ) -> ASGIApp:
@@ -103,6 +107,8 @@ def build_app(
         access: who may call.
         start_limit: starts per client address, like `60/minute`; torrents made, too.
         cancel_limit: cancels per client address.
+        probe: who looks into film files.
+        converter: who makes WebVTT of subtitles.
         torrent_maker: who makes torrents; None = nobody.
         on_stop: awaited when the application stops.
     """
@@ -111,11 +117,15 @@ def build_app(
     api.state.metadata = metadata_provider
     api.state.torrent_maker = torrent_maker
     api.state.signer = access.signer
+    api.state.wants_keys = bool(access.all_keys)
+    facts = api.state.facts = FactsDesk(downloader, probe)
+    api.state.subtitles = SubtitleDesk(downloader, facts, converter)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await downloader.open()
         yield
+        await facts.aclose()
         if on_stop is not None:
             await on_stop()
 
@@ -126,9 +136,14 @@ def build_app(
     )
     hot.state.downloader = downloader
     hot.state.signer = access.signer
+    return _guarded(hot, access, start_limit, cancel_limit)
+
+
+def _guarded(inner: ASGIApp, access: Access, start_limit: str, cancel_limit: str) -> ASGIApp:
+    """The application behind its gates; the last one made is passed first."""
     every = (*downloads.router.routes, *torrents.router.routes)
     routes = [route for route in every if isinstance(route, Route)]
-    app: ASGIApp = BodyGate(hot, {r.path for r in routes if "POST" in (r.methods or ())})
+    app: ASGIApp = BodyGate(inner, {r.path for r in routes if "POST" in (r.methods or ())})
     app = StreamGate(app, access.max_streams)
     limits = {"/download/start": start_limit, "/download/cancel": cancel_limit}
     app = RateGate(app, {**limits, "/torrents/create": start_limit})
@@ -150,7 +165,14 @@ def documented_app() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)
-    for router in (downloads.router, torrents.router, links.router, metadata.router, system):
+    for router in (
+        downloads.router,
+        torrents.router,
+        links.router,
+        watching.router,
+        metadata.router,
+        system,
+    ):
         app.include_router(router)
     docs.install(app)
     make = app.openapi

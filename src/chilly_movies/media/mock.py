@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chilly_movies.ports import FileReader
 from chilly_movies.tracks import AudioTrack, Cues, MediaFacts, Probed, TextTrack, VideoTrack
 
 FACTS = MediaFacts(
-    container="MP4",
+    container="Matroska",
     duration=5400.0,
     bitrate=1_037_037,
     video=VideoTrack("H.264", 1280, 720, 24.0, 8),
@@ -17,14 +19,18 @@ FACTS = MediaFacts(
 
 
 class MockMediaProbe:
-    """Implements `ports.MediaProbe`: every file is the same film."""
+    """Implements `ports.MediaProbe`: every file is the same film, in the container of its name."""
 
     def __init__(self, facts: MediaFacts | None = FACTS) -> None:
         self._facts = facts
 
     async def probe(self, reader: FileReader) -> Probed:
         """See `ports.MediaProbe`."""
-        return Probed(self._facts)
+        if self._facts is None or not reader.available(0):
+            return Probed(None, 0)
+        if reader.name.endswith(".mkv"):
+            return Probed(self._facts)
+        return Probed(replace(self._facts, container="MP4", subtitles=()))
 
 
 class MockSubtitleConverter:

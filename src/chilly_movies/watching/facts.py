@@ -12,14 +12,10 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from chilly_movies.errors import ChillyError
-from chilly_movies.models import Job, MediaFile
+from chilly_movies.models import Job, MediaFile, Status, is_video
 from chilly_movies.ports import FileReader, MediaProbe
 from chilly_movies.tracks import MediaFacts, Probed
 
-VIDEO_ENDINGS = frozenset({
-    ".3gp", ".asf", ".avi", ".divx", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
-    ".mpg", ".mts", ".ogm", ".ogv", ".rmvb", ".ts", ".vob", ".webm", ".wmv",
-})  # fmt: skip
 AUDIO_ENDINGS = frozenset({
     ".aac", ".ac3", ".dts", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav",
     ".wma",
@@ -62,14 +58,14 @@ def ending_of(file: MediaFile) -> str:
     return PurePosixPath(file.path).suffix.lower()
 
 
-def is_video(file: MediaFile) -> bool:
-    """Whether its name says that it is a film."""
-    return ending_of(file) in VIDEO_ENDINGS
+def is_audio(file: MediaFile) -> bool:
+    """Whether its name says that it is music."""
+    return ending_of(file) in AUDIO_ENDINGS
 
 
 def is_playable(file: MediaFile) -> bool:
     """Whether its name says that it is a film or music."""
-    return is_video(file) or ending_of(file) in AUDIO_ENDINGS
+    return is_video(file.path) or is_audio(file)
 
 
 class FactsDesk:
@@ -137,6 +133,8 @@ class FactsDesk:
         before = self._found.get((job.key, index))
         if before is not None and before.missing is None:
             return before
+        if job.status not in (Status.ACTIVE, Status.COMPLETED):
+            return before or Probed(None, 0)  # opening its file would start it, or be refused
         try:
             async with self._library.open_file(job.id, index) as reader:
                 # a look costs a process: only if the byte that was missing is there now

@@ -12,10 +12,10 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 
 from chilly_movies.errors import NotArrived, SubtitleNotFound, SubtitleUnreadable
-from chilly_movies.models import Job, MediaFile
+from chilly_movies.models import Job, MediaFile, is_video
 from chilly_movies.ports import FileReader, SubtitleConverter
 from chilly_movies.tracks import Cues, MediaFacts
-from chilly_movies.watching.facts import FactsDesk, Library, ending_of, is_video
+from chilly_movies.watching.facts import FactsDesk, Library, ending_of
 from chilly_movies.watching.languages import label_of, language_of
 
 ENDINGS = frozenset({".srt", ".ass", ".ssa", ".vtt", ".sub"})
@@ -177,7 +177,7 @@ def _not_found(job_id: str, n: str) -> SubtitleNotFound:
 
 
 def _sidecars(job: Job) -> Iterator[Subtitle]:
-    films = [file for file in job.files if is_video(file)]
+    films = [file for file in job.files if is_video(file.path)]
     pictures = {_bare(file) for file in job.files if ending_of(file) == ".idx"}
     for file in job.files:
         if not file.wanted or ending_of(file) not in ENDINGS:

@@ -1,0 +1,250 @@
+"""What players ask besides the film itself: media facts, subtitles, playlists."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import Field
+
+from chilly_movies.api.problems import documented
+from chilly_movies.api.schemas import JobId, Wire, to_json
+from chilly_movies.api.signing import DEFAULT_SECONDS, Signer
+from chilly_movies.browsers import plays_in_browsers
+from chilly_movies.downloader import Downloader
+from chilly_movies.intake import check_id
+from chilly_movies.tracks import MediaFacts
+from chilly_movies.watching.facts import FactsDesk, FactsState, FileFacts
+from chilly_movies.watching.playlist import MEDIA_TYPE, playlist
+from chilly_movies.watching.subtitles import Subtitle, SubtitleDesk, SubtitleSource
+
+router = APIRouter(tags=["watching"])
+
+_VTT = "text/vtt; charset=utf-8"
+_UNKNOWN = {
+    FactsState.WAITING: "Not known yet: what it takes to tell has not arrived.",
+    FactsState.UNREADABLE: "Does not play: there is nothing in it that we know.",
+}
+
+
+class VideoOut(Wire):
+    """The picture."""
+
+    codec: str
+    width: int | None
+    height: int | None
+    frame_rate: float | None
+    bit_depth: int | None
+    hdr: str | None = Field(description="HDR10, HDR10+, HLG or Dolby Vision; null: ordinary.")
+
+
+class AudioOut(Wire):
+    """One sound track; the first is what plays unless one chooses."""
+
+    codec: str
+    language: str | None = Field(description="BCP 47, null if the file does not say.")
+    channels: int | None
+    title: str | None
+
+
+class TextOut(Wire):
+    """One subtitle track inside the film."""
+
+    codec: str
+    language: str | None
+    title: str | None
+    forced: bool
+
+
+class MediaOut(Wire):
+    """What a film says of itself."""
+
+    container: str
+    duration: float | None = Field(description="Seconds.")
+    bitrate: int | None = Field(description="Bits per second of everything together.")
+    video: VideoOut | None
+    audio: list[AudioOut]
+    subtitles: list[TextOut]
+    chapters: int
+
+
+class FileMediaOut(Wire):
+    """A film or music file and what is inside."""
+
+    index: int
+    path: str
+    size: int
+    state: FactsState = Field(description="waiting: ask again when more of it has arrived.")
+    plays_in_browsers: bool | None = Field(description="null: not known yet.")
+    verdict: str = Field(description="Whether it plays in browsers, in one sentence.")
+    media: MediaOut | None
+
+
+class MediaPage(Wire):
+    """The films and music of a job."""
+
+    files: list[FileMediaOut]
+
+
+class SubtitleOut(Wire):
+    """One choice in a subtitle menu."""
+
+    n: str = Field(description="Its name in the URL.")
+    label: str = Field(description="For people.")
+    language: str | None = Field(description="BCP 47, null if unknown.")
+    source: SubtitleSource
+    file: int = Field(description="Index of the file it is read from.")
+    film: int | None = Field(description="Index of its film, null if that is not clear.")
+    format: str = Field(description="What it is made from; what you get is WebVTT.")
+    forced: bool = Field(description="Only for what is foreign in the film.")
+    sdh: bool = Field(description="For people who hear badly.")
+    url: str = Field(description="Path and query; signed if the server wants keys.")
+
+
+class SubtitlesOut(Wire):
+    """The subtitles of a job that are known so far."""
+
+    subtitles: list[SubtitleOut]
+
+
+def _facts(request: Request) -> FactsDesk:
+    found: FactsDesk = request.app.state.facts
+    return found
+
+
+def _subtitles(request: Request) -> SubtitleDesk:
+    found: SubtitleDesk = request.app.state.subtitles
+    return found
+
+
+@router.get("/downloads/{id}/media", response_model=MediaPage, responses=documented(404, 422))
+async def media(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
+    """What is inside the films: length, codecs, languages, and whether browsers play them.
+
+    Read as soon as their heads have arrived; answered within about a second.
+    """
+    told = await _facts(request).of_job(check_id(id))
+    body = {"files": [_file_out(one) for one in told]}
+    return Response(to_json(body), media_type="application/json")
+
+
+@router.get("/subtitles/{id}", response_model=SubtitlesOut, responses=documented(404, 422))
+async def list_subtitles(request: Request, id: JobId) -> Response:  # noqa: A002
+    """Subtitle files beside the films, and text tracks inside them."""
+    job_id = check_id(id)
+    found = await _subtitles(request).of_job(job_id)
+    body = {"subtitles": [_subtitle_out(request, job_id, one) for one in found]}
+    return Response(to_json(body), media_type="application/json")
+
+
+@router.get(
+    "/subtitles/{id}/{n}.vtt",
+    responses={
+        **documented(404, 409, 422, 503),
+        200: {"description": "WebVTT.", "content": {"text/vtt": {"schema": {"type": "string"}}}},
+    },
+    response_class=Response,
+)
+async def subtitle(
+    request: Request,
+    id: JobId,  # noqa: A002 (the contract's name)
+    n: Annotated[str, Path(pattern=r"^[0-9]{1,9}(-[0-9]{1,9})?$", examples=["1", "0-3"])],
+) -> Response:
+    """Subtitles as WebVTT: text, times and italics, nothing that a page could mistake for HTML."""
+    cues = await _subtitles(request).cues(check_id(id), n)
+    kept = "private, max-age=3600" if cues.complete else "no-store"
+    return Response(cues.vtt.encode(), media_type=_VTT, headers={"Cache-Control": kept})
+
+
+@router.get(
+    "/stream/{id}.m3u8",
+    responses={
+        **documented(404, 422, 503),
+        200: {
+            "description": "Extended M3U with absolute links.",
+            "content": {"audio/x-mpegurl": {"schema": {"type": "string"}}},
+        },
+    },
+    response_class=Response,
+)
+async def job_playlist(request: Request, id: JobId) -> Response:  # noqa: A002
+    """All films of a job in order, for VLC, mpv and their kin. Its links need no key."""
+    job = await _downloader(request).status(check_id(id))
+    base = f"{request.url.scheme}://{request.headers['host']}"
+    seconds = _seconds_left(request)
+
+    def link(index: int) -> str:
+        return base + _link(request, f"/stream/{job.id}/{index}", seconds)
+
+    text = playlist(job, _facts(request), link)
+    return Response(text.encode(), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
+
+
+def _downloader(request: Request) -> Downloader:
+    found: Downloader = request.app.state.downloader
+    return found
+
+
+def _seconds_left(request: Request) -> int:
+    """How long links may hold: not longer than the signed one that led here."""
+    expires = request.query_params.get("expires", "")
+    if "sig" in request.query_params and expires.isdecimal():
+        return int(expires) - int(time.time())
+    return DEFAULT_SECONDS
+
+
+def _link(request: Request, path: str, seconds: int = DEFAULT_SECONDS) -> str:
+    """The path, signed if there are keys."""
+    signer: Signer = request.app.state.signer
+    return signer.sign(path, seconds) if request.app.state.wants_keys else path
+
+
+def _subtitle_out(request: Request, job_id: str, one: Subtitle) -> dict[str, Any]:
+    return {
+        "n": one.n,
+        "label": one.label,
+        "language": one.language,
+        "source": one.source,
+        "file": one.file,
+        "film": one.film,
+        "format": one.format,
+        "forced": one.forced,
+        "sdh": one.sdh,
+        "url": _link(request, f"/subtitles/{job_id}/{one.n}.vtt"),
+    }
+
+
+def _file_out(one: FileFacts) -> dict[str, Any]:
+    plays, verdict = plays_in_browsers(one.facts) if one.facts else (None, _UNKNOWN[one.state])
+    return {
+        "index": one.file.index,
+        "path": one.file.path,
+        "size": one.file.size,
+        "state": one.state,
+        "playsInBrowsers": False if one.state is FactsState.UNREADABLE else plays,
+        "verdict": verdict,
+        "media": _media_out(one.facts) if one.facts else None,
+    }
+
+
+def _media_out(facts: MediaFacts) -> dict[str, Any]:
+    video = facts.video
+    return {
+        "container": facts.container,
+        "duration": facts.duration,
+        "bitrate": facts.bitrate,
+        "video": video and {
+            "codec": video.codec, "width": video.width, "height": video.height,
+            "frameRate": video.frame_rate, "bitDepth": video.bit_depth, "hdr": video.hdr,
+        },
+        "audio": [
+            {"codec": a.codec, "language": a.language, "channels": a.channels, "title": a.title}
+            for a in facts.audio
+        ],
+        "subtitles": [
+            {"codec": t.codec, "language": t.language, "title": t.title, "forced": t.forced}
+            for t in facts.subtitles
+        ],
+        "chapters": facts.chapters,
+    }  # fmt: skip
