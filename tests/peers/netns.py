@@ -33,10 +33,14 @@ _LANDMARK = "8.8.8.8"
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The addresses usable in a namespace, besides 127.0.0.1."""
+    """The addresses usable in a namespace, besides 127.0.0.1.
+
+    They lie in two networks: of two interfaces in one network libtorrent takes the wrong one for
+    one address, and binds its listener to a device that nothing for that address comes from.
+    """
 
     address: str = "10.77.0.1"
-    other: str = "10.77.0.2"
+    other: str = "10.78.0.1"
 
 
 @contextmanager

@@ -292,3 +292,10 @@ def test_networks_are_told_to_the_engine_as_first_and_last_address() -> None:
 def test_the_engines_words_come_without_its_code() -> None:
     assert p.plain(RuntimeError("invalid torrent [libtorrent:5]")) == "invalid torrent"
     assert p.plain(RuntimeError("broken. [system:2] ")) == "broken"
+
+
+def test_a_few_websocket_trackers_are_kept_each_in_a_tier_of_its_own() -> None:
+    urls = [f"wss://t{i}.example" for i in range(20)]
+    params = p.build(request(torrent(MAGNET + "".join(f"&tr={url}" for url in urls))))
+    assert params.trackers == urls[:5]
+    assert len(set(params.tracker_tiers)) == 5

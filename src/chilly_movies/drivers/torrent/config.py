@@ -106,8 +106,9 @@ def settings_pack(config: EngineConfig) -> dict[str, Any]:
         "download_rate_limit": config.download_limit,
         "upload_rate_limit": config.upload_limit,
         "ssrf_mitigation": not config.allow_private_addresses,
-        # peers behind one address are the rule on loopback and in a home network
-        "allow_multiple_connections_per_ip": config.allow_private_addresses,
+        # peers behind one address are the rule on loopback and in a home network, and browsers
+        # behind one router are many: the engine would keep one of them, of all transports
+        "allow_multiple_connections_per_ip": config.allow_private_addresses or config.uses_webrtc,
     }
     if config.interface:
         pack["outgoing_interfaces"] = config.interface

@@ -25,6 +25,8 @@ from chilly_movies.models import MediaFile, Options, Source, SourceFacts
 _LIMITS = {"max_pieces": 200_000, "max_decode_depth": 30, "max_decode_tokens": 500_000}
 _MAX_TRACKERS = 100
 _MAX_WEB_SEEDS = 20
+_MAX_WEBSOCKETS = 5
+"""Each of them is made ten offers, and each offer holds a socket for half a minute."""
 _MAX_FILES = 20_000
 WEBSOCKET_TIER = 100
 """First of the tiers for WebSocket trackers; tiers go to 255."""
@@ -175,7 +177,7 @@ def _vet(params: lt.add_torrent_params, *, allow_private: bool) -> None:
 
 
 def _part_websockets(params: lt.add_torrent_params, *, wanted: bool) -> None:
-    """Give each WebSocket tracker a tier of its own, as the engine asks one tracker per tier.
+    """Give some WebSocket trackers a tier of their own, as the engine asks one tracker per tier.
 
     Without a v1 hash there is nothing to ask them: the engine sends zeros then.
     """
@@ -183,7 +185,7 @@ def _part_websockets(params: lt.add_torrent_params, *, wanted: bool) -> None:
     pairs = list(zip(params.trackers, params.tracker_tiers, strict=True))
     kept = [(url, tier) for url, tier in pairs if not is_websocket(url)]
     if wanted:
-        sockets = [url for url, _ in pairs if is_websocket(url)]
+        sockets = [url for url, _ in pairs if is_websocket(url)][:_MAX_WEBSOCKETS]
         kept += [(url, WEBSOCKET_TIER + i) for i, url in enumerate(sockets)]
     params.trackers = [url for url, _ in kept]
     params.tracker_tiers = [tier for _, tier in kept]

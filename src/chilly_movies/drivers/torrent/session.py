@@ -43,6 +43,14 @@ _RTC_ALERTS = _categories.connect_notification | _categories.torrent_log_notific
 """Only these say which peers come over WebRTC, and what became of a handshake."""
 
 
+def text(read: Callable[[], str]) -> str:
+    """What an alert says; others chose some of its bytes, so it may be no UTF-8."""
+    try:
+        return read()
+    except UnicodeDecodeError as error:
+        return error.object.decode("utf-8", "replace")
+
+
 class TorrentSession:
     """One libtorrent session in one event loop.
 
@@ -336,16 +344,16 @@ class TorrentSession:
     def _on_tracker_reply(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None:
-            torrent.trackers[alert.tracker_url()] = TrackerStanding(peers=alert.num_peers)
+            torrent.trackers[text(alert.tracker_url)] = TrackerStanding(peers=alert.num_peers)
 
     def _on_tracker_error(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None:
-            problem = alert.failure_reason() or alert.error.message()
-            torrent.trackers[alert.tracker_url()] = TrackerStanding(problem=problem)
+            problem = text(alert.failure_reason) or alert.error.message()
+            torrent.trackers[text(alert.tracker_url)] = TrackerStanding(problem=problem)
 
     def _on_announce(self, alert: Any) -> None:
-        url = alert.tracker_url()
+        url = text(alert.tracker_url)
         if not is_websocket(url):
             return
         self._asked.add(port_of(url))
@@ -355,7 +363,7 @@ class TorrentSession:
             torrent.handshakes.announced(time.monotonic())
 
     def _on_log(self, alert: Any) -> None:
-        line = alert.log_message()
+        line = text(alert.log_message)
         if line.startswith("*** RTC"):
             torrent = self._of(alert)
             if torrent is not None:
@@ -363,7 +371,7 @@ class TorrentSession:
 
     def _on_connect(self, alert: Any) -> None:
         torrent = self._of(alert)
-        if torrent is not None and "(RTC)" in alert.message():  # no field of the alert says so
+        if torrent is not None and "(RTC)" in text(alert.message):  # no field of the alert says so
             torrent.rtc_addresses.add(alert.ip)
 
     def _on_disconnect(self, alert: Any) -> None:
