@@ -12,7 +12,7 @@ import re
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,10 +106,10 @@ async def full_disk(fire: Fire, life: Life) -> None:
     filler = fire.media / "filler"
     async with victim(fire, life) as job:
         await past(life, job.id, MIB // 2)
-        room = os.statvfs(fire.media)
         try:
-            with filler.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_bsize - MIB // 2)
+            with filler.open("wb", buffering=0) as file, suppress(OSError):
+                while True:  # until there is no room, whoever else writes meanwhile
+                    file.write(bytes(MIB))
             await sentence(fire, life, job.id, "room|space|full", "full disk")
         finally:
             filler.unlink()
@@ -169,7 +169,7 @@ def faked_clock(stamp: Path) -> dict[str, str]:
     return {
         "LD_PRELOAD": str(_LIBRARY),
         "FAKETIME_TIMESTAMP_FILE": str(stamp),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",  # reading the file at each look makes all slow
         "DONT_FAKE_MONOTONIC": "1",
     }
 
@@ -187,9 +187,10 @@ async def clock_jumps(fire: Fire, life: Life) -> None:
             for leap in ("+2h", "-1d", "+0"):
                 await past(life, job.id, 0)
                 stamp.write_text(leap)
+                await asyncio.sleep(1.1)  # until the process has read it
                 before = (await life.server.job(job.id))["progress"]["bytesDownloaded"]
                 took = await past(life, job.id, before)
-                if took > 5:
+                if took > 20:
                     fire.tally.breaks(f"after the clock's leap {leap} nothing for {took:.1f} s")
         finally:
             stamp.write_text("+0")

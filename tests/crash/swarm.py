@@ -109,10 +109,11 @@ class Swarm(LineProcess):
 class _Seeder:
     """One session with one torrent."""
 
-    def __init__(self, host: str, rate: int) -> None:
+    def __init__(self, host: str, rate: int, *, blind: bool) -> None:
         kinds = lt.alert.category_t
         mask = kinds.error_notification | kinds.upload_notification
         pack: Any = {**_SETTINGS, "listen_interfaces": f"{host}:0", "alert_mask": mask}
+        pack["disable_hash_checks"] = blind
         self.session = lt.session(pack)
         self.handle: Any = None
         self.rate = rate
@@ -189,7 +190,7 @@ class _Child:
     async def do_seed(
         self, name: str, torrent: str, folder: str, host: str, rate: int, blind: bool
     ) -> int:
-        seeder = self._seeders[name] = _Seeder(host, rate)
+        seeder = self._seeders[name] = _Seeder(host, rate, blind=blind)
         return await seeder.seed(torrent, folder, blind=blind)
 
     async def do_sent(self, name: str) -> dict[str, Any]:

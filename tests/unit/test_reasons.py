@@ -52,3 +52,9 @@ def test_with_peers_it_says_what_is_awaited_from_them() -> None:
         "connected to 2 peers, none of them sends what is missing"
     )
     assert why(peers=2, seeds=1, has_metadata=True) == "connected to 1 seed, waiting for data"
+
+
+def test_wrong_data_is_named_before_what_is_waited_for() -> None:
+    told = why(rejected=1_500_000, peers=1, has_metadata=True)
+    assert told is not None
+    assert told.startswith("1.5 MB that peers sent were wrong and thrown away; connected to 1 peer")

@@ -21,6 +21,16 @@ def why_still(
         return None
     if state.upload_only:
         return "the disk refused a write, so nothing is downloaded"
+    why = _why_no_peer_helps(state, trackers, webrtc)
+    if state.rejected:
+        thrown = f"{state.rejected / 1_000_000:.1f} MB that peers sent were wrong and thrown away"
+        return f"{thrown}; {why}"
+    return why
+
+
+def _why_no_peer_helps(
+    state: TorrentState, trackers: Mapping[str, TrackerStanding], webrtc: str | None
+) -> str:
     if state.peers == 0:
         wish = "no peers found yet" if state.has_metadata else "looking for peers with the metadata"
         clauses = [f"{wish}: {_tracker_summary(trackers)}", *([webrtc] if webrtc else [])]

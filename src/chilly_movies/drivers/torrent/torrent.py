@@ -42,6 +42,7 @@ class TorrentState:
         uploaded: payload bytes ever uploaded.
         seeding_time: seconds spent complete and running.
         known_peers: addresses of peers heard of.
+        rejected: bytes that arrived and did not have the right hash.
         transports: connected peers by transport, a few seconds old at most.
         upload_only: writing failed and the engine only uploads now.
     """
@@ -61,6 +62,7 @@ class TorrentState:
     known_peers: int = 0
     transports: Transports = field(default_factory=Transports)
     upload_only: bool = False
+    rejected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class Torrent:
         self.rtc_addresses: set[tuple[str, int]] = set()
         self.notes: list[str] = []
         self.disk_problem: DiskError | None = None
+        self._refused = False
         self.problem: str | None = None
 
     def update(self, status: Any) -> None:
@@ -169,7 +172,9 @@ class Torrent:
         if self.disk_problem is not None:
             raise self.disk_problem
         if self.state.upload_only:  # the engine keeps it to itself for 600 s if the alert is lost
-            raise DiskError("The disk refused a write.")
+            if self._refused:  # the alert, which says why, may come right after the figures
+                raise DiskError("The disk refused a write.")
+            self._refused = True
         if self.problem is not None:
             raise SourceRejected(self.problem)
         return self.state
@@ -339,4 +344,5 @@ def _state(status: Any) -> TorrentState:
         seeding_time=int(status.finished_duration.total_seconds()),
         known_peers=status.list_peers,
         upload_only=bool(status.flags & lt.torrent_flags.upload_mode),
+        rejected=status.total_failed_bytes,
     )
