@@ -167,6 +167,7 @@ def create_app(
     cancel_limit: str = "120/minute",
     allowed_hosts: tuple[str, ...] = (),
     allowed_origins: tuple[str, ...] = (),
+    stream_timeout: float = 60.0,
     on_stop: Callable[[], Any] | None = None,
     **access: Any,
 ) -> ASGIApp:
@@ -183,6 +184,7 @@ def create_app(
         cancel_limit: cancels per client address.
         allowed_hosts: names besides loopback that the server is reached by.
         allowed_origins: web origins besides loopback whose pages may call.
+        stream_timeout: seconds a reader of a film waits for bytes that do not come.
         on_stop: awaited when the application stops.
         **access: further fields of `Access` (`keys`, `signer`, `proxies`, `max_streams`).
     """
@@ -199,6 +201,7 @@ def create_app(
         or getattr(downloader, "subtitle_converter", None)
         or SandboxConverter(),
         torrent_maker=maker or getattr(downloader, "torrent_maker", None),
+        stream_timeout=stream_timeout,
         on_stop=on_stop or (downloader.aclose if own else None),
     )
 
@@ -244,6 +247,7 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
         signer=Signer(None if mock else _link_secret(settings)),
         proxies=settings.trusted_proxies,
         max_streams=settings.max_streams,
+        stream_timeout=settings.stream_timeout,
     )
     return Backend(downloader, metadata, app)
 

@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         512, ge=8, le=100_000, description="connections to the API per client address"
     )
+    stream_timeout: float = Field(
+        60.0, gt=0, le=3600, description="seconds a player waits for bytes that do not come"
+    )
     max_streams: int = Field(
         128, ge=1, le=100_000, description="open event and film streams per client address"
     )

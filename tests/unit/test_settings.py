@@ -120,6 +120,7 @@ BAD = {
     "CHILLY_TRUSTED_PROXIES": ["proxy.example", "10.0.0.0/33", "0.0.0.0/0", "::/0", "*"],
     "CHILLY_MAX_CONNECTIONS": ["0", "7", "x"],
     "CHILLY_MAX_STREAMS": ["0", "x"],
+    "CHILLY_STREAM_TIMEOUT": ["0", "x", "99999"],
     "CHILLY_LOG_LEVEL": ["loud"],
     "CHILLY_LOG_FORMAT": ["xml"],
 }  # fmt: skip

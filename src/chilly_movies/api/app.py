@@ -14,7 +14,18 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chilly_movies.api import docs, downloads, events, links, metadata, problems, torrents, watching
+from chilly_movies.api import (
+    docs,
+    downloads,
+    events,
+    files,
+    links,
+    metadata,
+    problems,
+    stream,
+    torrents,
+    watching,
+)
 from chilly_movies.api.bodies import BodyGate
 from chilly_movies.api.clients import ForwardedGate, client_of
 from chilly_movies.api.keys import KeyGate, KeyRing
@@ -84,6 +95,7 @@ _HOT_LANE = [  # the routes that are asked most, without the framework's paramet
     Route("/download/status/{id}", downloads.hot_status),
     Route("/events", events.stream_events),
     Route("/events/{id}", events.stream_events),
+    Route("/stream/{id}/{index}", stream.hot_stream),
 ]
 
 
@@ -97,6 +109,7 @@ def build_app(
     probe: MediaProbe,
     converter: SubtitleConverter,
     torrent_maker: TorrentMaker | None = None,
+    stream_timeout: float = 60.0,
     on_stop: Callable[[], Any] | None = None,
 ) -> ASGIApp:
     """The whole API as one ASGI application.
@@ -110,15 +123,14 @@ def build_app(
         probe: who looks into film files.
         converter: who makes WebVTT of subtitles.
         torrent_maker: who makes torrents; None = nobody.
+        stream_timeout: seconds a reader of a film waits for bytes that do not come.
         on_stop: awaited when the application stops.
     """
     api = documented_app()
-    api.state.downloader = downloader
     api.state.metadata = metadata_provider
     api.state.torrent_maker = torrent_maker
-    api.state.signer = access.signer
     api.state.wants_keys = bool(access.all_keys)
-    facts = api.state.facts = FactsDesk(downloader, probe)
+    facts = FactsDesk(downloader, probe)
     api.state.subtitles = SubtitleDesk(downloader, facts, converter)
 
     @asynccontextmanager
@@ -129,13 +141,11 @@ def build_app(
         if on_stop is not None:
             await on_stop()
 
-    hot = Starlette(
-        routes=[*_HOT_LANE, Mount("/", api)],
-        lifespan=lifespan,
-        exception_handlers=api.exception_handlers,
-    )
-    hot.state.downloader = downloader
-    hot.state.signer = access.signer
+    routes = [*_HOT_LANE, Mount("/", api)]
+    hot = Starlette(routes=routes, lifespan=lifespan, exception_handlers=api.exception_handlers)
+    for state in (api.state, hot.state):
+        state.downloader, state.signer = downloader, access.signer
+        state.facts, state.stream_timeout = facts, stream_timeout
     return _guarded(hot, access, start_limit, cancel_limit)
 
 
@@ -165,15 +175,9 @@ def documented_app() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)
-    for router in (
-        downloads.router,
-        torrents.router,
-        links.router,
-        watching.router,
-        metadata.router,
-        system,
-    ):
-        app.include_router(router)
+    for part in (downloads, files, watching, stream, torrents, links, metadata):
+        app.include_router(part.router)
+    app.include_router(system)
     docs.install(app)
     make = app.openapi
 

@@ -28,7 +28,7 @@ class BodyGate:
 
     Args:
         app: what comes next.
-        paths: the paths whose POST has a body; elsewhere no body is ever read.
+        paths: the paths whose POST has a body; elsewhere only that of a PATCH is ever read.
     """
 
     def __init__(self, app: ASGIApp, paths: Collection[str]) -> None:
@@ -37,11 +37,11 @@ class BodyGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in self._paths:
+        if not self._takes_body(scope):
             await self._app(scope, receive, send)
             return
         kind = _content_type(scope)
-        if kind is None:
+        if kind is None or (kind != _JSON and scope["method"] == "PATCH"):
             detail = "The body must be application/json (or multipart/form-data for a file)."
             await problem(415, detail)(scope, receive, send)
             return
@@ -64,6 +64,12 @@ class BodyGate:
             )
             return
         await self._app(scope, _replay(body, receive), send)
+
+    def _takes_body(self, scope: Scope) -> bool:
+        if scope["type"] != "http":
+            return False
+        method, path = scope["method"], scope["path"]
+        return method == "PATCH" or (method == "POST" and path in self._paths)
 
 
 _CLOSE = {"Connection": "close"}

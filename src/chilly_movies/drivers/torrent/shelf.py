@@ -20,8 +20,8 @@ from chilly_movies.models import TOP_PRIORITY
 
 log = structlog.get_logger(__name__)
 
-_ENDS = 2 * 1024 * 1024
-"""Bytes at both ends of a film that come first: players look for its index there."""
+_TAIL = 512 * 1024
+"""Bytes at the end of a film that come first, like its first piece: its index may be there."""
 _URGE_AFTER = 1.0
 """Seconds of waiting after which a piece gets a deadline even if it is next in line."""
 _FLUSH_WITHIN = 20.0
@@ -100,8 +100,8 @@ class Shelf:
 
     def _ends(self, index: int, size: int) -> set[int]:
         assert self._geometry is not None  # noqa: S101 (for the type checker)
-        length = min(size, _ENDS)
-        head = self._geometry.span(index, 0, length)
+        length = min(size, _TAIL)
+        head = self._geometry.span(index, 0, 1)
         return {*head, *self._geometry.span(index, size - length, length)}
 
     async def look(self) -> None:

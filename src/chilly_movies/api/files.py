@@ -1,0 +1,105 @@
+"""The files of a download: how far each is, and which to have first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+from chilly_movies.api.naming import media_type
+from chilly_movies.api.problems import documented
+from chilly_movies.api.schemas import JobId, Wire, to_json
+from chilly_movies.downloader import Downloader
+from chilly_movies.errors import InvalidRequest
+from chilly_movies.intake import MAX_FILES, check_id
+from chilly_movies.models import TOP_PRIORITY, FileStanding, Job
+
+router = APIRouter(tags=["downloads"])
+
+_Index = Annotated[int, Field(ge=0, lt=MAX_FILES)]
+_Priority = Annotated[
+    int,
+    Field(ge=0, le=TOP_PRIORITY, description="0 = not wanted, 1 to 7 = the higher the earlier."),
+]
+
+
+class FileState(Wire):
+    """One file of a download."""
+
+    index: int
+    path: str = Field(description="Relative to the media folder.")
+    size: int
+    percent: float = Field(ge=0, le=100, description="How much of it has arrived.")
+    priority: _Priority
+    media_type: str
+    stream_url: str = Field(description="Where it can be played, while it arrives, too.")
+
+
+class FilesOut(Wire):
+    """The files of a download; none before its metadata is known."""
+
+    files: list[FileState]
+
+
+class FileChoice(Wire):
+    """What one file is worth."""
+
+    index: _Index
+    priority: _Priority
+
+
+class ChoiceBody(Wire):
+    """Files and what they are worth; those that are not named stay as they are."""
+
+    files: list[FileChoice] = Field(min_length=1, max_length=MAX_FILES)
+
+
+@router.get("/downloads/{id}/files", response_model=FilesOut, responses=documented(404, 422))
+async def list_files(request: Request, id: JobId) -> Response:  # noqa: A002
+    """Every file of a download, and how far it is."""
+    downloader: Downloader = request.app.state.downloader
+    job = await downloader.status(check_id(id))
+    return _answer(job, await downloader.files(job.id))
+
+
+@router.patch(
+    "/downloads/{id}/files",
+    response_model=FilesOut,
+    responses=documented(404, 408, 409, 413, 415, 422),
+)
+async def choose_files(request: Request, id: JobId, body: ChoiceBody) -> Response:  # noqa: A002
+    """Choose which files to have and which first, before the download, while it runs or paused.
+
+    A completed download cannot be changed any more: start it again for other files.
+    """
+    downloader: Downloader = request.app.state.downloader
+    chosen = {choice.index: choice.priority for choice in body.files}
+    if len(chosen) != len(body.files):
+        raise InvalidRequest("A file is named twice.", field="files")
+    job = await downloader.choose_files(check_id(id), chosen)
+    return _answer(job, await downloader.files(job.id))
+
+
+def _answer(job: Job, standings: Sequence[FileStanding]) -> Response:
+    known = {standing.index: standing for standing in standings}
+    files = [_file(job, number, known) for number in range(len(job.files))]
+    return Response(to_json({"files": files}), media_type="application/json")
+
+
+def _file(job: Job, number: int, known: dict[int, FileStanding]) -> dict[str, Any]:
+    file = job.files[number]
+    standing = known.get(file.index, FileStanding(file.index, 0, 0))
+    percent = 100 * standing.done / file.size if file.size else 100.0 * file.wanted
+    if standing.done < file.size:
+        percent = min(99.99, percent)
+    return {
+        "index": file.index,
+        "path": file.path,
+        "size": file.size,
+        "percent": round(percent, 2),
+        "priority": standing.priority,
+        "mediaType": media_type(file.path),
+        "streamUrl": f"/stream/{job.id}/{file.index}",
+    }
