@@ -17,7 +17,7 @@ from typing import Any, Self
 import structlog
 
 from chilly_movies import events as e
-from chilly_movies import intake
+from chilly_movies import failpoints, intake
 from chilly_movies.admission import Admission
 from chilly_movies.bus import EventBus, Subscription
 from chilly_movies.diskguard import DiskGuard
@@ -31,6 +31,7 @@ from chilly_movies.reading import Reading
 from chilly_movies.retry import RetryPolicy
 from chilly_movies.runner import Runner
 from chilly_movies.scheduler import Scheduler
+from chilly_movies.upkeep import Upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +84,7 @@ class Downloader:
         )
         self._disk = DiskWatch(self._ledger, self._runner, guard)
         self._admission = Admission(self._drivers, self._ledger, clock, self._wake.set)
+        self._upkeep = Upkeep(self._drivers, self._ledger, self._runner)
         self._background: list[asyncio.Task[None]] = []
         self._opening = asyncio.Lock()
         self._open = False
@@ -121,16 +123,16 @@ class Downloader:
         self._refuse_if_closed()
         if self._open:
             return
-        await self._ledger.load()
+        loaded = await self._ledger.load()
         self._open = True
         self._listeners.open()
         await self._disk.look()  # before anything is written
-        for job in self._ledger.running():
-            self._runner.spawn(job)
+        self._upkeep.go_on(loaded)
         self._background = [
             asyncio.create_task(self._scheduler.run(), name="scheduler"),
             asyncio.create_task(self._save_forever(), name="progress-saver"),
             asyncio.create_task(self._disk.run(), name="disk-watch"),
+            asyncio.create_task(self._upkeep.reconcile(), name="reconciler"),
         ]
 
     async def aclose(self) -> None:
@@ -279,8 +281,9 @@ class Downloader:
         if job.status is Status.COMPLETED:
             return await self._stop_seeding(job, "seeding was stopped by the user")
         await self._ledger.record(job.id, e.Canceled())
+        failpoints.reach("canceled.stored")
         await self._runner.stop(job.id)
-        await self._forget(job, delete_files=False)
+        await self._forget(self._ledger.get(job.id), delete_files=False)
         return self._ledger.get(job.id)
 
     async def _forget(self, job: Job, *, delete_files: bool) -> None:

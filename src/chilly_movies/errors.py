@@ -20,6 +20,7 @@
     │   ├── DiskError                disk_error           (retried)
     │   │   └── DiskFull             disk_full            (retried)
     │   ├── SourceRejected           source_rejected
+    │   ├── FilmDamaged              damaged
     │   └── DriverCrashed            driver_crashed       (retried)
     ├── MetadataError                the film catalogue
     │   ├── MetadataNotConfigured    503 metadata_not_configured
@@ -199,6 +200,12 @@ class SourceRejected(DownloadError):
     """The source arrived and is not acceptable; trying again would not change it."""
 
     code = "source_rejected"
+
+
+class FilmDamaged(DownloadError):
+    """A published film is not what it was any more. It is not touched unless asked for."""
+
+    code = "damaged"
 
 
 class DriverCrashed(DownloadError):

@@ -138,6 +138,23 @@ class SeedingStopped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Checked(Event):
+    """What is on the disk was compared with its hashes, on request; `progress` says how much."""
+
+    name = "progress"
+    progress: Progress = field(default_factory=Progress)
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged(Event):
+    """A finished film is not what it was any more; `Resumed` would mend it."""
+
+    name = "error"
+    error: JobError = field(default_factory=lambda: JobError("", ""))
+
+
+@dataclass(frozen=True, slots=True)
 class Failed(Event):
     """It will not be tried again by itself."""
 

@@ -19,7 +19,7 @@ from chilly_movies.bus import EventBus
 from chilly_movies.errors import DuplicateDownload, JobNotFound
 from chilly_movies.lifecycle import apply
 from chilly_movies.models import Job, Phase, Status
-from chilly_movies.ports import JobStore
+from chilly_movies.ports import JobStore, Loaded
 
 T = TypeVar("T")
 
@@ -68,14 +68,15 @@ class Ledger:
         self._told_phase: dict[str, Phase | None] = {}
         self._telling: dict[str, asyncio.TimerHandle] = {}
 
-    async def load(self) -> None:
-        """Read all jobs from the store."""
+    async def load(self) -> Loaded:
+        """Read all jobs from the store, and hear how the run before ended."""
         loaded = await self._store.load()
         for job in loaded.jobs:
             self._put(job)
         self._seq = loaded.last_seq
         self._reserved = loaded.last_seq
         await self._reserve()
+        return loaded
 
     @property
     def seq(self) -> int:
@@ -254,7 +255,8 @@ class Ledger:
         """
         job = apply(self.get(job_id), event, self._clock())
         self._jobs[job_id] = job
-        self._dirty.add(job_id)
+        if job.is_running or job.status is Status.QUEUED:  # a check that a crash ends is forgotten
+            self._dirty.add(job_id)
         if self._told_phase.get(job_id) is not job.progress.phase:
             self._cancel_telling(job_id)
             self._tell_now(job_id)

@@ -31,7 +31,7 @@ TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.Queued: _rule(to=QUEUED),  # only a job's birth: no existing job may be queued anew
     e.Started: _rule(QUEUED, to=ACTIVE),
     e.MetadataReceived: _rule(ACTIVE),
-    e.Progressed: _rule(QUEUED, ACTIVE, COMPLETED),
+    e.Progressed: _rule(QUEUED, ACTIVE, PAUSED, COMPLETED, FAILED),
     e.Publishing: _rule(ACTIVE),
     e.FilesChosen: _rule(QUEUED, ACTIVE, PAUSED, FAILED),
     e.Paused: _rule(QUEUED, ACTIVE, to=PAUSED),
@@ -40,6 +40,8 @@ TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.Waiting: _rule(ACTIVE, to=QUEUED),
     e.Completed: _rule(ACTIVE, to=COMPLETED),
     e.SeedingStopped: _rule(COMPLETED),
+    e.Checked: _rule(PAUSED, COMPLETED, FAILED),
+    e.Damaged: _rule(COMPLETED, to=FAILED),
     e.Failed: _rule(ACTIVE, to=FAILED),
     e.Canceled: _rule(QUEUED, ACTIVE, PAUSED, FAILED, to=CANCELED),
     e.Removed: _rule(*Status),
@@ -69,8 +71,8 @@ def apply(job: Job, event: e.Event, at: datetime) -> Job:
 def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
     """What an event changes besides the status."""
     match event:
-        case e.Progressed(progress=progress, reason=reason):
-            return {"progress": progress, "reason": reason}
+        case e.Progressed() | e.Checked():
+            return {"progress": _figures(event), "reason": event.reason}
         case e.Started():
             return {"started_at": job.started_at or at, "next_attempt_at": None, "reason": None}
         case e.MetadataReceived() | e.FilesChosen() | e.Publishing():
@@ -88,9 +90,9 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
             return {**changes, "attempts": 0, "reason": None}
         case e.SeedingStopped(reason=reason):
             return {"seeding": False, "progress": _still(job.progress), "reason": reason}
-        case e.Failed(error=error):
+        case e.Failed(error=error) | e.Damaged(error=error):
             changes = {"error": error, "attempts": job.attempts + 1, "reason": None}
-            return {**changes, "progress": _still(job.progress)}
+            return {**changes, "seeding": False, "progress": _still(job.progress)}
         case e.Paused() | e.Canceled():
             return {"progress": _still(job.progress), "next_attempt_at": None, "reason": None}
         case _:
@@ -120,6 +122,11 @@ def _moved(job: Job, path: str) -> tuple[MediaFile, ...]:
     return tuple(
         replace(file, path="/".join([path, *file.path.split("/")[1:]])) for file in job.files
     )
+
+
+def _figures(event: e.Progressed | e.Checked) -> Progress:
+    """The event's figures; at the end of a check nothing moves any more."""
+    return _still(event.progress) if isinstance(event, e.Checked) else event.progress
 
 
 def _still(progress: Progress) -> Progress:

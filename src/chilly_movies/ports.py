@@ -70,14 +70,21 @@ class Driver(Protocol):
         """
         ...
 
-    def run(self, job: Job) -> AsyncGenerator[Report, None]:
+    def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """Download the job, from what is already there, and then seed it to its goal.
 
         Yields a report at least once a second, and a last one before it ends. Ending = done.
         Closing the iterator (or cancelling the task in it) = stop all traffic now and keep what
-        is needed to run again. A completed job is only seeded.
+        is needed to run again. A completed job is only seeded. An active one that was completed
+        before is mended where it was published.
+
+        Args:
+            job: the job.
+            check: compare everything on the disk with its hashes first; a job that is paused or
+                failed, or completed and not seeding, is only checked.
 
         Raises:
+            FilmDamaged: a completed job's film is not what it was.
             DownloadError: the attempt failed.
         """
         ...
@@ -88,6 +95,17 @@ class Driver(Protocol):
         Args:
             job: the job.
             delete_files: delete the published film, too.
+        """
+        ...
+
+    async def reconcile(self, jobs: Sequence[Job]) -> Sequence[str]:
+        """Finish what a crash interrupted: data of canceled jobs is deleted.
+
+        Args:
+            jobs: all jobs there are of this driver's kinds.
+
+        Returns:
+            What is on the disk and belongs to no job; it is left alone.
         """
         ...
 
@@ -131,10 +149,14 @@ class Loaded:
     Attributes:
         jobs: in queue order.
         last_seq: no change was ever published with a higher number than this.
+        unclean: whoever opened the store before did not close it.
+        rebooted: the machine was started anew since then.
     """
 
     jobs: tuple[Job, ...]
     last_seq: int
+    unclean: bool = False
+    rebooted: bool = False
 
 
 class JobStore(Protocol):
@@ -181,7 +203,7 @@ class JobStore(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Flush and close. Idempotent."""
+        """Note that this run ended in order, flush and close. Idempotent."""
         ...
 
 

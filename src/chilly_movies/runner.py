@@ -18,6 +18,7 @@ from chilly_movies.errors import (
     DiskFull,
     DriverCrashed,
     DuplicateDownload,
+    FilmDamaged,
     SourceRejected,
     StoreError,
 )
@@ -67,10 +68,24 @@ class Runner:
         self._guard = guard
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._disk_trouble: dict[str, int] = {}
+        self._to_check: set[str] = set()
 
-    def spawn(self, job: Job) -> None:
-        """Run the job until it is done, fails, or `stop` is called."""
-        self._tasks[job.id] = asyncio.create_task(self._run(job), name=f"job {job.id}")
+    def spawn(self, job: Job, *, check: bool = False) -> None:
+        """Run the job until it is done, fails, or `stop` is called.
+
+        Args:
+            job: the job.
+            check: what is on the disk is compared with its hashes first; if the job does not
+                run, that is all.
+        """
+        check = check or job.id in self._to_check
+        self._to_check.discard(job.id)
+        work = self._run(job, check=check)
+        self._tasks[job.id] = asyncio.create_task(work, name=f"job {job.id}")
+
+    def check_later(self, job_id: str) -> None:
+        """Check the job when it is run the next time."""
+        self._to_check.add(job_id)
 
     async def stop(self, job_id: str) -> None:
         """End the job's task; when this returns the driver has let go of the job."""
@@ -89,11 +104,13 @@ class Runner:
             if late:
                 log.error("jobs did not stop in time", jobs=[task.get_name() for task in late])
 
-    async def _run(self, job: Job) -> None:
+    async def _run(self, job: Job, *, check: bool) -> None:
         try:
-            while not await self._attempt(job):
+            while not await self._attempt(job, check=check):
                 job = self._ledger.get(job.id)
             self._disk_trouble.pop(job.id, None)
+        except FilmDamaged as error:
+            await self._found_damage(job.id, error, asked=check)
         except ChillyError as error:
             await self._went_wrong(job.id, error)
         except Exception as error:
@@ -105,15 +122,15 @@ class Runner:
                 del self._tasks[job.id]
             self._on_slot()
 
-    async def _attempt(self, job: Job) -> bool:
+    async def _attempt(self, job: Job, *, check: bool) -> bool:
         """Run the job once; False if it only seeds and the disk came back meanwhile."""
         try:
-            await self._consume(job)
+            last = await self._consume(job, check=check)
         except DiskError:
             if not self._only_seeds(job.id) or not await self._outlast(job.id):
                 raise
             return False
-        await self._ended(job.id)
+        await self._ended(job.id, last if check and not job.is_running else None)
         return True
 
     def _only_seeds(self, job_id: str) -> bool:
@@ -128,15 +145,17 @@ class Runner:
             await asyncio.sleep(_LOOK_AGAIN)
         return waited
 
-    async def _consume(self, job: Job) -> None:
+    async def _consume(self, job: Job, *, check: bool) -> Report:
         driver = self._drivers.get(job.source.type)
         if driver is None:
             raise SourceRejected(f"The source type '{job.source.type}' is not installed here.")
-        async with aclosing(driver.run(job)) as reports:
+        report = Report(job.progress)
+        async with aclosing(driver.run(job, check=check)) as reports:
             async for report in reports:
                 if not self._is_current(job.id):
-                    return  # a driver that goes on after it was told to stop
+                    break  # a driver that goes on after it was told to stop
                 await self._take(job.id, report)
+        return report
 
     def _is_current(self, job_id: str) -> bool:
         """Whether this task still runs the job.
@@ -157,7 +176,7 @@ class Runner:
             done = e.Completed(report.progress, seeding=report.progress.phase is not None)
             await self._insist(job_id, done)
             self._on_slot()
-        elif self._ledger.get(job_id).is_running:
+        elif self._ledger.get(job_id).status is not Status.CANCELED:
             self._ledger.note(job_id, e.Progressed(report.progress, report.reason))
 
     async def _learn(self, job: Job, facts: SourceFacts) -> None:
@@ -179,7 +198,7 @@ class Runner:
         if problem is not None:
             raise problem
 
-    async def _ended(self, job_id: str) -> None:
+    async def _ended(self, job_id: str, checked: Report | None) -> None:
         if not self._is_current(job_id):
             return
         job = self._ledger.get(job_id)
@@ -187,6 +206,16 @@ class Runner:
             await self._insist(job_id, e.Completed(job.progress))
         elif job.seeding:
             await self._insist(job_id, e.SeedingStopped(job.reason))
+        elif checked is not None and job.status is not Status.QUEUED:
+            await self._insist(job_id, e.Checked(checked.progress, checked.reason))
+
+    async def _found_damage(self, job_id: str, error: FilmDamaged, *, asked: bool) -> None:
+        """Who asked gets a failed job that `resume` mends; else the film only seeds no more."""
+        if not asked or self._ledger.get(job_id).status is not Status.COMPLETED:
+            await self._went_wrong(job_id, error)
+        elif self._is_current(job_id):
+            log.warning("a film is damaged", job=job_id, problem=str(error))
+            await self._insist(job_id, e.Damaged(JobError(error.code, str(error))))
 
     async def _went_wrong(self, job_id: str, error: ChillyError) -> None:
         log.warning("an attempt failed", job=job_id, code=error.code, problem=str(error))

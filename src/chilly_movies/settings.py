@@ -30,6 +30,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from chilly_movies import failpoints
 from chilly_movies.errors import SettingsError
 
 PREFIX = "CHILLY_"
@@ -235,7 +236,8 @@ def load_settings(**given: Any) -> Settings:
     Raises:
         SettingsError: one is unknown or malformed; the message names it in one line.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_FILE_VARIABLE}
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known |= {CONFIG_FILE_VARIABLE, failpoints.VARIABLE}
     known.discard(PREFIX + "API_SECRET")  # it is API_SECRET: ignoring this would open the door
     unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if unknown:

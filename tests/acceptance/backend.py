@@ -126,6 +126,11 @@ class Backend:
         await self.http.aclose()
         return code
 
+    async def died(self, within: float = 60.0) -> int:
+        """Wait until it ended by itself; the exit code."""
+        assert self._process is not None
+        return await asyncio.wait_for(self._process.wait(), within)
+
     async def kill(self) -> None:
         """SIGKILL, like a crash, with calls in the air."""
         if self._process is not None and self._process.returncode is None:

@@ -67,9 +67,9 @@ class NotingDriver(MockDriver):
         self.closed = 0
         self.break_disk = False
 
-    async def run(self, job: Job) -> AsyncGenerator[Report, None]:
+    async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """Play the script while the disk works."""
-        async with aclosing(super().run(job)) as reports:
+        async with aclosing(super().run(job, check=check)) as reports:
             async for report in reports:
                 if self.break_disk:
                     raise DiskError("The film is gone.")

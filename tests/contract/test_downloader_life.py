@@ -346,7 +346,7 @@ class Rogue(MockDriver):
         self.sin = sin
         self.stopped = 0
 
-    async def run(self, job: Job) -> AsyncGenerator[Report, None]:
+    async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """Sin."""
         moving = Progress(percent=10.0, bytes_downloaded=1, phase=Phase.DOWNLOADING)
         yield Report(moving)
@@ -469,4 +469,4 @@ async def test_an_outcome_that_cannot_be_stored_is_stored_later(
     await until(lambda: not store.failing)
     job = await downloader.wait("a")
     assert (job.status, job.attempts, job.error) == (COMPLETED, 0, None)
-    assert (await history(downloader, "a"))[-3:] == ["started", "metadata", "completed"]
+    assert (await history(downloader, "a"))[-3:] == ["metadata", "progress", "completed"]

@@ -353,3 +353,27 @@ async def test_sqlite_keeps_everything_when_it_is_opened_again(tmp_path: Path) -
     assert (loaded.jobs, loaded.last_seq) == ((FULL_JOB,), 4096)
     assert [change.seq for change in await second.changes_since(0)] == [1]
     await second.aclose()
+
+
+async def test_a_store_tells_whether_whoever_had_it_before_closed_it(store: JobStore) -> None:
+    left_open = await store.load()
+    assert (left_open.unclean, left_open.rebooted) == (True, False)
+    await store.aclose()
+    closed = await store.load()
+    assert (closed.unclean, closed.rebooted) == (False, False)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_sqlite_tells_whether_the_machine_was_started_anew_since_a_stop_in_disorder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    first, _ = open_stores(tmp_path / "chilly.db")
+    assert (await first.load()).unclean is False
+    if closed:
+        await first.aclose()
+    monkeypatch.setattr("chilly_movies.storage.jobs.boot_id", lambda: "another start")
+    second, _ = open_stores(tmp_path / "chilly.db")
+    loaded = await second.load()
+    assert (loaded.unclean, loaded.rebooted) == (not closed, not closed)
+    await second.aclose()
+    await first.aclose()

@@ -46,6 +46,8 @@ EVENTS: dict[str, e.Event] = {
     "Waiting": e.Waiting(ERROR, DUE),
     "Completed": e.Completed(DONE, seeding=True),
     "SeedingStopped": e.SeedingStopped("goal reached"),
+    "Checked": e.Checked(MOVING, "checked"),
+    "Damaged": e.Damaged(ERROR),
     "Failed": e.Failed(ERROR),
     "Canceled": e.Canceled(),
     "Removed": e.Removed(),
@@ -58,7 +60,7 @@ WALK = """
 Queued            .         .          .         .          .         .
 Started           active    .          .         .          .         .
 MetadataReceived  .         active     .         .          .         .
-Progressed        queued    active     .         completed  .         .
+Progressed        queued    active     paused    completed  failed    .
 Publishing        .         active     .         .          .         .
 FilesChosen       queued    active     paused    .          failed    .
 Paused            paused    paused     .         .          .         .
@@ -67,6 +69,8 @@ Retrying          .         queued     .         .          .         .
 Waiting           .         queued     .         .          .         .
 Completed         .         completed  .         .          .         .
 SeedingStopped    .         .          .         completed  .         .
+Checked           .         .          paused    completed  failed    .
+Damaged           .         .          .         failed     .         .
 Failed            .         failed     .         .          .         .
 Canceled          canceled  canceled   canceled  .          canceled  .
 Removed           queued    active     paused    completed  failed    canceled
@@ -221,7 +225,9 @@ def test_no_sequence_of_events_leaves_the_states_or_breaks_a_job(names: list[str
             continue
         assert isinstance(after.status, Status)
         assert (job.status, after.status) in REACHABLE[name]
-        if after.status in (Status.PAUSED, Status.FAILED, Status.CANCELED):
+        # figures of a job that does not run: it is compared with its hashes
+        stands = after.status in (Status.PAUSED, Status.FAILED, Status.CANCELED)
+        if stands and name not in ("Progressed", "Removed"):
             assert (after.progress.download_speed, after.progress.phase) == (0, None)
         assert after.next_attempt_at is None or after.status is Status.QUEUED
         assert not after.seeding or after.status is Status.COMPLETED

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import math
 import struct
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, unquote
 
@@ -153,9 +153,16 @@ class MockDriver:
     async def aclose(self) -> None:
         """See `ports.Driver`."""
 
-    async def run(self, job: Job) -> AsyncGenerator[Report, None]:
+    async def reconcile(self, jobs: Sequence[Job]) -> Sequence[str]:
+        """See `ports.Driver`. There are no files."""
+        return ()
+
+    async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """See `ports.Driver`."""
         script = self._script_of(job.source)
+        if check and not job.is_running:
+            yield Report(replace(job.progress, phase=Phase.CHECKING))
+            return
         facts = _facts(job, script)
         if job.status is not Status.COMPLETED:
             if job.adopted:

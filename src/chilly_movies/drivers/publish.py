@@ -156,6 +156,13 @@ def _flush_file(path: Path) -> None:
         os.close(handle)
 
 
+def cut_to_size(sizes: Iterable[tuple[Path, int]]) -> None:
+    """Cut files that are longer than they should be; shorter and missing ones stay as they are."""
+    for path, size in sizes:
+        if path.is_file() and not path.is_symlink() and path.stat().st_size > size:
+            os.truncate(path, size)
+
+
 def delete_tree(path: Path) -> None:
     """Delete a file or folder of ours if it is there. Follows no symlinks."""
     if path.is_dir() and not path.is_symlink():

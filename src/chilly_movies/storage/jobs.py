@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,12 +27,13 @@ from sqlalchemy import (
     update,
 )
 
+from chilly_movies.errors import StoreError
 from chilly_movies.events import Change
 from chilly_movies.models import Job
 from chilly_movies.ports import Loaded
 from chilly_movies.storage import rows
 from chilly_movies.storage.database import Database
-from chilly_movies.storage.tables import RESERVED_SEQ, events, jobs, meta, resume
+from chilly_movies.storage.tables import RESERVED_SEQ, RUN, events, jobs, meta, resume
 
 T = TypeVar("T")
 
@@ -55,6 +57,9 @@ _SAVE_PROGRESS: Final = (
         updated_at=bindparam("updated_at"),
     )
 )
+_ADD_META: Final = insert(meta)
+_CHANGE_META: Final = update(meta).where(meta.c.name == bindparam("which"))
+_OPEN, _CLOSED = "open ", "closed "
 _RESERVE: Final = (
     update(meta)
     .where(meta.c.name == RESERVED_SEQ, cast(meta.c.value, BigInteger) < bindparam("seq"))
@@ -79,6 +84,7 @@ class SqliteJobStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._is_open = False
 
     async def load(self) -> Loaded:
         """Open the database and read all jobs in queue order.
@@ -91,7 +97,9 @@ class SqliteJobStore:
             StoreError: the database cannot be opened or read.
         """
         await self._database.open()
-        return await self._database.call(_load)
+        loaded = await self._database.call(_load)
+        self._is_open = True
+        return loaded
 
     async def record(self, job: Job, change: Change) -> None:
         """Save the job and, if it is durable, its change in one transaction.
@@ -141,7 +149,14 @@ class SqliteJobStore:
         await self._database.call(partial(_delete, change=change))
 
     async def aclose(self) -> None:
-        """Finish all writes and close the database. Idempotent."""
+        """Finish all writes, note that the run ended in order, and close the database. Idempotent.
+
+        A note that cannot be written costs a check at the next start, no more.
+        """
+        if self._is_open:
+            self._is_open = False
+            with suppress(StoreError):
+                await self._database.call(partial(_note_run, is_open=False))
         await self._database.aclose()
 
 
@@ -187,10 +202,28 @@ def _load(connection: Connection) -> Loaded:
     found = connection.execute(select(jobs).order_by(jobs.c.position, jobs.c.created_at, jobs.c.id))
     reserved = connection.scalar(select(meta.c.value).where(meta.c.name == RESERVED_SEQ))
     highest = connection.scalar(select(func.max(events.c.id)))
+    readable = tuple(_readable(found, rows.job_from_row))
+    last_run = str(connection.scalar(select(meta.c.value).where(meta.c.name == RUN)) or "")
+    _note_run(connection, is_open=True)
     return Loaded(
-        jobs=tuple(_readable(found, rows.job_from_row)),
+        jobs=readable,
         last_seq=max(int(reserved or 0), highest or 0),
+        unclean=last_run.startswith(_OPEN),
+        rebooted=last_run.startswith(_OPEN) and last_run != _OPEN + boot_id(),
     )
+
+
+def _note_run(connection: Connection, *, is_open: bool) -> None:
+    row = {"name": RUN, "value": (_OPEN if is_open else _CLOSED) + boot_id(), "which": RUN}
+    _upsert(connection, row, change=_CHANGE_META, add=_ADD_META)
+
+
+def boot_id() -> str:
+    """Which start of the machine this is; "" where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 def _record(connection: Connection, job: Job, change: Change) -> None:

@@ -42,11 +42,13 @@ class MemoryJobStore:
         self._jobs: dict[str, Job] = {}
         self._changes: dict[int, Change] = {}
         self._last_seq = 0
+        self._is_open = False
 
     async def load(self) -> Loaded:
         """All jobs in queue order."""
+        unclean, self._is_open = self._is_open, True
         jobs = sorted(self._jobs.values(), key=lambda job: (job.position, job.created_at, job.id))
-        return Loaded(tuple(jobs), self._last_seq)
+        return Loaded(tuple(jobs), self._last_seq, unclean)
 
     async def record(self, job: Job, change: Change) -> None:
         """Keep the job and, if it is durable, its change."""
@@ -83,7 +85,8 @@ class MemoryJobStore:
         self._reserve(change.seq)
 
     async def aclose(self) -> None:
-        """Nothing to close."""
+        """Note that the run ended in order."""
+        self._is_open = False
 
     def _reserve(self, seq: int) -> None:
         self._last_seq = max(self._last_seq, seq)

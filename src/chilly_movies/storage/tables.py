@@ -118,5 +118,9 @@ meta = Table(
     Column("value", Text, nullable=False),
 )
 
+RUN: Final = "run"
+"""The row of `meta` that says which start of the machine the store was last opened in, and
+whether it was closed since. A store that was never opened has none."""
+
 RESERVED_SEQ: Final = "reserved_seq"
 """The row of `meta` that says up to which number changes count as used. It always exists."""

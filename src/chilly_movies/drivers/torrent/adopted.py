@@ -51,15 +51,6 @@ def refuse_what_differs(media_root: Path, facts: SourceFacts) -> None:
             raise SourceRejected(f"The file '{name}' is not what the torrent says; {_ADVICE}.")
 
 
-def was_written_to(media_root: Path, job: Job) -> bool:
-    """Whether somebody wrote to an adopted job's files since they were found to be right."""
-    if not job.adopted or job.completed_at is None:
-        return False
-    paths = (media_root / file.path for file in job.files)
-    since = job.completed_at.timestamp()
-    return any(path.stat().st_mtime > since for path in paths if path.exists())
-
-
 def differs() -> SourceRejected:
     """The error for data whose hashes are not those of the torrent."""
     return SourceRejected(f"The data on the disk is not what the torrent says; {_ADVICE}.")

@@ -61,7 +61,8 @@ class EngineConfig:
         upload_limit: bytes per second over all jobs, 0 = unlimited.
         seed_ratio: stop seeding at this ratio, 0 = never seed.
         seed_time: stop seeding after so many seconds, 0 = never seed.
-        save_interval: seconds between two saves of resume data of an active job.
+        save_interval: seconds that what was downloaded may be unsaved.
+        save_bytes: bytes of it that may be unsaved.
         extra: raw libtorrent settings, for tests and benchmarks.
     """
 
@@ -79,7 +80,8 @@ class EngineConfig:
     upload_limit: int = 0
     seed_ratio: float = 1.0
     seed_time: int = 24 * 3600
-    save_interval: float = 30.0
+    save_interval: float = 2.0
+    save_bytes: int = 16 * 1024 * 1024
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

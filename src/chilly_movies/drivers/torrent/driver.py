@@ -9,27 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import replace
 
 import structlog
 
+from chilly_movies import failpoints
 from chilly_movies.drivers import publish as disk
 from chilly_movies.drivers.torrent import adopted
 from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent.claims import Claim, decode, flush
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.fetch import fetch_torrent
+from chilly_movies.drivers.torrent.keeper import Keeper
+from chilly_movies.drivers.torrent.place import Place
 from chilly_movies.drivers.torrent.reading import Library
 from chilly_movies.drivers.torrent.reasons import why_still
+from chilly_movies.drivers.torrent.run import Run, figures, goal, on_disk
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.drivers.torrent.torrent import Torrent, TorrentState
-from chilly_movies.errors import ChillyError, DiskError, InvalidSource, SourceRejected
+from chilly_movies.errors import (
+    ChillyError,
+    DiskError,
+    FilmDamaged,
+    InvalidSource,
+    SourceRejected,
+)
 from chilly_movies.models import (
     FileStanding,
     Job,
+    MediaFile,
     Peer,
     Phase,
     Progress,
@@ -40,35 +50,13 @@ from chilly_movies.models import (
 )
 from chilly_movies.ports import FileReader, ResumeStore
 
-T = TypeVar("T")
-
 log = structlog.get_logger(__name__)
 
 _REPORT_INTERVAL = 0.5
-
-
-@dataclass(slots=True)
-class _Run:
-    """What one `run` knows of its job."""
-
-    job: Job
-    source: Source
-    path: str | None
-    published: bool = False
-    metadata: p.Metadata | None = None
-    saved_at: float = 0.0
-
-    @property
-    def top(self) -> str:
-        """First component of the data's paths in the staging folder."""
-        return self.metadata.top if self.metadata else ""
-
-    def published_paths(self) -> dict[int, str]:
-        """Where each file lies in the media root."""
-        if self.metadata is None:
-            return {file.index: file.path for file in self.job.files}
-        below = {i: path.split("/")[1:] for i, path in self.metadata.disk_paths.items()}
-        return {i: "/".join([self.path or "", *rest]) for i, rest in below.items()}
+_LOOK_INTERVAL = 1.0
+"""Seconds between two looks at a film that seeds: is it there, and as it was?"""
+_PATIENCE = 3
+"""How often the disk may refuse a film that seeds; one that is away and comes back may do so."""
 
 
 class TorrentDriver:
@@ -84,9 +72,11 @@ class TorrentDriver:
         self._resume = resume_store
         self._session = TorrentSession(config)
         self._root = config.media_root
+        self._place = Place(config.media_root)
         self._running: dict[str, Torrent] = {}
         self._library = Library(self._root, self._session.hear_pieces)
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[str, Run] = {}
+        self._keepers: dict[str, Keeper] = {}
 
     def identify(self, source: Source) -> SourceFacts:
         """See `ports.Driver`."""
@@ -104,8 +94,8 @@ class TorrentDriver:
     async def files(self, job: Job) -> tuple[FileStanding, ...]:
         """See `ports.Driver`."""
         runs = job.key in self._running
-        resume = None if runs else await self._resume.load_resume(job.key)
-        return await self._library.files(job, resume)
+        claim = None if runs else decode(await self._resume.load_resume(job.key))
+        return await self._library.files(job, None if claim is None else claim.data)
 
     async def choose(self, job: Job) -> None:
         """See `ports.Driver`."""
@@ -118,30 +108,34 @@ class TorrentDriver:
         await self._session.aclose()
 
     async def remove(self, job: Job, *, delete_files: bool) -> None:
-        """See `ports.Driver`."""
-        await self._resume.drop_resume(job.key)
+        """See `ports.Driver`. The claim goes last: it tells what is ours if this is done again."""
+        claim = decode(await self._resume.load_resume(job.key))
+        files = job.files or (adopted.facts_of(job).files if job.adopted else ())
         try:
-            await asyncio.to_thread(self._delete, job, delete_files)
+            await asyncio.to_thread(
+                self._place.delete, job, files, delete_files=delete_files, claim=claim
+            )
         except OSError as error:
             raise DiskError(f"The job's files cannot be deleted: {error.strerror}.") from None
+        failpoints.reach("remove.deleted")
+        await self._resume.drop_resume(job.key)
 
-    def _delete(self, job: Job, delete_files: bool) -> None:
-        staging = disk.staging_folder(self._root, job.key)
-        staged = staging.is_dir() and any(e.name[:1] != "." for e in staging.iterdir())
-        # published a moment ago, and stopped before the row said so: still unfinished data
-        unsaid = job.status is not Status.COMPLETED and job.path is not None and not staged
-        orphaned = unsaid and not job.adopted
-        published = job.completed_at is not None or job.adopted
-        if job.path is not None and (orphaned or (delete_files and published)):
-            files = job.files or (adopted.facts_of(job).files if job.adopted else ())
-            disk.delete_files(self._root, [file.path for file in files if file.wanted])
-        disk.delete_tree(staging)
+    async def reconcile(self, jobs: Sequence[Job]) -> Sequence[str]:
+        """See `ports.Driver`."""
+        by_key = {job.key: job for job in jobs}
+        staged = await on_disk(lambda: set(self._place.staged_keys()))
+        for job in jobs:
+            if job.status is Status.CANCELED and (job.key in staged or job.path is not None):
+                await self.remove(job, delete_files=False)
+            elif job.status is Status.COMPLETED and job.key in staged:
+                await asyncio.to_thread(self._place.clear_staging, job.key)
+        return sorted(staged - by_key.keys())
 
     # --- running ----------------------------------------------------------------------------
 
-    async def run(self, job: Job) -> AsyncGenerator[Report, None]:
+    async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """See `ports.Driver`."""
-        run = self._runs[job.key] = _Run(job, job.source, job.path)
+        run = self._runs[job.key] = Run(job, job.source, job.path, check=check)
         try:
             async with aclosing(self._run(run)) as reports:
                 async for report in reports:
@@ -149,51 +143,105 @@ class TorrentDriver:
         finally:
             self._runs.pop(job.key, None)
 
-    async def _run(self, run: _Run) -> AsyncGenerator[Report, None]:
-        job = run.job
-        if job.status is not Status.COMPLETED:
-            # closed by hand: a generator left to the collector would go on with its traffic
-            data = self._check_adopted(run) if job.adopted else self._fetch_and_publish(run)
-            async with aclosing(data) as reports:
-                async for report in reports:
-                    yield report
-            if not self._wants_seeding(job):
-                return
-        async with aclosing(self._seed(run)) as reports:
+    async def _run(self, run: Run) -> AsyncGenerator[Report, None]:
+        # closed by hand: a generator left to the collector would go on with its traffic
+        async with aclosing(self._work(run)) as reports:
             async for report in reports:
                 yield report
+        if run.job.status is Status.ACTIVE and self._wants_seeding(run.job):
+            async with aclosing(self._seed_while_there(run)) as reports:
+                async for report in reports:
+                    yield report
 
-    async def _fetch_and_publish(self, run: _Run) -> AsyncGenerator[Report, None]:
+    def _work(self, run: Run) -> AsyncGenerator[Report, None]:
+        """What there is to do for the job before it seeds."""
+        if run.job.status is Status.COMPLETED:
+            return self._seed_while_there(run)
+        if run.job.status is not Status.ACTIVE:
+            return self._look_at(run)
+        return self._check_adopted(run) if run.job.adopted else self._fetch_and_publish(run)
+
+    async def _fetch_and_publish(self, run: Run) -> AsyncGenerator[Report, None]:
         if p.is_url(run.source) and await self._resume.load_resume(run.job.key) is None:
             yield Report(Progress(phase=Phase.METADATA), "fetching the torrent file")
             run.source = await self._fetch(run.source)
-        run.published = await asyncio.to_thread(self._published_before, run)
+        await on_disk(self._place.require)
+        if run.job.completed_at is not None:  # asked for: the film is not what it was
+            run.published = run.check = run.mends = True
+        elif await on_disk(lambda: self._place.was_published(run.job)):
+            async with aclosing(self._recognise(run)) as reports:
+                async for report in reports:
+                    yield report
+            if run.published:
+                return
         async with self._torrent(run) as torrent, aclosing(self._download(run, torrent)) as reports:
             async for report in reports:
                 yield report
-            final = _progress(torrent.state, Phase.POST_PROCESSING)
+            final = figures(torrent.state, Phase.POST_PROCESSING)
+        run.check = run.mends = False
         self._library.complete(run.job.key)
         if not run.published:
             async for report in self._publish(run, final):
                 yield report
         yield Report(self._final(run, final), path=run.path, complete=True)
 
-    async def _check_adopted(self, run: _Run) -> AsyncGenerator[Report, None]:
+    async def _recognise(self, run: Run) -> AsyncGenerator[Report, None]:
+        """An earlier run was stopped about when it published: is the film what lies there?
+
+        Nothing is written to it, as it may be somebody else's.
+        """
+        run.published = True
+        if await on_disk(lambda: self._place.why_unlike(run.job.files)) is None:
+            async with aclosing(self._compare(run)) as reports:
+                async for report in reports:
+                    yield report
+        if run.sound:
+            await on_disk(lambda: self._place.clear_staging(run.job.key))
+            yield Report(
+                self._final(run, Progress(bytes_total=run.wanted)), path=run.path, complete=True
+            )
+            return
+        run.published, run.path = False, None
+
+    async def _check_adopted(self, run: Run) -> AsyncGenerator[Report, None]:
         """Compare what was there before the job with its hashes; nothing is written to it."""
-        await self._resume.drop_resume(run.job.key)  # what an earlier check found is not trusted
         facts = await asyncio.to_thread(adopted.facts_of, run.job)
         yield Report(Progress(phase=Phase.CHECKING), facts=facts)
-        await _on_disk(lambda: adopted.refuse_what_differs(self._root, facts))
+        await on_disk(lambda: adopted.refuse_what_differs(self._root, facts))
         run.job, run.published = replace(run.job, files=facts.files), True
-        async with self._torrent(run) as torrent:
-            torrent.run()
-            while not (state := await torrent.moved()).finished:
-                if state.has_metadata and not state.checking:
-                    raise adopted.differs()
-                percent = round(min(99.9, 100 * state.checked), 2)
-                yield Report(replace(_progress(state, Phase.CHECKING), percent=percent))
-            final = _progress(state, Phase.POST_PROCESSING)
-        yield Report(self._final(run, final), path=run.path, complete=True)
+        async with aclosing(self._compare(run)) as reports:
+            async for report in reports:
+                yield report
+        if not run.sound:
+            raise adopted.differs()
+        yield Report(
+            self._final(run, Progress(bytes_total=run.wanted)), path=run.path, complete=True
+        )
+
+    async def _look_at(self, run: Run) -> AsyncGenerator[Report, None]:
+        """Only compare: the job is paused, failed or waits."""
+        await on_disk(self._place.require)
+        run.published = run.job.completed_at is not None or run.job.adopted
+        async with aclosing(self._compare(run)) as reports:
+            async for report in reports:
+                yield report
+
+    async def _compare(self, run: Run) -> AsyncGenerator[Report, None]:
+        """Compare every byte on the disk with its hash; nothing is written. Sets `run.sound`."""
+        asked, run.check, run.only_check = run.check, True, True
+        try:
+            async with self._torrent(run) as torrent:
+                torrent.run()
+                while (state := await torrent.moved()).checking or not state.has_metadata:
+                    if not (state.checking or state.has_metadata):
+                        return  # nothing can be there before the metadata
+                    percent = round(min(99.9, 100 * state.checked), 2)
+                    yield Report(replace(figures(state, Phase.CHECKING), percent=percent))
+                run.sound = state.finished
+            run.have = figures(state, Phase.CHECKING)
+            yield Report(run.have)
+        finally:
+            run.check, run.only_check = asked, False
 
     async def _fetch(self, source: Source) -> Source:
         source = await fetch_torrent(source, allow_private=self._config.allow_private_addresses)
@@ -203,61 +251,69 @@ class TorrentDriver:
             raise SourceRejected(str(error)) from None
         return source
 
-    def _published_before(self, run: _Run) -> bool:
-        """Whether an earlier run was stopped between publishing the film and saying so."""
-        if run.path is None:
-            return False
-        staging = disk.staging_folder(self._root, run.job.key)
-        staged = staging.is_dir() and any(e.name[:1] != "." for e in staging.iterdir())
-        return not staged and (self._root / run.path).exists()
-
     @asynccontextmanager
-    async def _torrent(self, run: _Run) -> AsyncIterator[Torrent]:
+    async def _torrent(self, run: Run) -> AsyncIterator[Torrent]:
         """The job's torrent in the session; at the end its traffic stops and it is saved."""
-        staging = disk.staging_folder(self._root, run.job.key)
-        await _on_disk(lambda: staging.mkdir(parents=True, exist_ok=True))
+        key, staging = run.job.key, self._place.staging(run.job.key)
+        if not run.published:
+            await on_disk(lambda: self._place.make_staging(key))
+        claim = decode(await self._resume.load_resume(key))
+        trusted = claim is not None and not run.check and await self._believes(run, claim)
+        if claim is not None and claim.closed:  # from now on the files change
+            await self._resume.save_resume(key, replace(claim, closed=False).encode())
         request = p.AddRequest(
             source=run.source, save_path=self._root if run.published else staging,
             part_path=staging, options=run.job.options,
-            resume=await self._resume.load_resume(run.job.key),
+            resume=claim.data if claim is not None else None, trust_resume=trusted,
             renames=run.published_paths() if run.published else None,
             allow_private=self._config.allow_private_addresses,
-            read_only=run.job.adopted,
+            read_only=run.only_check or (run.published and not run.mends),
+            only_check=run.only_check,
         )  # fmt: skip
         try:
             torrent = await self._session.add(request)
         except InvalidSource as error:
             raise SourceRejected(str(error)) from None
-        self._running[run.job.key] = torrent
-        self._library.attach(run.job.key, torrent.pieces)
+        run.checked = not trusted
+        run.metadata = run.metadata or torrent.metadata()
+        keeper = self._keepers[key] = Keeper(
+            self._resume, key, torrent, request.save_path,
+            seconds=self._config.save_interval, dirty=self._config.save_bytes,
+        )  # fmt: skip
+        keeper.watch(run.disk_paths())
+        self._running[key] = torrent
+        self._library.attach(key, torrent.pieces)
         try:
             yield torrent
         finally:
-            self._running.pop(run.job.key, None)
-            await self._let_go(run, torrent)
+            self._running.pop(key, None)
+            await self._let_go(run, torrent, self._keepers.pop(key))
 
-    async def _let_go(self, run: _Run, torrent: Torrent) -> None:
+    async def _believes(self, run: Run, claim: Claim) -> bool:
+        """Whether the files are as the claim says: not after a crash, not after a change."""
+        if run.published:
+            paths = self._place.paths(run.published_files())
+        elif claim.closed:
+            paths = claim.staged_paths(self._place.staging(run.job.key))
+        else:
+            return False
+        return await asyncio.to_thread(claim.holds, paths)
+
+    async def _let_go(self, run: Run, torrent: Torrent, keeper: Keeper) -> None:
         torrent.halt()
         try:
-            await self._save(run, torrent, only_if_modified=True)
+            await keeper.aclose()
+            if torrent.disk_problem is None and not torrent.state.checking:
+                await keeper.save(closing=True)
         except ChillyError as error:
             log.warning("resume data was not saved", job=run.job.id, problem=str(error))
         finally:
             await self._library.detach(run.job.key)
             await torrent.remove()
 
-    async def _save(self, run: _Run, torrent: Torrent, *, only_if_modified: bool = False) -> None:
-        run.saved_at = asyncio.get_running_loop().time()
-        data = await torrent.save(only_if_modified=only_if_modified)
-        if data is not None:
-            await self._resume.save_resume(run.job.key, data)
-
-    async def _save_if_due(self, run: _Run, torrent: Torrent) -> None:
-        if asyncio.get_running_loop().time() - run.saved_at >= self._config.save_interval:
-            await self._save(run, torrent, only_if_modified=True)
-
-    async def _download(self, run: _Run, torrent: Torrent) -> AsyncGenerator[Report, None]:
+    async def _download(self, run: Run, torrent: Torrent) -> AsyncGenerator[Report, None]:
         """Metadata, files, and the final check from disk; ends when all is verified."""
+        keeper = self._keepers[run.job.key]
         torrent.run()
         verified = False
         while not verified:
@@ -265,45 +321,69 @@ class TorrentDriver:
                 state = await torrent.moved()
                 facts = await self._learn(run, torrent, state)
                 reason = why_still(state, torrent.trackers, torrent.why_no_webrtc())
-                yield Report(_progress(state), reason, facts)
-                if state.finished and run.metadata is not None:
+                yield Report(figures(state), reason, facts)
+                if state.finished and run.told:
                     break
-                await self._save_if_due(run, torrent)
+                if not state.checking:
+                    keeper.save_if_due()
             await self._library.settle(run.job.key)
-            check = asyncio.ensure_future(torrent.recheck())
+            if run.checked and not state.received:  # everything was compared when it was added
+                await on_disk(lambda: self._make_exact(run))
+                return
+            verifying = asyncio.ensure_future(self._verify(run, torrent, keeper))
             try:
-                while not check.done():
-                    yield Report(_progress(torrent.state, Phase.CHECKING))
-                    await asyncio.wait([check], timeout=_REPORT_INTERVAL)
-                await check
+                while not verifying.done():
+                    yield Report(figures(torrent.state, Phase.CHECKING))
+                    await asyncio.wait([verifying], timeout=_REPORT_INTERVAL)
+                await verifying
             finally:
-                check.cancel()
+                verifying.cancel()
             verified = torrent.state.finished
 
-    async def _learn(self, run: _Run, torrent: Torrent, state: TorrentState) -> SourceFacts | None:
+    async def _verify(self, run: Run, torrent: Torrent, keeper: Keeper) -> None:
+        """Compare everything on the disk with its hashes, and meanwhile flush it."""
+        await keeper.aclose()
+        await torrent.flush()
+        flushing = asyncio.ensure_future(on_disk(lambda: self._make_exact(run)))
+        await torrent.recheck()
+        await flushing
+
+    def _make_exact(self, run: Run) -> None:
+        """Cut what lies behind the end of the files, which the engine does not see; flush them."""
+        folder = self._root if run.published else self._place.staging(run.job.key)
+        paths = run.disk_paths()
+        sizes = {file.index: file.size for file in run.published_files()}
+        disk.cut_to_size((folder / path, sizes[i]) for i, path in paths.items())
+        flush(folder, paths, {}, closing=True)
+
+    async def _learn(self, run: Run, torrent: Torrent, state: TorrentState) -> SourceFacts | None:
         """Read the metadata once it is there, and give the files our names."""
-        if run.metadata is not None or not state.has_metadata:
+        if run.told or not state.has_metadata:
             return None
-        run.metadata = torrent.metadata()
+        run.metadata = run.metadata or torrent.metadata()
         if run.metadata is None:
             return None
-        folder = self._root if run.published else disk.staging_folder(self._root, run.job.key)
-        paths = run.published_paths() if run.published else run.metadata.disk_paths
-        await self._library.learn(run.job.key, run.metadata.facts.files, folder, paths)
+        run.told = True
+        folder = self._root if run.published else self._place.staging(run.job.key)
+        await self._library.learn(run.job.key, run.metadata.facts.files, folder, run.disk_paths())
         if not run.published:
             await torrent.apply_names(run.metadata.disk_paths)
-        await self._save(run, torrent)
-        return run.metadata.facts
+        keeper = self._keepers[run.job.key]
+        keeper.watch(run.disk_paths())
+        if not state.checking:
+            await keeper.save()
+        return replace(run.metadata.facts, files=run.published_files())
 
     # --- publishing -------------------------------------------------------------------------
 
-    async def _publish(self, run: _Run, progress: Progress) -> AsyncGenerator[Report, None]:
+    async def _publish(self, run: Run, progress: Progress) -> AsyncGenerator[Report, None]:
         """Flush the verified data and rename it into the media root; the name is told before."""
         staged = disk.staging_folder(self._root, run.job.key) / run.top
-        await _on_disk(lambda: disk.flush_tree(staged))
+        await on_disk(lambda: disk.flush_tree(staged))
         while True:
-            run.path = await _on_disk(lambda: disk.free_name(self._root, run.top))
+            run.path = await on_disk(lambda: disk.free_name(self._root, run.top))
             yield Report(progress, path=run.path)
+            failpoints.reach("publish.told")
             target = self._root / run.path
             try:
                 await asyncio.to_thread(disk.publish, staged, target)
@@ -311,89 +391,103 @@ class TorrentDriver:
                 continue  # somebody took the name meanwhile: the next one
             except OSError as error:
                 raise DiskError(f"The film cannot be published: {error.strerror}.") from None
+            failpoints.reach("publish.renamed")
             run.published = True
             self._library.place(run.job.key, self._root, run.published_paths())
+            await on_disk(lambda: self._place.clear_staging(run.job.key))
             return
 
     # --- seeding ----------------------------------------------------------------------------
 
     def _wants_seeding(self, job: Job) -> bool:
-        ratio, seconds = self._goal(job)
-        return ratio > 0 and seconds > 0
+        return min(self._goal(job)) > 0
 
     def _goal(self, job: Job) -> tuple[float, int]:
-        ratio, seconds = self._config.seed_ratio, self._config.seed_time
-        if job.adopted:  # whoever offers what they have goes on until they stop it
-            ratio, seconds = math.inf, sys.maxsize
-        wanted = job.options
-        return (
-            ratio if wanted.seed_ratio is None else wanted.seed_ratio,
-            seconds if wanted.seed_time is None else wanted.seed_time,
-        )
+        return goal(job, self._config.seed_ratio, self._config.seed_time)
 
-    def _final(self, run: _Run, progress: Progress) -> Progress:
+    def _final(self, run: Run, progress: Progress) -> Progress:
         phase = Phase.SEEDING if self._wants_seeding(run.job) else None
         total = progress.bytes_total or 0
         return Progress(100.0, total, total, ratio=progress.ratio, phase=phase, peers=0, seeds=0)
 
-    async def _seed(self, run: _Run) -> AsyncGenerator[Report, None]:
-        """Give back the job's share from where it was published."""
-        ratio, seconds = self._goal(run.job)
-        if run.path is None or not (self._root / run.path).exists():
-            raise DiskError("The film is no longer where it was published, so it is not seeded.")
+    async def _seed_while_there(self, run: Run) -> AsyncGenerator[Report, None]:
+        """Seed the film where it was published; wait while it is away, check it if it changed.
+
+        Raises:
+            FilmDamaged: it is not what it was.
+            DiskError: it is there, and the disk refuses it again and again.
+        """
         run.published = True
-        if await _on_disk(lambda: adopted.was_written_to(self._root, run.job)):
-            await self._resume.drop_resume(run.job.key)  # so that it is checked from disk again
+        files, troubles = run.published_files(), 0
+        while not run.ended:
+            while (why := await asyncio.to_thread(self._place.why_missing, files)) is not None:
+                reason = f"{why}; seeding goes on when it is back"
+                yield Report(self._final(run, Progress(bytes_total=run.wanted)), reason)
+                await asyncio.sleep(_LOOK_INTERVAL)
+            try:
+                async with aclosing(self._seed_for_now(run, files)) as reports:
+                    async for report in reports:
+                        yield report
+            except (DiskError, FilmDamaged) as error:
+                troubles += 1
+                final = isinstance(error, FilmDamaged) or troubles >= _PATIENCE
+                if final and await asyncio.to_thread(self._place.why_missing, files) is None:
+                    raise
+                await asyncio.sleep(_LOOK_INTERVAL)
+
+    async def _seed_for_now(
+        self, run: Run, files: Sequence[MediaFile]
+    ) -> AsyncGenerator[Report, None]:
+        """Seed a film that is there, and check it before if somebody may have written to it."""
+        claim = decode(await self._resume.load_resume(run.job.key))
+        if claim is None or run.check or not await self._believes(run, claim):
+            async with aclosing(self._check_published(run, files)) as reports:
+                async for report in reports:
+                    yield report
+        run.check = False
+        run.ended = run.job.status is Status.COMPLETED and not run.job.seeding
+        if not run.ended:
+            async with aclosing(self._seed(run, files)) as reports:
+                async for report in reports:
+                    yield report
+
+    async def _check_published(
+        self, run: Run, files: Sequence[MediaFile]
+    ) -> AsyncGenerator[Report, None]:
+        why = await on_disk(lambda: self._place.why_unlike(files))
+        if why is None:
+            async with aclosing(self._compare(run)) as reports:
+                async for report in reports:
+                    yield report
+            if run.sound:
+                checked = self._final(run, Progress(bytes_total=run.wanted))
+                yield Report(checked, "every byte was checked and is right")
+                return
+            why = f"{run.wanted - run.have.bytes_downloaded} of {run.wanted} bytes have to go"
+        raise FilmDamaged(f"The film is not what it was when it was finished: {why}.")
+
+    async def _seed(self, run: Run, files: Sequence[MediaFile]) -> AsyncGenerator[Report, None]:
+        """Give back the job's share until its goal is reached or the film changes."""
+        ratio, seconds = self._goal(run.job)
         clock, began = asyncio.get_running_loop().time, math.inf
+        claim = decode(await self._resume.load_resume(run.job.key))
         async with self._torrent(run) as torrent:
             torrent.run()
+            look_at = clock() + _LOOK_INTERVAL
             while True:
                 state = await torrent.moved()
-                progress = _progress(state, Phase.SEEDING)
                 if state.checking or not state.has_metadata:
                     continue
-                if not state.finished:
-                    raise DiskError("The film was changed on disk, so it is not seeded.")
-                yield Report(progress, complete=True)
+                progress = figures(state, Phase.SEEDING)
                 # our own clock: the engine tells no new figures while nobody asks for data
                 began = min(began, clock() - state.seeding_time)
-                if progress.ratio >= ratio or clock() - began >= seconds:
-                    yield Report(progress, "the seeding goal is reached", complete=True)
+                run.ended = progress.ratio >= ratio or clock() - began >= seconds
+                reason = "the seeding goal is reached" if run.ended else None
+                yield Report(progress, reason, complete=True)
+                if run.ended:
                     return
-                await self._save_if_due(run, torrent)
-
-
-async def _on_disk(work: Callable[[], T]) -> T:
-    """Run blocking disk work in a thread; what the disk refuses becomes a `DiskError`."""
-    try:
-        return await asyncio.to_thread(work)
-    except OSError as error:
-        raise DiskError(f"The media folder cannot be used: {error.strerror}.") from None
-
-
-def _progress(state: TorrentState, phase: Phase | None = None) -> Progress:
-    """Figures for people; 100 percent is left to the final report."""
-    total = state.wanted if state.has_metadata else None
-    percent = min(99.9, 100 * state.done / total) if total else 0.0
-    if phase is Phase.SEEDING and state.finished:
-        percent = 100.0
-    left = state.wanted - state.done
-    return Progress(
-        percent=round(percent, 2),
-        bytes_downloaded=state.done,
-        bytes_total=total,
-        download_speed=state.download_speed,
-        upload_speed=state.upload_speed,
-        time_remaining=left // state.download_speed if state.download_speed and left else None,
-        peers=state.peers,
-        seeds=state.seeds,
-        ratio=round(state.uploaded / total, 3) if total else 0.0,
-        phase=phase or _phase(state),
-        transports=state.transports,
-    )
-
-
-def _phase(state: TorrentState) -> Phase:
-    if not state.has_metadata:
-        return Phase.METADATA
-    return Phase.CHECKING if state.checking else Phase.DOWNLOADING
+                self._keepers[run.job.key].save_if_due()
+                if clock() >= look_at:
+                    look_at = clock() + max(_LOOK_INTERVAL, len(files) / 20)
+                    if claim is None or not await self._believes(run, claim):
+                        return

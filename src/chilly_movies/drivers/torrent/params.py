@@ -51,6 +51,7 @@ class AddRequest:
         allow_private: keep trackers, web seeds and peers with private addresses.
         trust_resume: believe what the resume data says is on the disk.
         read_only: write to no file, whatever is missing.
+        only_check: stand still as soon as the files are checked.
         verified: the files were compared with the hashes a moment ago.
     """
 
@@ -64,6 +65,7 @@ class AddRequest:
     webtorrent: bool = True
     trust_resume: bool = True
     read_only: bool = False
+    only_check: bool = False
     verified: bool = False
 
 
@@ -118,10 +120,12 @@ def build(request: AddRequest) -> lt.add_torrent_params:
     params.flags |= lt.torrent_flags.paused | lt.torrent_flags.duplicate_is_error
     params.download_limit = request.options.download_limit or -1
     params.upload_limit = request.options.upload_limit or -1
-    if request.read_only:
-        params.flags |= lt.torrent_flags.upload_mode
-    if request.verified:
-        params.flags |= lt.torrent_flags.seed_mode
+    for flag, wanted in (  # resume data brings what an earlier run set
+        (lt.torrent_flags.upload_mode, request.read_only),
+        (lt.torrent_flags.stop_when_ready, request.only_check),
+        (lt.torrent_flags.seed_mode, request.verified),
+    ):
+        params.flags = params.flags | flag if wanted else params.flags & ~flag
     if request.renames is not None:
         params.renamed_files = request.renames
     _choose_files(params, request.options)

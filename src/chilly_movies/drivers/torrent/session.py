@@ -76,10 +76,10 @@ class TorrentSession:
             lt.state_changed_alert: self._on_milestone,
             lt.torrent_checked_alert: self._on_checked,
             lt.piece_finished_alert: self._on_piece,
-            lt.cache_flushed_alert: self._on_flushed,
             lt.file_prio_alert: self._on_priorities,
             lt.save_resume_data_alert: self._on_resume_data,
             lt.save_resume_data_failed_alert: self._on_no_resume_data,
+            lt.cache_flushed_alert: self._on_flushed,
             lt.file_renamed_alert: self._on_renamed,
             lt.file_rename_failed_alert: self._on_rename_failed,
             lt.torrent_removed_alert: self._on_removed,
@@ -177,7 +177,7 @@ class TorrentSession:
         """
         await self.open()
         params = p.build(replace(request, webtorrent=self._config.uses_webrtc))
-        adding = asyncio.ensure_future(self._add(params))
+        adding = asyncio.ensure_future(self._add(params, read_only=request.read_only))
         try:
             return await asyncio.shield(adding)
         except asyncio.CancelledError:
@@ -187,12 +187,13 @@ class TorrentSession:
                 await adding.result().remove()
             raise
 
-    async def _add(self, params: lt.add_torrent_params) -> Torrent:
+    async def _add(self, params: lt.add_torrent_params, *, read_only: bool) -> Torrent:
         try:
             handle = await asyncio.to_thread(self._ses.add_torrent, params)
         except RuntimeError as error:
             raise SourceRejected(f"The engine refused the torrent: {p.plain(error)}.") from None
         torrent = self._torrents[handle] = Torrent(self, handle)
+        torrent.read_only = read_only
         torrent.update(await asyncio.to_thread(handle.status))
         self._join_webrtc(torrent)
         return torrent

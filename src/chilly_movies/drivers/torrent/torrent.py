@@ -45,6 +45,7 @@ class TorrentState:
         rejected: bytes that arrived and did not have the right hash.
         transports: connected peers by transport, a few seconds old at most.
         upload_only: writing failed and the engine only uploads now.
+        received: payload bytes that arrived since it was added.
     """
 
     has_metadata: bool = False
@@ -63,6 +64,7 @@ class TorrentState:
     transports: Transports = field(default_factory=Transports)
     upload_only: bool = False
     rejected: int = 0
+    received: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Torrent:
 
     Attributes:
         state: its newest figures.
+        read_only: it was never meant to write.
         trackers: how each tracker last answered, by URL.
         asked: ports of the WebSocket trackers it announced to.
         disk_problem: what the disk refused, None if nothing.
@@ -120,6 +123,7 @@ class Torrent:
         self._changed.set()
         self.waits = Waits()
         self.pieces = Pieces(handle)
+        self.read_only = False
         self.state = TorrentState()
         self._down, self._up = _Meter(), _Meter()
         self.trackers: dict[str, TrackerStanding] = {}
@@ -171,7 +175,8 @@ class Torrent:
         self._changed.clear()
         if self.disk_problem is not None:
             raise self.disk_problem
-        if self.state.upload_only:  # the engine keeps it to itself for 600 s if the alert is lost
+        # the engine keeps it to itself for 600 s if the alert is lost
+        if self.state.upload_only and not self.read_only:
             if self._refused:  # the alert, which says why, may come right after the figures
                 raise DiskError("The disk refused a write.")
             self._refused = True
@@ -274,8 +279,20 @@ class Torrent:
         await done
         await self._session.refresh(self)
 
-    async def save(self, *, only_if_modified: bool = False) -> bytes | None:
-        """Resume data with the info dictionary; None if unchanged since the last call."""
+    async def flush(self) -> None:
+        """Hand everything that still waits to be written to the system, and close the files."""
+        if self.state.has_metadata:
+            await answer(asyncio.ensure_future(self.pieces.flush()), "writing what is left")
+
+    async def save(self, *, only_if_modified: bool = False, closing: bool = False) -> bytes | None:
+        """Resume data with the info dictionary; None if unchanged since the last call.
+
+        Args:
+            only_if_modified: None is a good answer.
+            closing: the torrent is halted, and nothing may be written after this.
+        """
+        if closing:
+            await self.flush()
         flags = lt.save_resume_flags_t.save_info_dict | lt.save_resume_flags_t.flush_disk_cache
         if only_if_modified:
             flags |= lt.save_resume_flags_t.only_if_modified
@@ -345,4 +362,5 @@ def _state(status: Any) -> TorrentState:
         known_peers=status.list_peers,
         upload_only=bool(status.flags & lt.torrent_flags.upload_mode),
         rejected=status.total_failed_bytes,
+        received=status.total_payload_download,
     )

@@ -1,0 +1,148 @@
+"""What we claim to have of a torrent, and when that may be believed.
+
+The engine believes resume data as soon as files of the right size are there, whatever is in them.
+So a claim also says how the files looked when it was made, and whether the run that made it
+ended in order. It is stored only after the data it speaks of was flushed to the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chilly_movies.drivers.publish import flush_folder
+from chilly_movies.errors import DiskError
+
+_SETTLED_NS = 100_000_000
+"""A file that was written to so shortly before a look may change again without showing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a file looked.
+
+    Attributes:
+        path: below the folder the engine writes to.
+        settled: it was flushed, and the last write was long enough before.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    settled: bool = False
+
+    def is_of(self, path: Path) -> bool:
+        """Whether the file there looks the same."""
+        try:
+            found = path.stat()
+        except OSError:
+            return False
+        return (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Resume data and what is needed to believe it.
+
+    Attributes:
+        data: the engine's resume data.
+        looks: the files by file index.
+        closed: nothing was written after it was made.
+    """
+
+    data: bytes
+    looks: Mapping[int, Look] = field(default_factory=dict)
+    closed: bool = False
+
+    def encode(self) -> bytes:
+        """As a blob for the resume store."""
+        looks = [[i, look.path, look.size, look.mtime_ns] for i, look in self.looks.items()]
+        head = {"closed": self.closed, "looks": looks}
+        return json.dumps(head, separators=(",", ":")).encode() + b"\n" + self.data
+
+    def staged_paths(self, folder: Path) -> dict[int, Path]:
+        """Where the files lie below the folder the engine wrote to."""
+        return {i: folder / look.path for i, look in self.looks.items()}
+
+    def holds(self, paths: Mapping[int, Path]) -> bool:
+        """Whether all the files still look as they did."""
+        return all(i in paths and look.is_of(paths[i]) for i, look in self.looks.items())
+
+
+def decode(blob: bytes | None) -> Claim | None:
+    """The claim of a blob; None if there is none or it is damaged: then the disk is asked.
+
+    Blobs of older versions are bare resume data; they are not believed.
+    """
+    if blob is None or blob.startswith(b"d"):
+        return None if blob is None else Claim(blob)
+    head, _, data = blob.partition(b"\n")
+    try:
+        known = json.loads(head)
+        looks = {int(i): Look(path, size, mtime) for i, path, size, mtime in known["looks"]}
+        return Claim(data, looks, bool(known["closed"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def flush(
+    folder: Path, paths: Mapping[int, str], known: Mapping[int, Look], *, closing: bool = False
+) -> dict[int, Look]:
+    """Make what was written to the files survive a power cut. Blocks.
+
+    Args:
+        folder: what the paths are relative to.
+        paths: the files that may be there.
+        known: how they looked after the last flush; what did not change is not flushed again.
+        closing: their times of change must survive, too.
+
+    Returns:
+        How those that are there look now.
+
+    Raises:
+        DiskError: one that was there is gone or became shorter.
+        OSError: the disk refused.
+    """
+    looks: dict[int, Look] = {}
+    new: set[Path] = set()
+    for index, name in paths.items():
+        before, path = known.get(index), folder / name
+        if before is not None and before.settled and before.is_of(path):
+            looks[index] = before
+            continue
+        found = _flush_file(path, with_times=closing)
+        if before is not None and (found is None or found.st_size < before.size):
+            raise DiskError(f"The unfinished file '{path.name}' was taken away or cut short.")
+        if found is None:
+            continue
+        if before is None:
+            new.update(_down_to(folder, path.parent))
+        settled = time.time_ns() - found.st_mtime_ns > _SETTLED_NS
+        looks[index] = Look(name, found.st_size, found.st_mtime_ns, settled)
+    for entry in new:
+        flush_folder(entry)
+    return looks
+
+
+def _down_to(top: Path, folder: Path) -> Iterable[Path]:
+    """The folder, its parents up to `top`, and the two above `top`, which are ours, too."""
+    line = [folder, *folder.parents]
+    return line[: line.index(top) + 3]
+
+
+def _flush_file(path: Path, *, with_times: bool) -> os.stat_result | None:
+    """Flush a file. How it looked before that; None if it is not there."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        found = os.fstat(handle)
+        (os.fsync if with_times else os.fdatasync)(handle)
+        return found
+    finally:
+        os.close(handle)

@@ -1,0 +1,122 @@
+"""A job's place on the disk: the media root, its staging folder, and where its film lies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from chilly_movies.drivers import publish as disk
+from chilly_movies.drivers.torrent.claims import Claim
+from chilly_movies.errors import DiskError
+from chilly_movies.models import Job, MediaFile, Status
+
+
+class Place:
+    """The media root of one driver. All methods block, and are called in threads.
+
+    Args:
+        root: the media root; it is made if it is not there at the first use, and never again.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._was_mount: bool | None = None
+
+    def staging(self, key: str) -> Path:
+        """The folder of a job's unfinished data."""
+        return disk.staging_folder(self.root, key)
+
+    def require(self) -> None:
+        """Make sure that the media root is there.
+
+        A file system that is not mounted any more leaves an empty folder behind, and nothing may
+        be written there.
+
+        Raises:
+            DiskError: it is not.
+        """
+        if self._was_mount is None:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._was_mount = os.path.ismount(self.root)
+        if not self.is_there():
+            raise DiskError("The media folder is not there; the job goes on when it is back.")
+
+    def is_there(self) -> bool:
+        """Whether the media root is what it was at the first use."""
+        return self.root.is_dir() and (not self._was_mount or os.path.ismount(self.root))
+
+    def make_staging(self, key: str) -> None:
+        """Make the job's staging folder if it is missing.
+
+        Raises:
+            DiskError: the media root is not there.
+            OSError: the disk refused.
+        """
+        self.require()
+        folder = self.staging(key)
+        folder.parent.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+
+    def clear_staging(self, key: str) -> None:
+        """Remove the staging folder if nothing is in it."""
+        try:
+            self.staging(key).rmdir()
+        except OSError:
+            return  # pieces of files that were left out lie there, or it is gone
+
+    def has_staged(self, key: str) -> bool:
+        """Whether unfinished data is there; hidden files are the engine's own."""
+        folder = self.staging(key)
+        return folder.is_dir() and any(e.name[:1] != "." for e in folder.iterdir())
+
+    def was_published(self, job: Job) -> bool:
+        """Whether something lies where the job was about to publish, and nothing is staged."""
+        if job.path is None or self.has_staged(job.key):
+            return False
+        return (self.root / job.path).exists()
+
+    def why_missing(self, files: Iterable[MediaFile]) -> str | None:
+        """One clause on what is not there of a published film, None if all is."""
+        if not self.is_there():
+            return "the media folder is not there"
+        gone = (f for f in files if f.wanted and not (self.root / f.path).is_file())
+        first = next(gone, None)
+        return None if first is None else f"the file '{Path(first.path).name}' is not there"
+
+    def why_unlike(self, files: Iterable[MediaFile]) -> str | None:
+        """One clause on which file has another size than it should, None if none has."""
+        for file in files:
+            if file.wanted and (self.root / file.path).stat().st_size != file.size:
+                return f"the file '{Path(file.path).name}' has another size"
+        return None
+
+    def paths(self, files: Iterable[MediaFile]) -> dict[int, Path]:
+        """Where published files lie, by file index."""
+        return {file.index: self.root / file.path for file in files}
+
+    def delete(self, job: Job, files: tuple[MediaFile, ...], *, delete_files: bool,
+               claim: Claim | None) -> None:  # fmt: skip
+        """Delete a job's unfinished data, and its film if that is wanted.
+
+        A film that was published a moment before the row could say so is unfinished data, too;
+        the claim tells it from one that somebody else put there.
+        """
+        finished = job.completed_at is not None or job.adopted
+        if job.path is not None:
+            unsaid = job.status is not Status.COMPLETED and not finished
+            ours = unsaid and self._is_ours(job, claim)
+            if ours or (delete_files and finished):
+                disk.delete_files(self.root, [file.path for file in files if file.wanted])
+        disk.delete_tree(self.staging(job.key))
+
+    def _is_ours(self, job: Job, claim: Claim | None) -> bool:
+        if claim is None or not claim.looks or self.has_staged(job.key):
+            return False
+        return claim.holds(self.paths(job.files))
+
+    def staged_keys(self) -> Iterator[str]:
+        """The names of all staging folders there are."""
+        folder = self.root / disk.INCOMPLETE
+        if folder.is_dir():
+            yield from (e.name for e in folder.iterdir() if e.is_dir() and e.name[:1] != ".")
