@@ -244,6 +244,7 @@ class Downloader:
 
     async def _pause(self, job: Job) -> Job:
         if job.status is Status.PAUSED:
+            await self._runner.stop(job.id)  # it may be compared with its hashes
             return job
         if job.status is Status.COMPLETED:
             return await self._stop_seeding(job, "seeding was stopped by the user")
@@ -266,6 +267,7 @@ class Downloader:
             return job
         if job.status is Status.QUEUED:  # waits for a retry: the user does not want to wait
             await self._ledger.record(job.id, e.Paused())
+        await self._runner.stop(job.id)  # it may be compared with its hashes
         return await self._ledger.record(job.id, e.Resumed())
 
     async def cancel(self, job_id: str) -> Job:
@@ -295,8 +297,21 @@ class Downloader:
     async def _stop_seeding(self, job: Job, reason: str) -> Job:
         if job.seeding:
             await self._ledger.record(job.id, e.SeedingStopped(reason))
-            await self._runner.stop(job.id)
+        await self._runner.stop(job.id)
         return self._ledger.get(job.id)
+
+    async def recheck(self, job_id: str) -> Job:
+        """Compare every byte of the job on the disk with its hash; nothing is written meanwhile.
+
+        Returns at once; the phase is `checking` until it is done. A job that downloads goes on
+        with what is right, a paused or failed one stays so, with true figures. A finished film
+        that is not what it was becomes failed with the code `damaged`: it stays untouched until
+        `resume` is asked to mend it where it lies.
+
+        Raises:
+            IllegalTransition: it is canceled.
+        """
+        return await self._verb(job_id, self._upkeep.recheck)
 
     async def remove(self, job_id: str, *, delete_files: bool = False) -> None:
         """Take a job from the list; unfinished data goes with it.

@@ -227,6 +227,8 @@ class Runner:
             await self._insist(job_id, e.SeedingStopped(str(error)))
         elif job.status is Status.ACTIVE:
             await self._insist(job_id, self._verdict(job, error, problem))
+        elif job.status in (Status.PAUSED, Status.FAILED):
+            await self._insist(job_id, e.Checked(job.progress, str(error)))
 
     async def _insist(self, job_id: str, event: e.Event) -> None:
         """Record something, however long the store fails: what is there is not given up."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import structlog
 
-from chilly_movies.errors import ChillyError
+from chilly_movies.errors import ChillyError, IllegalTransition
 from chilly_movies.ledger import Ledger
 from chilly_movies.models import Job, SourceType, Status
 from chilly_movies.ports import Driver, Loaded
@@ -58,6 +58,17 @@ class Upkeep:
             if last is not None and job.status is Status.COMPLETED
             and job.completed_at is not None and job.completed_at >= last - _DOUBTED
         ]  # fmt: skip
+
+    async def recheck(self, job: Job) -> Job:
+        """See `Downloader.recheck`; the caller holds the job's lock."""
+        if job.status is Status.CANCELED:
+            raise IllegalTransition(f"Job '{job.id}' is canceled: nothing is left to be checked.")
+        if job.status is Status.QUEUED:
+            self._runner.check_later(job.id)
+            return job
+        await self._runner.stop(job.id)
+        self._runner.spawn(self._ledger.get(job.id), check=True)
+        return self._ledger.get(job.id)
 
     async def reconcile(self) -> None:
         """Compare jobs and disk: delete what canceled jobs left, report what belongs to nobody."""

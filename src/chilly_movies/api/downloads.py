@@ -32,7 +32,7 @@ router = APIRouter(tags=["downloads"])
 _OPTIONS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
-_VERBS = ("pause", "resume", "cancel", "status", "one_job", "remove")
+_VERBS = ("pause", "resume", "cancel", "status", "one_job", "remove", "recheck")
 
 
 def _same_job(operation: str) -> dict[str, Any]:
@@ -191,6 +191,16 @@ async def list_peers(request: Request, id: JobId) -> Response:  # noqa: A002 (th
     found = await _downloader(request).peers(check_id(id))
     body = {"peers": [peer_out(peer) for peer in found]}
     return Response(to_json(body), media_type="application/json")
+
+
+@router.post("/downloads/{id}/recheck", response_model=JobOut, responses=documented(404, 409, 422))
+async def recheck(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
+    """Compare every byte of a job on the disk with its hash; nothing is written meanwhile.
+
+    Answers at once; the phase is `checking` until it is done. A finished film that is not what it
+    was becomes failed with the code `damaged`, and `resume` mends it where it lies.
+    """
+    return _short(await _downloader(request).recheck(check_id(id)))
 
 
 @router.delete(

@@ -421,6 +421,9 @@ class TorrentDriver:
         files, troubles = run.published_files(), 0
         while not run.ended:
             while (why := await asyncio.to_thread(self._place.why_missing, files)) is not None:
+                if run.job.status is Status.COMPLETED and not run.job.seeding:
+                    await on_disk(self._place.require)
+                    raise FilmDamaged(f"The film is not what it was when it was finished: {why}.")
                 reason = f"{why}; seeding goes on when it is back"
                 yield Report(self._final(run, Progress(bytes_total=run.wanted)), reason)
                 await asyncio.sleep(_LOOK_INTERVAL)
