@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.drivers.torrent.hangup import port_of
+from chilly_movies.drivers.torrent.hangup import hang_up, port_of
 from chilly_movies.tracker import Tracker, serve_tracker
 from tests.integration.engine import running, until
 
@@ -118,3 +119,18 @@ async def members(tracker: Tracker, wanted: int) -> None:
 def test_a_tracker_s_port_is_read_from_its_address() -> None:
     urls = ("wss://t.example", "ws://t.example/a", "WS://[::1]:81/", "ws://t.example:99999/")
     assert [port_of(url) for url in urls] == [443, 80, 81, 0]
+
+
+def test_hanging_up_leaves_what_is_not_the_engines_alone() -> None:
+    """No descriptor is copied or closed, and connections of Python's own stay."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as ours, listener.accept()[0] as theirs:
+            before = sorted(path.name for path in Path("/dev/fd").iterdir())
+            assert hang_up([port], connecting=True) == 0
+            assert sorted(path.name for path in Path("/dev/fd").iterdir()) == before
+            ours.sendall(b"still here")
+            assert theirs.recv(20) == b"still here"
+            os.set_inheritable(ours.fileno(), True)  # as the engine's are
+            assert hang_up([port]) == 1
+            assert theirs.recv(20) == b""

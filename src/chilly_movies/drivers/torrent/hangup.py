@@ -11,10 +11,8 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import fcntl
-import os
 import socket
-from collections.abc import Collection, Iterator
-from contextlib import suppress
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,17 +45,7 @@ def hang_up(ports: Collection[int], *, connecting: bool = False) -> int:
     Returns:
         How many it found. They close a moment later.
     """
-    found = 0
-    for connection in _connections_of_the_engine():
-        with connection:
-            try:
-                wanted = connection.getpeername()[1] in ports
-            except OSError:
-                wanted = connecting
-            if wanted:
-                found += 1
-                _shut(connection)
-    return found
+    return sum(_shut(number, ports, connecting=connecting) for number in _descriptors())
 
 
 async def hang_up_for_good(ports: Collection[int]) -> bool:
@@ -75,23 +63,34 @@ def forget(session: object) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 
 
-def _connections_of_the_engine() -> Iterator[socket.socket]:
-    """Its TCP sockets that do not listen; unlike all of Python's, children would inherit them."""
+def _descriptors() -> list[int]:
     try:
-        names = [path.name for path in _DESCRIPTORS.iterdir()]
+        return [int(path.name) for path in _DESCRIPTORS.iterdir()]
     except OSError:
-        return
-    for name in names:
-        try:
-            if fcntl.fcntl(int(name), fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
-                continue
-            found = socket.socket(fileno=os.dup(int(name)))
-        except OSError:
-            continue  # no socket, or closed meanwhile
-        if _is_connection(found):
-            yield found
-        else:
-            found.close()
+        return []  # no such list on this system
+
+
+def _shut(number: int, ports: Collection[int], *, connecting: bool) -> bool:
+    """Shut a descriptor if it is one of the engine's connections that are wanted.
+
+    It is looked at as it is: the engine closes it in its own time, and a copy that outlives that
+    would leave it in a list of events the engine believes it is gone from.
+    """
+    try:
+        if fcntl.fcntl(number, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
+            return False  # Python's own: unlike the engine's, no child would inherit it
+        borrowed = socket.socket(fileno=number)
+    except OSError:
+        return False  # no socket, or closed meanwhile
+    try:
+        wanted = _is_connection(borrowed) and _leads_to(borrowed, ports, connecting=connecting)
+        if wanted:
+            borrowed.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return False  # closed meanwhile
+    finally:
+        borrowed.detach()
+    return wanted
 
 
 def _is_connection(found: socket.socket) -> bool:
@@ -101,6 +100,8 @@ def _is_connection(found: socket.socket) -> bool:
     return not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 
 
-def _shut(connection: socket.socket) -> None:
-    with suppress(OSError):  # the other side was faster
-        connection.shutdown(socket.SHUT_RDWR)
+def _leads_to(found: socket.socket, ports: Collection[int], *, connecting: bool) -> bool:
+    try:
+        return found.getpeername()[1] in ports
+    except OSError:
+        return connecting
