@@ -77,6 +77,7 @@ class Films:
         moov: Moov = "first",
         video: Sequence[str] = (),
         audio: Sequence[str] = ("-c:a", "aac", "-b:a", "64k"),
+        subtitles: bool = False,
     ) -> Path:
         """H.264 and AAC, 320x180, 25 pictures and one key picture a second.
 
@@ -86,9 +87,14 @@ class Films:
             moov: where the index lies: before or after the media, or in fragments.
             video: another video codec as ffmpeg arguments, `("-c:v", "libx265")` say.
             audio: another audio codec.
+            subtitles: `SRT` in English is in it, too.
         """
         flags = {"first": "+faststart", "fragments": "+frag_keyframe+empty_moov"}
-        arguments = [*_sources(seconds, tones=1), *(video or _h264(kbits)), *audio]
+        arguments = _sources(seconds, tones=1)
+        if subtitles:
+            arguments += ["-i", str(self.sidecar("film.en.srt", SRT)), "-c:s", "mov_text"]
+            arguments += ["-metadata:s:s:0", "language=eng"]
+        arguments += [*(video or _h264(kbits)), *audio]
         arguments += ["-movflags", flags[moov]] if moov in flags else []
         return self._make("mp4", arguments)
 

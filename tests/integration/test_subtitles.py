@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+import struct
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +17,12 @@ from chilly_movies.media.convert import decode, to_vtt
 from chilly_movies.media.ebml import Missing
 from chilly_movies.media.matroska import track_to_vtt
 from chilly_movies.media.mediainfo import MediaInfoProbe
+from chilly_movies.media.mp4 import track_to_vtt as track_of_mp4
 from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.models import Status
 from chilly_movies.watching.facts import FactsDesk
 from chilly_movies.watching.subtitles import SubtitleDesk
-from tests.films import ASS, SRT, Films, run_ffmpeg
+from tests.films import ASS, SRT, Films, Moov, run_ffmpeg
 from tests.readers import PartReader, Shelf
 
 pytestmark = pytest.mark.anyio
@@ -85,6 +87,37 @@ async def test_a_track_is_taken_out_of_a_film_by_its_index_without_reading_the_f
         cues = await SandboxConverter().embedded(reader, 4)
         assert without_times(cues.vtt) == without_times(ENGLISH)
         assert sum(length for _, length in reader.asked) < 100_000 < len(data) / 100
+
+
+@pytest.mark.parametrize("moov", ["first", "last"])
+async def test_a_track_is_taken_out_of_an_mp4_by_its_index(films: Films, moov: Moov) -> None:
+    path = films.mp4(seconds=10, kbits=4000, moov=moov, subtitles=True)
+    reader = PartReader(data := path.read_bytes())
+    subtitles = desk(shelf := Shelf({"Film.mp4": reader}))
+    [one] = await subtitles.of_job("a")
+    assert (one.language, one.format, one.source) == ("en", "timed text", "embedded")
+    reader.asked.clear()
+    vtt = (await subtitles.cues("a", one.n)).vtt
+    assert vtt == ENGLISH.replace("<i>", "").replace("</i>", "")
+    assert sum(length for _, length in reader.asked) < 200_000 < len(data) / 10
+    head = data.index(b"Good evening.") + 100
+    index = data.index(b"moov") - 4
+    shelf.readers[0] = PartReader(data, range(max(head, 0)), range(index, len(data)))
+    part = await SandboxConverter().embedded(shelf.readers[0], int(one.n.split("-")[1]))
+    assert "Good evening." in part.vtt
+
+
+async def test_films_in_fragments_and_broken_mp4_films_are_refused(films: Films) -> None:
+    noise, data = random.Random(4), films.mp4(subtitles=True).read_bytes()
+    fragments = films.mp4(moov="fragments", subtitles=True).read_bytes()
+    with pytest.raises(ValueError, match="no texts"):
+        track_of_mp4(io.BytesIO(fragments), 3)
+    for _ in range(300):
+        broken = bytearray(data)
+        for _ in range(3):
+            broken[noise.randrange(5000)] = noise.randrange(256)
+        with suppress(ValueError, struct.error):
+            track_of_mp4(io.BytesIO(bytes(broken)), 3)
 
 
 async def test_of_a_film_that_still_arrives_one_gets_the_subtitles_that_are_there(

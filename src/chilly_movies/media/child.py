@@ -92,9 +92,10 @@ def sidecar(file: BinaryIO, words: Sequence[str]) -> bytes:
 
 def embedded(file: BinaryIO, words: Sequence[str]) -> bytes:
     """A film's text track as WebVTT; its number is the only word."""
-    from chilly_movies.media.matroska import track_to_vtt
+    from chilly_movies.media import matroska, mp4
 
-    vtt, complete = track_to_vtt(file, int(words[0]))
+    kind = matroska if file.read(4) == b"\x1a\x45\xdf\xa3" else mp4
+    vtt, complete = kind.track_to_vtt(file, int(words[0]))
     return _cues(vtt, complete=complete)
 
 

@@ -15,9 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from pysubs2 import SSAFile
-
 from chilly_movies.media.convert import write_vtt
+from chilly_movies.media.cues import Cue, from_ass, from_text
 from chilly_movies.media.ebml import Ebml, Element, Missing
 
 _SEEK_HEAD, _SEEK, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
@@ -38,8 +37,6 @@ _SECONDS = 5.0
 """How long a film without an index is gone through."""
 _MAX_CUES = 50_000
 _MAX_TEXT = 64 * 1024
-_DEFAULT_DURATION = 3000
-_ASS_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +46,6 @@ class _Track:
     private: bytes
     zipped: bool
     stripped: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Cue:
-    start: int
-    duration: int | None
-    text: bytes
 
 
 def track_to_vtt(file: BinaryIO, number: int) -> tuple[str, bool]:
@@ -71,7 +61,7 @@ def track_to_vtt(file: BinaryIO, number: int) -> tuple[str, bool]:
     film = _Film(file)
     track = film.track(number)
     cues, complete = film.cues(track)
-    subs = _from_ass(track, cues) if track.codec in _ASS else _from_text(cues)
+    subs = from_ass(track.private, cues) if track.codec in _ASS else from_text(cues)
     return write_vtt(subs), complete
 
 
@@ -144,7 +134,7 @@ class _Film:
             return kind == _ZLIB, b""
         return False, b""
 
-    def cues(self, track: _Track) -> tuple[list[_Cue], bool]:
+    def cues(self, track: _Track) -> tuple[list[Cue], bool]:
         """Its subtitles, and whether these are all."""
         indexed = self._indexed(track)
         if not indexed:
@@ -158,7 +148,7 @@ class _Film:
                 continue
             if block is not None:
                 length = duration if duration is not None else block.duration
-                cues.append(_Cue(when, length, block.text))
+                cues.append(Cue(when, length, block.text))
         return cues, complete
 
     def _indexed(self, track: _Track) -> list[tuple[int, int | None, int]]:
@@ -195,9 +185,9 @@ class _Film:
             start = self._ebml.size  # it will be missing there, too
         return [(self._ms(when), duration, start + _integer(at[_CUE_RELATIVE]))]
 
-    def _walk(self, track: _Track) -> tuple[list[_Cue], bool]:
+    def _walk(self, track: _Track) -> tuple[list[Cue], bool]:
         """Go through all clusters that are there; complete only if that was the whole file."""
-        cues: list[_Cue] = []
+        cues: list[Cue] = []
         until = time.monotonic() + _SECONDS
         place = self._first_cluster.place if self._first_cluster else self._segment.end
         try:
@@ -213,7 +203,7 @@ class _Film:
             return cues, place >= self._ebml.size
         return cues, True
 
-    def _in_cluster(self, track: _Track, cluster: Element) -> Iterator[_Cue]:
+    def _in_cluster(self, track: _Track, cluster: Element) -> Iterator[Cue]:
         start = 0
         for el in self._ebml.children(cluster):
             if el.id == _CLUSTER:  # the one before did not say where it ends
@@ -223,9 +213,9 @@ class _Film:
             elif el.id in (_BLOCK_GROUP, _SIMPLE_BLOCK):
                 block = self._block(el, track)
                 if block is not None:
-                    yield _Cue(self._ms(start + block.start), block.duration, block.text)
+                    yield Cue(self._ms(start + block.start), block.duration, block.text)
 
-    def _block(self, el: Element, track: _Track) -> _Cue | None:
+    def _block(self, el: Element, track: _Track) -> Cue | None:
         """A block as a cue, its start relative and in ticks; None if it is another track's."""
         if el.size > _MAX_TEXT:  # a picture: not even looked at
             return None
@@ -242,7 +232,7 @@ class _Film:
             return None
         (when,) = struct.unpack_from(">h", data, 1)
         text = _unpacked(data[4:], track)
-        return None if text is None else _Cue(when, duration, text)
+        return None if text is None else Cue(when, duration, text)
 
     def _ms(self, ticks: int) -> int:
         return ticks * self._scale // 1_000_000
@@ -259,37 +249,3 @@ def _unpacked(data: bytes, track: _Track) -> bytes | None:
 
 def _integer(value: bytes | None) -> int:
     return int.from_bytes((value or b"")[:8], "big")
-
-
-def _from_text(cues: list[_Cue]) -> SSAFile:
-    made = []
-    for cue in cues:
-        lines = cue.text.decode("utf-8", "replace").replace("-->", "->").strip().splitlines()
-        text = "\n".join(line for line in lines if line.strip())
-        made.append(f"{_srt_time(cue.start)} --> {_srt_time(_end(cue))}\n{text}\n")
-    return SSAFile.from_string("\n".join(made) or "\n", format_="srt")
-
-
-def _from_ass(track: _Track, cues: list[_Cue]) -> SSAFile:
-    head = track.private.decode("utf-8", "replace").split("[Events]")[0]
-    made = [head, "[Events]", f"Format: {_ASS_FIELDS}"]
-    for cue in cues:
-        fields = " ".join(cue.text.decode("utf-8", "replace").splitlines()).split(",", 2)
-        if len(fields) == 3:
-            layer = fields[1] if fields[1].strip().isdigit() else "0"
-            times = f"{_ass_time(cue.start)},{_ass_time(_end(cue))}"
-            made.append(f"Dialogue: {layer},{times},{fields[2]}")
-    return SSAFile.from_string("\n".join(made), format_="ass")
-
-
-def _end(cue: _Cue) -> int:
-    return cue.start + (cue.duration or _DEFAULT_DURATION)
-
-
-def _srt_time(ms: int) -> str:
-    seconds, ms = divmod(min(ms, 359_999_999), 1000)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{ms:03}"
-
-
-def _ass_time(ms: int) -> str:
-    return _srt_time(ms).replace(",", ".")

@@ -19,8 +19,8 @@ from chilly_movies.watching.facts import FactsDesk, Library, ending_of
 from chilly_movies.watching.languages import label_of, language_of
 
 ENDINGS = frozenset({".srt", ".ass", ".ssa", ".vtt", ".sub"})
-_TEXT_CODECS = frozenset({"SRT", "ASS", "SSA", "WebVTT"})
-_EXTRACTABLE = frozenset({"Matroska", "WebM"})
+_TEXT_CODECS = frozenset({"SRT", "ASS", "SSA", "WebVTT", "Timed Text"})
+_EXTRACTABLE = frozenset({"Matroska", "WebM", "MP4", "QuickTime"})
 _MAX_SIDECAR = 8 * 1024 * 1024
 _NUMBER = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 _KEPT = 32
