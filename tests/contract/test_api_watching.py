@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -97,6 +98,38 @@ async def test_a_playlist_names_the_films_with_absolute_links(web: Api) -> None:
     assert answer.text == "#EXTM3U\n#EXTINF:5400,Film\nhttp://localhost:3000/stream/a/0\n"
     named = await web.client.get("/stream/a.m3u8", headers={"Host": "127.0.0.1:3000"})
     assert named.text.endswith("http://127.0.0.1:3000/stream/a/0\n")
+
+
+async def test_a_job_whose_id_ends_like_a_playlist_is_played_and_has_a_playlist(web: Api) -> None:
+    await film(web)
+    await film(web, "Other", job_id="a.m3u8")
+    for path, kind in (
+        ("/stream/a.m3u8", "video/x-matroska"), ("/stream/a.m3u8.m3u8", "audio/x-mpegurl"),
+        ("/stream/a", "video/x-matroska"), ("/stream/a.m3u8/0", "video/x-matroska"),
+    ):  # fmt: skip
+        for method in ("GET", "HEAD"):
+            answer = await web.client.request(method, path, headers={"Range": "bytes=0-7"})
+            assert answer.status_code in (200, 206), answer.text
+            assert answer.headers["content-type"].startswith(kind), path
+    listed = (await web.client.get("/stream/a.m3u8.m3u8")).text
+    assert listed.endswith("http://localhost:3000/stream/a.m3u8/0\n")
+
+
+async def test_the_second_request_for_a_film_knows_its_bitrate(web: Api) -> None:
+    await film(web)
+    asked: list[int | None] = []
+    opening = web.downloader.open_file
+
+    def noting(*args: Any, **more: Any) -> Any:
+        asked.append(more.get("bitrate"))
+        return opening(*args, **more)
+
+    web.downloader.open_file = noting  # type: ignore[method-assign]
+    for _ in range(2):
+        await web.client.get("/stream/a/0", headers={"Range": "bytes=0-7"})
+        await web.client.get("/downloads/a/media")
+    assert asked[0] is None
+    assert asked[-1] == 1_037_037 // 8
 
 
 async def test_with_keys_links_are_signed_and_end_with_the_link_that_led_to_them() -> None:

@@ -163,11 +163,11 @@ class FilmStream(Response):
                 await self._send(send, plan, chunks)
 
     async def _bitrate(self) -> int | None:
-        """Bytes per second of playing, if somebody looked into the file before."""
+        """Bytes per second of playing; not known at the first request for a file."""
         job = await self._downloader.status(self._job_id)
         if self._index is None:
             return None
-        known = self._facts.known(job, self._index)
+        known = self._facts.glance(job, self._index)
         return known.bitrate // 8 if known and known.bitrate else None
 
     async def _send(self, send: Send, plan: _Plan, chunks: AsyncIterator[bytes]) -> None:

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
+from chilly_movies.api import stream
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import JobId, Wire, to_json
 from chilly_movies.api.signing import DEFAULT_SECONDS, Signer
 from chilly_movies.browsers import plays_in_browsers
 from chilly_movies.downloader import Downloader
+from chilly_movies.errors import JobNotFound
 from chilly_movies.intake import check_id
 from chilly_movies.tracks import MediaFacts
 from chilly_movies.watching.facts import FactsDesk, FactsState, FileFacts
@@ -167,9 +169,18 @@ async def subtitle(
         },
     },
     response_class=Response,
+    name="job_playlist",
 )
+@router.head("/stream/{id}.m3u8", response_class=Response, name="job_playlist_head",
+             responses=documented(404, 422, 503))  # fmt: skip
 async def job_playlist(request: Request, id: JobId) -> Response:  # noqa: A002
-    """All films of a job in order, for VLC, mpv and their kin. Its links need no key."""
+    """All films of a job in order, for VLC, mpv and their kin. Its links need no key.
+
+    If there is a job called `<id>.m3u8`, this is its film.
+    """
+    whole = f"{id}.m3u8"
+    if await _is_known(request, whole):
+        return await stream.stream_film(request, whole)
     job = await _downloader(request).status(check_id(id))
     base = f"{request.url.scheme}://{request.headers['host']}"
     seconds = _seconds_left(request)
@@ -179,6 +190,14 @@ async def job_playlist(request: Request, id: JobId) -> Response:  # noqa: A002
 
     text = playlist(job, _facts(request), link)
     return Response(text.encode(), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
+
+
+async def _is_known(request: Request, job_id: str) -> bool:
+    try:
+        await _downloader(request).status(job_id)
+    except JobNotFound:
+        return False
+    return True
 
 
 def _downloader(request: Request) -> Downloader:

@@ -108,6 +108,13 @@ class FactsDesk:
         probed = self._found.get((job.key, index))
         return probed.facts if probed else None
 
+    def glance(self, job: Job, index: int) -> MediaFacts | None:
+        """The facts if they are known; if not, somebody looks, and the next caller gets them."""
+        known = self.known(job, index)
+        if known is None:
+            self._look(job, index)
+        return known
+
     async def aclose(self) -> None:
         """End all looks."""
         for look in (looks := list(self._looks.values())):
