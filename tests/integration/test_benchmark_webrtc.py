@@ -1,0 +1,57 @@
+"""The WebRTC benchmark runs, compares what arrived, and prints its table. Not how fast."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.webrtc import HEADINGS, PLANS, Pair, Row, Run, parse, table
+from tests.peers.netns import network_namespace
+from tests.peers.process import REPOSITORY
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("webrtc")]
+
+
+def test_a_small_run_in_both_directions_prints_its_rows(tmp_path: Path) -> None:
+    with network_namespace():
+        pass  # skipped where none can be made
+    report = tmp_path / "report.json"
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "benchmarks.webrtc", "--size-mib", "1", "--json", str(report),
+            "--only", "libtorrent>ours,ours>libtorrent",
+        ],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in rows[0].strip("|").split("|")] == list(HEADINGS)
+    told = json.loads(report.read_text())
+    assert [(row["seeder"], row["runs"], row["failed"]) for row in told] == [
+        ("libtorrent", 1, 0),
+        ("ours", 1, 0),
+    ]
+
+
+def test_a_failed_run_is_counted_and_leaves_the_figures_of_the_others() -> None:
+    row = Row(Pair("node", "ours", 2), [Run(1.0, 3.0), Run(problem="the bytes differ")])
+    figures = row.figures(4_000_000)
+    assert (figures["runs"], figures["failed"], figures["MB/s"]) == (2, 1, 2.0)
+    assert "| node" in table([figures])
+    assert Row(row.pair, row.runs[1:]).figures(1)["firstByte"] is None
+
+
+def test_the_plans_say_who_and_how_often() -> None:
+    assert [pair.times for pair in parse(["--plan", "proof"]).pairs] == [20, 20, 10, 10]
+    assert parse(["--rounds", "1"]).pairs[0] == Pair("node", "ours", 1)
+    assert set(PLANS) == {"proof", "start"}
+
+
+def test_an_unknown_peer_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--only", "nobody>ours"])
+    assert "nobody" in capsys.readouterr().err
