@@ -69,8 +69,10 @@ class Claim:
         return {i: folder / look.path for i, look in self.looks.items()}
 
     def holds(self, paths: Mapping[int, Path]) -> bool:
-        """Whether all the files still look as they did."""
-        return all(i in paths and look.is_of(paths[i]) for i, look in self.looks.items())
+        """Whether all the files still look as they did. Without any look nobody can tell."""
+        return bool(self.looks) and all(
+            i in paths and look.is_of(paths[i]) for i, look in self.looks.items()
+        )
 
 
 def decode(blob: bytes | None) -> Claim | None:

@@ -16,6 +16,8 @@ from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.errors import DiskError
 from chilly_movies.ports import ResumeStore
 
+IDLE = 5
+"""So many times longer is the wait while nothing arrives: only to see whether files vanish."""
 MANY_FILES = 1000
 """With more files than that, saves become rarer: each looks at all of them."""
 
@@ -70,8 +72,8 @@ class Keeper:
             done, self._saving = self._saving, None
             done.result()
         now, have = asyncio.get_running_loop().time(), self._torrent.state.done
-        waited = now - self._saved_at
-        due = waited >= self._seconds * max(1.0, len(self._paths) / MANY_FILES)
+        pace = max(1.0, len(self._paths) / MANY_FILES) * (IDLE if have == self._saved_bytes else 1)
+        due = now - self._saved_at >= self._seconds * pace
         if self._saving is None and (due or have - self._saved_bytes >= self._dirty):
             self._saved_at, self._saved_bytes = now, have
             self._saving = asyncio.create_task(
