@@ -13,7 +13,9 @@ from cyclopts import App, CycloptsError
 
 from chilly_movies import __version__
 from chilly_movies.cli import remote
+from chilly_movies.cli.backup import backup, restore
 from chilly_movies.cli.demo import demo
+from chilly_movies.cli.doctor import doctor
 from chilly_movies.cli.exits import (
     EXIT_CODES,
     CommandFailed,
@@ -49,7 +51,8 @@ def build() -> App:
     )
     commands: tuple[Callable[..., int], ...] = (
         serve, get, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
-        remote.resume, remote.cancel, remote.remove, watch, settings, tracker, demo,
+        remote.resume, remote.cancel, remote.remove, watch, settings, doctor, backup, restore,
+        tracker, demo,
     )  # fmt: skip
     for order, command in enumerate(commands):
         name = command.__name__.removesuffix("_jobs")

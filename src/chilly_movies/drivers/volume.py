@@ -74,6 +74,15 @@ class MediaVolume:
             return Room(0, "The media folder is read-only.")
         return Room(volume.f_bavail * volume.f_frsize)
 
+    def problem(self) -> str | None:
+        """The same as `look`'s, but nothing is made or remembered."""
+        self._known, self._read = self._recall(), True
+        try:
+            self._recognise(make=False)
+        except OSError as error:
+            return f"The media folder cannot be used: {error.strerror}."
+        return None
+
     @property
     def is_remembered(self) -> bool:
         """Whether films were written to this folder before."""
@@ -82,8 +91,8 @@ class MediaVolume:
 
     # --- whether it is the one we know ------------------------------------------------------
 
-    def _recognise(self) -> None:
-        """Mark a folder that is new to us.
+    def _recognise(self, *, make: bool = True) -> None:
+        """Tell whether it is the folder we know, and mark one that is new to us.
 
         Raises:
             OSError: it is not there, or its disk is not mounted.
@@ -93,7 +102,8 @@ class MediaVolume:
         if not self._root.exists():
             if known is not None and _nearest(self._root).stat().st_dev != known.device:
                 raise _NotMountedError
-            self._root.mkdir(parents=True, exist_ok=True)
+            if make:
+                self._root.mkdir(parents=True, exist_ok=True)
         here = _Place(str(self._root), self._root.stat().st_dev, self._root.is_mount())
         if not self._root.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
@@ -102,9 +112,9 @@ class MediaVolume:
                 here.device != known.device or (known.mounted and not here.mounted)
             ):
                 raise _NotMountedError
-            if not _make(mark):
-                return  # read-only, or full
-        if here != self._known:
+            if not make or not _make(mark):
+                return  # only looking, read-only, or full
+        if make and here != self._known:
             self._known = here
             self._remember(here)
 

@@ -41,9 +41,9 @@ def refuse_unknown(path: Path) -> None:
     """
     if not path.exists() or path.stat().st_size == 0:
         return
-    engine = create_engine(_read_only(path), poolclass=NullPool, hide_parameters=True)
+    engine = create_engine(read_only(path), poolclass=NullPool, hide_parameters=True)
     with engine.connect() as connection:
-        revisions = _revisions(connection)
+        revisions = revisions_of(connection)
         is_empty = not inspect(connection).get_table_names()
     if revisions - _known(revisions):
         raise StoreFromTheFuture(
@@ -61,11 +61,11 @@ def upgrade(connection: Connection) -> None:
         connection: without a transaction.
     """
     with connection.begin():
-        if _revisions(connection) != {NEWEST}:
+        if revisions_of(connection) != {NEWEST}:
             _migrate(connection)
 
 
-def _read_only(path: Path) -> URL:
+def read_only(path: Path) -> URL:
     """The address under which SQLite reads a file and leaves it as it is.
 
     A connection that may write folds an old log into the file when it closes. One that may not
@@ -78,7 +78,7 @@ def _read_only(path: Path) -> URL:
     return URL.create("sqlite", database=path.absolute().as_uri(), query=query)
 
 
-def _revisions(connection: Connection) -> set[str]:
+def revisions_of(connection: Connection) -> set[str]:
     """What the database says of its schema."""
     if not inspect(connection).has_table(_VERSION.name):
         return set()

@@ -1,0 +1,201 @@
+"""The archive of `chilly backup`: made, and read with the distrust any file from outside gets.
+
+A gzipped tar of at most three plain files, the manifest first. Nothing is ever unpacked under a
+name or to a place that the archive says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import tarfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from chilly_movies.cli.exits import CommandFailed, Exit
+from chilly_movies.models import Job
+
+FORMAT = 1
+MANIFEST, DATABASE, SETTINGS = "manifest.json", "chilly.db", "chilly.toml"
+_SMALL = 1 << 20
+_LARGEST = 64 << 30
+_CHUNK = 1 << 20
+_KEY = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an archive says of itself.
+
+    Attributes:
+        version: of the program that made it.
+        media_root: where films were.
+        state_dir: where the database was.
+        jobs: how many there are.
+        created_at: when, as RFC 3339.
+        files: name to size and SHA-256 in hex.
+    """
+
+    version: str
+    media_root: str
+    state_dir: str
+    jobs: int
+    created_at: str
+    files: Mapping[str, tuple[int, str]]
+
+
+def pack(target: Path, manifest: Manifest, contents: Mapping[str, Path]) -> None:
+    """Write the archive, readable for its owner only, and flush it.
+
+    Raises:
+        CommandFailed: something is there already.
+        OSError: it cannot be written.
+    """
+    text = json.dumps({"format": FORMAT, **_described(manifest)}, indent=2).encode()
+    try:
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise CommandFailed(f"{target} is there already; it is not replaced.") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as archive:
+                _add(archive, MANIFEST, len(text), io.BytesIO(text))
+                for name, path in contents.items():
+                    with path.open("rb") as source:
+                        _add(archive, name, path.stat().st_size, source)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _described(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "version": manifest.version, "createdAt": manifest.created_at, "jobs": manifest.jobs,
+        "mediaRoot": manifest.media_root, "stateDir": manifest.state_dir,
+        "files": {n: {"size": s, "sha256": h} for n, (s, h) in manifest.files.items()},
+    }  # fmt: skip
+
+
+def _add(archive: tarfile.TarFile, name: str, size: int, source: IO[bytes]) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = size, 0o600
+    archive.addfile(entry, source)
+
+
+def digest(path: Path) -> tuple[int, str]:
+    """Size and SHA-256 of a file."""
+    with path.open("rb") as file:
+        return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unpack(source: Path, folder: Path) -> Manifest:
+    """Write the archive's database and settings into a folder of ours, if all of it is right.
+
+    Raises:
+        CommandFailed: it is damaged, hostile, or not one of ours.
+    """
+    with _refusing(source):
+        with tarfile.open(source, mode="r:gz") as archive:
+            first = archive.next()
+            if first is None or first.name != MANIFEST:
+                raise _refused("it does not begin with a manifest")
+            manifest = _read_manifest(_small(archive, first))
+            missing = set(manifest.files)
+            while (entry := archive.next()) is not None:
+                if entry.name not in missing:
+                    raise _refused(f"it holds '{entry.name[:60]}', which has no place in it")
+                _take(archive, entry, folder / entry.name, *manifest.files[entry.name])
+                missing.discard(entry.name)
+        if missing:
+            raise _refused(f"'{min(missing)}' is missing in it")
+    return manifest
+
+
+def _read_manifest(text: bytes) -> Manifest:
+    found = json.loads(text)
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise _refused("it was made by another version of 'chilly backup'")
+    files = {name: (int(f["size"]), str(f["sha256"])) for name, f in found["files"].items()}
+    if DATABASE not in files or set(files) - {DATABASE, SETTINGS}:
+        raise _refused("its manifest names other files than a backup has")
+    return Manifest(
+        version=str(found["version"]), media_root=str(found["mediaRoot"]),
+        state_dir=str(found["stateDir"]), jobs=int(found["jobs"]),
+        created_at=str(found["createdAt"]), files=files,
+    )  # fmt: skip
+
+
+def _small(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    content = archive.extractfile(entry) if entry.isreg() else None
+    if content is None or entry.size > _SMALL:
+        raise _refused("its manifest is no plain file")
+    return content.read(_SMALL)
+
+
+def _take(
+    archive: tarfile.TarFile, entry: tarfile.TarInfo, target: Path, size: int, expected: str
+) -> None:
+    """Write one plain file under the name we chose, no byte more than the manifest says."""
+    limit = _SMALL if entry.name == SETTINGS else _LARGEST
+    content = archive.extractfile(entry) if entry.isreg() else None
+    if content is None or entry.size != size or size > limit:
+        raise _refused(f"'{entry.name}' in it is not the plain file its manifest says")
+    found = hashlib.sha256()
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        while chunk := content.read(_CHUNK):
+            found.update(chunk)
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    if found.hexdigest() != expected:
+        raise _refused(f"'{entry.name}' in it is damaged")
+
+
+@contextmanager
+def _refusing(source: Path) -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _refused(f"it cannot be read ({type(error).__name__})") from None
+    except OSError as error:
+        what = error.strerror or "it is not gzipped"
+        raise CommandFailed(f"{source} cannot be read: {what}.", Exit.USAGE) from None
+
+
+def _refused(why: str) -> CommandFailed:
+    return CommandFailed(f"This is no backup that can be restored: {why}.")
+
+
+def refuse_hostile(jobs: tuple[Job, ...]) -> None:
+    """Check that no job of an archive points out of the media folder.
+
+    Raises:
+        CommandFailed: one does.
+    """
+    for job in jobs:
+        paths = [*(file.path for file in job.files), *([job.path] if job.path else [])]
+        if not _KEY.fullmatch(job.key) or any(map(_leads_out, paths)):
+            raise _refused(f"job '{job.id}' points out of the media folder")
+
+
+def _leads_out(path: str) -> bool:
+    pure = PurePosixPath(path)
+    return pure.is_absolute() or ".." in pure.parts or "\0" in path
+
+
+def with_media_root(text: str, media_root: Path) -> str:
+    """The same settings file with another media folder."""
+    lines = [line for line in text.splitlines() if not re.match(r"\s*media_root\s*=", line)]
+    changed = "\n".join([f"media_root = {json.dumps(str(media_root))}", *lines]) + "\n"
+    tomllib.loads(changed)
+    return changed

@@ -1,0 +1,265 @@
+"""What `chilly doctor` looks at. Each check yields findings and changes nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from chilly_movies.diskguard import amount
+from chilly_movies.errors import ChillyError, SettingsError
+from chilly_movies.models import Job, Status
+
+if TYPE_CHECKING:
+    from chilly_movies.settings import Settings
+    from chilly_movies.storage.inspection import Survey
+
+Level = Literal["ok", "remark", "problem"]
+_SHOWN = 20
+_ENGINE = "2.1.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        area: what part of the installation.
+        level: how bad; only a problem makes the doctor unhappy.
+        message: one sentence.
+        remedy: how to mend it.
+    """
+
+    area: str
+    level: Level
+    message: str
+    remedy: str = ""
+
+
+def server_runs(state_dir: Path) -> bool:
+    """Whether a server holds the state folder's lock."""
+    try:
+        handle = os.open(state_dir / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def check_state(state_dir: Path, *, running: bool) -> Iterator[Finding]:
+    """The state folder, who uses it, and who may read it."""
+    if running:
+        yield Finding("server", "ok", "A server is running on this state folder.")
+    else:
+        yield Finding("server", "ok", "No server is running on this state folder.")
+    if not state_dir.is_dir():
+        yield Finding("state", "remark", f"The state folder {state_dir} is not there yet.",
+                      "The first 'chilly serve' makes it.")  # fmt: skip
+        return
+    if not os.access(state_dir, os.W_OK | os.X_OK):
+        yield Finding("state", "problem", f"The state folder {state_dir} cannot be written.",
+                      "Give this user the right to, or set CHILLY_STATE_DIR.")  # fmt: skip
+    for path in sorted(state_dir.iterdir()):
+        if path.is_file() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            if path.suffix == ".json":
+                continue
+            yield Finding("state", "remark", f"Others may read {path.name} in the state folder.",
+                          f"chmod 600 '{path}'")  # fmt: skip
+    free = os.statvfs(state_dir).f_bavail * os.statvfs(state_dir).f_frsize
+    if free < 50_000_000:
+        yield Finding("state", "problem", f"The disk of the state folder has {amount(free)} free.",
+                      "Make room: without it nothing new can be stored.")  # fmt: skip
+
+
+def check_store(survey: Survey | None, error: ChillyError | None) -> Iterator[Finding]:
+    """The database."""
+    if survey is None:
+        level: Level = "remark" if error and "no database yet" in str(error) else "problem"
+        remedy = "" if level == "remark" else "Restore a backup with 'chilly restore'."
+        yield Finding("store", level, str(error), remedy)
+        return
+    if survey.damage:
+        yield Finding("store", "problem", f"The database is damaged: {survey.damage[0]}.",
+                      "Stop the server and restore a backup with 'chilly restore'.")  # fmt: skip
+    if not survey.is_newest:
+        yield Finding("store", "remark", f"The database has an older form ({survey.revision}).",
+                      "The next 'chilly serve' brings it up to date.")  # fmt: skip
+    for job_id in survey.unreadable[:_SHOWN]:
+        yield Finding("store", "problem", f"The row of job '{job_id}' is damaged and left out.",
+                      "Restore a backup, or start the job again under another id.")  # fmt: skip
+    if not survey.damage and not survey.unreadable:
+        count = len(survey.jobs)
+        yield Finding("store", "ok", f"The database is sound and holds {count} jobs.")
+
+
+def check_files(survey: Survey, media_root: Path) -> Iterator[Finding]:
+    """Whether what was published is still there, as long as it was."""
+    bad = 0
+    for job in survey.jobs:
+        if job.status is not Status.COMPLETED:
+            continue
+        problem = _missing(job, media_root)
+        if problem is not None:
+            bad += 1
+            if bad <= _SHOWN:
+                yield Finding("files", "problem", f"The film of job '{job.id}': {problem}.",
+                              "Put it back, or remove the job with 'chilly remove'.")  # fmt: skip
+    if bad > _SHOWN:
+        yield Finding("files", "problem", f"{bad - _SHOWN} more films are not as they were.")
+    if not bad:
+        count = sum(job.status is Status.COMPLETED for job in survey.jobs)
+        yield Finding("files", "ok", f"All {count} finished films are there in full length.")
+
+
+def _missing(job: Job, media_root: Path) -> str | None:
+    for file in job.files:
+        if not file.wanted:
+            continue
+        path = media_root / file.path
+        try:
+            size = path.stat().st_size
+        except OSError:
+            return f"'{file.path}' is not there"
+        if size != file.size:
+            return f"'{file.path}' has {size} bytes instead of {file.size}"
+    return None
+
+
+def check_staging(survey: Survey, media_root: Path) -> Iterator[Finding]:
+    """Unfinished data that no job will go on with."""
+    folder = media_root / ".incomplete"
+    known = {job.key: job for job in survey.jobs}
+    done = (Status.COMPLETED, Status.CANCELED)
+    found = 0
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith("."):
+            continue
+        owner = known.get(path.name)
+        if owner is not None and (owner.status not in done or not any(path.iterdir())):
+            continue
+        found += 1
+        if found <= _SHOWN:
+            yield Finding("staging", "remark", f"No job goes on with what is in {path}.",
+                          "Delete the folder if you do not need it.")  # fmt: skip
+    if not found:
+        yield Finding("staging", "ok", "All unfinished data belongs to a job.")
+
+
+def check_resume(survey: Survey, database: Path) -> Iterator[Finding]:
+    """Resume data: readable, and of a job that is there."""
+    from chilly_movies.drivers.torrent.checkup import resume_problem
+    from chilly_movies.storage.inspection import resume_data
+
+    jobs = {job.key: job for job in survey.jobs}
+    bad = 0
+    for key, data in resume_data(database):
+        job = jobs.get(key)
+        if job is None:
+            yield Finding("resume", "remark", "There is resume data of no job.",
+                          "The next start forgets it.")  # fmt: skip
+        elif job.source.type == "torrent" and (problem := resume_problem(data)):
+            bad += 1
+            what = f"The resume data of job '{job.id}' is not readable: {problem}."
+            yield Finding("resume", "remark", what, "What is on the disk is checked anew.")
+    if not bad:
+        yield Finding("resume", "ok", f"The resume data of {len(survey.resume)} jobs is readable.")
+
+
+def check_disk(settings: Settings) -> Iterator[Finding]:
+    """The media folder: there, ours, writable, flushes, and with room above the reserve."""
+    from chilly_movies.drivers.volume import MediaVolume
+
+    root = settings.media_root.absolute()
+    volume = MediaVolume(root, settings.state_dir.absolute())
+    if not root.exists() and not volume.is_remembered:
+        yield Finding("disk", "remark", f"The media folder {root} is not there yet.",
+                      "The first 'chilly serve' makes it.")  # fmt: skip
+        return
+    problem = volume.problem()
+    if problem is not None:
+        yield Finding("disk", "problem", problem, "Mount its disk or set CHILLY_MEDIA_ROOT.")
+        return
+    found = os.statvfs(root)
+    free = found.f_bavail * found.f_frsize
+    if free < settings.min_free_space:
+        yield Finding(
+            "disk", "problem",
+            f"{amount(free)} are free in the media folder, {amount(settings.min_free_space)} are "
+            "to stay free, so downloads wait.",
+            "Make room, or lower CHILLY_MIN_FREE_SPACE.",
+        )  # fmt: skip
+    staging = root / ".incomplete"
+    if staging.is_dir() and staging.stat().st_dev != root.stat().st_dev:
+        yield Finding("disk", "problem", "The folder .incomplete is on another disk.",
+                      "Let both be on one disk: films are published by renaming.")  # fmt: skip
+    refused = _try_write(staging if staging.is_dir() else root)
+    if refused is not None:
+        yield Finding("disk", "problem", f"The media folder cannot be written: {refused}.",
+                      "Mend the disk or give this user the right to.")  # fmt: skip
+    else:
+        yield Finding("disk", "ok", f"The media folder can be written; {amount(free)} are free.")
+
+
+def _try_write(folder: Path) -> str | None:
+    """Why a file cannot be written and flushed there, None if it can."""
+    probe = folder / f".doctor-{os.getpid()}"
+    try:
+        handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(handle, b"x" * 4096)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None
+
+
+def check_ports(settings: Settings, *, running: bool) -> Iterator[Finding]:
+    """The ports: free, or taken by the server that runs."""
+    from chilly_movies.server import bind
+
+    wanted = (("API", settings.host, settings.port, "CHILLY_PORT"),
+              ("peers", settings.interface or "0.0.0.0", settings.torrent_port,  # noqa: S104
+               "CHILLY_TORRENT_PORT"))  # fmt: skip
+    for what, host, port, variable in wanted:
+        if port == 0 or not host.replace(".", "").replace(":", "").isalnum():
+            continue
+        try:
+            for listener in bind(host, port):
+                listener.close()
+        except SettingsError as error:
+            if running and "in use" in str(error):
+                yield Finding("ports", "ok", f"Port {port} ({what}) is in use by the server.")
+            else:
+                yield Finding("ports", "problem", f"Port {port} ({what}) cannot be used.",
+                              f"Stop who uses it, or set {variable}.")  # fmt: skip
+        else:
+            yield Finding("ports", "ok", f"Port {port} ({what}) is free.")
+
+
+def check_engine() -> Iterator[Finding]:
+    """The torrent engine."""
+    try:
+        from chilly_movies.drivers.torrent.checkup import engine_version
+
+        found = engine_version()
+    except ImportError as error:
+        yield Finding("engine", "problem", f"The torrent engine cannot be loaded: {error}.",
+                      "Install Chilly Movies anew.")  # fmt: skip
+        return
+    if found.startswith(_ENGINE):
+        yield Finding("engine", "ok", f"The torrent engine is libtorrent {found}.")
+    else:
+        what = f"The torrent engine is libtorrent {found}, and was tested as {_ENGINE} only."
+        yield Finding("engine", "problem", what, f"pip install libtorrent=={_ENGINE}")  # fmt: skip

@@ -1,0 +1,96 @@
+"""`chilly doctor`: looks at an installation, says what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from chilly_movies.cli import checks
+from chilly_movies.cli.checks import Finding
+from chilly_movies.cli.exits import Exit
+from chilly_movies.cli.output import Output
+from chilly_movies.cli.render import table
+from chilly_movies.errors import ChillyError, SettingsError
+
+if TYPE_CHECKING:
+    from chilly_movies.settings import Settings
+
+_Flag = Parameter(negative="", show_default=False)
+_SIGNS = {"ok": "ok", "remark": "note", "problem": "WRONG"}
+
+
+def doctor(
+    *,
+    media_root: Path | None = None,
+    state_dir: Path | None = None,
+    json: Annotated[bool, _Flag] = False,
+) -> int:
+    """Check store, resume data, films, settings, ports, disk and engine; change nothing.
+
+    Works with and without a running server. The exit code is 1 if something is wrong.
+
+    Args:
+        media_root: Where films are, instead of the setting.
+        state_dir: Where the database is, instead of the setting.
+        json: One JSON document.
+    """
+    out = Output(as_json=json)
+    found = list(_look(media_root, state_dir))
+    wrong = [finding for finding in found if finding.level == "problem"]
+    running = any(f.message.startswith("A server is running") for f in found)
+    document = [dataclasses.asdict(finding) for finding in found]
+    out.document({"ok": not wrong, "serverRunning": running, "findings": document})
+    out.show(table(("", "AREA", "WHAT"), [(_SIGNS[f.level], f.area, f.message) for f in found]))
+    for finding in found:
+        if finding.remedy and finding.level != "ok":
+            out.say(f"{finding.area}: {finding.remedy}")
+    out.say(f"{len(wrong)} things are wrong." if wrong else "Nothing is wrong.")
+    return Exit.FAILED if wrong else Exit.DONE
+
+
+def _look(media_root: Path | None, state_dir: Path | None) -> Iterator[Finding]:
+    from chilly_movies.settings import load_settings
+
+    try:
+        settings = load_settings(media_root=media_root, state_dir=state_dir)
+    except SettingsError as error:
+        yield Finding("settings", "problem", str(error), "'chilly settings' shows them all.")
+        return
+    yield from _settings(settings)
+    yield from checks.check_engine()
+    folder = settings.state_dir.absolute()
+    running = checks.server_runs(folder)
+    yield from checks.check_state(folder, running=running)
+    yield from checks.check_disk(settings)
+    yield from checks.check_ports(settings, running=running)
+    yield from _stored(settings)
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    from chilly_movies.settings import config_file
+
+    given = sorted(settings.model_fields_set)
+    where = f"{config_file()}" if config_file().exists() else "no settings file"
+    names = ", ".join(given) if given else "none"
+    yield Finding("settings", "ok", f"Settings are well formed; given: {names} ({where}).")
+
+
+def _stored(settings: Settings) -> Iterator[Finding]:
+    from chilly_movies.app import DATABASE
+    from chilly_movies.storage.inspection import survey
+
+    database = settings.state_dir.absolute() / DATABASE
+    media = settings.media_root.absolute()
+    try:
+        found = survey(database)
+    except ChillyError as error:
+        yield from checks.check_store(None, error)
+        return
+    yield from checks.check_store(found, None)
+    yield from checks.check_resume(found, database)
+    yield from checks.check_files(found, media)
+    yield from checks.check_staging(found, media)
