@@ -89,6 +89,8 @@ def _read(database: sqlite3.Connection, after: int, *, resume: bool) -> Stored:
 
 def claimed(resume: bytes) -> frozenset[int]:
     """The pieces that resume data of the engine says are on the disk."""
+    if not resume.startswith(b"d"):  # a line of ours comes before what the engine wrote
+        resume = resume.partition(b"\n")[2]
     data: Any = lt.bdecode(resume)
     pieces = data.get(b"pieces", b"")
     return frozenset(number for number, byte in enumerate(pieces) if byte & 1)
