@@ -163,6 +163,15 @@ def _resumed(request: AddRequest) -> lt.add_torrent_params | None:
     return params
 
 
+def without_pieces(data: bytes) -> bytes:
+    """Resume data that claims no piece: all else is kept."""
+    params = lt.read_resume_data(data)
+    params.have_pieces = []
+    params.verified_pieces = []
+    params.unfinished_pieces = {}
+    return lt.write_resume_data_buf(params)
+
+
 def _vet(params: lt.add_torrent_params, *, allow_private: bool) -> None:
     """Cap the lists, and drop what points to private addresses unless that is allowed."""
     tiers = params.tracker_tiers or [0] * len(params.trackers)

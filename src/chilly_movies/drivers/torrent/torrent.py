@@ -299,7 +299,9 @@ class Torrent:
         done: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self.waits.resume.append(done)
         self._handle.save_resume_data(flags)
-        return await answer(done, "saving resume data")
+        data = await answer(done, "saving resume data")
+        # nobody believes what a run that goes on has: a piece may still wait to be written
+        return data if data is None or closing else p.without_pieces(data)
 
     async def remove(self) -> None:
         """Take it out of the session; files stay."""
