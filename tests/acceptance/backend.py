@@ -17,7 +17,7 @@ from typing import Any, Self
 import httpx2
 
 CHILLY = Path(sys.executable).parent / "chilly"
-_READY_WITHIN = 30.0
+_READY_WITHIN = 100.0
 _QUIET = {
     "CHILLY_TORRENT_PORT": "0",
     "CHILLY_INTERFACE": "127.0.0.1",

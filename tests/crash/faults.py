@@ -26,7 +26,7 @@ from tests.crash.tracker import Tracker
 
 SEEN_WITHIN = 15.0
 WELL_WITHIN = 40.0
-_LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+_LIBRARY = Path(f"/usr/lib/{os.uname().machine}-linux-gnu/faketime/libfaketimeMT.so.1")
 
 
 def said(job: Mapping[str, Any]) -> str:

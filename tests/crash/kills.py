@@ -24,6 +24,7 @@ from chilly_movies.app import DATABASE
 from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver
 from chilly_movies.errors import ChillyError
+from chilly_movies.logs import configure_logs
 from chilly_movies.models import SourceType
 from chilly_movies.storage.jobs import open_stores
 from tests.crash import promises, store
@@ -49,6 +50,7 @@ _SOURCES = (
 
 
 def _live(state: Path, seed: int, out: int) -> None:
+    configure_logs("error", "console")
     asyncio.run(_work(state, seed, out))
 
 

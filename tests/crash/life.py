@@ -66,7 +66,7 @@ class Life:
     async def term(self) -> tuple[int, float]:
         """SIGTERM; its exit code and how long it took."""
         began = time.perf_counter()
-        code = await self.server.stop(within=20.0)
+        code = await self.server.stop(within=60.0)
         took = time.perf_counter() - began
         await self._end()
         await self.server.kill()

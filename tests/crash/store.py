@@ -9,7 +9,6 @@ import tempfile
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import libtorrent as lt
 
@@ -91,6 +90,5 @@ def claimed(resume: bytes) -> frozenset[int]:
     """The pieces that resume data of the engine says are on the disk."""
     if not resume.startswith(b"d"):  # a line of ours comes before what the engine wrote
         resume = resume.partition(b"\n")[2]
-    data: Any = lt.bdecode(resume)
-    pieces = data.get(b"pieces", b"")
-    return frozenset(number for number, byte in enumerate(pieces) if byte & 1)
+    have = lt.read_resume_data(resume).have_pieces
+    return frozenset(number for number, there in enumerate(have) if there)
