@@ -76,6 +76,7 @@ class WebTorrentDownloader(Downloader):
         jobs, resume = open_stores(state.absolute() / DATABASE)
         config = EngineConfig(Path(media_root).absolute(), **engine)
         self.torrent_maker = torrent_maker(config)
+        self.own_ports = config.own_ports
         drivers = {SourceType.TORRENT: TorrentDriver(config, resume)}
         guard = DiskGuard(MediaVolume(config.media_root, state.absolute()), min_free_space)
         super().__init__(drivers, jobs, max_active=max_active, guard=guard)
@@ -214,6 +215,11 @@ class Backend:
     metadata: MetadataProvider
     app: ASGIApp
 
+    def serves_on(self, port: int) -> None:
+        """Say where the API listens, so that no torrent sends us there."""
+        if isinstance(self.downloader, WebTorrentDownloader):
+            self.downloader.own_ports.add(port)
+
     async def aclose(self) -> None:
         """Stop everything and keep it."""
         await self.downloader.aclose()
@@ -305,6 +311,8 @@ def engine_options(settings: Settings) -> Mapping[str, Any]:
         "upload_limit": settings.upload_limit,
         "seed_ratio": settings.seed_ratio,
         "seed_time": settings.seed_time,
+        "metadata_timeout": settings.metadata_timeout,
+        "own_ports": {settings.port} - {0},
     }
 
 

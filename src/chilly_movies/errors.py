@@ -16,6 +16,7 @@
     │   └── DuplicateDownload        409 duplicate_download
     ├── DownloadError                a job went wrong; stored in the job, not answered
     │   ├── SourceUnavailable        source_unavailable   (retried)
+    │   │   └── NoMetadata           no_metadata          (retried)
     │   ├── SourceNotFound           source_not_found     (retried)
     │   ├── DiskError                disk_error           (retried)
     │   │   └── DiskFull             disk_full            (retried)
@@ -174,6 +175,12 @@ class SourceUnavailable(DownloadError):
 
     code = "source_unavailable"
     retryable = True
+
+
+class NoMetadata(SourceUnavailable):
+    """Nobody sent the metadata of a magnet in time; somebody may later."""
+
+    code = "no_metadata"
 
 
 class SourceNotFound(DownloadError):

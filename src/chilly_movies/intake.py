@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -26,6 +26,7 @@ MAX_FILES = 20_000
 _SPELLINGS = {
     "sourceType": "source_type", "sourceUrn": "source_urn", "downloadLimit": "download_limit",
     "uploadLimit": "upload_limit", "seedRatio": "seed_ratio", "seedTime": "seed_time",
+    "allowExecutables": "allow_executables",
 }  # fmt: skip
 _WIRE = {python: wire for wire, python in _SPELLINGS.items()}
 
@@ -82,6 +83,7 @@ def parse_adoption(
     if options.files is not None:
         raise InvalidRequest("What is there already is seeded as a whole.", field="files")
     source = _source({"torrent": torrent})
+    options = replace(options, allow_executables=True)  # it is there already, and the user's own
     return StartRequest(
         uuid.uuid4().hex if job_id is None else check_id(job_id), source, options, check_path(path)
     )
@@ -163,7 +165,16 @@ def _options(given: Mapping[str, Any]) -> Options:
         upload_limit=_whole(given, "upload_limit"),
         seed_ratio=_ratio(given.get("seed_ratio")),
         seed_time=_whole(given, "seed_time"),
+        allow_executables=_yes_or_no(given.get("allow_executables", False)),
     )
+
+
+def _yes_or_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequest(
+            "The allowExecutables must be true or false.", field="allowExecutables"
+        )
+    return value
 
 
 def _files(value: object) -> tuple[int, ...] | None:

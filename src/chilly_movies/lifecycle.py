@@ -105,7 +105,8 @@ def _effects_on_files(
     match event:
         case e.MetadataReceived(facts=facts):
             identities = tuple(dict.fromkeys((*job.identities, *facts.identities)))
-            return {"name": facts.name, "files": facts.files, "identities": identities}
+            learned = {"name": facts.name, "files": facts.files, "identities": identities}
+            return {**learned, "reason": facts.note or job.reason}
         case e.FilesChosen(priorities=priorities):
             return _chosen(job, dict(priorities))
         case e.Publishing(path=path, progress=progress):

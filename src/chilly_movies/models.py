@@ -80,6 +80,7 @@ class Options:
         upload_limit: bytes per second, 0 = unlimited.
         seed_ratio: stop seeding at this ratio, 0 = do not seed.
         seed_time: stop seeding after so many seconds, 0 = do not seed.
+        allow_executables: download programs like other files.
     """
 
     files: tuple[int, ...] | None = None
@@ -88,6 +89,7 @@ class Options:
     seed_ratio: float | None = None
     seed_time: int | None = None
     priorities: tuple[tuple[int, int], ...] = ()
+    allow_executables: bool = False
 
     def priorities_of(self, indices: Iterable[int]) -> dict[int, int]:
         """The priority of each of these files: 0 = not wanted, `NORMAL_PRIORITY`, up to 7."""
@@ -117,12 +119,14 @@ class MediaFile:
         path: relative to the media root once published; `/` separates folders.
         size: bytes.
         wanted: False if the file was left out by file selection.
+        blocked: left out because it looks like a program.
     """
 
     index: int
     path: str
     size: int
     wanted: bool = True
+    blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +234,13 @@ class SourceFacts:
             Two jobs that share one are the same download.
         name: display name, None if not known yet.
         files: empty if not known yet.
+        note: one sentence on what is special about them, None if nothing is.
     """
 
     identities: tuple[str, ...] = ()
     name: str | None = None
     files: tuple[MediaFile, ...] = ()
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +315,11 @@ class Job:
         """The info hash in hex (v1 if there is one, else v2), None for other sources."""
         hashes = [i.split(":", 1)[1] for i in sorted(self.identities) if i.startswith("bt")]
         return hashes[0] if hashes else None
+
+    def priorities(self) -> dict[int, int]:
+        """The priority of each of its files that is known; 0 = not wanted."""
+        given = self.options.priorities_of(file.index for file in self.files)
+        return {**given, **{file.index: 0 for file in self.files if file.blocked}}
 
     @property
     def is_running(self) -> bool:

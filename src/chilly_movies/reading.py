@@ -188,13 +188,18 @@ class Reading:
         """See `Downloader.choose_files`; the caller holds the job's lock."""
         if not job.files:
             raise NotReadable("The files of this download are not known yet.")
-        known = job.options.priorities_of(file.index for file in job.files)
+        known, blocked = job.priorities(), {file.index for file in job.files if file.blocked}
         for index, priority in priorities.items():
             if index not in known:
                 raise FileNotFound(f"This download has no file {index}.")
             if type(priority) is not int or not 0 <= priority <= TOP_PRIORITY:
                 raise InvalidRequest(
                     f"The priority must be a whole number from 0 to {TOP_PRIORITY}.", field="files"
+                )
+            if priority and index in blocked:
+                raise InvalidRequest(
+                    f"File {index} looks like a program; a start with allowExecutables lets it in.",
+                    field="files",
                 )
         chosen = {**known, **priorities}
         if not any(chosen.values()):

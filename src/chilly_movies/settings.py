@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     allow_private_addresses: bool = Field(
         False, description="loopback and private peers, trackers, web seeds and links"
     )
+    metadata_timeout: int = Field(
+        120, ge=5, le=86_400, description="seconds a magnet waits before others get its slot"
+    )
     seed_ratio: float = Field(1.0, ge=0, le=1000, description="stop seeding there, 0 = never seed")
     seed_time: int = Field(86_400, ge=0, le=10**9, description="seconds, 0 = never seed")
     download_limit: Rate = Field(0, description="bytes per second, 0 = unlimited")

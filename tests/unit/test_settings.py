@@ -121,6 +121,7 @@ BAD = {
     "CHILLY_MAX_CONNECTIONS": ["0", "7", "x"],
     "CHILLY_MAX_STREAMS": ["0", "x"],
     "CHILLY_STREAM_TIMEOUT": ["0", "x", "99999"],
+    "CHILLY_METADATA_TIMEOUT": ["0", "4", "1.5", "x"],
     "CHILLY_LOG_LEVEL": ["loud"],
     "CHILLY_LOG_FORMAT": ["xml"],
 }  # fmt: skip

@@ -88,7 +88,14 @@ async def _wishes(request: Request) -> dict[str, Any]:
         if not isinstance(upload, UploadFile):
             raise InvalidRequest("The form needs a file in the part 'torrent'.", field="torrent")
         data = await upload.read(MAX_TORRENT_BYTES + 1)
-    for name in ("files", "downloadLimit", "uploadLimit", "seedRatio", "seedTime"):
+    for name in (
+        "files",
+        "downloadLimit",
+        "uploadLimit",
+        "seedRatio",
+        "seedTime",
+        "allowExecutables",
+    ):
         if name in wishes:
             wishes[name] = _from_text(name, wishes[name])
     return {**_checked(wishes), "torrent": data}
@@ -99,8 +106,10 @@ def _from_text(name: str, text: str) -> Any:
     try:
         if name == "files":
             return [int(part) for part in text.split(",")]
+        if name == "allowExecutables":
+            return {"true": True, "false": False}[text]
         return float(text) if name == "seedRatio" else int(text)
-    except ValueError:
+    except (ValueError, KeyError):
         raise InvalidRequest(f"The {name} is malformed.", field=name) from None
 
 

@@ -70,6 +70,9 @@ class StartBody(Wire):
         None, ge=0, le=1000, description="Stop seeding there, 0 = never seed."
     )
     seed_time: Count | None = Field(None, description="Seconds of seeding, 0 = never seed.")
+    allow_executables: bool | None = Field(
+        None, description="Download programs (.exe, .lnk and so on), too; they are left out else."
+    )
 
 
 class IdBody(Wire):
@@ -144,6 +147,7 @@ class FileOut(Wire):
     path: str = Field(description="Relative to the media folder.")
     size: int
     wanted: bool
+    blocked: bool = Field(description="Left out because it looks like a program.")
 
 
 class OptionsOut(Wire):
@@ -154,6 +158,7 @@ class OptionsOut(Wire):
     upload_limit: int | None
     seed_ratio: float | None
     seed_time: int | None
+    allow_executables: bool
 
 
 class JobDetail(JobOut):
@@ -283,7 +288,13 @@ def job_detail(job: Job) -> dict[str, Any]:
 
 
 def _file_out(file: MediaFile) -> dict[str, Any]:
-    return {"index": file.index, "path": file.path, "size": file.size, "wanted": file.wanted}
+    return {
+        "index": file.index,
+        "path": file.path,
+        "size": file.size,
+        "wanted": file.wanted,
+        "blocked": file.blocked,
+    }
 
 
 def _options_out(options: Options) -> dict[str, Any]:
@@ -293,6 +304,7 @@ def _options_out(options: Options) -> dict[str, Any]:
         "uploadLimit": options.upload_limit,
         "seedRatio": options.seed_ratio,
         "seedTime": options.seed_time,
+        "allowExecutables": options.allow_executables,
     }
 
 

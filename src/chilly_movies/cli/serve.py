@@ -118,6 +118,7 @@ async def _listen(
     try:
         if stop_with_stdin:
             await _watch_stdin()
+        backend.serves_on(sockets[0].getsockname()[1])
         url, media = _address(settings.host, sockets[0]), settings.media_root.absolute()
         films = "downloads are scripted" if mock else f"films go to {media}"
         out.say(f"Chilly Movies {__version__} serves {url}, {films}, Ctrl-C stops")

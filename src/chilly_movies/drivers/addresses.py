@@ -18,6 +18,10 @@ NON_PUBLIC_V6 = (
     "2001::/32", "2002::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
 )  # fmt: skip
 _NAME = re.compile(r"[a-z0-9._-]+")
+_LOCAL_NAMES = (
+    ".localhost", ".local", ".localdomain", ".internal", ".home.arpa", ".lan", ".home", ".intranet",
+)  # fmt: skip
+"""RFC 6761, 6762 and 8375, and what home routers and companies use."""
 _NETWORKS = tuple(ipaddress.ip_network(n) for n in (*NON_PUBLIC_V4, *NON_PUBLIC_V6))
 
 
@@ -37,7 +41,7 @@ def literal_host_is_public(host: str) -> bool:
     Every spelling that the C library takes for an IPv4 address counts (`127.1`, `0x7f.1`).
     """
     bare = host.strip("[]").rstrip(".").lower()
-    if bare in ("", "localhost") or bare.endswith(".localhost"):
+    if bare == "" or f".{bare}".endswith(_LOCAL_NAMES):
         return False
     try:
         return is_public(bare)
@@ -46,8 +50,9 @@ def literal_host_is_public(host: str) -> bool:
     try:
         return is_public(socket.inet_ntoa(socket.inet_aton(bare)))
     except (OSError, ValueError):
-        # full-width digits and percent signs turn into addresses in some resolvers and clients
-        return _NAME.fullmatch(bare) is not None
+        # full-width digits and percent signs turn into addresses in some resolvers and clients,
+        # and a name without a dot is looked for in the local network
+        return "." in bare and _NAME.fullmatch(bare) is not None
 
 
 def url_is_public(url: str) -> bool:

@@ -14,11 +14,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from chilly_movies.drivers.plain import harmless
+
 INCOMPLETE = ".incomplete"
 _MAX_BYTES = 200
 """Longest name we make, in bytes of UTF-8: 255 is the usual limit, players add suffixes."""
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
-_FORBIDDEN = set('<>:"/\\|?*')
+_FORBIDDEN = str.maketrans(dict.fromkeys('<>:"/\\|?*', "_"))
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 
@@ -35,9 +37,10 @@ def safe_name(name: str) -> str:
     device names get a `_`, no leading dot, no trailing dot or space, at most 200 bytes.
     """
     text = name.encode("utf-8", "replace").decode()
-    kept = (c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
-    text = unicodedata.normalize("NFC", "".join(kept))
-    text = "".join("_" if c in _FORBIDDEN else c for c in text).strip()
+    if not (text.isascii() and text.isprintable()):  # most names are, and there may be thousands
+        kept = (c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
+        text = unicodedata.normalize("NFC", "".join(kept))
+    text = text.translate(_FORBIDDEN).strip()
     if text.startswith("."):
         text = "_" + text[1:]
     if _is_reserved(text):
@@ -76,6 +79,8 @@ def safe_paths(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _key(path: str) -> str:
+    if path.isascii():
+        return path.lower()
     return unicodedata.normalize("NFKC", path).casefold()
 
 
@@ -138,7 +143,12 @@ def flush_folder(folder: Path) -> None:
 
 
 def flush_tree(top: Path) -> None:
-    """Make a file, or all files and folders under it, survive a power cut."""
+    """Make a file, or all files and folders under it, survive a power cut, and nothing but files.
+
+    Raises:
+        NotPlainError: there is a link in it, which must not be published.
+    """
+    harmless(top)
     if not top.is_dir():
         _flush_file(top)
         return

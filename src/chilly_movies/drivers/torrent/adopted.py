@@ -26,7 +26,7 @@ def facts_of(job: Job) -> SourceFacts:
     except InvalidSource as error:
         raise SourceRejected(str(error)) from None
     assert info is not None  # noqa: S101 (for the type checker)
-    facts, layout = p.read_metadata(info).facts, info.layout()
+    facts, layout = p.read_metadata(info, programs=True).facts, info.layout()
     files = (
         replace(file, path="/".join([job.path or "", *layout.file_path(file.index).split("/")[1:]]))
         for file in facts.files

@@ -37,6 +37,8 @@ _SAFE: dict[str, Any] = {
     "validate_https_trackers": True,
     "no_connect_privileged_ports": True,
     "max_metadata_size": 8 * 1024 * 1024,
+    "max_piece_count": 200_000,
+    "metadata_token_limit": 500_000,
     "announce_to_all_tiers": True,
     "max_peerlist_size": 1000,
 }
@@ -63,6 +65,8 @@ class EngineConfig:
         seed_time: stop seeding after so many seconds, 0 = never seed.
         save_interval: seconds that what was downloaded may be unsaved.
         save_bytes: bytes of it that may be unsaved.
+        metadata_timeout: seconds a magnet waits for its metadata before others get its slot.
+        own_ports: where our own API listens; nothing is ever sent there.
         extra: raw libtorrent settings, for tests and benchmarks.
     """
 
@@ -82,6 +86,8 @@ class EngineConfig:
     seed_time: int = 24 * 3600
     save_interval: float = 2.0
     save_bytes: int = 16 * 1024 * 1024
+    metadata_timeout: float = 120.0
+    own_ports: set[int] = field(default_factory=set)
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

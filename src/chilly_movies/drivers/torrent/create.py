@@ -197,7 +197,11 @@ def _result(data: bytes, params: lt.add_torrent_params, top: str) -> MadeTorrent
     info = params.ti
     assert info is not None  # noqa: S101 (for the type checker)
     params.name = info.name()  # else the link has none
-    hashes, layout, facts = info.info_hashes(), info.layout(), p.read_metadata(info).facts
+    hashes, layout, facts = (
+        info.info_hashes(),
+        info.layout(),
+        p.read_metadata(info, programs=True).facts,
+    )
     files = tuple(
         MediaFile(
             file.index, "/".join([top, *layout.file_path(file.index).split("/")[1:]]), file.size

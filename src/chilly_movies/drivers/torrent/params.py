@@ -10,24 +10,23 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import libtorrent as lt
 
-from chilly_movies.drivers.addresses import literal_host_is_public, url_is_public
+from chilly_movies.drivers.programs import is_program, left_out
 from chilly_movies.drivers.publish import safe_name, safe_paths
+from chilly_movies.drivers.torrent import vetting
+from chilly_movies.drivers.torrent.vetting import MAX_FILES, Gate
 from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.models import MediaFile, Options, Source, SourceFacts
 
 _LIMITS = {"max_pieces": 200_000, "max_decode_depth": 30, "max_decode_tokens": 500_000}
-_MAX_TRACKERS = 100
-_MAX_WEB_SEEDS = 20
 _MAX_WEBSOCKETS = 5
 """Each of them is made ten offers, and each offer holds a socket for half a minute."""
-_MAX_FILES = 20_000
 WEBSOCKET_TIER = 100
 """First of the tiers for WebSocket trackers; tiers go to 255."""
 _V1 = re.compile(r"[0-9a-fA-F]{40}")
@@ -53,6 +52,8 @@ class AddRequest:
         read_only: write to no file, whatever is missing.
         only_check: stand still as soon as the files are checked.
         verified: the files were compared with the hashes a moment ago.
+        own_ports: where our own API listens.
+        websockets: WebSocket trackers the user chose.
     """
 
     source: Source
@@ -67,6 +68,13 @@ class AddRequest:
     read_only: bool = False
     only_check: bool = False
     verified: bool = False
+    own_ports: Collection[int] = ()
+    websockets: tuple[str, ...] = ()
+
+    @property
+    def gate(self) -> Gate:
+        """What may be talked to."""
+        return Gate(self.allow_private, self.own_ports, self.websockets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +109,11 @@ def identify(source: Source) -> SourceFacts:
         return SourceFacts(identities=(f"url:{source.urn}",))
     params = _parse(source)
     if params.ti is not None:
-        # the files come with the first report, like those of a magnet
-        return replace(read_metadata(params.ti).facts, files=())
+        try:
+            facts = read_metadata(params.ti).facts
+        except SourceRejected as error:
+            raise InvalidSource(str(error), field="torrent") from None
+        return replace(facts, files=(), note=None)  # files come later, like those of a magnet
     return SourceFacts(identities=_identities(params.info_hashes), name=_magnet_name(params))
 
 
@@ -129,7 +140,9 @@ def build(request: AddRequest) -> lt.add_torrent_params:
     if request.renames is not None:
         params.renamed_files = request.renames
     _choose_files(params, request.options)
-    _vet(params, allow_private=request.allow_private)
+    if params.ti is not None:
+        vetting.check_layout(params.ti.layout())
+    vetting.vet(params, request.gate)
     _part_websockets(params, wanted=request.webtorrent)
     return params
 
@@ -158,6 +171,9 @@ def _resumed(request: AddRequest) -> lt.add_torrent_params | None:
     if not is_url(request.source):
         given = _parse(request.source)
         params.ti = params.ti or given.ti
+        if params.ti is None and not params.file_priorities:
+            params.file_priorities = given.file_priorities
+            params.flags |= given.flags & lt.torrent_flags.default_dont_download
         # a link's own peers (x.pe) are not kept in resume data
         params.peers = list(dict.fromkeys([*params.peers, *given.peers]))
     return params
@@ -170,23 +186,6 @@ def without_pieces(data: bytes) -> bytes:
     params.verified_pieces = []
     params.unfinished_pieces = {}
     return lt.write_resume_data_buf(params)
-
-
-def _vet(params: lt.add_torrent_params, *, allow_private: bool) -> None:
-    """Cap the lists, and drop what points to private addresses unless that is allowed."""
-    tiers = params.tracker_tiers or [0] * len(params.trackers)
-    kept = [
-        (url, tier)
-        for url, tier in zip(params.trackers, tiers, strict=False)
-        if allow_private or url_is_public(url)
-    ][:_MAX_TRACKERS]
-    params.trackers = [url for url, _ in kept]
-    params.tracker_tiers = [tier for _, tier in kept]
-    seeds = [url for url in params.url_seeds if allow_private or url_is_public(url)]
-    params.url_seeds = seeds[:_MAX_WEB_SEEDS]
-    if not allow_private:
-        params.peers = [(ip, port) for ip, port in params.peers if literal_host_is_public(ip)]
-        params.dht_nodes = [(h, port) for h, port in params.dht_nodes if literal_host_is_public(h)]
 
 
 def _part_websockets(params: lt.add_torrent_params, *, wanted: bool) -> None:
@@ -222,8 +221,8 @@ def parse_torrent(data: bytes) -> lt.add_torrent_params:
         raise InvalidSource(
             f"This is not a usable torrent file: {plain(error)}.", field="torrent"
         ) from None
-    if params.ti is None or params.ti.num_files() > _MAX_FILES:
-        raise InvalidSource(f"This torrent has more than {_MAX_FILES} files.", field="torrent")
+    if params.ti is None or params.ti.num_files() > MAX_FILES:
+        raise InvalidSource(f"This torrent has more than {MAX_FILES} files.", field="torrent")
     return params
 
 
@@ -278,29 +277,34 @@ def _identities(hashes: lt.info_hash_t) -> tuple[str, ...]:
     return tuple(found)
 
 
-def read_metadata(info: lt.torrent_info, priorities: Sequence[int] = ()) -> Metadata:
+def read_metadata(
+    info: lt.torrent_info, priorities: Sequence[int] = (), *, programs: bool = False
+) -> Metadata:
     """The info dictionary as values.
 
     Args:
         info: the info dictionary.
         priorities: the engine's priority of each file, 0 = not wanted; missing ones are wanted.
+        programs: whether programs are wanted like other files.
 
     Raises:
-        SourceRejected: the torrent has no files or too many.
+        SourceRejected: the torrent has what no film has; see `vetting.check_layout`.
     """
     layout = info.layout()
-    pads = {
-        i for i in range(layout.num_files()) if layout.file_flags(i) & lt.file_flags_t.flag_pad_file
-    }
-    indices = [i for i in range(layout.num_files()) if i not in pads]
-    if not indices or len(indices) > _MAX_FILES:
-        raise SourceRejected(f"The torrent must have 1 to {_MAX_FILES} files.")
+    indices = vetting.check_layout(layout)
     paths = dict(zip(indices, safe_paths(layout.file_path(i) for i in indices), strict=True))
-    unwanted = {i for i, priority in enumerate(priorities) if priority == 0}
+    blocked = {i for i in indices if not programs and is_program(layout.file_path(i))}
+    if blocked.issuperset(indices):
+        raise SourceRejected("This torrent holds nothing but programs; allowExecutables allows it.")
+    unwanted = {i for i, priority in enumerate(priorities) if priority == 0} | blocked
     if unwanted.issuperset(indices):
         raise SourceRejected("None of the chosen files is in this torrent.")
-    files = tuple(MediaFile(i, paths[i], layout.file_size(i), i not in unwanted) for i in indices)
-    facts = SourceFacts(_identities(info.info_hashes()), safe_name(info.name()), files)
+    files = tuple(
+        MediaFile(i, paths[i], layout.file_size(i), i not in unwanted, blocked=i in blocked)
+        for i in indices
+    )
+    note = left_out([paths[i] for i in sorted(blocked)])
+    facts = SourceFacts(_identities(info.info_hashes()), safe_name(info.name()), files, note)
     return Metadata(facts, paths, info.priv(), paths[indices[0]].split("/")[0])
 
 

@@ -110,7 +110,7 @@ class Library:
 
     async def files(self, job: Job, resume: bytes | None) -> tuple[FileStanding, ...]:
         """See `ports.Driver.files`."""
-        priorities = job.options.priorities_of(file.index for file in job.files)
+        priorities = job.priorities()
         done = await self._done(job, resume)
         return tuple(
             FileStanding(
@@ -135,7 +135,7 @@ class Library:
         shelf = self._shelves.get(job.key)
         if shelf is None or shelf.pieces is None:
             return
-        await shelf.pieces.set_files(job.options.priorities_of(f.index for f in job.files))
+        await shelf.pieces.set_files(job.priorities())
         videos = {f.index: f.size for f in job.files if f.wanted and is_video(f.path)}
         await shelf.learn(videos)
 

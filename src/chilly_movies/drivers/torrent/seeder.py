@@ -14,6 +14,7 @@ import asyncio
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,6 +78,7 @@ class Seeder:
             folder: the folder that holds the file or folder it was made of.
             options: the upload limit.
         """
+        options = replace(options, allow_executables=True)  # the user's own
         request = AddRequest(
             Source(SourceType.TORRENT, "", made.data), folder, Path(self._parts.name), options,
             renames={file.index: file.path for file in made.files},

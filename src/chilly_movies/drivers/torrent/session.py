@@ -13,20 +13,22 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import libtorrent as lt
 import structlog
 
 from chilly_movies.drivers.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6
+from chilly_movies.drivers.plain import NotPlainError, check_staging
 from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent import stun
+from chilly_movies.drivers.torrent import stun, vetting
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.hangup import forget, hang_up, hang_up_for_good, port_of
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
 from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.drivers.volume import disk_error
-from chilly_movies.errors import SourceRejected
+from chilly_movies.errors import DiskError, SourceRejected
 
 log = structlog.get_logger(__name__)
 
@@ -174,10 +176,20 @@ class TorrentSession:
         Raises:
             InvalidSource: the source is broken.
             SourceRejected: the session has it already, or refuses it.
+            DiskError: something that is not ours lies where it is to write.
         """
         await self.open()
-        params = p.build(replace(request, webtorrent=self._config.uses_webrtc))
-        adding = asyncio.ensure_future(self._add(params, read_only=request.read_only))
+        config = self._config
+        request = replace(
+            request, webtorrent=config.uses_webrtc, own_ports=config.own_ports,
+            websockets=config.webtorrent_trackers,
+        )  # fmt: skip
+        params = p.build(request)
+        if request.save_path == request.part_path:
+            await _check_staging(request.save_path)
+        dropped = await vetting.settle_websockets(params, request.gate)
+        selection = vetting.select(params, programs=request.options.allow_executables)
+        adding = asyncio.ensure_future(self._add(params, selection, dropped, request.read_only))
         try:
             return await asyncio.shield(adding)
         except asyncio.CancelledError:
@@ -187,13 +199,21 @@ class TorrentSession:
                 await adding.result().remove()
             raise
 
-    async def _add(self, params: lt.add_torrent_params, *, read_only: bool) -> Torrent:
+    async def _add(
+        self,
+        params: lt.add_torrent_params,
+        selection: vetting.Selection,
+        dropped: list[str],
+        read_only: bool,
+    ) -> Torrent:
         try:
             handle = await asyncio.to_thread(self._ses.add_torrent, params)
         except RuntimeError as error:
             raise SourceRejected(f"The engine refused the torrent: {p.plain(error)}.") from None
         torrent = self._torrents[handle] = Torrent(self, handle)
         torrent.read_only = read_only
+        torrent.selection, torrent.patience = selection, self._config.metadata_timeout
+        torrent.notes += [f"WebRTC: {url} does not lead to a public address" for url in dropped]
         torrent.update(await asyncio.to_thread(handle.status))
         self._join_webrtc(torrent)
         return torrent
@@ -287,6 +307,7 @@ class TorrentSession:
         torrent = self._of(alert)
         if torrent is not None:
             torrent.state = replace(torrent.state, has_metadata=True)
+            torrent.choose_files()
             self._join_webrtc(torrent)
             torrent.touch()
             self._ses.post_torrent_updates(0)
@@ -341,6 +362,8 @@ class TorrentSession:
         torrent = self._of(alert)
         if torrent is not None:
             torrent.pieces.priorities_set()
+            torrent.choosing = False
+            self._ses.post_torrent_updates(0)
 
     def _on_tracker_reply(self, alert: Any) -> None:
         torrent = self._of(alert)
@@ -406,3 +429,11 @@ class TorrentSession:
                 settle(future, None)
             torrent.waits.resume.clear()
             torrent.touch()
+
+
+async def _check_staging(folder: Path) -> None:
+    try:
+        await asyncio.to_thread(check_staging, folder)
+    except NotPlainError as error:
+        sentence = f"In the folder of unfinished data {error.strerror}, so nothing is written."
+        raise DiskError(sentence) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import libtorrent as lt
 
 from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.pieces import Pieces
+from chilly_movies.drivers.torrent.vetting import Selection
 from chilly_movies.drivers.torrent.webrtc import Handshakes, is_websocket, why_no_peer
-from chilly_movies.errors import DiskError, EngineError, SourceRejected
+from chilly_movies.errors import DiskError, EngineError, NoMetadata, SourceRejected
 from chilly_movies.models import Peer, Transport, Transports
 
 if TYPE_CHECKING:
@@ -114,6 +117,9 @@ class Torrent:
         disk_problem: what the disk refused, None if nothing.
         problem: what else stopped it, None if nothing.
         pieces: which of them are there, and the order of the others.
+        selection: which files are wanted, also before they are known.
+        choosing: that is being told to the engine, which until then wants nothing.
+        patience: seconds the metadata may take to come.
     """
 
     def __init__(self, session: TorrentSession, handle: lt.torrent_handle) -> None:
@@ -131,15 +137,20 @@ class Torrent:
         self.asked: set[int] = set()
         self.rtc_addresses: set[tuple[str, int]] = set()
         self.notes: list[str] = []
+        self.selection = Selection()
+        self.choosing = False
+        self.patience = math.inf
+        self._began = time.monotonic()
         self.disk_problem: DiskError | None = None
         self._refused = False
         self.problem: str | None = None
 
     def update(self, status: Any) -> None:
         """Take the engine's newest figures."""
-        now = time.monotonic()
+        now, figures = time.monotonic(), _state(status)
         self.state = replace(
-            _state(status),
+            figures,
+            finished=figures.finished and not self.choosing,
             transports=self.state.transports if status.num_peers else Transports(),
             download_speed=self._down.rate(now, status.total_payload_download),
             upload_speed=self._up.rate(now, status.total_payload_upload),
@@ -166,6 +177,7 @@ class Torrent:
         Raises:
             DiskError: the disk refused something.
             SourceRejected: the engine gave the torrent up.
+            NoMetadata: no peer sent the metadata in time.
         """
         try:
             async with asyncio.timeout(within):
@@ -182,12 +194,31 @@ class Torrent:
             self._refused = True
         if self.problem is not None:
             raise SourceRejected(self.problem)
+        if not self.state.has_metadata and time.monotonic() - self._began > self.patience:
+            raise NoMetadata(f"Nobody sent the torrent's metadata within {self.patience:.0f} s.")
         return self.state
 
     def metadata(self) -> p.Metadata | None:
         """What the info dictionary says, None before it is known."""
         info = self._handle.torrent_file()
-        return None if info is None else p.read_metadata(info, self._handle.get_file_priorities())
+        if info is None:
+            return None
+        chosen = self.selection.priorities(info.layout()) if self.choosing else None
+        priorities = self._handle.get_file_priorities() if chosen is None else chosen
+        return p.read_metadata(info, priorities, programs=self.selection.programs)
+
+    def choose_files(self) -> None:
+        """The metadata came: look at the files, and only then want any of them."""
+        info = self._handle.torrent_file()
+        if info is None:
+            return
+        self.choosing = True
+        try:
+            vetting.check_layout(info.layout())
+        except SourceRejected as error:
+            self.problem = str(error)
+        else:
+            self._handle.prioritize_files(self.selection.priorities(info.layout()))
 
     async def peers(self) -> tuple[Peer, ...]:
         """Its connected peers; the state's count by transport is renewed, too."""

@@ -1,0 +1,91 @@
+"""Makes sure that unfinished data is plain: folders and files of ours, and no way out of them.
+
+The engine follows any link that lies in its way and writes through it, so before it gets a folder,
+and before the folder is published, every entry is looked at without following anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class NotPlainError(OSError):
+    """Something lies in the way that nobody of ours put there."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(errno.ELOOP, what)
+
+
+def check_staging(staging: Path) -> None:
+    """Look at a staging folder before the engine writes to it, and keep others out of it.
+
+    Raises:
+        NotPlainError: it, its parent, or anything in it is a link or no ordinary file.
+    """
+    parent = os.open(staging.parent.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in (staging.parent.name, staging.name):
+            parent = _enter(parent, name)
+        if stat.S_IMODE(os.fstat(parent).st_mode) != 0o700:
+            os.fchmod(parent, 0o700)
+        _walk(parent, strip=False)
+    except FileNotFoundError:
+        pass  # not made yet
+    finally:
+        os.close(parent)
+
+
+def harmless(top: Path) -> None:
+    """Look at a file or folder before it is published, and take all rights to execute.
+
+    Raises:
+        NotPlainError: it, or anything in it, is a link or no ordinary file.
+    """
+    folder = os.open(top.parent, _FOLDER)
+    try:
+        _look(folder, top.name, os.lstat(top), strip=True)
+    finally:
+        os.close(folder)
+
+
+def _enter(parent: int, name: str) -> int:
+    """Open a folder in a folder, and close the outer one. Follows no link."""
+    try:
+        inner = os.open(name, _FOLDER, dir_fd=parent)
+    except NotADirectoryError:  # what Linux says of a link, too
+        raise NotPlainError(f"'{name}' is not a folder of ours") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # the answer of other systems
+            raise NotPlainError(f"'{name}' is a link") from None
+        raise
+    os.close(parent)
+    return inner
+
+
+def _walk(folder: int, *, strip: bool) -> None:
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+    for name, status in found:
+        _look(folder, name, status, strip=strip)
+
+
+def _look(folder: int, name: str, status: os.stat_result, *, strip: bool) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        inner = os.open(name, _FOLDER, dir_fd=folder)
+        try:
+            _walk(inner, strip=strip)
+        finally:
+            os.close(inner)
+    elif not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        raise NotPlainError(f"'{name}' is a link or no ordinary file")
+    elif strip and status.st_mode & 0o111:
+        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            os.fchmod(handle, stat.S_IMODE(os.fstat(handle).st_mode) & ~0o111)
+        finally:
+            os.close(handle)
