@@ -21,6 +21,16 @@ class NotPlainError(OSError):
         super().__init__(errno.ELOOP, what)
 
 
+def refuse_link(folder: Path) -> None:
+    """Look whether a folder of ours was replaced by a link.
+
+    Raises:
+        NotPlainError: it was.
+    """
+    if folder.is_symlink():
+        raise NotPlainError(f"its folder '{folder.name}' is a link to another place")
+
+
 def check_staging(staging: Path) -> None:
     """Look at a staging folder before the engine writes to it, and keep others out of it.
 

@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from chilly_movies.drivers.plain import refuse_link
 from chilly_movies.drivers.publish import INCOMPLETE, staging_folder
 from chilly_movies.errors import DiskError, DiskFull
 from chilly_movies.ports import Room
@@ -66,6 +67,7 @@ class MediaVolume:
         if not self._read:
             self._known, self._read = self._recall(), True
         try:
+            refuse_link(self._root / INCOMPLETE)
             self._recognise()
             volume = os.statvfs(self._root)
         except OSError as error:
