@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import structlog
@@ -26,10 +26,23 @@ _USER_IN_URL = re.compile(r"(://)[^/\s?#]+@")
 _URL = re.compile(r"(?::|%3a)(?://|%2f%2f)[^\s\"']+", re.I)
 _PASSKEY_IN_PATH = re.compile(r"(/|%2f)[a-z0-9_-]{16,}(?=/|%2f|[?&#]|$)", re.I)
 _HIDDEN = "[hidden]"
+_MIN_KNOWN = 8
+"""Shorter ones stand in words that are no secret."""
+
+
+_known: set[str] = set()
+"""Our own secrets, which are hidden wherever they stand."""
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Hide these texts in every line from now on, whatever stands around them."""
+    _known.update(secret for secret in secrets if len(secret) >= _MIN_KNOWN)
 
 
 def redact(text: str) -> str:
-    """The text without keys in queries and headers, passkeys in paths, and names in URLs."""
+    """The text without our secrets, keys in queries and headers, passkeys, and names in URLs."""
+    for secret in _known:
+        text = text.replace(secret, _HIDDEN)
     text = _SECRET_IN_URL.sub(rf"\1{_HIDDEN}", text)
     text = _SECRET_IN_HEADER.sub(rf"\1{_HIDDEN}", text)
     text = _USER_IN_URL.sub(rf"\1{_HIDDEN}@", text)

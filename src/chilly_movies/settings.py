@@ -204,6 +204,13 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
 
 
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """Every secret there is in the settings."""
+    own = (settings.api_secret, settings.tmdb_api_key, settings.tmdb_bearer_token)
+    keys = tuple(key for key, _ in read_keys(settings.api_keys))
+    return (*keys, *(secret.get_secret_value() for secret in own if secret is not None))
+
+
 def read_keys(setting: SecretStr | None) -> tuple[tuple[str, str], ...]:
     """Each key of `CHILLY_API_KEYS` with its scope.
 

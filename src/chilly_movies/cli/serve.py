@@ -60,8 +60,8 @@ def serve(
         stop_with_stdin: Stop when standard input ends; for programs that start the server.
         json: Say the address as one JSON line.
     """
-    from chilly_movies.logs import configure_logs
-    from chilly_movies.settings import load_settings
+    from chilly_movies.logs import configure_logs, hide
+    from chilly_movies.settings import load_settings, secrets_of
 
     settings = load_settings(
         host=host, port=port, media_root=media_root, state_dir=state_dir, max_active=max_active,
@@ -69,6 +69,7 @@ def serve(
         upload_limit=upload_limit, log_level=log_level,
     )  # fmt: skip
     configure_logs(settings.log_level, settings.log_format)
+    hide(secrets_of(settings))
     out = Output(as_json=json)
     run(_serve(settings, out, mock=mock, stop_with_stdin=stop_with_stdin), loop_factory=_loop())
     return Exit.DONE

@@ -134,6 +134,7 @@ class MediaVolume:
         try:
             self._memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             fresh = self._memory.with_suffix(".new")
+            fresh.touch(mode=0o600)
             fresh.write_text(json.dumps(known))
             fresh.replace(self._memory)
         except OSError:
