@@ -6,7 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills contract lock clean
+EXAMPLES ?= 2000
+
+.PHONY: setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model contract lock clean
 
 setup: $(STAMP)
 
@@ -32,6 +34,9 @@ serve: setup ## the backend on http://localhost:3000
 
 test: setup ## all tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+model: setup ## the downloader against its specification: EXAMPLES random runs over each store
+	@CHILLY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 0 -q tests/model
 
 check: setup ## style, types, import directions, and that the contract is current
 	@$(BIN)/ruff format --check .

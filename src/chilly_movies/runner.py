@@ -69,15 +69,18 @@ class Runner:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._disk_trouble: dict[str, int] = {}
         self._to_check: set[str] = set()
+        self._stopped = False
 
     def spawn(self, job: Job, *, check: bool = False) -> None:
-        """Run the job until it is done, fails, or `stop` is called.
+        """Run the job until it is done, fails, or `stop` is called; not after `stop_all`.
 
         Args:
             job: the job.
             check: what is on the disk is compared with its hashes first; if the job does not
                 run, that is all.
         """
+        if self._stopped:
+            return  # its start was being stored; it goes on when the program runs again
         check = check or job.id in self._to_check
         self._to_check.discard(job.id)
         work = self._run(job, check=check)
@@ -95,7 +98,11 @@ class Runner:
             await asyncio.wait([task])
 
     async def stop_all(self) -> None:
-        """End all tasks at once, and wait for them for a while only: the rest must be saved."""
+        """End all tasks at once, begin none any more, and wait for them for a while only.
+
+        What else there is must be saved.
+        """
+        self._stopped = True
         tasks, self._tasks = list(self._tasks.values()), {}
         for task in tasks:
             task.cancel()

@@ -108,7 +108,13 @@ class Scheduler:
             self._ledger.note(job.id, e.Progressed(job.progress, reason))
 
     async def _begin(self, job_id: str) -> bool:
-        """Give the job a slot, unless the user changed its state meanwhile."""
+        """Give the job a slot, unless the user changed its state meanwhile.
+
+        To its end even if the scheduler is stopped: a start that was stored must be told.
+        """
+        return await self._ledger.shielded(self._begin_now(job_id))
+
+    async def _begin_now(self, job_id: str) -> bool:
         async with self._ledger.lock(job_id):
             if job_id not in self._ledger or self._ledger.get(job_id).status is not Status.QUEUED:
                 return False

@@ -1,0 +1,139 @@
+"""What must hold, told once more in a few lines that share nothing with the code under test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from chilly_movies.events import Change
+from chilly_movies.models import Job
+from tests.model.world import ATTEMPTS
+
+ANY = ("queued", "active", "paused", "completed", "failed", "canceled")
+WAITING = ("queued", "active", "paused", "failed")
+STEPS: dict[tuple[str, str | None], str | None] = {
+    ("queued", None): "queued", ("started", "queued"): "active",
+    ("metadata", "active"): "active", ("progress", "active"): "active",
+    ("progress", "completed"): "completed", ("completed", "active"): "completed",
+    ("paused", "queued"): "paused", ("paused", "active"): "paused",
+    ("resumed", "paused"): "queued", ("resumed", "failed"): "queued",
+    ("retrying", "active"): "queued", ("error", "active"): "failed",
+    **{("canceled", status): "canceled" for status in WAITING},
+    **{("removed", status): None for status in ANY},
+}  # fmt: skip
+ADDS = {"retrying": 1, "error": 1}
+CLEARS = {"queued", "resumed", "completed"}
+
+
+@dataclass
+class Known:
+    """What the specification knows of one job."""
+
+    status: str
+    key: str
+    position: int
+    source: str
+    attempts: int = 0
+    due: datetime | None = None
+    queued_for: int = 0
+    seeding: bool = False
+    identities: tuple[str, ...] = ()
+    born: int = 0
+
+
+class Spec:
+    """Follows every durable change and refuses what may not be."""
+
+    def __init__(self, max_active: int, clock: Callable[[], datetime], complete: set[str]) -> None:
+        self.max_active, self.clock, self.complete = max_active, clock, complete
+        self.jobs: dict[str, Known] = {}
+        self.quiet_times = 0
+        self.wrong: list[str] = []
+
+    def commit(self, change: Change, job: Job | None) -> None:
+        """A change became durable."""
+        before = self.jobs.get(change.id)
+        step = (change.event, before.status if before else None)
+        if step not in STEPS:
+            self.wrong.append(f"'{change.id}': {step} is not allowed")
+            return
+        if change.event == "started":
+            self._started(change.id)
+        if change.event == "completed" and before and before.key not in self.complete:
+            self.wrong.append(f"'{change.id}' is completed before it is complete")
+        after = STEPS[step]
+        if after is None:
+            del self.jobs[change.id]
+        elif job is not None:
+            self._note(change.event, before, after, job)
+
+    def _note(self, event: str, before: Known | None, after: str, job: Job) -> None:
+        attempts = 0 if event in CLEARS or before is None else before.attempts + ADDS.get(event, 0)
+        if (job.status, job.attempts) != (after, attempts):
+            self.wrong.append(
+                f"'{job.id}' is {job.status} ({job.attempts}), not {after} {attempts}"
+            )
+        if event == "queued":
+            self._behind_all(job)
+        if event == "retrying" and not (job.next_attempt_at and attempts < ATTEMPTS):
+            self.wrong.append(f"'{job.id}' is tried for ever or never")
+        if before and (job.key, job.position) != (before.key, before.position):
+            self.wrong.append(f"'{job.id}' became another job")
+        source = job.source.urn or (job.source.data or b"").decode()
+        self.jobs[job.id] = Known(
+            after, job.key, job.position, source, attempts, job.next_attempt_at, self.quiet_times,
+            job.seeding, job.identities, before.born if before else self.quiet_times,
+        )  # fmt: skip
+
+    def _behind_all(self, job: Job) -> None:
+        for other in self.jobs.values():
+            late = other.born == self.quiet_times  # of two at once either may be the first
+            if other.position >= job.position and not (late and other.position != job.position):
+                self.wrong.append(f"'{job.id}' jumps the queue")
+
+    def _started(self, job_id: str) -> None:
+        if sum(job.status == "active" for job in self.jobs.values()) >= self.max_active:
+            self.wrong.append(f"'{job_id}' is one too many")
+        for other, job in self.due().items():
+            if job.position < self.jobs[job_id].position and job.queued_for < self.quiet_times:
+                self.wrong.append(f"'{job_id}' starts before '{other}'")
+
+    def due(self) -> dict[str, Known]:
+        """What waits for nothing but a slot."""
+        now = self.clock()
+        return {
+            name: job
+            for name, job in self.jobs.items()
+            if job.status == "queued" and (job.due is None or job.due <= now)
+        }
+
+    def expected(self, verb: str, job_id: str, source: str = "") -> str:
+        """What a verb that runs alone leads to: a status, or the name of an error."""
+        job = self.jobs.get(job_id)
+        if verb == "start":
+            return self._expected_start(job, source)
+        if job is None:
+            return "InvalidRequest" if verb == "again" else "JobNotFound"
+        if verb == "again":
+            going = {"paused": "queued", "failed": "queued", "canceled": "IllegalTransition"}
+            return going.get(job.status, job.status)
+        table = {
+            "pause": {"queued": "paused", "active": "paused"},
+            "resume": {"paused": "queued", "failed": "queued", "completed": "IllegalTransition"},
+            "cancel": dict.fromkeys(WAITING, "canceled"),
+            "remove": dict.fromkeys(ANY, "gone"),
+        }[verb]
+        dead = ("canceled", "failed") if verb == "pause" else ("canceled",)
+        if verb in ("pause", "resume") and job.status in dead and job.status not in table:
+            return "IllegalTransition"
+        return table.get(job.status, job.status)
+
+    def _expected_start(self, job: Known | None, source: str) -> str:
+        identity = f"mock:{source}"
+        if job is not None:
+            same = job.source == source or identity in job.identities
+            return job.status if same else "IdInUse"
+        others = (j for j in self.jobs.values() if j.status != "canceled")
+        taken = any(identity in other.identities for other in others)
+        return "DuplicateDownload" if taken else "queued"

@@ -1,0 +1,404 @@
+"""A small world for the real `Downloader`: time, store, disk and driver obey the test alone.
+
+Nothing here decides what is right; that is `spec.py`. Everything runs on a loop whose time
+moves only when told, so that a run can be repeated exactly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from chilly_movies.bus import Subscription
+from chilly_movies.downloader import Downloader
+from chilly_movies.errors import StoreError
+from chilly_movies.events import Change
+from chilly_movies.models import Job, Peer, Phase, Progress, Report, Source, SourceFacts, SourceType
+from chilly_movies.ports import JobStore, Loaded
+from chilly_movies.retry import RetryPolicy
+from chilly_movies.storage.jobs import open_stores
+from chilly_movies.storage.memory import MemoryJobStore
+from tests.doubles import Clock
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
+"""How many tries the downloader of this world has."""
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """A loop whose time stands still until `now` is moved."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        """The time all timers go by."""
+        return self.now
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything besides the running callback could run without time passing."""
+        return bool(self._ready)  # type: ignore[attr-defined]
+
+
+@dataclass(eq=False)
+class Write:
+    """A change on its way to the store."""
+
+    change: Change
+    gate: asyncio.Future[None]
+
+
+@dataclass
+class Disk:
+    """What outlives a process: the order of all commits, and which data is complete.
+
+    Attributes:
+        on_commit: called with each change that became durable and the job after it.
+    """
+
+    on_commit: Callable[[Change, Job | None], None]
+    log: list[Change] = field(default_factory=list)
+    complete: set[str] = field(default_factory=set)
+
+
+class GatedStore:
+    """A store whose writes wait, fail, or survive their caller, as the test says.
+
+    As with the real one, a write that was handed over happens whether or not the caller waits.
+    """
+
+    def __init__(self, inner: JobStore, disk: Disk) -> None:
+        self._inner = inner
+        self._disk = disk
+        self.holding = False
+        self.failing = 0
+        self.dead = False
+        self.at_work = 0
+        self.held: list[Write] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The writes that go on by themselves."""
+        return self._tasks
+
+    async def load(self) -> Loaded:
+        """As a store does."""
+        self._fail_if_told()
+        return await self._working(self._inner.load())
+
+    async def record(self, job: Job, change: Change) -> None:
+        """As a store does, once the gate is open."""
+        await self._hand_over(change, job, lambda: self._inner.record(job, change))
+
+    async def delete(self, change: Change) -> None:
+        """As a store does, once the gate is open."""
+        await self._hand_over(change, None, lambda: self._inner.delete(change))
+
+    async def save_progress(self, jobs: Sequence[Job], reserved_seq: int) -> None:
+        """As a store does."""
+        self._fail_if_told()
+        await self._stop_if_dead()
+        await self._working(self._inner.save_progress(jobs, reserved_seq))
+
+    async def changes_since(
+        self, seq: int, job_id: str | None = None, *, limit: int = 1000
+    ) -> list[Change]:
+        """As a store does."""
+        return await self._working(self._inner.changes_since(seq, job_id, limit=limit))
+
+    async def aclose(self) -> None:
+        """As a store does."""
+        await self._stop_if_dead()
+        await self._working(self._inner.aclose())
+
+    async def kill(self) -> None:
+        """Let go of the file below, after the process that used it has died."""
+        await self._inner.aclose()
+
+    async def _hand_over(
+        self, change: Change, job: Job | None, write: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        await self._stop_if_dead()
+        task = asyncio.ensure_future(self._write(change, job, write))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def _write(
+        self, change: Change, job: Job | None, write: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        if self.holding:
+            held = Write(change, asyncio.get_running_loop().create_future())
+            self.held.append(held)
+            try:
+                await held.gate
+            finally:
+                self.held.remove(held)
+        self._fail_if_told()
+        await self._working(write())
+        if change.durable:
+            self._disk.log.append(change)
+            self._disk.on_commit(change, job)
+
+    async def _working(self, work: Coroutine[Any, Any, T]) -> T:
+        self.at_work += 1
+        try:
+            return await work
+        finally:
+            self.at_work -= 1
+
+    def _fail_if_told(self) -> None:
+        if self.failing and not self.dead:
+            self.failing -= 1
+            raise StoreError("The disk is full.")
+
+    async def _stop_if_dead(self) -> None:
+        if self.dead:
+            await asyncio.get_running_loop().create_future()
+
+
+@dataclass(eq=False)
+class Run:
+    """A driver's generator for one job that is open right now."""
+
+    job: Job
+    orders: asyncio.Queue[Report | Exception | None] = field(default_factory=asyncio.Queue)
+    closing: asyncio.Future[None] | None = None
+
+
+class PuppetDriver:
+    """Does what it is told, and refuses what no driver may be asked.
+
+    Attributes:
+        runs: what runs now, by the job's key.
+        sticky: closing a run lasts until `let_go`.
+        wrong: what the core did wrong.
+    """
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self.runs: dict[str, Run] = {}
+        self.removed: set[str] = set()
+        self.sticky = False
+        self.dead = False
+        self.wrong: list[str] = []
+        self.may_remove: Callable[[Job], bool] = lambda _job: True
+
+    def identify(self, source: Source) -> SourceFacts:
+        """One identity for each source."""
+        return SourceFacts((f"mock:{source.urn or (source.data or b'').decode()}",))
+
+    async def run(self, job: Job) -> AsyncGenerator[Report, None]:
+        """Yield what the test orders."""
+        if job.key in self.runs:
+            self.wrong.append(f"two runs of '{job.id}' at the same time")
+        if job.key in self.removed:
+            self.wrong.append(f"'{job.id}' runs after its data was deleted")
+        run = self.runs[job.key] = Run(job)
+        try:
+            while (order := await run.orders.get()) is not None:
+                if isinstance(order, Exception):
+                    raise order
+                if order.complete:
+                    self._disk.complete.add(job.key)
+                yield order
+            self._disk.complete.add(job.key)
+        finally:
+            await self._close(run)
+
+    async def _close(self, run: Run) -> None:
+        if self.sticky and not self.dead:
+            run.closing = asyncio.get_running_loop().create_future()
+            with suppress(asyncio.CancelledError):
+                await run.closing
+        if self.runs.get(run.job.key) is run:
+            del self.runs[run.job.key]
+
+    async def remove(self, job: Job, *, delete_files: bool) -> None:
+        """Note it; a job that runs or is still wanted may not be removed."""
+        if job.key in self.runs:
+            self.wrong.append(f"data of '{job.id}' deleted while it runs")
+        if not self.may_remove(job):
+            self.wrong.append(f"data of '{job.id}' deleted before its row says so")
+        self.removed.add(job.key)
+
+    async def peers(self, job: Job) -> tuple[Peer, ...]:
+        """None."""
+        return ()
+
+    async def aclose(self) -> None:
+        """All runs must be closed by now."""
+        if self.runs and not self.dead:
+            self.wrong.append("the driver was closed while it ran jobs")
+
+
+def moving(percent: float, phase: Phase | None = Phase.DOWNLOADING) -> Progress:
+    """Figures of a job that runs."""
+    return Progress(percent, int(percent), 100, 5, 5, 5, 1, 1, phase=phase)
+
+
+class World:
+    """One downloader after the other over the same disk.
+
+    Args:
+        folder: for the database; None = the store in memory.
+        empty: a database of the newest schema without jobs.
+        max_active: for every downloader.
+        on_commit: see `Disk`.
+    """
+
+    downloader: Downloader
+    driver: PuppetDriver
+    store: GatedStore
+
+    def __init__(
+        self,
+        folder: Path | None,
+        empty: Path | None,
+        max_active: int,
+        on_commit: Callable[[Change, Job | None], None],
+    ) -> None:
+        self.loop = VirtualLoop()
+        self.clock = Clock()
+        self.disk = Disk(on_commit)
+        self.heard: list[Change] = []
+        self._memory = MemoryJobStore()
+        self._folder, self._lives, self._max_active = folder, 0, max_active
+        self._ears: list[Subscription] = []
+        if folder is not None and empty is not None:
+            shutil.copy(empty, self._path)
+
+    @property
+    def _path(self) -> Path:
+        assert self._folder is not None
+        return self._folder / f"life-{self._lives}.db"
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end, then let everything run that can."""
+
+        async def both() -> T:
+            result = await work
+            await self._quiet()
+            return result
+
+        return self.loop.run_until_complete(both())
+
+    async def _quiet(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            if self.store.at_work:
+                await asyncio.sleep(0)
+            elif not self.loop.busy:
+                break
+        self.listen()
+
+    def listen(self) -> None:
+        """Take what listeners were told so far."""
+        for ear in self._ears:
+            while ear._waiting:
+                self.heard.append(ear._waiting.popitem(last=False)[1])
+
+    def launch(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begin something and let everything run that can."""
+
+        async def begin() -> asyncio.Task[T]:
+            return asyncio.ensure_future(work)
+
+        return self.do(begin())
+
+    async def _nothing(self) -> None:
+        pass
+
+    def settle(self) -> None:
+        """Let everything run that can without time passing."""
+        self.do(self._nothing())
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass; what is due on the way happens in its turn, at first one by one."""
+        end = self.loop.now + seconds
+        for turn in range(10):
+            timers = [t.when() for t in self.loop._scheduled if not t.cancelled()]  # type: ignore[attr-defined]
+            step = min([end, *(when for when in timers if when > self.loop.now)])
+            step = end if turn == 9 else step
+            self.clock.forward(step - self.loop.now)
+            self.loop.now = step
+            self.settle()
+            if step >= end:
+                return
+
+    def open(self) -> None:
+        """A new process over what is on the disk."""
+        inner: JobStore = self._memory
+        if self._folder is not None:
+            inner, _ = open_stores(self._path)
+        self.store = GatedStore(inner, self.disk)
+        removed = self.driver.removed if hasattr(self, "driver") else set()
+        self.driver = PuppetDriver(self.disk)
+        self.driver.removed = removed
+        self.downloader = Downloader(
+            dict.fromkeys(SourceType, self.driver),
+            self.store,
+            max_active=self._max_active,
+            retry=RetryPolicy(ATTEMPTS, base=60.0, cap=600.0),
+            clock=self.clock,
+        )
+        self._ears = [self.downloader._bus.subscribe(size=100_000)]
+        known, since = len(self.heard), self.heard[-1].seq if self.heard else 0
+        self.do(self.downloader.open())
+        missed = self.do(self.downloader.changes_since(since))
+        first = self.heard[known].seq if len(self.heard) > known else float("inf")
+        self.heard[known:known] = [change for change in missed if change.seq < first]
+
+    def crash(self, survives: Callable[[int], bool]) -> None:
+        """Kill the process; of the writes under way those survive whose number says so."""
+        self.listen()
+        self._ears = []
+        held = list(self.store.held)
+        self.store.dead = self.driver.dead = True
+        for number, write in enumerate(held):
+            if not survives(number):
+                write.gate.cancel()
+        writes = set(self.store.tasks)
+        self.do(self._kill(writes))
+        for number, write in enumerate(held):
+            if survives(number):
+                write.gate.set_result(None)
+        self.settle()
+        if self._folder is not None:
+            self._copy_database()
+        self.do(self.store.kill())
+
+    async def _kill(self, spared: set[asyncio.Task[None]]) -> None:
+        while tasks := asyncio.all_tasks() - spared - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=0)
+            await asyncio.sleep(0)
+
+    def _copy_database(self) -> None:
+        """What a kill leaves behind: the file and its log, not folded in."""
+        old = self._path
+        self._lives += 1
+        for tail in ("", "-wal"):
+            source = old.with_name(old.name + tail)
+            if source.exists():
+                shutil.copy(source, self._path.with_name(self._path.name + tail))
+
+    def destroy(self) -> None:
+        """Leave nothing behind."""
+        if not self.store.dead:
+            self.crash(lambda _number: False)
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
