@@ -22,7 +22,8 @@ STEPS: dict[tuple[str, str | None], str | None] = {
     **{("canceled", status): "canceled" for status in WAITING},
     **{("removed", status): None for status in ANY},
 }  # fmt: skip
-ADDS = {"retrying": 1, "error": 1}
+ADDS = {"retrying", "error"}
+NOBODYS_FAULT = {"disk_error", "disk_full", "store_unavailable"}
 CLEARS = {"queued", "resumed", "completed"}
 
 
@@ -69,15 +70,20 @@ class Spec:
             self._note(change.event, before, after, job)
 
     def _note(self, event: str, before: Known | None, after: str, job: Job) -> None:
-        attempts = 0 if event in CLEARS or before is None else before.attempts + ADDS.get(event, 0)
+        code = job.error.code if job.error else ""
+        more = event in ADDS and code not in NOBODYS_FAULT
+        attempts = 0 if event in CLEARS or before is None else before.attempts + more
         if (job.status, job.attempts) != (after, attempts):
             self.wrong.append(
                 f"'{job.id}' is {job.status} ({job.attempts}), not {after} {attempts}"
             )
         if event == "queued":
             self._behind_all(job)
-        if event == "retrying" and not (job.next_attempt_at and attempts < ATTEMPTS):
+        last = attempts >= ATTEMPTS and code not in {"source_unavailable", *NOBODYS_FAULT}
+        if event == "retrying" and (last or job.next_attempt_at is None):
             self.wrong.append(f"'{job.id}' is tried for ever or never")
+        if event == "error" and not last and code != "source_rejected":
+            self.wrong.append(f"'{job.id}' is given up too early")
         if before and (job.key, job.position) != (before.key, before.position):
             self.wrong.append(f"'{job.id}' became another job")
         source = job.source.urn or (job.source.data or b"").decode()

@@ -28,8 +28,9 @@ from chilly_movies.storage.jobs import open_stores
 from tests.model.spec import Known, Spec
 from tests.model.world import Run, World, moving
 
-IDS = st.sampled_from(["a", "b", "c", "d"])
-SOURCES = st.sampled_from(["film-1", "film-2", "film-3", "film-4"])
+IDS = st.sampled_from(["a", "b", "c"])
+SOURCES = st.sampled_from(["film-1", "film-2", "film-3"])
+VERBS = st.sampled_from(["pause", "resume", "cancel", "pause", "resume"])
 PICK = st.integers(0, 7)
 FAILURES = {
     "unavailable": SourceUnavailable("Nobody has it."),
@@ -121,7 +122,7 @@ class Machine(RuleBasedStateMachine):
         """Only the name is given."""
         self._verb("again", job_id, self.world.downloader.start(id=job_id))
 
-    @rule(job_id=IDS, verb=st.sampled_from(["pause", "resume", "cancel", "pause", "resume"]))
+    @rule(job_id=IDS, verb=VERBS)
     def use(self, job_id: str, verb: str) -> None:
         """A verb on whatever is there."""
         self._verb(verb, job_id, getattr(self.world.downloader, verb)(job_id))
@@ -131,6 +132,23 @@ class Machine(RuleBasedStateMachine):
         """Off the list."""
         work = self.world.downloader.remove(job_id, delete_files=delete_files)
         self._verb("remove", job_id, work)
+
+    @rule(job_id=IDS, verbs=st.lists(VERBS, min_size=2, max_size=3))
+    def clash(self, job_id: str, verbs: list[str]) -> None:
+        """Several verbs on one job at once, while the store is slow."""
+        self.world.store.holding = True
+        for verb in verbs:
+            self.use(job_id, verb)
+
+    @precondition(lambda self: self._runs())
+    @rule(pick=PICK, verb=VERBS, done=st.booleans())
+    def crosses(self, pick: int, verb: str, done: bool) -> None:
+        """A verb comes while it is being stored that the job is done, or failed."""
+        self.world.store.holding = True
+        run = self._runs()[pick % len(self._runs())]
+        end = Report(moving(100, Phase.SEEDING), path="Film", complete=True)
+        self._order(pick, end if done else FAILURES["rejected"])
+        self.use(run.job.id, verb)
 
     @precondition(lambda self: self.verbs)
     @rule(pick=PICK)
