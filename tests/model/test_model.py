@@ -318,7 +318,6 @@ class Machine(RuleBasedStateMachine):
             self.world.forward(6)
         self._collect()
         self.may_lag = False
-        self.spec.quiet_times += 1
         assert not self.verbs, f"{self.verbs} take for ever"
         self._check_what_was_heard()
         self._check_runs()
@@ -333,6 +332,8 @@ class Machine(RuleBasedStateMachine):
             return
         assert not self.spec.wrong, self.spec.wrong
         assert not self.world.driver.wrong, self.world.driver.wrong
+        if self._alone():
+            self.spec.quiet_times += 1
         numbers = [change.seq for change in self.world.heard]
         assert numbers == sorted(set(numbers)), "numbers repeat or go back"
         stored = {(change.seq, change.event, change.id) for change in self.world.disk.log}

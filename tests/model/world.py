@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from chilly_movies.bus import Subscription
 from chilly_movies.downloader import Downloader
+from chilly_movies.drivers.mock import MockDriver
 from chilly_movies.errors import StoreError
 from chilly_movies.events import Change
 from chilly_movies.models import Job, Peer, Phase, Progress, Report, Source, SourceFacts, SourceType
@@ -178,7 +179,7 @@ class Run:
     closing: asyncio.Future[None] | None = None
 
 
-class PuppetDriver:
+class PuppetDriver(MockDriver):
     """Does what it is told, and refuses what no driver may be asked.
 
     Attributes:
@@ -188,6 +189,7 @@ class PuppetDriver:
     """
 
     def __init__(self, disk: Disk) -> None:
+        super().__init__()
         self._disk = disk
         self.runs: dict[str, Run] = {}
         self.removed: set[str] = set()
