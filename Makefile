@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 
 EXAMPLES ?= 2000
 
-.PHONY: setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model contract lock clean
+.PHONY: setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model bench-events contract lock clean
 
 setup: $(STAMP)
 
@@ -62,6 +62,9 @@ bench-webrtc: setup ## over WebRTC only, again and again; PLAN=proof or PLAN=sta
 
 bench-scale: setup ## what 100, 1,000 and 10,000 jobs cost; JOBS=, ACTIVE= choose others
 	@$(BIN)/python -m benchmarks.scale --jobs $(or $(JOBS),100 1000 10000) --active $(or $(ACTIVE),10)
+
+bench-events: setup ## a thousand listeners of one job: delay, CPU per event, memory
+	@$(BIN)/python -m benchmarks.events
 
 contract: setup ## write contracts/openapi.yaml from the code
 	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml

@@ -8,13 +8,41 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 from chilly_movies.events import Change
+from chilly_movies.models import Status
 
 _QUEUE_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which changes a listener wants; None = it does not matter.
+
+    Attributes:
+        ids: of these jobs.
+        events: with these names; snapshots are always wanted.
+        statuses: after which the job has one of these.
+    """
+
+    ids: frozenset[str] | None = None
+    events: frozenset[str] | None = None
+    statuses: frozenset[Status] | None = None
+
+    def accepts(self, change: Change) -> bool:
+        """Whether the change is wanted."""
+        return (
+            (self.ids is None or change.id in self.ids)
+            and (self.statuses is None or change.status in self.statuses)
+            and (self.events is None or change.event in self.events or change.event == "snapshot")
+        )
+
+
+EVERYTHING = Filter()
 
 
 class Subscription(AsyncIterator[Change]):
@@ -22,22 +50,27 @@ class Subscription(AsyncIterator[Change]):
 
     Attributes:
         overflowed: True if it was dropped because it did not keep up.
+        shortcut: is offered each change when none waits; what it takes is not queued. It must
+            neither wait nor raise.
     """
 
-    def __init__(self, bus: EventBus, job_id: str | None, size: int) -> None:
+    def __init__(self, bus: EventBus, wanted: Filter, size: int) -> None:
         self._bus = bus
-        self._job_id = job_id
+        self._wanted = None if wanted == EVERYTHING else wanted
         self._size = size
-        self._waiting: OrderedDict[str | int, Change] = OrderedDict()
+        self._waiting: OrderedDict[object, Change] = OrderedDict()
         self._wake = asyncio.Event()
         self._closed = False
         self.overflowed = False
+        self.shortcut: Callable[[Change], bool] | None = None
 
     def put(self, change: Change) -> None:
         """Take a change if it concerns this listener. Called by the bus."""
-        if self._closed or (self._job_id is not None and change.id != self._job_id):
+        if self._closed or (self._wanted is not None and not self._wanted.accepts(change)):
             return
-        key = change.seq if change.durable else change.id
+        if self.shortcut is not None and not self._waiting and self.shortcut(change):
+            return
+        key = change.seq if change.durable else change.place
         self._waiting.pop(key, None)
         self._waiting[key] = change
         if len(self._waiting) > self._size:
@@ -51,6 +84,21 @@ class Subscription(AsyncIterator[Change]):
         self._closed = True
         self._bus.forget(self)
         self._wake.set()
+
+    def nudge(self) -> None:
+        """Let `batch` return, even if nothing waits."""
+        self._wake.set()
+
+    async def batch(self) -> list[Change] | None:
+        """Wait for changes or a nudge; all that wait, in order. None at the end."""
+        if not self._waiting and not self._closed:
+            self._wake.clear()
+            await self._wake.wait()
+        if not self._waiting:
+            return None if self._closed else []
+        waiting = list(self._waiting.values())
+        self._waiting.clear()
+        return waiting
 
     async def __anext__(self) -> Change:
         while not self._waiting:
@@ -79,14 +127,19 @@ class EventBus:
         self._subscriptions: set[Subscription] = set()
         self._closed = False
 
-    def subscribe(self, job_id: str | None = None, *, size: int = _QUEUE_SIZE) -> Subscription:
+    def subscribe(
+        self, job_id: str | None = None, *, wanted: Filter = EVERYTHING, size: int = _QUEUE_SIZE
+    ) -> Subscription:
         """Begin to listen.
 
         Args:
-            job_id: only this job's changes.
+            job_id: only this job's changes; None = as the filter says.
+            wanted: which changes.
             size: how many changes may wait before the listener is dropped.
         """
-        subscription = Subscription(self, job_id, size)
+        if job_id is not None:
+            wanted = replace(wanted, ids=frozenset({job_id}))
+        subscription = Subscription(self, wanted, size)
         if self._closed:
             subscription.close()
         else:

@@ -15,6 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chilly_movies.api.clients import household, is_in, parse_networks
+from chilly_movies.api.events import WRITE_NOW
 from chilly_movies.api.limits import is_stream
 from chilly_movies.api.security import PAGE_HEADERS
 
@@ -176,7 +177,15 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
+        self.scope["extensions"] = {WRITE_NOW: {"write": self._write_now}}
         self._in_head, self._parsed, self._received = True, 0, 0
+
+    def _write_now(self, ready: bytes) -> bool:
+        """Write a piece of a chunked answer, its length included, if the client keeps up."""
+        if self.flow.write_paused or self.transport.is_closing():
+            return False
+        self.transport.write(ready)
+        return True
 
     def on_url(self, url: bytes) -> None:
         """A part of the address."""

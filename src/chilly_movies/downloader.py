@@ -19,7 +19,7 @@ import structlog
 from chilly_movies import events as e
 from chilly_movies import failpoints, intake
 from chilly_movies.admission import Admission
-from chilly_movies.bus import EventBus, Subscription
+from chilly_movies.bus import EVERYTHING, EventBus, Filter, Subscription
 from chilly_movies.diskguard import DiskGuard
 from chilly_movies.diskwatch import DiskWatch
 from chilly_movies.errors import ChillyError, EngineError, IllegalTransition
@@ -450,11 +450,24 @@ class Downloader:
                 yield change
 
     @asynccontextmanager
-    async def listen(self, job_id: str | None = None) -> AsyncIterator[Subscription]:
+    async def listen(
+        self, job_id: str | None = None, wanted: Filter = EVERYTHING
+    ) -> AsyncIterator[Subscription]:
         """A subscription that is registered before the body runs, so that nothing is missed."""
         await self.open()
-        async with self._bus.subscribe(job_id) as subscription:
+        async with self._bus.subscribe(job_id, wanted=wanted) as subscription:
             yield subscription
+
+    def tell(self, job_id: str, name: str, index: int, **news: Any) -> None:
+        """Tell listeners what is new of one file; nothing happens if the job is gone.
+
+        Args:
+            job_id: which.
+            name: `file` (how far it is) or `stream` (who watches it).
+            index: the file index.
+            **news: what is to be said, as it goes over the wire.
+        """
+        self._ledger.tell(job_id, name, {"index": index, **news})
 
     async def changes_since(self, seq: int, job_id: str | None = None) -> Sequence[e.Change]:
         """Stored state changes after number `seq`, oldest first, at most 1,000."""

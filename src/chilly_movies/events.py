@@ -6,9 +6,10 @@ of the job after it, which is what listeners, the store and the event stream see
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from chilly_movies.models import Job, JobError, Progress, SourceFacts, Status
 
@@ -176,9 +177,13 @@ class Removed(Event):
     name = "removed"
 
 
+FILE, STREAM = "file", "stream"
+NEWS = (FILE, STREAM)
+"""What can be told of one file of a job: how far it is, and who watches it."""
+
 EVENT_NAMES = (
     "queued", "started", "metadata", "files", "progress", "paused", "resumed", "retrying",
-    "completed", "canceled", "error", "removed",
+    "completed", "canceled", "error", "removed", *NEWS,
 )  # fmt: skip
 
 
@@ -191,6 +196,7 @@ class Change:
         event: the event's name, or `snapshot` for a job's present state.
         durable: stored; can be replayed.
         job: the job after the event; None when read back from the store.
+        news: what a `file` or `stream` event says; its `index` says of which file.
     """
 
     seq: int
@@ -203,11 +209,26 @@ class Change:
     reason: str | None = None
     durable: bool = True
     job: Job | None = None
+    news: Mapping[str, Any] | None = None
+
+    @property
+    def place(self) -> object:
+        """Changes that are not durable replace older ones of the same place."""
+        return self.id if self.news is None else (self.id, self.event, self.news.get("index"))
 
     @classmethod
-    def of(cls, seq: int, event: str, job: Job, *, durable: bool = True) -> Change:
+    def of(
+        cls,
+        seq: int,
+        event: str,
+        job: Job,
+        *,
+        durable: bool = True,
+        news: Mapping[str, Any] | None = None,
+    ) -> Change:
         """The change that `event` made to what is now `job`."""
         return cls(
             seq=seq, event=event, id=job.id, status=job.status, progress=job.progress,
             at=job.updated_at, error=job.error, reason=job.reason, durable=durable, job=job,
+            news=news,
         )  # fmt: skip

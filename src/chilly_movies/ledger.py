@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -295,6 +295,18 @@ class Ledger:
         entry = self._number()
         entry.change = e.Change.of(entry.seq, e.Progressed.name, job, durable=False)
         self._settle(entry)
+
+    def tell(self, job_id: str, name: str, news: Mapping[str, Any]) -> None:
+        """Tell what is new of one file of a job. It is not stored, and only the newest counts.
+
+        It is left out while a change of the job is being stored: listeners would see its status
+        go back.
+        """
+        job = self._jobs.get(job_id)
+        if job is not None and job_id not in self._changing and self._seq < self._reserved:
+            entry = self._number()
+            entry.change = e.Change.of(entry.seq, name, job, durable=False, news=dict(news))
+            self._settle(entry)
 
     async def save_progress(self) -> None:
         """Store all figures that moved since the last call, in one write."""

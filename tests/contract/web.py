@@ -16,7 +16,7 @@ from chilly_movies.api.problems import MEDIA_TYPE, Problem
 from chilly_movies.app import MockDownloader, create_app
 from chilly_movies.downloader import Downloader
 from chilly_movies.metadata.mock import MockMetadataProvider
-from chilly_movies.server import _Server, bind
+from chilly_movies.server import _Server, bind, server_config
 from tests.contract.rig import SCRIPT, Pace
 
 SECRET = "correct-horse-battery-staple"
@@ -92,9 +92,7 @@ async def serving(downloader: Downloader, **settings: Any) -> AsyncIterator[Live
     """The API behind a real server on a free port."""
     app = create_app(downloader, metadata=MockMetadataProvider(), **settings)
     [listener] = bind("127.0.0.1", 0)
-    config = uvicorn.Config(
-        app, access_log=False, log_config=None, timeout_graceful_shutdown=5, ws="none"
-    )
+    config = server_config(app)
     server = _Server(config, downloader.end_events)
     task = asyncio.create_task(server.serve([listener]))
     try:

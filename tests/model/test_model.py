@@ -30,7 +30,7 @@ from tests.model.world import Run, World, moving
 
 IDS = st.sampled_from(["a", "b", "c"])
 SOURCES = st.sampled_from(["film-1", "film-2", "film-3"])
-VERBS = st.sampled_from(["pause", "resume", "cancel", "pause", "resume"])
+VERBS = st.sampled_from(["pause", "resume", "cancel", "resume", "cancel"])
 PICK = st.integers(0, 7)
 FAILURES = {
     "unavailable": SourceUnavailable("Nobody has it."),
@@ -141,10 +141,10 @@ class Machine(RuleBasedStateMachine):
             self.use(job_id, verb)
 
     @precondition(lambda self: self._runs())
-    @rule(pick=PICK, verb=VERBS, done=st.booleans())
-    def crosses(self, pick: int, verb: str, done: bool) -> None:
-        """A verb comes while it is being stored that the job is done, or failed."""
-        self.world.store.holding = True
+    @rule(pick=PICK, verb=VERBS, done=st.booleans(), slow=st.booleans())
+    def crosses(self, pick: int, verb: str, done: bool, slow: bool) -> None:
+        """A verb comes right after the job is done or failed, or while that is being stored."""
+        self.world.store.holding |= slow
         run = self._runs()[pick % len(self._runs())]
         end = Report(moving(100, Phase.SEEDING), path="Film", complete=True)
         self._order(pick, end if done else FAILURES["rejected"])

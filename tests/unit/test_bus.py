@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from chilly_movies.bus import EventBus, Subscription
+from chilly_movies.bus import EventBus, Filter, Subscription
 from chilly_movies.events import Change
-from chilly_movies.models import Progress
+from chilly_movies.models import Progress, Status
 from tests.doubles import idle, make_job
 
 pytestmark = pytest.mark.anyio
@@ -144,3 +144,79 @@ async def test_a_listener_that_leaves_while_a_change_is_told_harms_no_other() ->
     bus.publish(change(1))
     assert [listener.overflowed for listener in listeners] == [True] * 5 + [False]
     assert await rest(listeners[-1]) == [1]
+
+
+# --- filters, batches, shortcuts ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "heard"),
+    [
+        (Filter(), [1, 2, 3, 4]),
+        (Filter(ids=frozenset({"a"})), [1, 3, 4]),
+        (Filter(events=frozenset({"paused"})), [1, 2, 4]),
+        (Filter(statuses=frozenset({Status.PAUSED})), [1, 2]),
+        (Filter(frozenset({"a"}), frozenset({"paused"}), frozenset({Status.ACTIVE})), [4]),
+    ],
+)
+async def test_a_filter_lets_through_what_is_wanted_and_every_snapshot(
+    wanted: Filter, heard: list[int]
+) -> None:
+    bus = EventBus()
+    told = [
+        Change.of(1, "paused", make_job("a", Status.PAUSED)),
+        Change.of(2, "paused", make_job("b", Status.PAUSED)),
+        Change.of(3, "started", make_job("a", Status.ACTIVE)),
+        Change.of(4, "snapshot", make_job("a", Status.ACTIVE)),
+    ]
+    async with bus.subscribe(wanted=wanted) as subscription:
+        for change in told:
+            bus.publish(change)
+        bus.close()
+        assert [change.seq async for change in subscription] == heard
+
+
+async def test_a_batch_is_all_that_waits_and_none_at_the_end() -> None:
+    bus = EventBus()
+    subscription = bus.subscribe()
+    for seq in (1, 2, 3):
+        bus.publish(Change.of(seq, "paused", make_job()))
+    assert [change.seq for change in await subscription.batch() or ()] == [1, 2, 3]
+    waiting = asyncio.ensure_future(subscription.batch())
+    await idle()
+    subscription.nudge()
+    assert await waiting == []
+    bus.publish(Change.of(4, "paused", make_job()))
+    bus.close()
+    assert [change.seq for change in await subscription.batch() or ()] == [4]
+    assert await subscription.batch() is None
+
+
+async def test_a_shortcut_takes_what_it_can_and_never_overtakes_what_waits() -> None:
+    bus = EventBus()
+    subscription = bus.subscribe()
+    taken: list[int] = []
+    open_now = [True, False, True, True]
+
+    def shortcut(change: Change) -> bool:
+        if open_now[change.seq - 1]:
+            taken.append(change.seq)
+        return open_now[change.seq - 1]
+
+    subscription.shortcut = shortcut
+    for seq in (1, 2, 3):
+        bus.publish(Change.of(seq, "paused", make_job()))
+    assert taken == [1]
+    assert [change.seq for change in await subscription.batch() or ()] == [2, 3]
+    bus.publish(Change.of(4, "paused", make_job()))
+    assert taken == [1, 4]
+
+
+async def test_news_of_different_files_do_not_replace_each_other() -> None:
+    bus = EventBus()
+    subscription = bus.subscribe()
+    for seq, index in ((1, 0), (2, 1), (3, 0)):
+        news = {"index": index, "percent": seq}
+        bus.publish(Change.of(seq, "file", make_job(), durable=False, news=news))
+    bus.publish(Change.of(4, "progress", make_job(), durable=False))
+    assert [change.seq for change in await subscription.batch() or ()] == [2, 3, 4]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
@@ -34,6 +34,7 @@ from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import JOB_ID_PATTERN, EventOut, Health, JobId, StartBody, to_json
 from chilly_movies.api.security import Access, HostGate
 from chilly_movies.downloader import Downloader
+from chilly_movies.events import EVENT_NAMES
 from chilly_movies.models import Status
 from chilly_movies.ports import MediaProbe, MetadataProvider, SubtitleConverter, TorrentMaker
 from chilly_movies.version import __version__
@@ -77,8 +78,22 @@ async def health(request: Request) -> Response:
     return Response(to_json(body), media_type="application/json")
 
 
-@system.get("/events", responses={**documented(429), **_EVENTS}, response_class=Response)
-async def all_events(request: Request) -> Response:
+_Names = Annotated[
+    list[Literal[EVENT_NAMES]] | None,  # type: ignore[valid-type]
+    Query(description="Only these events; the snapshot comes all the same."),
+]
+_Statuses = Annotated[
+    list[Status] | None, Query(description="Only changes after which the job has one of these.")
+]
+
+
+@system.get("/events", responses={**documented(422, 429), **_EVENTS}, response_class=Response)
+async def all_events(
+    request: Request,
+    id: Annotated[list[JobId] | None, Query(description="Only these jobs.")] = None,  # noqa: A002
+    event: _Names = None,
+    status: _Statuses = None,
+) -> Response:
     """All jobs: first a snapshot, then changes; `Last-Event-ID` replays what was missed."""
     return await events.stream_events(request)
 
@@ -86,7 +101,12 @@ async def all_events(request: Request) -> Response:
 @system.get(
     "/events/{id}", responses={**documented(404, 422, 429), **_EVENTS}, response_class=Response
 )
-async def job_events(request: Request, id: JobId) -> Response:  # noqa: A002
+async def job_events(
+    request: Request,
+    id: JobId,  # noqa: A002
+    event: _Names = None,
+    status: _Statuses = None,
+) -> Response:
     """One job's changes: its history so far, then changes as they happen."""
     return await events.stream_events(request)
 

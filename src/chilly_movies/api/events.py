@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 
 from fastapi import Request, Response
+from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
 from chilly_movies.api.schemas import event_message
-from chilly_movies.bus import Subscription
+from chilly_movies.bus import Filter, Subscription
 from chilly_movies.downloader import Downloader
-from chilly_movies.errors import JobNotFound
-from chilly_movies.events import Change
+from chilly_movies.errors import InvalidRequest, JobNotFound
+from chilly_movies.events import EVENT_NAMES, Change
 from chilly_movies.intake import check_id
+from chilly_movies.models import Status
 
 _HEARTBEAT = 15.0
 _PATIENCE = 60.0
@@ -24,6 +27,13 @@ _HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
+
+WRITE_NOW = "chilly.write_now"
+"""The ASGI extension by which an answer hands over ready bytes without waiting.
+
+Its `write` takes one chunk as it goes over the wire and says whether it was taken. It may be
+called between two `send`s of an answer that said `transfer-encoding: chunked` itself.
+"""
 
 
 async def stream_events(request: Request) -> Response:
@@ -36,7 +46,7 @@ async def stream_events(request: Request) -> Response:
     job_id = request.path_params.get("id")
     if job_id is not None:
         await downloader.status(check_id(job_id))
-    return EventStream(downloader, job_id, _last_seen(request))
+    return EventStream(downloader, job_id, _filter(request.query_params), _last_seen(request))
 
 
 def _last_seen(request: Request) -> int | None:
@@ -45,21 +55,53 @@ def _last_seen(request: Request) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 17 else None
 
 
-class EventStream(Response):
-    """One listener's connection: what it missed, then changes as they happen."""
+def _filter(query: QueryParams) -> Filter:
+    """What the client wants to hear of.
 
-    def __init__(self, downloader: Downloader, job_id: str | None, last_seen: int | None) -> None:
+    Raises:
+        InvalidRequest: an id has the wrong form, or there is no such event or status.
+    """
+    ids, events, statuses = (query.getlist(name) for name in ("id", "event", "status"))
+    for field, given, known in (("event", events, EVENT_NAMES), ("status", statuses, Status)):
+        if unknown := set(given) - set(known):
+            raise InvalidRequest(
+                f"There is no {field} '{min(unknown)[:40]}'; there is: {', '.join(known)}.",
+                field=field,
+            )
+    return Filter(
+        frozenset(map(check_id, ids)) or None,
+        frozenset(events) or None,
+        frozenset(map(Status, statuses)) or None,
+    )
+
+
+class EventStream(Response):
+    """One listener's connection: what it missed, then changes as they happen.
+
+    There may be a thousand listeners, so a change costs each of them no more than being woken
+    and one write: all share the encoded bytes, and one timer does for patience and heartbeat.
+    """
+
+    def __init__(
+        self, downloader: Downloader, job_id: str | None, wanted: Filter, last_seen: int | None
+    ) -> None:
         super().__init__()
         self._downloader = downloader
         self._job_id = job_id
+        self._wanted = wanted
         self._last_seen = last_seen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        async with self._downloader.listen(self._job_id) as subscription:
+        async with self._downloader.listen(self._job_id, self._wanted) as subscription:
             gone = asyncio.create_task(_close_when_gone(receive, subscription))
             try:
-                await self._write(subscription, send)
+                async with asyncio.timeout(None) as limit:
+                    pen = _Pen(scope, send, limit, subscription.nudge)
+                    try:
+                        await self._write(subscription, pen)
+                    finally:
+                        pen.close()
             except OSError:
                 pass  # the client left in the middle of a write, or does not read
             finally:
@@ -67,32 +109,24 @@ class EventStream(Response):
                 with suppress(asyncio.CancelledError):
                     await gone
 
-    async def _write(self, subscription: Subscription, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        sent = 0
+    async def _write(self, subscription: Subscription, pen: _Pen) -> None:
+        await pen.begin()
         async for change, numbered in self._missed():
             message = event_message(change)
-            if not numbered or change.seq <= sent:  # no number is sent twice
+            if not numbered or change.seq <= pen.sent:  # no number is sent twice
                 message = message.partition(b"\n")[2]
-            sent = change.seq
-            await _send(send, message)
-        await _send(send, b": listening\n\n")
-        waiting: asyncio.Future[Change] | None = None
-        try:
-            while True:
-                waiting = waiting or asyncio.ensure_future(anext(subscription))
-                done, _ = await asyncio.wait([waiting], timeout=_HEARTBEAT)
-                if not done:
-                    await _send(send, b": still here\n\n")
-                    continue
-                change, waiting = waiting.result(), None
-                if change.seq > sent:
-                    await _send(send, event_message(change))
-        except StopAsyncIteration:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            if waiting is not None:
-                waiting.cancel()
+            pen.sent = change.seq
+            await pen.write(message)
+        await pen.write(b": listening\n\n")
+        subscription.shortcut = pen.take
+        while (changes := await subscription.batch()) is not None:
+            new = [event_message(change) for change in changes if change.seq > pen.sent]
+            if new:
+                pen.sent = changes[-1].seq
+                await pen.write(b"".join(new))
+            elif pen.idle:
+                await pen.write(b": still here\n\n")
+        await pen.end()
 
     async def _missed(self) -> AsyncIterator[tuple[Change, bool]]:
         """What comes before the live changes, and whether the client is to note its number.
@@ -107,6 +141,7 @@ class EventStream(Response):
         if since is None:
             with suppress(JobNotFound):  # removed since the request came
                 snapshot = await self._downloader.snapshot(self._job_id)
+                snapshot = [change for change in snapshot if self._wanted.accepts(change)]
             since = None if self._job_id is None else 0
         if since is not None:
             async for change in self._replay(since, told):
@@ -120,8 +155,16 @@ class EventStream(Response):
             for change in batch:
                 if change.seq > told:
                     return
-                yield change
+                if self._wanted.accepts(change):
+                    yield change
             since = batch[-1].seq
+
+
+@lru_cache(maxsize=64)
+def _chunk(change: Change) -> bytes:
+    """The change as a chunk of an HTTP answer; made once for all listeners."""
+    message = event_message(change)
+    return b"%x\r\n%b\r\n" % (len(message), message)
 
 
 async def _close_when_gone(receive: Receive, subscription: Subscription) -> None:
@@ -130,6 +173,81 @@ async def _close_when_gone(receive: Receive, subscription: Subscription) -> None
     subscription.close()
 
 
-async def _send(send: Send, body: bytes) -> None:
-    async with asyncio.timeout(_PATIENCE):
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+class _Pen:
+    """Writes to one connection, and looks now and then whether it moves.
+
+    Our own server takes ready bytes at once, which saves waking a task for each of a thousand
+    listeners; a client that does not keep up, and any other server, gets them through `send`.
+
+    Attributes:
+        sent: the number of the last change that was written.
+
+    Args:
+        scope: of the request.
+        send: of the connection.
+        limit: expires when the client does not read for too long.
+        nudge: called when nothing was written for so long that a heartbeat is due.
+    """
+
+    def __init__(
+        self, scope: Scope, send: Send, limit: asyncio.Timeout, nudge: Callable[[], None]
+    ) -> None:
+        self.sent = 0
+        server = (scope.get("extensions") or {}).get(WRITE_NOW)
+        self._write_now: Callable[[bytes], bool] | None = None
+        if server is not None and scope["method"] == "GET":
+            self._write_now = server["write"]
+        self._send = send
+        self._limit = limit
+        self._nudge = nudge
+        self._loop = asyncio.get_running_loop()
+        self._moved = self._loop.time()
+        self._writing = False
+        self._timer = self._loop.call_later(min(_HEARTBEAT, _PATIENCE), self._look)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is time for a heartbeat."""
+        return self._loop.time() >= self._moved + _HEARTBEAT
+
+    async def begin(self) -> None:
+        """Send status and headers."""
+        chunked = [] if self._write_now is None else [(b"transfer-encoding", b"chunked")]
+        headers = [*_HEADERS, *chunked]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    def take(self, change: Change) -> bool:
+        """Write a change at once; False if the client or the server cannot take it so."""
+        if self._write_now is None or self._writing:
+            return False
+        if change.seq > self.sent:
+            if not self._write_now(_chunk(change)):
+                return False
+            self.sent = change.seq
+            self._moved = self._loop.time()
+        return True
+
+    async def write(self, body: bytes) -> None:
+        """Send; waits while the client does not read."""
+        self._moved = self._loop.time()
+        self._writing = True
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        self._writing = False
+
+    async def end(self) -> None:
+        """Say that there is no more."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def close(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        due = self._moved + (_PATIENCE if self._writing else _HEARTBEAT)
+        if self._loop.time() < due:
+            self._timer = self._loop.call_at(due, self._look)
+        elif self._writing:
+            self._limit.reschedule(self._loop.time())
+        else:
+            self._timer = self._loop.call_later(_HEARTBEAT, self._look)
+            self._nudge()

@@ -194,6 +194,12 @@ class EventOut(JobOut):
 
     seq: int
     event: str
+    file: dict[str, Any] | None = Field(
+        default=None, description="Of a `file` event: the file's `index`, and how far it is."
+    )
+    stream: dict[str, Any] | None = Field(
+        default=None, description="Of a `stream` event: the file's `index`, and who watches it."
+    )
 
 
 class Health(Wire):
@@ -327,4 +333,6 @@ def event_message(change: Change) -> bytes:
         data["error"] = _error_out(change.error)
     if change.reason is not None:
         data["reason"] = change.reason
+    if change.news is not None:
+        data[change.event] = change.news
     return b"id: %d\ndata: %b\n\n" % (change.seq, to_json(data))

@@ -1,0 +1,155 @@
+"""What listeners may ask for, and the short way of ready bytes to the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+
+from chilly_movies.app import MockDownloader
+from chilly_movies.models import Status
+from tests.contract.rig import SCRIPT, Pace, reach
+from tests.contract.web import Live, listening, serving
+from tests.doubles import until
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def show() -> AsyncIterator[tuple[Any, Live]]:
+    """Two active jobs whose time stands still, and who serves them."""
+    pace = Pace()
+    pace.hold()
+    async with MockDownloader(SCRIPT, tick=1.0, sleep=pace.sleep) as downloader:
+        for job_id in "ab":
+            await downloader.start(id=job_id, source_urn=f"https://films.example/{job_id}")
+            await reach(downloader, job_id, Status.ACTIVE)
+        async with serving(downloader) as live:
+            yield downloader, live
+        pace.flow()
+
+
+async def change_all(downloader: Any) -> None:
+    for job_id in "ab":
+        await downloader.pause(job_id)
+        await downloader.resume(job_id)
+    await downloader.cancel("b")
+    await downloader.cancel("a")
+
+
+async def heard(live: Live, downloader: Any, query: str, last: str) -> list[tuple[str, str]]:
+    """What a listener hears up to the event `last` of job a."""
+    async with listening(live.url, f"/events{query}") as stream:
+        async with asyncio.timeout(10):
+            while await anext(stream.lines) != ": listening":
+                pass
+        await change_all(downloader)
+        seen = [await stream.next()]
+        while (seen[-1]["id"], seen[-1]["event"]) != ("a", last):
+            seen.append(await stream.next())
+    return [(m["id"], m["event"]) for m in seen if m["event"] not in ("progress", "started")]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("?id=a", [("a", "paused"), ("a", "resumed"), ("a", "canceled")]),
+        ("?id=a&id=b&event=canceled", [("b", "canceled"), ("a", "canceled")]),
+        ("?status=canceled&status=paused",
+         [("a", "paused"), ("b", "paused"), ("b", "canceled"), ("a", "canceled")]),
+    ],
+)  # fmt: skip
+async def test_a_listener_hears_what_it_asked_for_and_nothing_else(
+    query: str, expected: list[tuple[str, str]]
+) -> None:
+    async with show() as (downloader, live):
+        assert await heard(live, downloader, query, "canceled") == expected
+
+
+async def test_snapshot_and_replay_obey_the_filter_too() -> None:
+    async with show() as (downloader, live):
+        await downloader.pause("b")
+        async with listening(live.url, "/events?status=paused") as stream:
+            first = await stream.next()
+        assert (first["id"], first["event"]) == ("b", "snapshot")
+        query = "/events?id=b&event=paused&event=queued&lastEventId=0"
+        async with listening(live.url, query) as stream:
+            assert [(await stream.next())["event"] for _ in range(2)] == ["queued", "paused"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("event=nonsense", "event"), ("status=done", "status"), ("id=..", "id")]
+)
+async def test_a_filter_that_means_nothing_is_refused(query: str, field: str) -> None:
+    async with show() as (_, live), httpx2.AsyncClient(base_url=live.url) as client:
+        answer = await client.get(f"/events?{query}")
+        assert answer.status_code == 422
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+async def test_news_of_files_and_streams_reach_who_listens() -> None:
+    async with show() as (downloader, live), listening(live.url, "/events?event=stream") as stream:
+        await stream.next()
+        await stream.next()
+        downloader.tell("a", "file", 0, percent=12.5)
+        downloader.tell("nobody", "stream", 0, readers=1)
+        downloader.tell("a", "stream", 3, readers=1)
+        message = await stream.next()
+        assert (message["event"], message["id"]) == ("stream", "a")
+        assert message["stream"] == {"index": 3, "readers": 1}
+
+
+async def test_a_client_that_stops_reading_loses_nothing_when_it_goes_on() -> None:
+    async with show() as (downloader, live):
+        host, port = live.url.removeprefix("http://").split(":")
+        with socket.socket() as client:
+            client.connect((host, int(port)))
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(client, b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await until(lambda: downloader._bus._subscriptions)
+            [ear] = downloader._bus._subscriptions
+            await until(lambda: ear.shortcut is not None)
+            told = 0
+            while not ear._waiting:  # until the connection takes no more
+                downloader.tell("a", "stream", told, pad="x" * 30_000)
+                told += 1
+            for _ in range(50):
+                downloader.tell("a", "stream", told, pad="y" * 30_000)
+                told += 1
+            got = bytearray()
+            async with asyncio.timeout(20):
+                while b'"index":%d,' % (told - 1) not in got[-100_000:]:
+                    got += await loop.sock_recv(client, 2**20)
+        places = [got.index(b'"index":%d,' % number) for number in range(told)]
+        assert places == sorted(places)
+
+
+async def test_the_short_way_ends_with_a_proper_end() -> None:
+    async with show() as (downloader, live), httpx2.AsyncClient(base_url=live.url) as client:
+        async with client.stream("GET", "/events") as answer:
+            assert answer.headers["transfer-encoding"] == "chunked"
+            lines = answer.aiter_lines()
+            async with asyncio.timeout(10):
+                while await anext(lines) != ": listening":
+                    pass
+            downloader.tell("a", "stream", 0, readers=1)
+            downloader.end_events()
+            rest = [line async for line in lines]
+        assert any('"readers":1' in line for line in rest)
+
+
+async def test_a_head_request_of_events_gets_no_body() -> None:
+    async with show() as (downloader, live), httpx2.AsyncClient(base_url=live.url) as client:
+        asking = asyncio.create_task(client.head("/events"))
+        await until(lambda: downloader._bus._subscriptions)
+        downloader.tell("a", "stream", 0, readers=1)
+        downloader.end_events()
+        async with asyncio.timeout(10):
+            answer = await asking
+        assert (answer.status_code, answer.content) == (200, b"")
