@@ -435,8 +435,8 @@ class SqliteMachine(Machine):
 MemoryMachine.TestCase.settings = profile(400)
 SqliteMachine.TestCase.settings = profile(100)
 
-test_memory = MemoryMachine.TestCase
-test_sqlite = SqliteMachine.TestCase
+test_memory = pytest.mark.timeout(600)(MemoryMachine.TestCase)
+test_sqlite = pytest.mark.timeout(600)(SqliteMachine.TestCase)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -81,6 +81,7 @@ class GatedStore:
         self.failing = 0
         self.dead = False
         self.at_work = 0
+        self.rests = asyncio.Event()
         self.held: list[Write] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -121,7 +122,7 @@ class GatedStore:
 
     async def kill(self) -> None:
         """Let go of the file below, after the process that used it has died."""
-        await self._inner.aclose()
+        await self._working(self._inner.aclose())
 
     async def _hand_over(
         self, change: Change, job: Job | None, write: Callable[[], Coroutine[Any, Any, None]]
@@ -155,10 +156,13 @@ class GatedStore:
 
     async def _working(self, work: Coroutine[Any, Any, T]) -> T:
         self.at_work += 1
+        self.rests.clear()
         try:
             return await work
         finally:
             self.at_work -= 1
+            if not self.at_work:
+                self.rests.set()
 
     def _fail_if_told(self) -> None:
         if self.failing and not self.dead:
@@ -301,7 +305,7 @@ class World:
         while True:
             await asyncio.sleep(0)
             if self.store.at_work:
-                await asyncio.sleep(0)
+                await self.store.rests.wait()  # asleep, so that its thread gets its turn
             elif not self.loop.busy:
                 break
         self.listen()
