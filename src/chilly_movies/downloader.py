@@ -267,7 +267,8 @@ class Downloader:
             return job
         if job.status is Status.QUEUED:  # waits for a retry: the user does not want to wait
             await self._ledger.record(job.id, e.Paused())
-        await self._runner.stop(job.id)  # it may be compared with its hashes
+        if not job.is_running:  # a seeding one goes on: what follows refuses it
+            await self._runner.stop(job.id)  # it may be compared with its hashes
         return await self._ledger.record(job.id, e.Resumed())
 
     async def cancel(self, job_id: str) -> Job:
