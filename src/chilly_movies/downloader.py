@@ -459,17 +459,6 @@ class Downloader:
         async with self._bus.subscribe(job_id, wanted=wanted) as subscription:
             yield subscription
 
-    def tell(self, job_id: str, name: str, index: int, **news: Any) -> None:
-        """Tell listeners what is new of one file; nothing happens if the job is gone.
-
-        Args:
-            job_id: which.
-            name: `file` (how far it is) or `stream` (who watches it).
-            index: the file index.
-            **news: what is to be said, as it goes over the wire.
-        """
-        self._ledger.tell(job_id, name, {"index": index, **news})
-
     async def changes_since(self, seq: int, job_id: str | None = None) -> Sequence[e.Change]:
         """Stored state changes after number `seq`, oldest first, at most 1,000."""
         await self.open()

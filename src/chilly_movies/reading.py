@@ -7,6 +7,7 @@ canceled or removed; of a paused job it gets what is there already.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -79,6 +80,7 @@ class Reading:
         self._resume = resume
         self._wake = wake
         self._open: dict[str, set[_Watch]] = {}
+        self._readers: Counter[tuple[str, int]] = Counter()
         self._listener: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -101,12 +103,22 @@ class Reading:
             if not file.wanted:
                 raise NotReadable("This file is not chosen for download; choose it first.")
             reader = await self._driver(job).open_file(job, file.index, bitrate=bitrate)
+            self._count(job.id, file.index, +1)
             try:
                 yield _Watched(reader, watch)
             finally:
+                self._count(job.id, file.index, -1)
                 await reader.aclose()
         finally:
             self._unregister(job_id, watch)
+
+    def _count(self, job_id: str, index: int, change: int) -> None:
+        """Tell how many readers a file has now."""
+        self._readers[job_id, index] += change
+        readers = self._readers[job_id, index]
+        if not readers:
+            del self._readers[job_id, index]
+        self._ledger.tell(job_id, e.STREAM, {"index": index, "readers": readers})
 
     def _driver(self, job: Job) -> Driver:
         driver = self._drivers.get(job.source.type)

@@ -92,16 +92,26 @@ async def test_a_filter_that_means_nothing_is_refused(query: str, field: str) ->
         assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-async def test_news_of_files_and_streams_reach_who_listens() -> None:
+async def test_news_of_streams_reach_who_listens() -> None:
     async with show() as (downloader, live), listening(live.url, "/events?event=stream") as stream:
         await stream.next()
         await stream.next()
-        downloader.tell("a", "file", 0, percent=12.5)
-        downloader.tell("nobody", "stream", 0, readers=1)
-        downloader.tell("a", "stream", 3, readers=1)
+        downloader._ledger.tell("nobody", "stream", {"index": 0, "readers": 1})
+        downloader._ledger.tell("a", "stream", {"index": 3, "readers": 1})
         message = await stream.next()
         assert (message["event"], message["id"]) == ("stream", "a")
         assert message["stream"] == {"index": 3, "readers": 1}
+
+
+async def test_listeners_hear_how_many_readers_a_file_has() -> None:
+    async with MockDownloader(tick=0.01) as downloader, serving(downloader) as live:
+        await downloader.start(id="a", source_urn="https://films.example/a")
+        await downloader.wait("a")
+        async with listening(live.url, "/events?event=stream") as stream, asyncio.timeout(10):
+            await stream.next()
+            async with downloader.open_file("a", 0):
+                assert (await stream.next())["stream"] == {"index": 0, "readers": 1}
+            assert (await stream.next())["stream"] == {"index": 0, "readers": 0}
 
 
 async def test_a_client_that_stops_reading_loses_nothing_when_it_goes_on() -> None:
@@ -117,10 +127,10 @@ async def test_a_client_that_stops_reading_loses_nothing_when_it_goes_on() -> No
             await until(lambda: ear.shortcut is not None)
             told = 0
             while not ear._waiting:  # until the connection takes no more
-                downloader.tell("a", "stream", told, pad="x" * 30_000)
+                downloader._ledger.tell("a", "stream", {"index": told, "pad": "x" * 30_000})
                 told += 1
             for _ in range(50):
-                downloader.tell("a", "stream", told, pad="y" * 30_000)
+                downloader._ledger.tell("a", "stream", {"index": told, "pad": "y" * 30_000})
                 told += 1
             got = bytearray()
             async with asyncio.timeout(20):
@@ -138,7 +148,7 @@ async def test_the_short_way_ends_with_a_proper_end() -> None:
             async with asyncio.timeout(10):
                 while await anext(lines) != ": listening":
                     pass
-            downloader.tell("a", "stream", 0, readers=1)
+            downloader._ledger.tell("a", "stream", {"index": 0, "readers": 1})
             downloader.end_events()
             rest = [line async for line in lines]
         assert any('"readers":1' in line for line in rest)
@@ -148,7 +158,7 @@ async def test_a_head_request_of_events_gets_no_body() -> None:
     async with show() as (downloader, live), httpx2.AsyncClient(base_url=live.url) as client:
         asking = asyncio.create_task(client.head("/events"))
         await until(lambda: downloader._bus._subscriptions)
-        downloader.tell("a", "stream", 0, readers=1)
+        downloader._ledger.tell("a", "stream", {"index": 0, "readers": 1})
         downloader.end_events()
         async with asyncio.timeout(10):
             answer = await asking
