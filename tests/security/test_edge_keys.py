@@ -124,7 +124,7 @@ async def test_a_link_is_handed_out_to_a_reader_and_opens_only_its_film() -> Non
         assert READ not in answer.text
         assert body["url"].startswith(FILM + "?expires=")
         # there is no film here, so past the gate stands a 404
-        problem(await web.client.get(body["url"]), 404, "not_found")
+        problem(await web.client.get(body["url"]), 404, "job_not_found")
         assert (await web.client.head(body["url"])).status_code == 404
         signed = query(body["url"])
         others = ("/stream/a/1", "/stream/b/0", "/stream/a/0/", "/stream/a", "/subtitles/a/0",
