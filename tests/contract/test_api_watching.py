@@ -52,7 +52,7 @@ async def test_before_the_first_bytes_the_facts_are_waited_for_and_the_answer_co
     await web.start("a")
     assert (await web.client.get("/downloads/a/media")).json() == {"files": []}
     problem(await web.client.get("/stream/a.m3u8"), 503, "not_arrived")
-    web.pace.hold(after=1)
+    web.pace.hold(after=2)
     await web.post("/download/start", {"id": "b", "sourceUrn": "mock:?name=b"})
     await reach_when(web.downloader, "b", lambda job: job.files)
     [file] = (await web.client.get("/downloads/b/media")).json()["files"]

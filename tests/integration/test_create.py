@@ -198,7 +198,8 @@ async def test_data_that_changes_while_it_is_seeded_is_not_written_to(
     before = fingerprint(film)
     async with running(tmp_path) as downloader:
         job = await until(downloader, "a", lambda job: not job.seeding)
-    assert job.reason == "The film was changed on disk, so it is not seeded."
+    assert job.reason is not None
+    assert job.reason.startswith("The film is not what it was when it was finished: ")
     assert fingerprint(film) == before
 
 
@@ -228,7 +229,7 @@ async def test_only_a_removal_with_files_deletes_them(
     left = names_in(media / "show")
     assert left == (["mine.txt"] if how == "delete" else names)
     if (how, when) != ("cancel", "seeding"):  # there, cancelling only stops the seeding
-        assert names_in(media / ".incomplete") == []
+        assert set(names_in(media / ".incomplete")) <= {".chilly-media"}
 
 
 async def test_the_same_again_is_the_same_job_and_other_wishes_are_refused(

@@ -28,7 +28,7 @@ class BodyGate:
 
     Args:
         app: what comes next.
-        paths: the paths whose POST has a body; elsewhere only that of a PATCH is ever read.
+        paths: the paths whose POST has a body; elsewhere only that of a choice of files is read.
     """
 
     def __init__(self, app: ASGIApp, paths: Collection[str]) -> None:
@@ -69,7 +69,8 @@ class BodyGate:
         if scope["type"] != "http":
             return False
         method, path = scope["method"], scope["path"]
-        return method == "PATCH" or (method == "POST" and path in self._paths)
+        chooses = method == "PATCH" and path.startswith("/downloads/") and path.endswith("/files")
+        return chooses or (method == "POST" and path in self._paths)
 
 
 _CLOSE = {"Connection": "close"}

@@ -160,5 +160,5 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     shape = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: shape}}
-        for status in sorted({*statuses, 400, 401, 403, 421, 500, 503})
+        for status in sorted({*statuses, 400, 401, 403, 421, 431, 500, 503})
     }

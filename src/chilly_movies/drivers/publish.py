@@ -173,6 +173,13 @@ def cut_to_size(sizes: Iterable[tuple[Path, int]]) -> None:
             os.truncate(path, size)
 
 
+def drop_empty(paths: Iterable[Path]) -> None:
+    """Delete files that were given their size and no byte: those that were unchosen early."""
+    for path in paths:
+        if path.is_file() and not path.is_symlink() and path.stat().st_blocks == 0:
+            path.unlink()
+
+
 def delete_tree(path: Path) -> None:
     """Delete a file or folder of ours if it is there. Follows no symlinks."""
     if path.is_dir() and not path.is_symlink():

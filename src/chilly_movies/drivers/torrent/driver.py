@@ -323,7 +323,10 @@ class TorrentDriver:
                 reason = why_still(state, torrent.trackers, torrent.why_no_webrtc())
                 yield Report(figures(state), reason, facts)
                 if state.finished and run.told:
-                    break
+                    if state.wanted >= run.wanted:
+                        break
+                    # the engine wants less than was asked for
+                    await self._library.choose(replace(run.job, files=run.published_files()))
                 if not state.checking:
                     keeper.save_if_due()
             await self._library.settle(run.job.key)
@@ -354,6 +357,9 @@ class TorrentDriver:
         paths = run.disk_paths()
         sizes = {file.index: file.size for file in run.published_files()}
         disk.cut_to_size((folder / path, sizes[i]) for i, path in paths.items())
+        if not run.published:
+            unwanted = [file.index for file in run.published_files() if not file.wanted]
+            disk.drop_empty(folder / paths[index] for index in unwanted)
         flush(folder, paths, {}, closing=True)
 
     async def _learn(self, run: Run, torrent: Torrent, state: TorrentState) -> SourceFacts | None:
@@ -466,7 +472,7 @@ class TorrentDriver:
                 checked = self._final(run, Progress(bytes_total=run.wanted))
                 yield Report(checked, "every byte was checked and is right")
                 return
-            why = f"{run.wanted - run.have.bytes_downloaded} of {run.wanted} bytes have to go"
+            why = f"{run.wanted - run.have.bytes_downloaded} of {run.wanted} bytes differ"
         raise FilmDamaged(f"The film is not what it was when it was finished: {why}.")
 
     async def _seed(self, run: Run, files: Sequence[MediaFile]) -> AsyncGenerator[Report, None]:

@@ -56,7 +56,7 @@ class Place:
         self.require()
         folder = self.staging(key)
         folder.parent.mkdir(exist_ok=True)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
     def clear_staging(self, key: str) -> None:
         """Remove the staging folder if nothing is in it."""

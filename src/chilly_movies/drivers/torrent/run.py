@@ -53,15 +53,19 @@ class Run:
         return self.metadata.top if self.metadata else ""
 
     def published_files(self) -> tuple[MediaFile, ...]:
-        """The files as they lie, or will lie, in the media root."""
+        """The files as they lie, or will lie, in the media root, and as they are wanted now."""
         if self.metadata is None or self.job.adopted:
             return self.job.files
+        known = self.metadata.facts.files
+        priorities = self.job.options.priorities_of(file.index for file in known)
+        files = tuple(
+            replace(file, wanted=priorities[file.index] > 0 and not file.blocked) for file in known
+        )
         if self.path is None:
-            return self.metadata.facts.files
+            return files
         inner = {i: path.split("/")[1:] for i, path in self.metadata.disk_paths.items()}
         return tuple(
-            replace(file, path="/".join([self.path, *inner[file.index]]))
-            for file in self.metadata.facts.files
+            replace(file, path="/".join([self.path, *inner[file.index]])) for file in files
         )
 
     def published_paths(self) -> dict[int, str]:

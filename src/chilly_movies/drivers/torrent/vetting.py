@@ -198,13 +198,13 @@ def select(params: lt.add_torrent_params, *, programs: bool) -> Selection:
     """
     if not any(params.file_priorities):
         params.file_priorities = []  # saved while nothing was wanted yet
+    params.piece_priorities = []  # they would outlive the choice of files they were made from
     rest = 0 if params.flags & lt.torrent_flags.default_dont_download else 4
     selection = Selection(tuple(params.file_priorities), rest, programs)
     if params.ti is None:
         params.file_priorities = []
         params.flags |= lt.torrent_flags.default_dont_download
         return selection
-    wanted = selection.priorities(params.ti.layout())
-    if any(priority == 0 for priority in wanted):
-        params.file_priorities = wanted
+    params.flags &= ~lt.torrent_flags.default_dont_download
+    params.file_priorities = selection.priorities(params.ti.layout())
     return selection
