@@ -25,6 +25,7 @@ import httpx2
 _TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 _STREAM_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=45.0)
 """The server says something every 15 s; three times that is silence."""
+_FIRST_BYTES_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=120.0)
 _PAGE = 500
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 5.0
@@ -37,13 +38,22 @@ class ClientError(Exception):
         detail: the same sentence.
         code: stable name of the problem, for programs.
         status: HTTP status, None if no server answered.
+        existing_id: with `duplicate_download`, the job that has it already.
     """
 
-    def __init__(self, detail: str, *, code: str, status: int | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str,
+        status: int | None = None,
+        existing_id: str | None = None,
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code
         self.status = status
+        self.existing_id = existing_id
 
 
 class NoServer(ClientError):
@@ -181,6 +191,46 @@ class ApiClient:
                 return jobs
             params["cursor"] = page["nextCursor"]
 
+    # --- watching ---------------------------------------------------------------------------
+
+    async def health(self) -> dict[str, Any]:
+        """That the server is there."""
+        return await self._ask("GET", "/health")
+
+    async def subtitles(self, job_id: str) -> Sequence[dict[str, Any]]:
+        """A job's subtitles."""
+        found = await self._ask("GET", f"/subtitles/{_segment(job_id)}")
+        return list(found["subtitles"])
+
+    async def link(self, path: str) -> str:
+        """An address for a player, which needs no key.
+
+        Args:
+            path: `/stream/...` or `/subtitles/...`.
+        """
+        found = await self._ask("GET", "/links", params={"path": path})
+        return self._url + str(found["url"])
+
+    async def first_bytes(self, url: str) -> None:
+        """Wait until a film's first bytes are there; the server gives up waiting, we do not.
+
+        Args:
+            url: as `link` gives it.
+        """
+        headers = {"Range": "bytes=0-0"}
+        while True:
+            try:
+                answer = await self._http.get(url, headers=headers, timeout=_FIRST_BYTES_TIMEOUT)
+            except httpx2.ReadTimeout:
+                continue
+            except httpx2.TransportError as error:
+                raise self._no_server(error) from None
+            if not answer.is_error:
+                return
+            if answer.status_code != 503:
+                raise _refusal(answer)
+            await asyncio.sleep(_LONGEST_WAIT)
+
     async def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:
             response = await self._http.request(method, path, **request)
@@ -283,4 +333,7 @@ def _refusal(response: httpx2.Response) -> ClientError:
     problem: Mapping[str, Any] = body if isinstance(body, dict) else {}
     detail = str(problem.get("detail") or f"The server answered with {response.status_code}.")
     code = str(problem.get("code") or "error")
-    return ClientError(detail, code=code, status=response.status_code)
+    existing = problem.get("existingId")
+    return ClientError(
+        detail, code=code, status=response.status_code, existing_id=existing and str(existing)
+    )

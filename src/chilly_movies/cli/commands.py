@@ -24,6 +24,7 @@ from chilly_movies.cli.exits import (
 )
 from chilly_movies.cli.get import get
 from chilly_movies.cli.output import Output, drop_stdout
+from chilly_movies.cli.play import play
 from chilly_movies.cli.seed import seed
 from chilly_movies.cli.serve import serve
 from chilly_movies.cli.setting_list import settings
@@ -50,7 +51,7 @@ def build() -> App:
         suppress_keyboard_interrupt=False,
     )
     commands: tuple[Callable[..., int], ...] = (
-        serve, get, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
+        serve, get, play, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
         remote.resume, remote.cancel, remote.remove, watch, settings, doctor, backup, restore,
         tracker, demo,
     )  # fmt: skip

@@ -1,0 +1,85 @@
+"""Film players: which there are, and how each is told what to show. Never through a shell."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chilly_movies.cli.exits import CommandFailed, Exit
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """What a player is to show.
+
+    Attributes:
+        url: of the film.
+        title: its name; may come from strangers.
+        subtitles: addresses of WebVTT.
+    """
+
+    url: str
+    title: str
+    subtitles: Sequence[str] = ()
+
+
+# Texts of strangers stand behind an `=` only, so that none can be taken for an option.
+def _mpv(show: Show) -> list[str]:
+    subtitles = [f"--sub-file={url}" for url in show.subtitles]
+    return [f"--force-media-title={show.title}", *subtitles, "--", show.url]
+
+
+def _vlc(show: Show) -> list[str]:
+    subtitles = ["--input-slave=" + "#".join(show.subtitles)] if show.subtitles else []
+    return ["--play-and-exit", f"--meta-title={show.title}", *subtitles, show.url]
+
+
+def _iina(show: Show) -> list[str]:
+    subtitles = [f"--mpv-sub-file={url}" for url in show.subtitles]
+    return ["--keep-running", f"--mpv-force-media-title={show.title}", *subtitles, show.url]
+
+
+def _ffplay(show: Show) -> list[str]:
+    return ["-autoexit", "-loglevel", "error", "-window_title", f"{show.title} ", show.url]
+
+
+def _plain(show: Show) -> list[str]:
+    return [show.url]
+
+
+_KNOWN: dict[str, Callable[[Show], list[str]]] = {
+    "mpv": _mpv,
+    "vlc": _vlc,
+    "iina": _iina,
+    "iina-cli": _iina,
+    "celluloid": _plain,
+    "ffplay": _ffplay,
+}
+"""In the order they are looked for."""
+
+
+def find_player(wish: str | None) -> list[str] | None:
+    """The program's path and name, or the first of the known ones; None if there is none.
+
+    Raises:
+        CommandFailed: the wish is not installed.
+    """
+    for name in [wish] if wish else _KNOWN:
+        if path := shutil.which(name):
+            return [path, Path(name).stem]
+    if wish:
+        raise CommandFailed(f"The player {wish} is not installed.", Exit.USAGE)
+    return None
+
+
+def command(player: Sequence[str], show: Show) -> list[str]:
+    """What to run: a program and its words.
+
+    Args:
+        player: as `find_player` gives it; unknown ones get the address alone.
+        show: what to show.
+    """
+    path, name = player
+    return [path, *_KNOWN.get(name, _plain)(show)]
