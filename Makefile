@@ -33,7 +33,7 @@ serve: setup ## the backend on http://localhost:3000
 	@$(BIN)/chilly serve
 
 test: setup ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 model: setup ## the downloader against its specification: EXAMPLES random runs over each store
 	@CHILLY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 0 -q tests/model
