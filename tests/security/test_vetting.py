@@ -241,7 +241,7 @@ def test_programs_are_taken_out_of_a_torrent_and_can_be_let_in() -> None:
     assert built.file_priorities == [0, 0, 4, 0]
     built = p.build(request(torrent(data=data)))
     vetting.select(built, programs=True)
-    assert built.file_priorities == []
+    assert built.file_priorities == [4, 4, 4, 4]
 
 
 def test_what_was_saved_while_nothing_was_wanted_yet_does_not_count() -> None:

@@ -1,8 +1,7 @@
 """The torrent driver: from a magnet to a published film, and then seeding to its goal.
 
-A job's data is downloaded into its staging folder, verified there from disk, flushed, and
-published by one rename; then it seeds from where it was published. Closing `run` at any point
-keeps what the next `run` needs: resume data in the store, files in the staging folder.
+A job's data is downloaded into its staging folder, verified there, flushed, and published by one
+rename; then it seeds from there. Closing `run` at any point keeps what the next one needs.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -26,7 +26,7 @@ from chilly_movies.drivers.torrent.keeper import Keeper
 from chilly_movies.drivers.torrent.place import Place
 from chilly_movies.drivers.torrent.reading import Library
 from chilly_movies.drivers.torrent.reasons import why_still
-from chilly_movies.drivers.torrent.run import Run, figures, goal, on_disk
+from chilly_movies.drivers.torrent.run import Run, figures, goal, on_disk, to_the_end
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.drivers.torrent.torrent import Torrent, TorrentState
 from chilly_movies.errors import (
@@ -325,7 +325,6 @@ class TorrentDriver:
                 if state.finished and run.told:
                     if state.wanted >= run.wanted:
                         break
-                    # the engine wants less than was asked for
                     await self._library.choose(replace(run.job, files=run.published_files()))
                 if not state.checking:
                     keeper.save_if_due()
@@ -358,8 +357,7 @@ class TorrentDriver:
         sizes = {file.index: file.size for file in run.published_files()}
         disk.cut_to_size((folder / path, sizes[i]) for i, path in paths.items())
         if not run.published:
-            unwanted = [file.index for file in run.published_files() if not file.wanted]
-            disk.drop_empty(folder / paths[index] for index in unwanted)
+            disk.drop_empty(folder / paths[f.index] for f in run.published_files() if not f.wanted)
         flush(folder, paths, {}, closing=True)
 
     async def _learn(self, run: Run, torrent: Torrent, state: TorrentState) -> SourceFacts | None:
@@ -392,7 +390,7 @@ class TorrentDriver:
             failpoints.reach("publish.told")
             target = self._root / run.path
             try:
-                await asyncio.to_thread(disk.publish, staged, target)
+                await to_the_end(partial(disk.publish, staged, target))
             except FileExistsError:
                 continue  # somebody took the name meanwhile: the next one
             except OSError as error:

@@ -57,10 +57,12 @@ class Run:
         if self.metadata is None or self.job.adopted:
             return self.job.files
         known = self.metadata.facts.files
-        priorities = self.job.options.priorities_of(file.index for file in known)
-        files = tuple(
-            replace(file, wanted=priorities[file.index] > 0 and not file.blocked) for file in known
-        )
+        files, options = known, self.job.options
+        if options.files is not None or options.priorities:  # else the magnet may have chosen
+            priorities = options.priorities_of(file.index for file in known)
+            files = tuple(
+                replace(f, wanted=priorities[f.index] > 0 and not f.blocked) for f in known
+            )
         if self.path is None:
             return files
         inner = {i: path.split("/")[1:] for i, path in self.metadata.disk_paths.items()}
@@ -107,6 +109,19 @@ async def on_disk(work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
     except OSError as error:
         raise DiskError(f"The media folder cannot be used: {error.strerror}.") from None
+
+
+async def to_the_end(work: Callable[[], object]) -> None:
+    """Run disk work in a thread; who is cancelled meanwhile waits until it is done.
+
+    What happened to the files is known then: a rename must not follow the clean-up it races.
+    """
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def figures(state: TorrentState, phase: Phase | None = None) -> Progress:
