@@ -71,6 +71,7 @@ class Fire:
         self.jobs: dict[str, Wanted] = {}
         self.gone: set[str] = set()
         self.kept: list[Published] = []
+        self.left: set[str] = set()
         self.may_fail = False
         self.last_id = 0
         self.liars = 0
@@ -296,6 +297,8 @@ class Fire:
         elif choice == "remove":
             query = {"deleteFiles": dice.choice(("true", "false"))}
             path = f"/downloads/{job.id}"
+            if query["deleteFiles"] == "false":  # it may be complete by now; then its film stays
+                self.left.add(job.film.sha256)
             await self.told(life, job, Intent.REMOVED, "DELETE", path, params=query)
 
     async def _after_the_end(self, life: Life, job: Wanted, dice: random.Random) -> None:
@@ -383,7 +386,8 @@ class Fire:
             self.tally.breaks(*promises.no_orphans(self.media, listed, keys, self._kept_names()))
 
     def _kept_names(self) -> set[str]:
-        return {film.path.name for film in self.kept}
+        whole = (p for p in self.media.iterdir() if p.is_file() and sha256_of(p) in self.left)
+        return {film.path.name for film in self.kept} | {path.name for path in whole}
 
     async def post_mortem(self, life: Life) -> None:
         """The server is dead: is everything there that was promised?"""
