@@ -102,7 +102,7 @@ async def test_a_backup_moves_an_installation_to_another_folder(
     async with Backend(new, settings) as ours:
         whole, half, idle = [await ours.job(film.name) for film in films]
         assert (whole["status"], idle["status"]) == ("completed", "paused")
-        assert half["status"] in ("active", "queued")
+        assert half["status"] in ("active", "queued", "completed")  # it goes on at once
         done = await ours.wait(films[1].name)
         await ours.verb("resume", {"id": films[2].name})
         assert (await ours.wait(films[2].name))["status"] == "completed"
