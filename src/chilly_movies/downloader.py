@@ -17,7 +17,7 @@ from typing import Any, Self
 import structlog
 
 from chilly_movies import events as e
-from chilly_movies import failpoints, intake
+from chilly_movies import intake
 from chilly_movies.admission import Admission
 from chilly_movies.bus import EVERYTHING, EventBus, Filter, Subscription
 from chilly_movies.diskguard import DiskGuard
@@ -32,6 +32,7 @@ from chilly_movies.retry import RetryPolicy
 from chilly_movies.runner import Runner
 from chilly_movies.scheduler import Scheduler
 from chilly_movies.upkeep import Upkeep
+from chilly_movies.verbs import Verbs
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +86,7 @@ class Downloader:
         self._disk = DiskWatch(self._ledger, self._runner, guard)
         self._admission = Admission(self._drivers, self._ledger, clock, self._wake.set)
         self._upkeep = Upkeep(self._drivers, self._ledger, self._runner)
+        self._verbs = Verbs(self._drivers, self._ledger, self._runner)
         self._background: list[asyncio.Task[None]] = []
         self._opening = asyncio.Lock()
         self._open = False
@@ -240,17 +242,7 @@ class Downloader:
         Raises:
             IllegalTransition: it is failed or canceled.
         """
-        return await self._verb(job_id, self._pause)
-
-    async def _pause(self, job: Job) -> Job:
-        if job.status is Status.PAUSED:
-            await self._runner.stop(job.id)  # it may be compared with its hashes
-            return job
-        if job.status is Status.COMPLETED:
-            return await self._stop_seeding(job, "seeding was stopped by the user")
-        await self._ledger.record(job.id, e.Paused())
-        await self._runner.stop(job.id)
-        return self._ledger.get(job.id)
+        return await self._verb(job_id, self._verbs.pause)
 
     async def resume(self, job_id: str) -> Job:
         """Let a paused or failed job go on from what is there, as soon as a slot is free.
@@ -258,48 +250,14 @@ class Downloader:
         Raises:
             IllegalTransition: it is completed or canceled.
         """
-        return await self._verb(job_id, self._resume)
-
-    async def _resume(self, job: Job) -> Job:
-        if job.status is Status.ACTIVE:
-            return job
-        if job.status is Status.QUEUED and job.next_attempt_at is None:
-            return job
-        if job.status is Status.QUEUED:  # waits for a retry: the user does not want to wait
-            await self._ledger.record(job.id, e.Paused())
-        if not job.is_running:  # a seeding one goes on: what follows refuses it
-            await self._runner.stop(job.id)  # it may be compared with its hashes
-        return await self._ledger.record(job.id, e.Resumed())
+        return await self._verb(job_id, self._verbs.resume)
 
     async def cancel(self, job_id: str) -> Job:
         """Give a job up for good and delete its unfinished data.
 
         A completed job only stops seeding: its film stays until `remove(delete_files=True)`.
         """
-        return await self._verb(job_id, self._cancel)
-
-    async def _cancel(self, job: Job) -> Job:
-        if job.status is Status.CANCELED:
-            return job
-        if job.status is Status.COMPLETED:
-            return await self._stop_seeding(job, "seeding was stopped by the user")
-        await self._ledger.record(job.id, e.Canceled())
-        failpoints.reach("canceled.stored")
-        await self._runner.stop(job.id)
-        await self._forget(self._ledger.get(job.id), delete_files=False)
-        return self._ledger.get(job.id)
-
-    async def _forget(self, job: Job, *, delete_files: bool) -> None:
-        """Let the driver delete what it keeps; a job whose driver is gone has nothing left."""
-        driver = self._drivers.get(job.source.type)
-        if driver is not None:
-            await driver.remove(job, delete_files=delete_files)
-
-    async def _stop_seeding(self, job: Job, reason: str) -> Job:
-        if job.seeding:
-            await self._ledger.record(job.id, e.SeedingStopped(reason))
-        await self._runner.stop(job.id)
-        return self._ledger.get(job.id)
+        return await self._verb(job_id, self._verbs.cancel)
 
     async def recheck(self, job_id: str) -> Job:
         """Compare every byte of the job on the disk with its hash; nothing is written meanwhile.
@@ -321,17 +279,7 @@ class Downloader:
             job_id: which.
             delete_files: delete the finished film from the disk, too.
         """
-        await self._verb(job_id, lambda job: self._remove(job, delete_files=delete_files))
-
-    async def _remove(self, job: Job, *, delete_files: bool) -> Job:
-        if not job.status.is_final:
-            await self._ledger.record(job.id, e.Canceled())
-        await self._runner.stop(job.id)
-        # what its task recorded until it stopped counts: the film's path, say
-        await self._forget(self._ledger.get(job.id), delete_files=delete_files)
-        await self._ledger.remove(job.id)
-        self._runner.forget(job.id)
-        return job
+        await self._verb(job_id, lambda job: self._verbs.remove(job, delete_files=delete_files))
 
     async def _verb(self, job_id: str, action: Callable[[Job], Any]) -> Job:
         """Run a verb under the job's lock, to its end even if the caller goes away."""

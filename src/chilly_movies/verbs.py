@@ -1,0 +1,87 @@
+"""What a verb does to one job, in the order a crash may part it. The caller holds its lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chilly_movies import events as e
+from chilly_movies import failpoints
+from chilly_movies.ledger import Ledger
+from chilly_movies.models import Job, SourceType, Status
+from chilly_movies.ports import Driver
+from chilly_movies.runner import Runner
+
+
+class Verbs:
+    """The bodies of `Downloader`'s verbs for a job that is there. It is their only user.
+
+    Args:
+        drivers: who runs which kind of source.
+        ledger: where the jobs are.
+        runner: what runs them.
+    """
+
+    def __init__(
+        self, drivers: Mapping[SourceType, Driver], ledger: Ledger, runner: Runner
+    ) -> None:
+        self._drivers = drivers
+        self._ledger = ledger
+        self._runner = runner
+
+    async def pause(self, job: Job) -> Job:
+        """See `Downloader.pause`."""
+        if job.status is Status.PAUSED:
+            await self._runner.stop(job.id)  # it may be compared with its hashes
+            return job
+        if job.status is Status.COMPLETED:
+            return await self._stop_seeding(job, "seeding was stopped by the user")
+        await self._ledger.record(job.id, e.Paused())
+        await self._runner.stop(job.id)
+        return self._ledger.get(job.id)
+
+    async def resume(self, job: Job) -> Job:
+        """See `Downloader.resume`."""
+        if job.status is Status.ACTIVE:
+            return job
+        if job.status is Status.QUEUED and job.next_attempt_at is None:
+            return job
+        if job.status is Status.QUEUED:  # waits for a retry: the user does not want to wait
+            await self._ledger.record(job.id, e.Paused())
+        if not job.is_running:  # a seeding one goes on: what follows refuses it
+            await self._runner.stop(job.id)  # it may be compared with its hashes
+        return await self._ledger.record(job.id, e.Resumed())
+
+    async def cancel(self, job: Job) -> Job:
+        """See `Downloader.cancel`."""
+        if job.status is Status.CANCELED:
+            return job
+        if job.status is Status.COMPLETED:
+            return await self._stop_seeding(job, "seeding was stopped by the user")
+        await self._ledger.record(job.id, e.Canceled())
+        failpoints.reach("canceled.stored")
+        await self._runner.stop(job.id)
+        await self._forget(self._ledger.get(job.id), delete_files=False)
+        return self._ledger.get(job.id)
+
+    async def _forget(self, job: Job, *, delete_files: bool) -> None:
+        """Let the driver delete what it keeps; a job whose driver is gone has nothing left."""
+        driver = self._drivers.get(job.source.type)
+        if driver is not None:
+            await driver.remove(job, delete_files=delete_files)
+
+    async def _stop_seeding(self, job: Job, reason: str) -> Job:
+        if job.seeding:
+            await self._ledger.record(job.id, e.SeedingStopped(reason))
+        await self._runner.stop(job.id)
+        return self._ledger.get(job.id)
+
+    async def remove(self, job: Job, *, delete_files: bool) -> Job:
+        """See `Downloader.remove`."""
+        if not job.status.is_final:
+            await self._ledger.record(job.id, e.Canceled())
+        await self._runner.stop(job.id)
+        # what its task recorded until it stopped counts: the film's path, say
+        await self._forget(self._ledger.get(job.id), delete_files=delete_files)
+        await self._ledger.remove(job.id)
+        self._runner.forget(job.id)
+        return job
