@@ -48,8 +48,11 @@ check: setup ## style, types, import directions, and that the contract is curren
 bench: setup ## side by side with other programs; prints tables
 	@$(BIN)/python -m benchmarks.engine
 
-soak: setup ## kill the server ROUNDS times and check every promise; SEED= repeats a run
+soak: leaks ## kill the server ROUNDS times and check every promise; SEED= repeats a run
 	@$(BIN)/python -m tests.crash.soak --rounds $(or $(ROUNDS),500) $(if $(SEED),--seed $(SEED))
+
+leaks: setup ## let 50 jobs come and go for MINUTES and see what the server keeps
+	@$(BIN)/python -m tests.crash.churn --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 power-cuts: setup ## cut the power of a busy server CUTS times (root, loop devices)
 	@$(BIN)/python -m tests.crash.power --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))

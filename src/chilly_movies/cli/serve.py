@@ -87,11 +87,12 @@ def _loop() -> Any:
 async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin: bool) -> None:
     from chilly_movies.app import build_backend
     from chilly_movies.server import Stopper
+    from chilly_movies.vitals import telling
 
     task, stopper = asyncio.current_task(), Stopper()
     assert task is not None  # noqa: S101 (for the type checker)
     backend = build_backend(settings, mock=mock)
-    with stopper.listening(task.cancel):
+    with telling(), stopper.listening(task.cancel):
         try:
             # before anything is announced: a state folder that cannot be used ends it here
             await backend.downloader.open()

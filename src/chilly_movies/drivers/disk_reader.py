@@ -25,8 +25,12 @@ class DiskFile:
             DiskError: the disk refused.
         """
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+        opening = asyncio.ensure_future(asyncio.to_thread(os.open, path, flags))
         try:
-            return cls(await asyncio.to_thread(os.open, path, flags))
+            return cls(await asyncio.shield(opening))
+        except asyncio.CancelledError:  # its thread goes on, and nobody would close what it opens
+            opening.add_done_callback(_close_unwanted)
+            raise
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
                 raise FileNotFoundError(error.errno, error.strerror) from None
@@ -109,6 +113,11 @@ class DiskReader:
         if self._reading is not None and not self._reading.done():
             await asyncio.wait([self._reading])
         self._file.close()
+
+
+def _close_unwanted(opened: asyncio.Future[int]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        os.close(opened.result())
 
 
 def _check_inside(root: Path, path: Path) -> None:

@@ -1,0 +1,39 @@
+"""What the process holds is told on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+from structlog.testing import capture_logs
+
+from chilly_movies.vitals import telling, vitals
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_tasks_and_descriptors_are_counted() -> None:
+    before, waiting = vitals(), asyncio.create_task(asyncio.sleep(60), name="waits")
+    pipe = os.pipe()
+    try:
+        after = vitals()
+    finally:
+        waiting.cancel()
+        for handle in pipe:
+            os.close(handle)
+    assert after["tasks"] == before["tasks"] + 1
+    assert after["descriptors"] == before["descriptors"] + 2
+    assert after["task_kinds"]["sleep"] == 1
+    assert after["memory"] > 1_000_000
+
+
+async def test_sigusr1_logs_them_while_the_server_runs() -> None:
+    with capture_logs() as lines, telling():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        async with asyncio.timeout(10):
+            while not lines:  # noqa: ASYNC110  # a signal wakes no task of ours
+                await asyncio.sleep(0.01)
+    assert lines[0]["event"] == "vitals"
+    assert lines[0]["tasks"] >= 1
