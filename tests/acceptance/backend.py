@@ -18,6 +18,8 @@ import httpx2
 
 CHILLY = Path(sys.executable).parent / "chilly"
 _READY_WITHIN = 100.0
+_SILENCE = 240.0
+"""Seconds a stream may say nothing: a server may have been put to sleep."""
 _QUIET = {
     "CHILLY_TORRENT_PORT": "0",
     "CHILLY_INTERFACE": "127.0.0.1",
@@ -170,7 +172,7 @@ class Backend:
     ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
         """The events of a stream: each `data` with its `id:` added as `_id`."""
         headers = {} if last_id is None else {"Last-Event-ID": str(last_id)}
-        async with self.http.stream("GET", path, headers=headers, timeout=60.0) as answer:
+        async with self.http.stream("GET", path, headers=headers, timeout=_SILENCE) as answer:
             assert answer.status_code == 200
             assert answer.headers["content-type"].startswith("text/event-stream")
             yield _messages(answer.aiter_lines())

@@ -155,7 +155,8 @@ async def stopped(fire: Fire, life: Life, seconds: float = 3.0, within: float = 
         os.kill(life.server.pid, signal.SIGSTOP)
         await asyncio.sleep(seconds)
         os.kill(life.server.pid, signal.SIGCONT)
-        took = await past(life, job.id, before + PIECE)
+        # more than what waited in the socket: the peer must be spoken to again
+        took = await past(life, job.id, before + 3 * MIB)
         fire.tally.notes.append(f"SIGSTOP for {seconds:g} s: progress again after {took:.1f} s")
         if took > within:
             fire.tally.breaks(f"after SIGSTOP progress came only after {took:.1f} s")

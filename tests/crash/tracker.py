@@ -1,11 +1,17 @@
-"""A tracker of thirty lines that names one peer, and can be killed and started again."""
+"""A tracker of thirty lines that names one peer, and can be killed and started again; bad ones."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from tests.peers.process import free_port
 
 _INTERVAL = 5
+_Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Tracker:
@@ -45,3 +51,35 @@ class Tracker:
         writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
         await writer.drain()
         writer.close()
+
+
+@asynccontextmanager
+async def bad_trackers(host: str) -> AsyncIterator[list[str]]:
+    """One that is dead, one that names peers who are not there, one silent, one of rubbish."""
+    nobody = b"".join(socket.inet_aton(f"127.9.9.{n}") + (9).to_bytes(2, "big") for n in range(40))
+    lie = b"d8:intervali1800e5:peers%d:%be" % (len(nobody), nobody)
+    bodies = (lie, None, b"<html>the coffee is ready</html>")
+    async with contextlib.AsyncExitStack() as stack:
+        urls = [f"http://{host}:{free_port()}/announce"]
+        for body in bodies:
+            server = await asyncio.start_server(_saying(body), host, 0)
+            stack.callback(server.close)
+            urls.append(f"http://{host}:{server.sockets[0].getsockname()[1]}/announce")
+        yield urls
+
+
+def _saying(body: bytes | None) -> _Answer:
+    """Answers everybody the same, or nothing at all until they had enough."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
+            await reader.readuntil(b"\r\n\r\n")
+            if body is None:
+                await reader.read()
+            else:
+                size = len(body)
+                writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (size, body))
+                await writer.drain()
+        writer.close()
+
+    return answer

@@ -39,7 +39,10 @@ _SAFE: dict[str, Any] = {
     "max_metadata_size": 8 * 1024 * 1024,
     "max_piece_count": 200_000,
     "metadata_token_limit": 500_000,
-    "announce_to_all_tiers": True,
+    # 2.1.1 has the names of these two exchanged: this one asks one tracker of each tier at once.
+    # With the other, a tracker that lies or stays silent hides all behind it.
+    "announce_to_all_trackers": True,
+    "announce_to_all_tiers": False,
     "max_peerlist_size": 1000,
 }
 
