@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 
 EXAMPLES ?= 2000
 
-.PHONY: setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model bench-events contract lock clean
+.PHONY: setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model bench-events bench-stream contract lock clean
 
 setup: $(STAMP)
 
@@ -68,6 +68,9 @@ bench-scale: setup ## what 100, 1,000 and 10,000 jobs cost; JOBS=, ACTIVE= choos
 
 bench-events: setup ## a thousand listeners of one job: delay, CPU per event, memory
 	@$(BIN)/python -m benchmarks.events
+
+bench-stream: setup ## watching a film while it arrives and after; ROUNDS=
+	@$(BIN)/python -m benchmarks.stream --rounds $(or $(ROUNDS),3)
 
 contract: setup ## write contracts/openapi.yaml from the code
 	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml

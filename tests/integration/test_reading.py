@@ -116,13 +116,40 @@ async def test_a_reader_that_leaves_gives_its_priority_back(
             await reader.read(20 * MIB, 1000)
             driver = downloader._drivers["torrent"]  # type: ignore[index]
             [shelf] = driver._library._shelves.values()  # type: ignore[attr-defined]
-            hurried = [p for p in shelf._due if p > 82]
+            hurried = sorted(shelf.order.due)
             raised = shelf.pieces.priorities()
-            assert hurried
-            assert {raised[p] for p in hurried} == {7}
+            assert hurried[0] in (80, 81)
+            given = [raised[p] for p in hurried if not shelf._there[p]]
+            assert given == sorted(given, reverse=True)
+            assert given[0] == 7
+            assert raised[40] == 1
         left = shelf.pieces.priorities()
-        assert {left[p] for p in hurried if not shelf._there[p]} == {4}
-        assert not shelf._due
+        assert {p for p, priority in enumerate(left) if priority != 4} <= shelf.order.ends
+        assert not shelf.order.due
+
+
+async def test_a_choice_of_files_holds_while_somebody_reads_elsewhere(
+    tmp_path: Path, seeder: LibtorrentPeer
+) -> None:
+    make_films(tmp_path / "show", {"one.mkv": 30 * MIB, "two.mkv": 4 * MIB})
+    torrent = make_torrent(tmp_path / "show", tmp_path / "show.torrent", piece_size=64 * 1024)
+    await seeder.seed(torrent.path, torrent.folder)
+    await seeder.set_upload_limit(4 * MIB)
+    async with running(tmp_path) as downloader:
+        await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
+        job = await until(downloader, "a", lambda job: bool(job.files))
+        number = {file.path.split("/")[1]: file.index for file in job.files}
+        async with asyncio.timeout(40), downloader.open_file("a", number["one.mkv"]) as reader:
+            assert await reader.read(20 * MIB, 1000)
+            await downloader.choose_files("a", {number["two.mkv"]: 0})
+            for at in (25 * MIB, 12 * MIB, 29 * MIB):
+                assert await reader.read(at, 1000)
+        await seeder.set_upload_limit(0)
+        job = await downloader.wait("a")
+        done = {file.index: file.done for file in await downloader.files("a")}
+    assert done[number["one.mkv"]] == 30 * MIB
+    assert done[number["two.mkv"]] == 0
+    assert job.progress.bytes_total == 30 * MIB
 
 
 async def test_files_show_how_far_they_are_and_can_be_chosen_while_it_runs(

@@ -41,3 +41,7 @@ class WebTorrentPeer(LinePeer):
 
     async def _launch(self) -> None:
         await self._start_lines(["node", str(SCRIPTS / "peer.mjs"), json.dumps(self._setup)])
+
+    async def serve(self, source: Path | str, folder: Path) -> str:
+        """Starts a download; the film's address on WebTorrent's own HTTP server, once known."""
+        return str(await self._ask("serve", source=str(source), folder=str(folder)))

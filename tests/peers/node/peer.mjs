@@ -21,6 +21,8 @@ const client = new WebTorrent({
 const listening = new Promise((resolve) => client.once('listening', resolve))
 client.on('error', (error) => console.error(`client: ${error.message}`))
 
+let server
+
 const inFolder = (folder) => ({ path: folder })
 
 const verbs = {
@@ -32,6 +34,18 @@ const verbs = {
     if (setup.tcp !== false) return port
     client._connPool.tcpServer.close() // the client has no option for it
     return 0
+  },
+
+  // WebTorrent's own HTTP server; answers the film's address once its metadata is known.
+  async serve ({ source, folder }) {
+    if (!server) {
+      server = client.createServer({ hostname: '127.0.0.1' })
+      await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+    }
+    const torrent = client.add(source, inFolder(folder))
+    if (!torrent.ready) await new Promise((resolve) => torrent.once('ready', resolve))
+    const film = torrent.files.reduce((a, b) => (a.length > b.length ? a : b))
+    return `http://127.0.0.1:${server.address().port}${film.streamURL}`
   }
 }
 

@@ -22,6 +22,10 @@ _TUNED: dict[str, Any] = {
     "max_queued_disk_bytes": 64 * 1024 * 1024,
     "connection_speed": 200,
     "tick_interval": 100,
+    # what was asked of peers comes before what a reader wants next; 3 s of it by default
+    "request_queue_time": 1,
+    # else the first pieces are any, and the ends of films come after them
+    "initial_picker_threshold": 0,
     # False, or choosing more files after 'finished' stalls for 58 s
     "close_redundant_connections": False,
     "alert_queue_size": 20_000,

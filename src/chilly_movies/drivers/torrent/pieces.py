@@ -36,6 +36,7 @@ class Pieces:
     Attributes:
         on_arrival: called with the number of each piece whose hash was found right.
         on_check: called when the engine compared the files on disk with their hashes.
+        received: payload bytes that had come from peers when `there` was last asked.
     """
 
     def __init__(self, handle: lt.torrent_handle) -> None:
@@ -44,6 +45,7 @@ class Pieces:
         self._settings: list[asyncio.Future[None]] = []
         self.on_arrival: Callable[[int], None] | None = None
         self.on_check: Callable[[], None] | None = None
+        self.received = 0
 
     def geometry(self) -> Geometry | None:
         """Where files lie, None before the metadata is known."""
@@ -57,6 +59,7 @@ class Pieces:
     async def there(self) -> bytearray:
         """One byte per piece, 1 for those whose hash was found right; empty if none is known."""
         status = await asyncio.to_thread(self._handle.status, lt.torrent_handle.query_pieces)
+        self.received = status.total_payload_download
         return bytearray(status.pieces)
 
     async def bytes_done(self) -> list[int]:

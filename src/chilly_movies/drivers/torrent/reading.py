@@ -94,15 +94,12 @@ class Library:
             self._hear_pieces(True)
         if shelf.pieces is not None:
             if first:
-                shelf.pieces.set_sequential(on=True)
                 await shelf.look()
             else:
                 shelf.replan()
         return reader
 
     def _left(self, key: str, shelf: Shelf) -> None:
-        if not shelf.readers and shelf.pieces is not None:
-            shelf.pieces.set_sequential(on=False)
         shelf.replan()
         self._forget_unused(key, shelf)
         if not any(other.readers for other in self._shelves.values()):
@@ -133,11 +130,10 @@ class Library:
     async def choose(self, job: Job) -> None:
         """See `ports.Driver.choose`."""
         shelf = self._shelves.get(job.key)
-        if shelf is None or shelf.pieces is None:
+        if shelf is None:
             return
-        await shelf.pieces.set_files(job.priorities())
         videos = {f.index: f.size for f in job.files if f.wanted and is_video(f.path)}
-        await shelf.learn(videos)
+        await shelf.choose(job.priorities(), videos)
 
 
 class TorrentReader:

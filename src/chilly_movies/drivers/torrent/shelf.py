@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 import structlog
 
+from chilly_movies.drivers.torrent.ordering import Order
 from chilly_movies.drivers.torrent.pieces import Geometry, Pieces
-from chilly_movies.drivers.torrent.windows import deadlines
 from chilly_movies.models import TOP_PRIORITY
 
 log = structlog.get_logger(__name__)
 
-_TAIL = 512 * 1024
+_TAIL = 1024 * 1024
 """Bytes at the end of a film that come first, like its first piece: its index may be there."""
 _URGE_AFTER = 1.0
 """Seconds of waiting after which a piece gets a deadline even if it is next in line."""
@@ -64,9 +64,8 @@ class Shelf:
         self._unknown: set[asyncio.Future[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._flushing: asyncio.Task[None] | None = None
-        self._due: dict[int, int] = {}
-        self._priorities: list[int] = []
-        self._cursor = 0
+        self._looking = 0
+        self.order = Order()
 
     # --- the torrent below ------------------------------------------------------------------
 
@@ -75,8 +74,7 @@ class Shelf:
         self.pieces = pieces
         pieces.on_arrival = self._arrived
         pieces.on_check = self._checked
-        if self.readers:
-            pieces.set_sequential(on=True)
+        self.order.attach(pieces, read=bool(self.readers))
 
     async def learn(self, videos: Mapping[int, int]) -> None:
         """The metadata is known, or priorities changed: fetch the ends of films first.
@@ -89,9 +87,22 @@ class Shelf:
         ends = {
             piece for index, size in videos.items() if size for piece in self._ends(index, size)
         }
+        self.order.ends = ends
         self.pieces.raise_to(TOP_PRIORITY, sorted(ends))
         if self.readers:
             await self.look()
+
+    async def choose(self, priorities: Mapping[int, int], videos: Mapping[int, int]) -> None:
+        """Give files these priorities; `videos` as for `learn`."""
+        if self.pieces is None:
+            return
+        self._looking += 1
+        try:
+            self.order.give_back()
+            await self.pieces.set_files(priorities)
+        finally:
+            self._looking -= 1
+        await self.learn(videos)
 
     def _read_geometry(self) -> bool:
         if self.pieces is not None:
@@ -109,12 +120,17 @@ class Shelf:
         pieces = self.pieces
         if pieces is None or not self._read_geometry():
             return
+        self._looking += 1  # nothing is ordered meanwhile: what is asked for is the usual order
         try:
-            self._priorities = await asyncio.to_thread(pieces.priorities)
+            self.order.give_back()
+            usual = await asyncio.to_thread(pieces.priorities)
             there = await pieces.there()
         except RuntimeError:  # it left the session meanwhile
             return
+        finally:
+            self._looking -= 1
         if self.pieces is pieces:
+            self.order.renew(usual)
             self._take(there)
 
     def _take(self, there: bytearray) -> None:
@@ -129,7 +145,6 @@ class Shelf:
         self._there = there
         self._safe = bytearray(a & b for a, b in zip(self._safe, there, strict=True))
         self._unsafe = {i for i in range(count) if there[i] and not self._safe[i]}
-        self._cursor = 0
         for waiting in tuple(self._unknown):
             _settle(waiting)
         self._wake_all()
@@ -141,7 +156,7 @@ class Shelf:
             return
         self._there[piece] = 1
         self._unsafe.add(piece)
-        if self._due.pop(piece, None) is not None:
+        if self.order.arrived(piece):
             self.replan()
         if piece in self._waiting:
             self._flush_if_wanted()
@@ -168,7 +183,7 @@ class Shelf:
             self.pieces.on_arrival = self.pieces.on_check = None
             self.pieces.gone()
             self.pieces = None
-        self._due.clear()
+        self.order.detach()
 
     def complete(self) -> None:
         """All wanted files are verified on the disk and stay as they are."""
@@ -242,13 +257,15 @@ class Shelf:
                 await self._wait_in(self._unknown)
                 continue
             piece = self._geometry.span(index, offset, 1)[0]
-            urge = asyncio.get_running_loop().call_later(_URGE_AFTER, self._urge, piece)
             try:
                 waiting = self._waiting.setdefault(piece, set())
                 self._flush_if_wanted()
-                await self._wait_in(waiting)
+                async with asyncio.timeout(_URGE_AFTER):
+                    await self._wait_in(waiting)
+            except TimeoutError:
+                if not self._there[piece]:
+                    self.order.urge(piece)
             finally:
-                urge.cancel()
                 if not self._waiting.get(piece):
                     self._waiting.pop(piece, None)
         return ready
@@ -263,30 +280,12 @@ class Shelf:
 
     # --- what is fetched next ---------------------------------------------------------------
 
-    def _next_in_line(self) -> int:
-        """The first missing wanted piece: what a sequential download fetches next."""
-        there, wanted = self._there, self._priorities
-        while self._cursor < len(there) and (
-            there[self._cursor] or (self._cursor < len(wanted) and not wanted[self._cursor])
-        ):
-            self._cursor += 1
-        return self._cursor
-
     def replan(self) -> None:
         """Readers came, moved or left: tell the engine what is wanted in a hurry now."""
-        if self.pieces is None or self._geometry is None or not self._there:
+        if self._geometry is None or not self._there or self._looking:
             return
         windows = [self._window(reader) for reader in self.readers]
-        due = deadlines(windows, self._there, self._next_in_line())
-        stale = [p for p in self._due.keys() - due.keys() if not self._there[p]]
-        for piece in stale:
-            self.pieces.reset_deadline(piece)
-        if stale and self._priorities:  # a deadline had raised them, and ending it lowers them
-            self.pieces.give_priorities({p: self._priorities[p] for p in stale})
-        for piece, milliseconds in due.items():
-            if piece not in self._due:
-                self.pieces.set_deadline(piece, milliseconds)
-        self._due = due
+        self.order.plan(windows, self._there, self._geometry.piece_size)
 
     def _window(self, reader: Place) -> range:
         assert self._geometry is not None  # noqa: S101 (for the type checker)
@@ -299,12 +298,6 @@ class Shelf:
             return False
         start, size = self._geometry.files[index][0], self._geometry.piece_size
         return (start + before) // size != (start + after) // size
-
-    def _urge(self, piece: int) -> None:
-        """It should have come by now: another peer may be asked for it."""
-        if self.pieces is not None and not self._there[piece] and piece not in self._due:
-            self._due[piece] = 0
-            self.pieces.set_deadline(piece, 0)
 
 
 def _settle(future: asyncio.Future[None]) -> None:
