@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, NullPool, create_engine, func, inspect, select
+from sqlalchemy import URL, Connection, NullPool, create_engine, func, inspect, select
 
 from chilly_movies.errors import StoreError
 from chilly_movies.models import Job
@@ -110,7 +110,8 @@ def distrust(path: Path) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, hide_parameters=True)
+    url = URL.create("sqlite", database=str(path))  # a path may hold what has a meaning in a URL
+    engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
     try:
         with engine.begin() as connection:
             row = {"value": _UNCLEAN}
