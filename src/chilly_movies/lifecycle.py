@@ -61,8 +61,8 @@ def apply(job: Job, event: e.Event, at: datetime) -> Job:
     """
     rule = TRANSITIONS[type(event)]
     if job.status not in rule.sources:
-        wanted = rule.target or type(event).__name__
-        raise IllegalTransition(f"Job '{job.id}' is {job.status} and cannot become {wanted}.")
+        refusal = f" and cannot become {rule.target}" if rule.target else ": this is not possible"
+        raise IllegalTransition(f"Job '{job.id}' is {job.status}{refusal}.")
     target = rule.target or job.status
     changes = {"status": target, "updated_at": at, **_effects(job, event, at)}
     return replace(job, **changes)

@@ -20,6 +20,7 @@ from chilly_movies.models import (
     Progress,
     SourceFacts,
     Status,
+    Transports,
 )
 from tests.doubles import NOON, make_job
 
@@ -29,6 +30,7 @@ ERROR = JobError("disk_error", "The disk is full.")
 MOVING = Progress(
     percent=40.0, bytes_downloaded=4, bytes_total=10, download_speed=5, upload_speed=6,
     time_remaining=7, peers=8, seeds=9, ratio=0.25, phase=Phase.DOWNLOADING,
+    transports=Transports(tcp=5, webrtc=3),
 )  # fmt: skip
 STILL = Progress(percent=40.0, bytes_downloaded=4, bytes_total=10, ratio=0.25)
 DONE = Progress(percent=100.0, bytes_downloaded=10, bytes_total=10, phase=Phase.SEEDING)
@@ -116,6 +118,11 @@ def test_a_refusal_names_the_job_and_both_states() -> None:
         walk(Status.COMPLETED, e.Resumed())
 
 
+def test_a_refusal_of_a_step_that_leads_nowhere_else_says_only_where_the_job_is() -> None:
+    with pytest.raises(IllegalTransition, match=r"^Job 'a' is completed: this is not possible\.$"):
+        walk(Status.COMPLETED, EVENTS["FilesChosen"])
+
+
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
 def test_no_event_touches_who_the_job_is(event: e.Event) -> None:
     same = ["id", "key", "source", "position", "created_at"]
@@ -188,6 +195,26 @@ def test_metadata_adds_identities_and_replaces_name_and_files() -> None:
     job = walk(Status.ACTIVE, e.MetadataReceived(facts), identities=("url:x", "btih:1"))
     assert job.identities == ("url:x", "btih:1", "btmh:2")
     assert (job.name, job.files) == ("Film", facts.files)
+
+
+def test_metadata_may_come_with_a_note_which_is_the_reason_from_then_on() -> None:
+    facts = SourceFacts(("btih:1",), "Film", note="Programs are left out.")
+    for reason in (None, "old"):
+        assert walk(Status.ACTIVE, e.MetadataReceived(facts), reason=reason).reason == facts.note
+    silent = e.MetadataReceived(replace(facts, note=None))
+    assert walk(Status.ACTIVE, silent, reason="old").reason == "old"
+
+
+def test_a_choice_marks_the_files_with_a_priority_as_wanted_and_no_others() -> None:
+    was = (True, False, False, True, True)
+    files = tuple(MediaFile(i, f"F/{i}", 1, wanted) for i, wanted in enumerate(was))
+    event = e.FilesChosen(((0, 0), (1, 1), (2, 7), (3, 4)))
+    job = walk(Status.ACTIVE, event, files=files)
+    assert [file.wanted for file in job.files] == [False, True, True, True, False]
+    assert [replace(file, wanted=True) for file in job.files] == [
+        replace(file, wanted=True) for file in files
+    ]
+    assert (job.options.files, job.options.priorities) == ((1, 2, 3), ((1, 1), (2, 7)))
 
 
 def test_progress_replaces_figures_and_reason() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from fractions import Fraction
 
@@ -165,6 +166,28 @@ async def test_a_hint_that_is_too_long_is_not_waited_for(waits: list[float], hin
     with pytest.raises(Hinting):
         await attempt(call)
     assert (call.calls, waits) == (1, [])
+
+
+async def test_a_hint_of_just_the_longest_wait_is_waited_for(waits: list[float]) -> None:
+    assert await attempt(Flaky(Hinting(30.0))) == "done"
+    assert waits == [30.0]
+
+
+async def test_no_other_limit_than_the_given_ends_the_patience(
+    waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The library that repeats the call has a limit of its own; an hour passes for it.
+    real, passed = time.monotonic, 0.0
+    monkeypatch.setattr("time.monotonic", lambda: real() + passed)
+    call = Flaky(Hinting(1))
+
+    async def slow() -> str:
+        nonlocal passed
+        passed += 3600.0
+        return await call()
+
+    assert await attempt(slow) == "done"
+    assert waits == [1.0]
 
 
 async def test_no_wait_begins_that_would_end_after_the_time_is_up(waits: list[float]) -> None:
