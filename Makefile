@@ -72,6 +72,12 @@ bench-events: setup ## a thousand listeners of one job: delay, CPU per event, me
 bench-stream: setup ## watching a film while it arrives and after; ROUNDS=
 	@$(BIN)/python -m benchmarks.stream --rounds $(or $(ROUNDS),3)
 
+.PHONY: mutants
+mutants: setup ## change the code in small ways and see whether a test notices; MODULES= chooses
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --group mutants
+	@$(BIN)/python -m tests.mutants $(MODULES)
+
 contract: setup ## write contracts/openapi.yaml from the code
 	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml
 
@@ -79,4 +85,4 @@ lock: setup ## renew constraints.txt from what is installed
 	@$(BIN)/python -m pip freeze --exclude-editable | grep -v '^-e' > constraints.txt
 
 clean:
-	@rm -rf $(VENV) .demo build dist
+	@rm -rf $(VENV) .demo build dist mutants
