@@ -158,6 +158,15 @@ class ApiClient:
         """Give a job up and delete its unfinished data."""
         return await self._ask("POST", "/download/cancel", json={"id": job_id})
 
+    async def move(self, job_id: str, folder: str) -> dict[str, Any]:
+        """Put a film into another folder of the media folder."""
+        path = f"/downloads/{_segment(job_id)}/move"
+        return await self._ask("POST", path, json={"folder": folder})
+
+    async def recheck(self, job_id: str) -> dict[str, Any]:
+        """Compare every byte of a job on the disk with its hash."""
+        return await self._ask("POST", f"/downloads/{_segment(job_id)}/recheck")
+
     async def status(self, job_id: str) -> dict[str, Any]:
         """How far a job is."""
         return await self._ask("GET", f"/download/status/{_segment(job_id)}")

@@ -272,6 +272,27 @@ class Downloader:
         """
         return await self._verb(job_id, self._upkeep.recheck)
 
+    async def move(self, job_id: str, folder: str) -> Job:
+        """Choose in which folder of the media root the film is to lie.
+
+        A finished film is moved there after this returned, with everything in its own folder, and
+        the event `moved` tells when it is there; on another disk it is copied and flushed first,
+        and only then deleted. An unfinished one is published there. Nothing is ever replaced: if
+        the name is taken it gets a number.
+
+        Args:
+            job_id: which.
+            folder: relative to the media root, `/` between folders; "" = the media root itself.
+                It is made if it is not there.
+
+        Raises:
+            InvalidRequest: the folder is no plain relative path.
+            IllegalTransition: the job is canceled, its film is damaged, its data is being
+                checked for the first time, or it is being moved elsewhere.
+        """
+        folder = intake.check_folder(folder)
+        return await self._verb(job_id, lambda job: self._verbs.move(job, folder))
+
     async def remove(self, job_id: str, *, delete_files: bool = False) -> None:
         """Take a job from the list; unfinished data goes with it.
 

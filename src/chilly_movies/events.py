@@ -81,6 +81,38 @@ class FilesChosen(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FolderChosen(Event):
+    """The user chose where in the media root the film is to lie once it is there."""
+
+    name = "moved"
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moving(Event):
+    """A finished film is about to be moved to `path` in the media root."""
+
+    name = "progress"
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved(Event):
+    """A finished film lies at `path` now, and nowhere else."""
+
+    name = "moved"
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotMoved(Event):
+    """A finished film stays where it is, `reason` says why."""
+
+    name = "progress"
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Paused(Event):
     """The user paused it."""
 
@@ -182,7 +214,7 @@ NEWS = (STREAM,)
 """What can be told of one file of a job: how many readers it has."""
 
 EVENT_NAMES = (
-    "queued", "started", "metadata", "files", "progress", "paused", "resumed", "retrying",
+    "queued", "started", "metadata", "files", "moved", "progress", "paused", "resumed", "retrying",
     "completed", "canceled", "error", "removed", *NEWS,
 )  # fmt: skip
 

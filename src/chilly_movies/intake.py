@@ -11,11 +11,13 @@ from typing import Any
 
 from chilly_movies.errors import InvalidRequest, UnsupportedSource
 from chilly_movies.models import Options, Source, SourceType
+from chilly_movies.names import safe_name
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_URN = 64 * 1024
 MAX_TORRENT_BYTES = 10 * 1024 * 1024
 MAX_PATH = 4096
+MAX_FOLDER = 1000
 UNFINISHED = ".incomplete"
 """The folder of unfinished data in the media root: nothing in there is anybody's film yet."""
 _MAX_NUMBER = 2**53 - 1
@@ -110,6 +112,25 @@ def check_path(path: object) -> str:
     return str(pure)
 
 
+def check_folder(folder: object) -> str:
+    """The folder of the media root if it is one a film may be put into; "" = the media root.
+
+    Raises:
+        InvalidRequest: it is no text, it leads out, or a name in it would not work everywhere.
+    """
+    if not isinstance(folder, str) or len(folder) > MAX_FOLDER:
+        raise InvalidRequest(
+            f"The folder must be text of at most {MAX_FOLDER} characters.", field="folder"
+        )
+    safe = "/".join(safe_name(part) for part in folder.split("/")) if folder else ""
+    if safe != folder:
+        raise InvalidRequest(
+            "The folder must be plain names within the media folder with '/' between them, without "
+            "'..', leading dots, and signs that some disks refuse.", field="folder",
+        )  # fmt: skip
+    return folder
+
+
 def missing_source(job_id: str) -> InvalidRequest:
     """The error for an id that is not known and came without a source."""
     return InvalidRequest(f"There is no job '{job_id}' yet: a new one needs a sourceUrn.",
@@ -166,6 +187,7 @@ def _options(given: Mapping[str, Any]) -> Options:
         seed_ratio=_ratio(given.get("seed_ratio")),
         seed_time=_whole(given, "seed_time"),
         allow_executables=_yes_or_no(given.get("allow_executables", False)),
+        folder=check_folder(given.get("folder", "")),
     )
 
 

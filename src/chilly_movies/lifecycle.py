@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from chilly_movies import events as e
 from chilly_movies.errors import IllegalTransition
-from chilly_movies.models import Job, MediaFile, Progress, Status, Transports
+from chilly_movies.models import Job, Progress, Status, Transports, folder_of
 
 QUEUED, ACTIVE, PAUSED = Status.QUEUED, Status.ACTIVE, Status.PAUSED
 COMPLETED, FAILED, CANCELED = Status.COMPLETED, Status.FAILED, Status.CANCELED
@@ -34,6 +34,10 @@ TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.Progressed: _rule(QUEUED, ACTIVE, PAUSED, COMPLETED, FAILED),
     e.Publishing: _rule(ACTIVE),
     e.FilesChosen: _rule(QUEUED, ACTIVE, PAUSED, FAILED),
+    e.FolderChosen: _rule(QUEUED, ACTIVE, PAUSED, FAILED),
+    e.Moving: _rule(COMPLETED),
+    e.Moved: _rule(COMPLETED),
+    e.NotMoved: _rule(COMPLETED),
     e.Paused: _rule(QUEUED, ACTIVE, to=PAUSED),
     e.Resumed: _rule(PAUSED, FAILED, to=QUEUED),
     e.Retrying: _rule(ACTIVE, to=QUEUED),
@@ -77,6 +81,8 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
             return {"started_at": job.started_at or at, "next_attempt_at": None, "reason": None}
         case e.MetadataReceived() | e.FilesChosen() | e.Publishing():
             return _effects_on_files(job, event)
+        case e.FolderChosen() | e.Moving() | e.Moved() | e.NotMoved():
+            return _effects_on_place(job, event)
         case e.Retrying(error=error, at=due):
             changes = {"error": error, "attempts": job.attempts + 1, "next_attempt_at": due}
             return {**changes, "progress": _still(job.progress), "reason": None}
@@ -110,19 +116,29 @@ def _effects_on_files(
         case e.FilesChosen(priorities=priorities):
             return _chosen(job, dict(priorities))
         case e.Publishing(path=path, progress=progress):
-            return {"path": path, "files": _moved(job, path), "progress": progress, "reason": None}
+            return {"path": path, "files": job.files_at(path), "progress": progress, "reason": None}
+
+
+def _effects_on_place(
+    job: Job, event: e.FolderChosen | e.Moving | e.Moved | e.NotMoved
+) -> dict[str, Any]:
+    match event:
+        case e.FolderChosen(folder=folder):
+            return {"options": replace(job.options, folder=folder)}
+        case e.Moving(path=path):
+            return {"moving_to": path}
+        case e.Moved(path=path):
+            options = replace(job.options, folder=folder_of(path))
+            moved = {"path": path, "files": job.files_at(path), "options": options}
+            return {**moved, "moving_to": None, "reason": None}
+        case e.NotMoved(reason=reason):
+            stays = replace(job.options, folder=folder_of(job.path or ""))
+            return {"moving_to": None, "reason": reason, "options": stays}
 
 
 def _chosen(job: Job, priorities: dict[int, int]) -> dict[str, Any]:
     files = (replace(file, wanted=priorities.get(file.index, 0) > 0) for file in job.files)
     return {"files": tuple(files), "options": job.options.with_priorities(priorities)}
-
-
-def _moved(job: Job, path: str) -> tuple[MediaFile, ...]:
-    """The job's files with `path` as their first component, under which they get published."""
-    return tuple(
-        replace(file, path="/".join([path, *file.path.split("/")[1:]])) for file in job.files
-    )
 
 
 def _figures(event: e.Progressed | e.Checked) -> Progress:

@@ -81,6 +81,7 @@ class Options:
         seed_ratio: stop seeding at this ratio, 0 = do not seed.
         seed_time: stop seeding after so many seconds, 0 = do not seed.
         allow_executables: download programs like other files.
+        folder: of the media root, where the film is to lie; "" = in the media root itself.
     """
 
     files: tuple[int, ...] | None = None
@@ -90,6 +91,7 @@ class Options:
     seed_time: int | None = None
     priorities: tuple[tuple[int, int], ...] = ()
     allow_executables: bool = False
+    folder: str = ""
 
     def priorities_of(self, indices: Iterable[int]) -> dict[int, int]:
         """The priority of each of these files: 0 = not wanted, `NORMAL_PRIORITY`, up to 7."""
@@ -251,10 +253,10 @@ class Report:
         progress: how far it is.
         reason: one plain sentence when nothing moves, else None.
         facts: set once, when the metadata is known.
-        path: the name in the media root the driver is about to publish under. The core stores
-            it before it asks for the next report, so a crash can not lose it.
-        complete: every wanted byte is on disk, verified and published under `path`; the driver
-            may go on to seed.
+        path: the name in the media root the driver is about to publish under, or to move the film
+            to. The core stores it before it asks for the next report, so a crash can not lose it.
+        complete: every wanted byte is on disk, verified and lies under `path`; the driver may go
+            on to seed.
     """
 
     progress: Progress
@@ -281,6 +283,7 @@ class Job:
         key: our own random name; unfinished data lives in a folder called so.
         position: place in the queue; lower starts first.
         path: file or folder in the media root, set just before it is published there.
+        moving_to: where in the media root it is on its way to, None if it stays where it is.
         seeding: a completed job that still has to give back its share.
         adopted: its data lay at `path` before the job: it is checked and seeded there, never
             written to, and deleted on request only.
@@ -302,6 +305,7 @@ class Job:
     identities: tuple[str, ...] = ()
     files: tuple[MediaFile, ...] = ()
     path: str | None = None
+    moving_to: str | None = None
     seeding: bool = False
     adopted: bool = False
     started_at: datetime | None = None
@@ -323,8 +327,38 @@ class Job:
 
     @property
     def is_running(self) -> bool:
-        """Whether a driver has to run it: active, or completed and still seeding."""
-        return self.status is Status.ACTIVE or (self.status is Status.COMPLETED and self.seeding)
+        """Whether a driver has to run it: active, or completed and seeding or on the move."""
+        stays = self.status is Status.COMPLETED and not self.seeding and self.moving_to is None
+        return self.status in (Status.ACTIVE, Status.COMPLETED) and not stays
+
+    def files_at(self, path: str) -> tuple[MediaFile, ...]:
+        """Its files below `path`, which takes the place of what the film is called so far."""
+        return tuple(replace(file, path=path + self._inner(file.path)) for file in self.files)
+
+    def _inner(self, path: str) -> str:
+        """A file's path within the film, with a leading `/`; "" if it is the film."""
+        top = self.path
+        if top is not None and (path == top or path.startswith(top + "/")):
+            return path[len(top) :]
+        _, slash, rest = path.partition("/")
+        return slash + rest
+
+    @property
+    def goes_to(self) -> str | None:
+        """Where its finished film belongs if it lies in another folder than was asked for."""
+        if self.path is None or self.adopted or folder_of(self.path) == self.options.folder:
+            return None
+        return in_folder(self.options.folder, self.path)
+
+
+def folder_of(path: str) -> str:
+    """The folder a path of the media root lies in; "" = the media root itself."""
+    return path.rpartition("/")[0]
+
+
+def in_folder(folder: str, path: str) -> str:
+    """The path with its last name in another folder."""
+    return "/".join(filter(None, (folder, path.rpartition("/")[2])))
 
 
 class TorrentVersion(StrEnum):
@@ -375,99 +409,3 @@ class MadeTorrent:
     size: int
     files: tuple[MediaFile, ...]
     piece_size: int
-
-
-class TitleKind(StrEnum):
-    """What a metadata provider tells apart."""
-
-    MOVIE = "movie"
-    TV = "tv"
-
-
-@dataclass(frozen=True, slots=True)
-class Title:
-    """A film or series as a search finds it.
-
-    Attributes:
-        id: the provider's number for it, unique within its kind.
-        year: of the first release, None if unknown.
-        rating: 0-10, None if nobody voted.
-        poster: absolute URL of an image, None if there is none.
-    """
-
-    id: int
-    kind: TitleKind
-    name: str
-    year: int | None = None
-    overview: str = ""
-    language: str | None = None
-    rating: float | None = None
-    votes: int = 0
-    poster: str | None = None
-    backdrop: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TitlePage:
-    """One page of search results; pages count from 1."""
-
-    page: int
-    total_pages: int
-    total_results: int
-    results: tuple[Title, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """One episode of a season."""
-
-    number: int
-    name: str
-    overview: str = ""
-    air_date: str | None = None
-    runtime: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Season:
-    """One season of a series; season 0 holds the specials. `episodes` is filled by `season()`."""
-
-    number: int
-    name: str
-    overview: str = ""
-    air_date: str | None = None
-    episode_count: int = 0
-    episodes: tuple[Episode, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Video:
-    """A trailer, teaser or clip. `url` is absolute and opens at the site that holds it."""
-
-    name: str
-    site: str
-    type: str
-    url: str | None
-    official: bool = False
-    language: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TitleDetails:
-    """Everything a page about one title shows.
-
-    Attributes:
-        runtime: minutes, None if unknown.
-        external_ids: `imdb`, `tvdb` and so on, to the other catalogue's id.
-    """
-
-    title: Title
-    original_name: str = ""
-    tagline: str = ""
-    runtime: int | None = None
-    genres: tuple[str, ...] = ()
-    released: str | None = None
-    cast: tuple[str, ...] = ()
-    directors: tuple[str, ...] = ()
-    seasons: tuple[Season, ...] = ()
-    external_ids: Mapping[str, str] = field(default_factory=dict)

@@ -13,13 +13,15 @@ from chilly_movies.models import (
     MadeTorrent,
     Peer,
     Report,
-    Season,
     Source,
     SourceFacts,
+    TorrentWish,
+)
+from chilly_movies.titles import (
+    Season,
     TitleDetails,
     TitleKind,
     TitlePage,
-    TorrentWish,
     Video,
 )
 from chilly_movies.tracks import Cues, Probed

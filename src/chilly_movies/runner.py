@@ -86,6 +86,10 @@ class Runner:
         work = self._run(job, check=check)
         self._tasks[job.id] = asyncio.create_task(work, name=f"job {job.id}")
 
+    def has(self, job_id: str) -> bool:
+        """Whether the job has a task."""
+        return job_id in self._tasks
+
     def check_later(self, job_id: str) -> None:
         """Check the job when it is run the next time."""
         self._to_check.add(job_id)
@@ -133,12 +137,21 @@ class Runner:
         """Run the job once; False if it only seeds and the disk came back meanwhile."""
         try:
             last = await self._consume(job, check=check)
-        except DiskError:
+        except DiskError as error:
+            if self._is_current(job.id) and self._ledger.get(job.id).moving_to is not None:
+                return await self._stays(job.id, error, check=check)
             if not self._only_seeds(job.id) or not await self._outlast(job.id):
                 raise
             return False
+        if self._must_move(job):
+            return False
         await self._ended(job.id, last if check and not job.is_running else None)
         return True
+
+    def _must_move(self, job: Job) -> bool:
+        """Whether its film was to be moved since the attempt began."""
+        now = self._ledger.get(job.id)
+        return self._is_current(job.id) and now.moving_to is not None and job.moving_to is None
 
     def _only_seeds(self, job_id: str) -> bool:
         return self._is_current(job_id) and self._ledger.get(job_id).status is Status.COMPLETED
@@ -162,6 +175,8 @@ class Runner:
                 if not self._is_current(job.id):
                     break  # a driver that goes on after it was told to stop
                 await self._take(job.id, report)
+                if self._must_move(job):
+                    break
         return report
 
     def _is_current(self, job_id: str) -> bool:
@@ -177,14 +192,31 @@ class Runner:
         job = self._ledger.get(job_id)
         if report.facts is not None and job.status is Status.ACTIVE:
             await self._learn(job, report.facts)
-        if report.path is not None and report.path != job.path:
-            await self._insist(job_id, e.Publishing(report.path, report.progress))
+        if report.path is not None:
+            await self._place(job, report.path, report)
         if report.complete and self._ledger.get(job_id).status is Status.ACTIVE:
             done = e.Completed(report.progress, seeding=report.progress.phase is not None)
             await self._insist(job_id, done)
             self._on_slot()
+            if (target := self._ledger.get(job_id).goes_to) is not None:
+                await self._insist(job_id, e.Moving(target))
         elif self._ledger.get(job_id).status is not Status.CANCELED:
             self._ledger.note(job_id, e.Progressed(report.progress, report.reason))
+
+    async def _place(self, job: Job, path: str, report: Report) -> None:
+        """Record where the driver is about to put the film, or that a move is done."""
+        if job.moving_to is None:
+            if path != job.path:
+                await self._insist(job.id, e.Publishing(path, report.progress))
+        elif report.complete:
+            await self._insist(job.id, e.Moved(path))
+        elif path != job.moving_to:
+            await self._insist(job.id, e.Moving(path))
+
+    async def _stays(self, job_id: str, error: ChillyError, *, check: bool) -> bool:
+        """A film could not be moved: say so; True if there is nothing else to do for its job."""
+        await self._insist(job_id, e.NotMoved(f"The film was not moved: {error}"))
+        return not (self._ledger.get(job_id).seeding or check)
 
     async def _learn(self, job: Job, facts: SourceFacts) -> None:
         """Record new facts. Only they show that the film of a URL, say, is downloaded already."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from chilly_movies import events as e
 from chilly_movies import failpoints
+from chilly_movies.errors import IllegalTransition
 from chilly_movies.ledger import Ledger
-from chilly_movies.models import Job, SourceType, Status
+from chilly_movies.models import Job, SourceType, Status, folder_of, in_folder
 from chilly_movies.ports import Driver
 from chilly_movies.runner import Runner
 
@@ -73,6 +74,32 @@ class Verbs:
         if job.seeding:
             await self._ledger.record(job.id, e.SeedingStopped(reason))
         await self._runner.stop(job.id)
+        job = self._ledger.get(job.id)
+        if job.moving_to is not None:
+            self._runner.spawn(job)
+        return job
+
+    async def move(self, job: Job, folder: str) -> Job:
+        """See `Downloader.move`."""
+        if job.completed_at is None and not job.adopted:
+            if job.options.folder == folder:
+                return job
+            if job.status is Status.CANCELED:
+                raise IllegalTransition(f"Job '{job.id}' is canceled: it has no film to move.")
+            return await self._ledger.record(job.id, e.FolderChosen(folder))
+        if job.status is not Status.COMPLETED:
+            raise IllegalTransition(f"Job '{job.id}' is {job.status}: its film is not whole.")
+        target = in_folder(folder, job.path or "")
+        if job.moving_to is None:
+            if target == job.path:
+                return job
+            await self._ledger.record(job.id, e.Moving(target))
+            await self._runner.stop(job.id)
+        elif folder_of(job.moving_to) != folder:
+            where = f"'{folder_of(job.moving_to) or '/'}'"
+            raise IllegalTransition(f"Job '{job.id}' is being moved to {where}: wait for that.")
+        if not self._runner.has(job.id):
+            self._runner.spawn(self._ledger.get(job.id))
         return self._ledger.get(job.id)
 
     async def remove(self, job: Job, *, delete_files: bool) -> Job:

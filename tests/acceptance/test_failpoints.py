@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.backend import Backend
+from tests.crash.mounts import tmpfs
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
 
@@ -19,6 +22,7 @@ STEPS = (
     "resume.taken@2", "resume.flushed@2", "resume.stored@2",
     "publish.told", "publish.renamed",
 )  # fmt: skip
+MOVES = ("move.told", "move.copied", "move.renamed")
 
 
 @pytest.fixture
@@ -80,3 +84,39 @@ async def test_a_cancel_that_was_answered_is_finished_after_a_kill(
             while list(incomplete.rglob("*.mkv")) or "belongs to no job" not in ours.log():  # noqa: ASYNC110 (another process)
                 await asyncio.sleep(0.05)
     assert [p.name for p in incomplete.iterdir() if p.is_dir()] == ["f" * 32]
+
+
+async def test_a_kill_in_the_middle_of_a_move_leaves_one_whole_film_in_the_new_folder(
+    tmp_path: Path, seeder: LibtorrentPeer
+) -> None:
+    """On one disk (a rename), and where root can mount one, to another disk (a copy)."""
+
+    async def killed_at(step: str, media: Path, to: str) -> None:
+        folder = media.parent
+        film = film_in(folder, MOVES.index(step))
+        await seeder.seed(film.path, film.folder)
+        async with Backend(folder, {"CHILLY_FAILPOINT": f"{step}:exit"}) as ours:
+            await ours.start(f"{film.magnet}&x.pe=127.0.0.1:{seeder.port}", id="a")
+            await ours.wait("a")
+            answer = await ours.http.post("/downloads/a/move", json={"folder": to})
+            assert answer.status_code == 200
+            assert await ours.died() == -9
+        async with Backend(folder) as ours:
+            await ours.until("a", lambda event: event["event"] == "moved")
+            job = await ours.job("a")
+        assert (step, job["path"], job["movingTo"]) == (step, f"{to}/film.mkv", None)
+        found = [str(p.relative_to(media)) for p in media.rglob("*.mkv")]
+        assert (step, found) == (step, [f"{to}/film.mkv"])
+        assert not list(media.rglob("*.moving"))
+        assert sha256_of(media / to / "film.mkv") == sha256_of(film.content)
+
+    with contextlib.ExitStack() as disks:
+        async with asyncio.TaskGroup() as group:
+            for step in MOVES:
+                for kind in ("one", "two") if os.geteuid() == 0 else ("one",):
+                    if (step, kind) == ("move.copied", "one"):
+                        continue
+                    media = tmp_path / f"{step}-{kind}" / "media"
+                    if kind == "two":
+                        disks.enter_context(tmpfs(media / "Films", 16 * MIB))
+                    group.create_task(killed_at(step, media, "Films/New"))

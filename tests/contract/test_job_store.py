@@ -56,6 +56,7 @@ FULL_JOB = Job(
     identities=("btih:" + "a" * 40, "btmh:" + "b" * 64),
     files=(MediaFile(0, "Añejo/film.mkv", 2**42), MediaFile(3, "Añejo/x.txt", 0, wanted=False)),
     path="Añejo",
+    moving_to="Films/Añejo",
     seeding=True,
     adopted=True,
     started_at=NOON + timedelta(seconds=2),

@@ -12,8 +12,11 @@ from chilly_movies.errors import MetadataUnavailable, TitleNotFound
 from chilly_movies.metadata.canned import TITLES, VIDEOS
 from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.metadata.tmdb import TmdbProvider
-from chilly_movies.models import TitleKind, TitlePage
 from chilly_movies.ports import MetadataProvider
+from chilly_movies.titles import (
+    TitleKind,
+    TitlePage,
+)
 from tests.integration.tmdb_server import TOKEN, TmdbServer
 
 pytestmark = pytest.mark.anyio

@@ -14,16 +14,19 @@ from tests.integration.sqlite_tools import make_job, record
 pytestmark = pytest.mark.anyio
 
 
-async def test_jobs_of_before_adoption_were_not_adopted(tmp_path: Path) -> None:
+async def test_jobs_of_the_first_version_were_neither_adopted_nor_on_their_way(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "chilly.db"
     store, _ = open_stores(path)
     await store.load()
     await record(store, 1, make_job("a"))
     await store.aclose()
     with closing(sqlite3.connect(path)) as old, old:
-        old.execute("ALTER TABLE jobs DROP COLUMN adopted")
+        for column in ("adopted", "moving_to"):
+            old.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
         old.execute("UPDATE alembic_version SET version_num = '0001'")
     store, _ = open_stores(path)
     [job] = (await store.load()).jobs
     await store.aclose()
-    assert (job.id, job.adopted) == ("a", False)
+    assert (job.id, job.adopted, job.moving_to) == ("a", False, None)

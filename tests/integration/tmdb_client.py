@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from chilly_movies.metadata.tmdb import TmdbProvider
-from chilly_movies.models import TitleKind
 from chilly_movies.retry import RetryPolicy
+from chilly_movies.titles import TitleKind
 from tests.integration.tmdb_server import TOKEN, Reply, TmdbServer, failure
 
 MOVIE = TitleKind.MOVIE

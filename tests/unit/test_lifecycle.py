@@ -42,6 +42,10 @@ EVENTS: dict[str, e.Event] = {
     "Progressed": e.Progressed(MOVING),
     "Publishing": e.Publishing("Film", DONE),
     "FilesChosen": e.FilesChosen(((0, 4), (1, 0))),
+    "FolderChosen": e.FolderChosen("Films"),
+    "Moving": e.Moving("Films/Film"),
+    "Moved": e.Moved("Films/Film"),
+    "NotMoved": e.NotMoved("no room"),
     "Paused": e.Paused(),
     "Resumed": e.Resumed(),
     "Retrying": e.Retrying(ERROR, DUE),
@@ -65,6 +69,10 @@ MetadataReceived  .         active     .         .          .         .
 Progressed        queued    active     paused    completed  failed    .
 Publishing        .         active     .         .          .         .
 FilesChosen       queued    active     paused    .          failed    .
+FolderChosen      queued    active     paused    .          failed    .
+Moving            .         .          .         completed  .         .
+Moved             .         .          .         completed  .         .
+NotMoved          .         .          .         completed  .         .
 Paused            paused    paused     .         .          .         .
 Resumed           .         .          queued    .          queued    .
 Retrying          .         queued     .         .          .         .
@@ -126,7 +134,7 @@ def test_a_refusal_of_a_step_that_leads_nowhere_else_says_only_where_the_job_is(
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
 def test_no_event_touches_who_the_job_is(event: e.Event) -> None:
     same = ["id", "key", "source", "position", "created_at"]
-    if not isinstance(event, e.FilesChosen):
+    if not isinstance(event, e.FilesChosen | e.FolderChosen | e.Moved | e.NotMoved):
         same.append("options")
     for source in TRANSITIONS[type(event)].sources:
         before = make_job("a", source, options=replace(make_job().options, files=(1,)))
@@ -241,6 +249,42 @@ def test_publishing_renames_the_first_component_of_every_file(
     assert [(file.index, file.size) for file in job.files] == [(f.index, f.size) for f in known]
 
 
+@pytest.mark.parametrize(
+    ("path", "target", "files", "moved"),
+    [
+        ("Film.mkv", "A/Film.mkv", ["Film.mkv"], ["A/Film.mkv"]),
+        ("A/B/F", "F", ["A/B/F/a.mkv", "A/B/F/x/b.srt"], ["F/a.mkv", "F/x/b.srt"]),
+        ("A/F", "A/F (2)", ["A/F/F/F"], ["A/F (2)/F/F"]),
+    ],
+)
+def test_a_move_takes_every_file_of_the_film_along_and_nothing_of_their_own_paths(
+    path: str, target: str, files: list[str], moved: list[str]
+) -> None:
+    known = tuple(MediaFile(i, name, 1) for i, name in enumerate(files))
+    before = make_job("a", Status.COMPLETED, path=path, files=known, seeding=True)
+    going = apply(before, e.Moving(target), LATER)
+    assert (going.path, going.moving_to, going.files) == (path, target, known)
+    after = apply(going, e.Moved(target), LATER)
+    assert (after.path, after.moving_to) == (target, None)
+    assert [file.path for file in after.files] == moved
+    assert (after.options.folder, after.goes_to) == (target.rpartition("/")[0], None)
+
+
+def test_a_film_that_could_not_be_moved_stays_and_wants_nothing_else_any_more() -> None:
+    options = replace(make_job().options, folder="B")
+    job = make_job("a", Status.COMPLETED, path="A/Film", options=options, moving_to="B/Film")
+    assert (job.is_running, job.goes_to) == (True, "B/Film")
+    after = apply(job, e.NotMoved("no room"), LATER)
+    assert (after.path, after.moving_to, after.reason) == ("A/Film", None, "no room")
+    assert (after.is_running, after.goes_to, after.options.folder) == (False, None, "A")
+
+
+def test_the_folder_of_a_film_that_is_not_there_yet_is_only_a_wish() -> None:
+    job = walk(Status.ACTIVE, e.FolderChosen("A/B"), progress=MOVING, reason="x")
+    assert (job.options.folder, job.path, job.moving_to) == ("A/B", None, None)
+    assert (job.progress, job.reason, job.goes_to) == (MOVING, "x", None)
+
+
 @given(st.lists(st.sampled_from(list(EVENTS)), max_size=40))
 def test_no_sequence_of_events_leaves_the_states_or_breaks_a_job(names: list[str]) -> None:
     job = make_job()
@@ -254,7 +298,7 @@ def test_no_sequence_of_events_leaves_the_states_or_breaks_a_job(names: list[str
         assert (job.status, after.status) in REACHABLE[name]
         # figures of a job that does not run: it is compared with its hashes
         stands = after.status in (Status.PAUSED, Status.FAILED, Status.CANCELED)
-        if stands and name not in ("Progressed", "Removed", "FilesChosen"):
+        if stands and name not in ("Progressed", "Removed", "FilesChosen", "FolderChosen"):
             assert (after.progress.download_speed, after.progress.phase) == (0, None)
         assert after.next_attempt_at is None or after.status is Status.QUEUED
         assert not after.seeding or after.status is Status.COMPLETED

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chilly_movies import names
 from chilly_movies.drivers import publish as disk
 
 HOSTILE = st.text(
@@ -38,7 +39,7 @@ HOSTILE = st.text(
     ],
 )  # fmt: skip
 def test_names_become_what_we_expect(name: str, safe: str) -> None:
-    assert disk.safe_name(name) == safe
+    assert names.safe_name(name) == safe
 
 
 @given(HOSTILE)
@@ -46,7 +47,7 @@ def test_names_become_what_we_expect(name: str, safe: str) -> None:
 @example("x" * 190 + "." + "é" * 20)
 @example("." * 250)
 def test_a_safe_name_is_one_harmless_component_of_at_most_200_bytes(name: str) -> None:
-    safe = disk.safe_name(name)
+    safe = names.safe_name(name)
     assert 1 <= len(safe.encode()) <= 200
     assert not set(safe) & set('/\\:*?"<>|')
     assert not safe.startswith((".", " "))
@@ -58,22 +59,22 @@ def test_a_safe_name_is_one_harmless_component_of_at_most_200_bytes(name: str) -
 
 @given(HOSTILE)
 def test_a_safe_name_is_safe_already(name: str) -> None:
-    safe = disk.safe_name(name)
-    assert disk.safe_name(safe) == safe
+    safe = names.safe_name(name)
+    assert names.safe_name(safe) == safe
 
 
 def test_a_long_name_keeps_its_suffix() -> None:
-    safe = disk.safe_name("ü" * 300 + ".mkv")
+    safe = names.safe_name("ü" * 300 + ".mkv")
     assert safe.endswith("ü.mkv")
     assert len(safe.encode()) in (199, 200)
-    assert len(disk.safe_name("x" * 100 + "." + "y" * 300).encode()) == 200
+    assert len(names.safe_name("x" * 100 + "." + "y" * 300).encode()) == 200
 
 
 @given(st.lists(st.text("aAbB/.: ", max_size=12) | HOSTILE, max_size=20))
 def test_safe_paths_are_relative_harmless_and_distinct_to_a_case_blind_disk(
     paths: list[str],
 ) -> None:
-    safe = list(disk.safe_paths(paths))
+    safe = list(names.safe_paths(paths))
     assert len(safe) == len(paths)
     assert len({unicodedata.normalize("NFC", path).casefold() for path in safe}) == len(safe)
     for path in safe:
@@ -84,7 +85,7 @@ def test_safe_paths_are_relative_harmless_and_distinct_to_a_case_blind_disk(
 
 
 def test_safe_paths_keep_folders_and_number_only_the_last_component() -> None:
-    assert list(disk.safe_paths(["F/a.mkv", "F/A.mkv", "F/../a.mkv", "/etc/passwd", ""])) == [
+    assert list(names.safe_paths(["F/a.mkv", "F/A.mkv", "F/../a.mkv", "/etc/passwd", ""])) == [
         "F/a.mkv", "F/A (2).mkv", "F/a (3).mkv", "etc/passwd", "unnamed",
     ]  # fmt: skip
 
@@ -98,7 +99,7 @@ def test_safe_paths_keep_folders_and_number_only_the_last_component() -> None:
     ],
 )  # fmt: skip
 def test_numbers_go_before_the_suffix(path: str, second: str) -> None:
-    assert list(itertools.islice(disk.numbered(path), 2)) == [path, second]
+    assert list(itertools.islice(names.numbered(path), 2)) == [path, second]
 
 
 def test_a_free_name_is_one_that_nothing_has_not_even_a_broken_link(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_publishing_moves_a_file_or_a_folder(tmp_path: Path) -> None:
     disk.publish(tmp_path / "folder", tmp_path / "Film")
     assert (tmp_path / "film.mkv").read_bytes() == b"film"
     assert (tmp_path / "Film/a").read_bytes() == b"a"
-    assert names(tmp_path) == ["Film", "film.mkv"]
+    assert names_in(tmp_path) == ["Film", "film.mkv"]
 
 
 @pytest.mark.usefixtures("any_way")
@@ -186,7 +187,7 @@ def test_a_refused_rename_is_told_and_leaves_no_empty_claim(
     monkeypatch.setattr(Path, "replace", refuse)
     with pytest.raises(OSError, match="another disk"):
         disk.publish(tmp_path / "staged", tmp_path / "film.mkv")
-    assert names(tmp_path) == ["staged"]
+    assert names_in(tmp_path) == ["staged"]
 
 
 def test_flushing_reads_the_whole_tree_and_follows_no_link(tmp_path: Path) -> None:
@@ -208,11 +209,11 @@ def test_deleting_a_tree_takes_what_is_there_and_follows_no_link(tmp_path: Path)
     (tmp_path / "link").symlink_to(tmp_path / "other")
     for name in ("mine", "link", "never"):
         disk.delete_tree(tmp_path / name)
-    assert names(tmp_path) == ["other"]
+    assert names_in(tmp_path) == ["other"]
     assert (tmp_path / "other/film").exists()
 
 
-def names(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -225,13 +226,13 @@ def plant(root: Path, *paths: str) -> None:
 def test_deleting_files_takes_them_and_the_folders_left_empty(tmp_path: Path) -> None:
     plant(tmp_path, "Film/a.mkv", "Film/extra/b.srt", "Other/c.mkv")
     disk.delete_files(tmp_path, ["Film/a.mkv", "Film/extra/b.srt", "Film/never.mkv"])
-    assert names(tmp_path) == ["Other"]
+    assert names_in(tmp_path) == ["Other"]
 
 
 def test_files_of_others_stay_and_so_does_their_folder(tmp_path: Path) -> None:
     plant(tmp_path, "Film/a.mkv", "Film/my notes.txt")
     disk.delete_files(tmp_path, ["Film/a.mkv"])
-    assert names(tmp_path / "Film") == ["my notes.txt"]
+    assert names_in(tmp_path / "Film") == ["my notes.txt"]
 
 
 def test_the_media_root_itself_is_never_deleted(tmp_path: Path) -> None:
@@ -254,4 +255,4 @@ def test_a_link_in_place_of_a_film_is_deleted_and_not_what_it_leads_to(tmp_path:
     (tmp_path / "media/film.mkv").symlink_to(tmp_path / "secret")
     disk.delete_files(tmp_path / "media", ["film.mkv"])
     assert (tmp_path / "secret").exists()
-    assert names(tmp_path / "media") == []
+    assert names_in(tmp_path / "media") == []

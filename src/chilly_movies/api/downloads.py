@@ -16,6 +16,7 @@ from chilly_movies.api.schemas import (
     JobId,
     JobOut,
     JobPage,
+    MoveBody,
     PeersOut,
     StartBody,
     job_detail,
@@ -32,7 +33,7 @@ router = APIRouter(tags=["downloads"])
 _OPTIONS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
-_VERBS = ("pause", "resume", "cancel", "status", "one_job", "remove", "recheck")
+_VERBS = ("pause", "resume", "cancel", "status", "one_job", "remove", "recheck", "move")
 
 
 def _same_job(operation: str) -> dict[str, Any]:
@@ -210,6 +211,20 @@ async def recheck(request: Request, id: JobId) -> Response:  # noqa: A002 (the c
     was becomes failed with the code `damaged`, and `resume` mends it where it lies.
     """
     return _short(await _downloader(request).recheck(check_id(id)))
+
+
+@router.post(
+    "/downloads/{id}/move",
+    response_model=JobOut,
+    responses=documented(404, 408, 409, 413, 415, 422),
+)
+async def move(request: Request, id: JobId, body: MoveBody) -> Response:  # noqa: A002
+    """Put a film into another folder of the media folder; one that still arrives gets there later.
+
+    Answers at once: `movingTo` says where a finished film is on its way to, and the event `moved`
+    that it is there. Nothing is replaced: if the name is taken it gets a number.
+    """
+    return _short(await _downloader(request).move(check_id(id), body.folder))
 
 
 @router.delete(

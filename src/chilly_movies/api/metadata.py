@@ -8,8 +8,15 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import Wire, to_json
-from chilly_movies.models import Season, Title, TitleDetails, TitleKind, TitlePage, Video
 from chilly_movies.ports import MetadataProvider
+from chilly_movies.titles import (
+    Season,
+    Title,
+    TitleDetails,
+    TitleKind,
+    TitlePage,
+    Video,
+)
 
 router = APIRouter(prefix="/metadata", tags=["metadata"])
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from chilly_movies.events import Change
-from chilly_movies.intake import MAX_FILES
+from chilly_movies.intake import MAX_FILES, MAX_FOLDER
 from chilly_movies.models import (
     Job,
     JobError,
@@ -34,6 +34,15 @@ JobId = Annotated[
         max_length=128,
         description="The job's name, given by the caller; not '.' or '..'.",
         examples=["1"],
+    ),
+]
+Folder = Annotated[
+    str,
+    Field(
+        max_length=MAX_FOLDER,
+        description="Folder of the media folder the film is to lie in; '' = no other folder. Plain "
+        "names with '/' between them.",
+        examples=["Films/2024"],
     ),
 ]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
@@ -73,12 +82,19 @@ class StartBody(Wire):
     allow_executables: bool | None = Field(
         None, description="Download programs (.exe, .lnk and so on), too; they are left out else."
     )
+    folder: Folder | None = None
 
 
 class IdBody(Wire):
     """Which job."""
 
     id: JobId
+
+
+class MoveBody(Wire):
+    """Where a film is to lie."""
+
+    folder: Folder
 
 
 class TransportsOut(Wire):
@@ -159,6 +175,7 @@ class OptionsOut(Wire):
     seed_ratio: float | None
     seed_time: int | None
     allow_executables: bool
+    folder: str
 
 
 class JobDetail(JobOut):
@@ -169,6 +186,7 @@ class JobDetail(JobOut):
     source_urn: str
     info_hash: str | None
     path: str | None = Field(description="Where the film lies in the media folder.")
+    moving_to: str | None = Field(description="Where it is on its way to, null if it stays.")
     files: list[FileOut]
     options: OptionsOut
     seeding: bool
@@ -280,6 +298,7 @@ def job_detail(job: Job) -> dict[str, Any]:
         "sourceUrn": job.source.urn,
         "infoHash": job.info_hash,
         "path": job.path,
+        "movingTo": job.moving_to,
         "files": [_file_out(file) for file in job.files],
         "options": _options_out(job.options),
         "seeding": job.seeding,
@@ -311,6 +330,7 @@ def _options_out(options: Options) -> dict[str, Any]:
         "seedRatio": options.seed_ratio,
         "seedTime": options.seed_time,
         "allowExecutables": options.allow_executables,
+        "folder": options.folder,
     }
 
 

@@ -77,6 +77,7 @@ def add(
     upload_limit: int | None = None,
     seed_ratio: float | None = None,
     seed_time: int | None = None,
+    folder: str | None = None,
     remote: Remote = HERE,
 ) -> int:
     """Start downloads on the server.
@@ -90,6 +91,7 @@ def add(
         upload_limit: Bytes per second, 0 = unlimited.
         seed_ratio: Stop seeding there, 0 = do not seed.
         seed_time: Seconds of seeding, 0 = do not seed.
+        folder: Folder of the media folder the film is to lie in, like Films/2024.
         remote: Which server.
     """
     wanted = read_sources(sources)
@@ -97,7 +99,7 @@ def add(
         raise CommandFailed("--id names one job: give one SOURCE with it.", Exit.USAGE)
     options = {
         "files": read_files(files), "downloadLimit": download_limit, "uploadLimit": upload_limit,
-        "seedRatio": seed_ratio, "seedTime": seed_time,
+        "seedRatio": seed_ratio, "seedTime": seed_time, "folder": folder,
     }  # fmt: skip
 
     async def start(api: ApiClient, one: Wanted) -> dict[str, Any]:
@@ -134,6 +136,29 @@ def cancel(ids: Ids, /, *, remote: Remote = HERE) -> int:
         remote: Which server.
     """
     return _each(remote, ids, lambda api, job_id: api.cancel(job_id))
+
+
+def recheck(ids: Ids, /, *, remote: Remote = HERE) -> int:
+    """Compare every byte of jobs on the disk with its hash.
+
+    Args:
+        ids: Which jobs.
+        remote: Which server.
+    """
+    return _each(remote, ids, lambda api, job_id: api.recheck(job_id))
+
+
+def move(
+    ids: Ids, /, *, folder: Annotated[str, Parameter(name="--to")], remote: Remote = HERE
+) -> int:
+    """Put films into another folder of the media folder.
+
+    Args:
+        ids: Which jobs.
+        folder: Plain names with / between them, like Films/2024; "" = the media folder itself.
+        remote: Which server.
+    """
+    return _each(remote, ids, lambda api, job_id: api.move(job_id, folder))
 
 
 def remove(

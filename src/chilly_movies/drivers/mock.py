@@ -160,6 +160,12 @@ class MockDriver:
     async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """See `ports.Driver`."""
         script = self._script_of(job.source)
+        if job.moving_to is not None:
+            await self._sleep(self._tick)
+            yield Report(self._final(script), path=job.moving_to, complete=True)
+            if not (job.seeding or check):
+                return
+            job = replace(job, moving_to=None)
         if check and not job.is_running:
             yield Report(replace(job.progress, phase=Phase.CHECKING))
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from chilly_movies.drivers.publish import safe_name
+from chilly_movies.names import safe_name
 
 _WINDOWS = (
     "ade adp appinstaller application appref-ms appx appxbundle bat cmd com cpl diagcab dll drv exe"

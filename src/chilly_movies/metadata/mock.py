@@ -8,7 +8,14 @@ from dataclasses import replace
 
 from chilly_movies.errors import MetadataUnavailable, TitleNotFound
 from chilly_movies.metadata.canned import TITLES, VIDEOS
-from chilly_movies.models import Season, Title, TitleDetails, TitleKind, TitlePage, Video
+from chilly_movies.titles import (
+    Season,
+    Title,
+    TitleDetails,
+    TitleKind,
+    TitlePage,
+    Video,
+)
 
 
 class MockMetadataProvider:

@@ -19,8 +19,14 @@ from chilly_movies.errors import MetadataNotConfigured, MetadataUnavailable
 from chilly_movies.metadata import tmdb_parse as parse
 from chilly_movies.metadata.tmdb_cache import open_storage
 from chilly_movies.metadata.tmdb_origin import LARGEST_BODY, Credential, TmdbOrigin, decode
-from chilly_movies.models import Season, TitleDetails, TitleKind, TitlePage, Video
 from chilly_movies.retry import CALL_POLICY, RetryPolicy, retry_call
+from chilly_movies.titles import (
+    Season,
+    TitleDetails,
+    TitleKind,
+    TitlePage,
+    Video,
+)
 
 logger = logging.getLogger(__name__)
 

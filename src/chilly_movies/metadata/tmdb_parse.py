@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 from chilly_movies.errors import MetadataUnavailable
-from chilly_movies.models import (
+from chilly_movies.titles import (
     Episode,
     Season,
     Title,

@@ -27,8 +27,8 @@ _IDENTITIES: Final = TypeAdapter(tuple[str, ...])
 
 # Fields that are stored as they are, under their own name.
 _PLAIN: Final = (
-    "id", "key", "position", "name", "reason", "path", "seeding", "adopted", "attempts",
-    "created_at", "updated_at", "started_at", "completed_at", "next_attempt_at",
+    "id", "key", "position", "name", "reason", "path", "moving_to", "seeding", "adopted",
+    "attempts", "created_at", "updated_at", "started_at", "completed_at", "next_attempt_at",
 )  # fmt: skip
 
 

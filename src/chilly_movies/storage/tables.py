@@ -73,6 +73,7 @@ jobs = Table(
     Column("name", Text),
     Column("reason", Text),
     Column("path", Text),
+    Column("moving_to", Text),
     Column("seeding", Boolean, nullable=False),
     Column("adopted", Boolean, nullable=False),
     Column("attempts", Integer, nullable=False),

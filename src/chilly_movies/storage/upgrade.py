@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from chilly_movies.errors import StoreError, StoreFromTheFuture
 
-NEWEST: Final = "0002"
+NEWEST: Final = "0003"
 """The revision of the newest migration."""
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")

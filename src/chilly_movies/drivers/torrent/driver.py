@@ -11,7 +11,6 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
-from functools import partial
 
 import structlog
 
@@ -24,9 +23,10 @@ from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.fetch import fetch_torrent
 from chilly_movies.drivers.torrent.keeper import Keeper
 from chilly_movies.drivers.torrent.place import Place
+from chilly_movies.drivers.torrent.publishing import move, publish, settled
 from chilly_movies.drivers.torrent.reading import Library
 from chilly_movies.drivers.torrent.reasons import why_still
-from chilly_movies.drivers.torrent.run import Run, figures, goal, on_disk, to_the_end
+from chilly_movies.drivers.torrent.run import Run, figures, goal, on_disk
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.drivers.torrent.torrent import Torrent, TorrentState
 from chilly_movies.errors import (
@@ -109,6 +109,7 @@ class TorrentDriver:
 
     async def remove(self, job: Job, *, delete_files: bool) -> None:
         """See `ports.Driver`. The claim goes last: it tells what is ours if this is done again."""
+        job = await on_disk(lambda: settled(job, self._root))
         claim = decode(await self._resume.load_resume(job.key))
         files = job.files or (adopted.facts_of(job).files if job.adopted else ())
         try:
@@ -145,6 +146,12 @@ class TorrentDriver:
 
     async def _run(self, run: Run) -> AsyncGenerator[Report, None]:
         # closed by hand: a generator left to the collector would go on with its traffic
+        if run.job.moving_to is not None:
+            async with aclosing(move(run, self._root)) as reports:
+                async for report in reports:
+                    yield report
+            if not (run.job.seeding or run.check):
+                return
         async with aclosing(self._work(run)) as reports:
             async for report in reports:
                 yield report
@@ -181,7 +188,7 @@ class TorrentDriver:
         run.check = run.mends = False
         self._library.complete(run.job.key)
         if not run.published:
-            async for report in self._publish(run, final):
+            async for report in publish(run, self._place, self._library, final):
                 yield report
         yield Report(self._final(run, final), path=run.path, complete=True)
 
@@ -377,29 +384,6 @@ class TorrentDriver:
         if not state.checking:
             await keeper.save()
         return replace(run.metadata.facts, files=run.published_files())
-
-    # --- publishing -------------------------------------------------------------------------
-
-    async def _publish(self, run: Run, progress: Progress) -> AsyncGenerator[Report, None]:
-        """Flush the verified data and rename it into the media root; the name is told before."""
-        staged = disk.staging_folder(self._root, run.job.key) / run.top
-        await on_disk(lambda: disk.flush_tree(staged))
-        while True:
-            run.path = await on_disk(lambda: disk.free_name(self._root, run.top))
-            yield Report(progress, path=run.path)
-            failpoints.reach("publish.told")
-            target = self._root / run.path
-            try:
-                await to_the_end(partial(disk.publish, staged, target))
-            except FileExistsError:
-                continue  # somebody took the name meanwhile: the next one
-            except OSError as error:
-                raise DiskError(f"The film cannot be published: {error.strerror}.") from None
-            failpoints.reach("publish.renamed")
-            run.published = True
-            self._library.place(run.job.key, self._root, run.published_paths())
-            await on_disk(lambda: self._place.clear_staging(run.job.key))
-            return
 
     # --- seeding ----------------------------------------------------------------------------
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import libtorrent as lt
 
 from chilly_movies.drivers.programs import is_program, left_out
-from chilly_movies.drivers.publish import safe_name, safe_paths
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.vetting import MAX_FILES, Gate
 from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.models import MediaFile, Options, Source, SourceFacts
+from chilly_movies.names import safe_name, safe_paths
 
 _LIMITS = {"max_pieces": 200_000, "max_decode_depth": 30, "max_decode_tokens": 500_000}
 _MAX_WEBSOCKETS = 5

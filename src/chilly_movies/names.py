@@ -1,0 +1,76 @@
+"""Names that are harmless on every file system. Those of torrents and callers are hostile text."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+_MAX_BYTES = 200
+"""Longest name we make, in bytes of UTF-8: 255 is the usual limit, players add suffixes."""
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}
+_FORBIDDEN = str.maketrans(dict.fromkeys('<>:"/\\|?*', "_"))
+
+
+def safe_name(name: str) -> str:
+    """One path component that is harmless on every file system.
+
+    Control and bidi characters go, separators and Windows' special characters become `_`, reserved
+    device names get a `_`, no leading dot, no trailing dot or space, at most 200 bytes.
+    """
+    text = name.encode("utf-8", "replace").decode()
+    if not (text.isascii() and text.isprintable()):  # most names are, and there may be thousands
+        kept = (c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
+        text = unicodedata.normalize("NFC", "".join(kept))
+    text = text.translate(_FORBIDDEN).strip()
+    if text.startswith("."):
+        text = "_" + text[1:]
+    if _is_reserved(text):
+        text = "_" + text
+    text = _shorten(text).rstrip(". ")
+    return text or "unnamed"
+
+
+def _is_reserved(name: str) -> bool:
+    return name.split(".")[0].rstrip().lower() in _RESERVED
+
+
+def _shorten(name: str) -> str:
+    if len(name.encode()) <= _MAX_BYTES:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    if not dot or len(suffix.encode()) > 16:
+        stem, dot, suffix = name, "", ""
+    room = _MAX_BYTES - len((dot + suffix).encode())
+    return stem.encode()[:room].decode("utf-8", "ignore").rstrip() + dot + suffix
+
+
+def safe_paths(paths: Iterable[str]) -> Iterator[str]:
+    """Harmless and distinct relative paths, in order; `/` separates components.
+
+    Two names that a case-blind or normalising file system would take for one are told apart by
+    a number.
+    """
+    taken: set[str] = set()
+    for path in paths:
+        parts = [safe_name(part) for part in path.split("/") if part not in ("", ".", "..")]
+        wanted = "/".join(parts or ["unnamed"])
+        candidate = next(c for c in numbered(wanted) if _key(c) not in taken)
+        taken.add(_key(candidate))
+        yield candidate
+
+
+def _key(path: str) -> str:
+    if path.isascii():
+        return path.lower()
+    return unicodedata.normalize("NFKC", path).casefold()
+
+
+def numbered(path: str) -> Iterator[str]:
+    """The path, then the same with ` (2)`, ` (3)` and so on before its suffix."""
+    yield path
+    pure = PurePosixPath(path)
+    suffix = pure.suffix if len(pure.suffix) <= 6 and " " not in pure.suffix else ""
+    stem = path.removesuffix(suffix) if suffix else path
+    for number in range(2, 100_000):
+        yield f"{stem} ({number}){suffix}"
