@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import attrgetter
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
 
+from chilly_movies import clocks, intake
 from chilly_movies import events as e
-from chilly_movies import intake
 from chilly_movies.admission import Admission
 from chilly_movies.bus import EVERYTHING, EventBus, Filter, Subscription
+from chilly_movies.clocks import utc_now
 from chilly_movies.diskguard import DiskGuard
 from chilly_movies.diskwatch import DiskWatch
 from chilly_movies.errors import ChillyError, EngineError, IllegalTransition
@@ -29,8 +30,8 @@ from chilly_movies.models import FileStanding, Job, Options, Peer, Source, Sourc
 from chilly_movies.ports import Driver, FileReader, JobStore
 from chilly_movies.reading import Reading
 from chilly_movies.retry import RetryPolicy
-from chilly_movies.runner import Runner
-from chilly_movies.scheduler import Scheduler
+from chilly_movies.runner import DISK_PAUSES, Runner
+from chilly_movies.scheduler import Scheduler, Waits
 from chilly_movies.upkeep import Upkeep
 from chilly_movies.verbs import Verbs
 
@@ -38,10 +39,6 @@ log = structlog.get_logger(__name__)
 
 _SAVE_INTERVAL = 1.0
 """Seconds between two bulk writes of progress."""
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Downloader:
@@ -55,7 +52,8 @@ class Downloader:
         store: where jobs are kept.
         max_active: how many jobs may download at once; seeding ones do not count.
         retry: how often and when a failed attempt is repeated.
-        clock: the present time, aware.
+        clock: the time of day, aware.
+        steady: seconds that only grow; None = the system's, or as `clock` says if it is another.
         guard: who knows whether there is room on the disk; None = there always is.
     """
 
@@ -66,7 +64,8 @@ class Downloader:
         *,
         max_active: int = 3,
         retry: RetryPolicy | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], datetime] = utc_now,
+        steady: Callable[[], float] | None = None,
         guard: DiskGuard | None = None,
     ) -> None:
         self._drivers = dict(drivers)
@@ -75,13 +74,14 @@ class Downloader:
         self._ledger = Ledger(store, self._bus, clock)
         self._listeners = Listeners(self._bus)
         self._wake = asyncio.Event()
-        guard = guard or DiskGuard()
-        self._runner = Runner(
-            self._drivers, self._ledger, retry or RetryPolicy(), clock, self._wake.set, guard
-        )
+        guard, retry = guard or DiskGuard(), retry or RetryPolicy()
+        self._runner = Runner(self._drivers, self._ledger, retry, clock, self._wake.set, guard)
         self._reading = Reading(self._drivers, self._ledger, self._bus, self.resume, self._wake.set)
+        if steady is None:
+            steady = clocks.steady if clock is utc_now else lambda: clock().timestamp()
+        waits = Waits(clock, steady, longest=max(retry.cap, DISK_PAUSES.cap))
         self._scheduler = Scheduler(
-            self._ledger, self._runner, max_active, clock, self._wake, guard, self._reading.is_read
+            self._ledger, self._runner, max_active, waits, self._wake, guard, self._reading.is_read
         )
         self._disk = DiskWatch(self._ledger, self._runner, guard)
         self._admission = Admission(self._drivers, self._ledger, clock, self._wake.set)

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 _STORE_PAUSE = 1.0
 """Seconds until something about a job that could not be stored is stored again."""
-_DISK_PAUSES = RetryPolicy(base=2.0, cap=60.0)
+DISK_PAUSES = RetryPolicy(base=2.0, cap=60.0)
 """How long a job waits after trouble with the disk that nobody but the job itself would see."""
 _PATIENCE = 4.0
 """Seconds that running jobs get to save what they have when the program ends."""
@@ -301,9 +301,9 @@ class Runner:
     def _disk_pause(self, job_id: str, error: ChillyError) -> timedelta:
         """A full disk is looked at all the time; other trouble is seen by trying again only."""
         if isinstance(error, DiskFull):
-            return timedelta(seconds=_DISK_PAUSES.base)
+            return timedelta(seconds=DISK_PAUSES.base)
         times = self._disk_trouble[job_id] = self._disk_trouble.get(job_id, 0) + 1
-        return timedelta(seconds=next_delay(times, _DISK_PAUSES, lambda: 1.0))
+        return timedelta(seconds=next_delay(times, DISK_PAUSES, lambda: 1.0))
 
     def forget(self, job_id: str) -> None:
         """The job is gone from the list."""

@@ -25,6 +25,38 @@ _LOOK_AHEAD = 50
 """How many jobs there is no room for may be passed over: a later one may fit."""
 
 
+class Waits:
+    """How long jobs still wait for their next attempt, whatever leaps the time of day makes.
+
+    Args:
+        clock: the time of day, aware.
+        steady: seconds that only grow.
+        longest: no wait is longer; the time of day may be another than when it was stored.
+    """
+
+    def __init__(
+        self, clock: Callable[[], datetime], steady: Callable[[], float], longest: float
+    ) -> None:
+        self._clock = clock
+        self._steady = steady
+        self._longest = longest
+        self._ends: dict[str, tuple[datetime, float]] = {}
+
+    def left(self, jobs: Sequence[Job]) -> dict[str, float]:
+        """Seconds by job id; who waits for no attempt is not in it, who is due has 0."""
+        ends, steady = {}, self._steady()
+        for job in jobs:
+            if job.next_attempt_at is None:
+                continue
+            known = self._ends.get(job.id)
+            if known is None or known[0] != job.next_attempt_at:
+                wait = (job.next_attempt_at - self._clock()).total_seconds()
+                known = (job.next_attempt_at, steady + min(wait, self._longest))
+            ends[job.id] = known
+        self._ends = ends
+        return {job_id: max(0.0, end - steady) for job_id, (_, end) in ends.items()}
+
+
 class Scheduler:
     """Gives slots to queued jobs, lowest position first. The Downloader is its only user.
 
@@ -32,7 +64,7 @@ class Scheduler:
         ledger: where the jobs are.
         runner: what runs a job that got a slot.
         max_active: how many jobs may download at once; seeding ones do not count.
-        clock: the present time, aware.
+        waits: how long jobs wait for their next attempt.
         wake: set by whoever changed something that may let a job start.
         guard: who knows whether there is room for a job.
         is_read: whether somebody reads a job's film right now: it need not wait for a slot.
@@ -43,7 +75,7 @@ class Scheduler:
         ledger: Ledger,
         runner: Runner,
         max_active: int,
-        clock: Callable[[], datetime],
+        waits: Waits,
         wake: asyncio.Event,
         guard: DiskGuard,
         is_read: Callable[[str], bool],
@@ -51,7 +83,7 @@ class Scheduler:
         self._ledger = ledger
         self._runner = runner
         self._max_active = max_active
-        self._clock = clock
+        self._waits = waits
         self._wake = wake
         self._guard = guard
         self._is_read = is_read
@@ -73,14 +105,12 @@ class Scheduler:
 
     async def _fill(self) -> float | None:
         """Start what may start; seconds until it has to be looked at again, None = when woken."""
-        now = self._clock()
         queued = sorted(
             (job for job in self._ledger if job.status is Status.QUEUED), key=lambda j: j.position
         )
-        due = [job for job in queued if job.next_attempt_at is None or job.next_attempt_at <= now]
-        later = [j.next_attempt_at for j in queued if j.next_attempt_at and j.next_attempt_at > now]
-        held = await self._start(due)
-        waits = [max(0.0, (min(later) - now).total_seconds())] if later else []
+        left = self._waits.left(queued)
+        held = await self._start([job for job in queued if not left.get(job.id)])
+        waits = [wait for wait in left.values() if wait]
         return min([*waits, _DISK_PAUSE] if held else waits, default=None)
 
     async def _start(self, due: Sequence[Job]) -> bool:

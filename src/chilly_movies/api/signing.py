@@ -12,10 +12,11 @@ import hmac
 import os
 import re
 import secrets
-import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
+
+from chilly_movies.clocks import steady_time
 
 SIGNABLE = re.compile(r"/(?:stream|subtitles)/[^\\]+")
 """The only addresses that can be opened by a signature, and only to read."""
@@ -31,12 +32,14 @@ class Signer:
 
     Args:
         secret: of this installation; None = one that is forgotten at the end of the process.
-        clock: seconds since 1970.
+        clock: seconds since 1970; None = those that no leap of the time of day disturbs.
     """
 
-    def __init__(self, secret: bytes | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, secret: bytes | None = None, clock: Callable[[], float] | None = None
+    ) -> None:
         self._secret = secret or secrets.token_bytes(_SECRET_BYTES)
-        self._clock = clock
+        self._clock = clock or steady_time()
 
     def sign(self, path: str, seconds: int = DEFAULT_SECONDS) -> str:
         """The path with a signature that holds for so many seconds (at most a day).
@@ -57,6 +60,10 @@ class Signer:
     def expires(self, seconds: int) -> int:
         """When a link signed now for so many seconds ends, in seconds since 1970."""
         return int(self._clock()) + max(1, min(seconds, MAX_SECONDS))
+
+    def seconds_left(self, expires: str) -> int:
+        """How long a link that ends then still holds."""
+        return int(expires) - int(self._clock())
 
     def verify(self, path: str, expires: str, signature: str) -> bool:
         """Whether this signature opens this path now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -209,7 +208,8 @@ def _seconds_left(request: Request) -> int:
     """How long links may hold: not longer than the signed one that led here."""
     expires = request.query_params.get("expires", "")
     if "sig" in request.query_params and expires.isdecimal():
-        return int(expires) - int(time.time())
+        signer: Signer = request.app.state.signer
+        return signer.seconds_left(expires)
     return DEFAULT_SECONDS
 
 

@@ -31,7 +31,9 @@ _TUNED: dict[str, Any] = {
     "alert_queue_size": 20_000,
     "stop_tracker_timeout": 2,
     # a check from disk drops all peers; with the default they come back after 60 s
-    "min_reconnect_time": 5,
+    "min_reconnect_time": 3,
+    # a call into a network that is away is repeated ever more rarely: rather a new one
+    "peer_connect_timeout": 10,
 }
 
 _SAFE: dict[str, Any] = {

@@ -265,10 +265,11 @@ class TorrentSession:
                 await self._look_at_peers()
 
     async def _look_at_peers(self) -> None:
-        """Count peers by transport, and make new WebRTC offers where they are needed."""
+        """Count peers by transport, revive dead connections, make new WebRTC offers."""
         for torrent in tuple(self._torrents.values()):
             if torrent.state.peers:
                 await torrent.peers()
+            torrent.revive(time.monotonic())
             if self._config.uses_webrtc:
                 torrent.offer_again(time.monotonic())
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import libtorrent as lt
+import structlog
 
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.pieces import Pieces
+from chilly_movies.drivers.torrent.pulse import Pulse
 from chilly_movies.drivers.torrent.vetting import Selection
 from chilly_movies.drivers.torrent.webrtc import Handshakes, is_websocket, why_no_peer
 from chilly_movies.errors import DiskError, EngineError, NoMetadata, SourceRejected
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from chilly_movies.drivers.torrent.session import TorrentSession
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 _ANSWER_TIMEOUT = 20.0
 _METER_SECONDS = 2.0
@@ -132,6 +136,7 @@ class Torrent:
         self.read_only = False
         self.state = TorrentState()
         self._down, self._up = _Meter(), _Meter()
+        self._pulse, self._owed, self._runs = Pulse(), False, False
         self.trackers: dict[str, TrackerStanding] = {}
         self.handshakes = Handshakes()
         self.asked: set[int] = set()
@@ -233,7 +238,26 @@ class Torrent:
     def _read_peers(self) -> tuple[Peer, ...]:
         busy = lt.peer_info.connecting | lt.peer_info.handshake
         infos = [info for info in self._handle.get_peer_info() if not info.flags & busy]
+        self._owed = any(map(_owes, infos)) and not any(map(_waits_for_disk, infos))
+        self._pulse.remember(
+            info.ip for info in infos if _can_be_called(info) and info.ip not in self.rtc_addresses
+        )
         return tuple(_peer(info, self.rtc_addresses) for info in infos)
+
+    def revive(self, now: float) -> None:
+        """End connections that seem dead, and call those again who were good."""
+        state = self.state
+        if not self._runs or state.finished or state.checking:
+            return
+        if state.peers:
+            if self._pulse.is_gone(now, state.received, owed=self._owed):
+                log.info("nobody sends what they owe: connecting anew", peers=state.peers)
+                self._handle.pause()
+                self._handle.resume()
+            return
+        for address in self._pulse.to_call(now):
+            # of a peer that a tracker names earlier failures are forgiven
+            self._handle.connect_peer(address, lt.peer_info.tracker)
 
     def websocket_trackers(self) -> dict[str, str | None]:
         """The WebSocket trackers that answered, with their problem or None."""
@@ -275,10 +299,12 @@ class Torrent:
 
     def run(self) -> None:
         """Let it check, download and seed."""
+        self._runs = True
         self._handle.resume()
 
     def halt(self) -> None:
         """Drop all its peers now."""
+        self._runs = False
         self._handle.pause()
 
     async def apply_names(self, wanted: dict[int, str]) -> None:
@@ -350,6 +376,22 @@ async def answer(future: asyncio.Future[T], what: str) -> T:
             return await future
     except TimeoutError:
         raise EngineError(f"The torrent engine did not answer in time ({what}).") from None
+
+
+def _owes(info: Any) -> bool:
+    """Whether it lets us ask, and has not sent all we asked for."""
+    return bool(info.download_queue_length and not info.flags & lt.peer_info.remote_choked)
+
+
+def _waits_for_disk(info: Any) -> bool:
+    return bool(info.read_state & lt.peer_info.bw_disk)
+
+
+def _can_be_called(info: Any) -> bool:
+    """Whether it sent data, and its address is where it listens: we called it."""
+    called = info.flags & lt.peer_info.outgoing_connection
+    plain = info.connection_type == lt.peer_info.standard_bittorrent
+    return bool(called and plain and info.total_download)
 
 
 _UTP_SOCKET = 1 << 17  # not named in the Python binding

@@ -1,0 +1,25 @@
+"""Two clocks: the time of day, which people set and which may leap, and one that only grows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def utc_now() -> datetime:
+    """The time of day: for what people read."""
+    return datetime.now(UTC)
+
+
+def steady() -> float:
+    """Seconds that only grow, where the system tells also while the machine sleeps."""
+    return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)
+
+
+def steady_time() -> Callable[[], float]:
+    """Seconds since 1970 that follow no leap of the time of day from now on."""
+    began = time.time() - steady()
+    return lambda: began + steady()

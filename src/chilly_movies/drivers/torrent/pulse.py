@@ -1,0 +1,79 @@
+"""Notices connections that died without a word, and says whom to call again. Pure figures.
+
+A network that was away for half a minute leaves connections behind that both sides believe in.
+TCP sends on them ever more rarely, so that data comes back as long after the network as it was
+away; and peers that could not be reached three times the engine never asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_SILENCE = 12.0
+"""Seconds in which peers that owe us data send nothing at all, until they are called anew."""
+_RARELY = 60.0
+"""After calls in vain the next ones come ever later, up to so many seconds."""
+_CALL = 2.0
+"""Seconds between two calls to peers that were good, while nobody is connected."""
+_OFTEN = 60
+"""So many calls in a row come quickly: two minutes."""
+_LOOK = 2.0
+"""A longer time between two looks is our own sleep, and no silence of others."""
+_KNOWN = 20
+
+Address = tuple[str, int]
+
+
+class Pulse:
+    """One torrent's."""
+
+    def __init__(self) -> None:
+        self._known: dict[Address, None] = {}
+        self._received = 0
+        self._looked = float("inf")
+        self._silent = 0.0
+        self._patience = _SILENCE
+        self._alone = 0.0
+        self._calls = 0
+
+    def remember(self, peers: Iterable[Address]) -> None:
+        """These sent us data, and can be called."""
+        for peer in peers:
+            self._known.pop(peer, None)
+            self._known[peer] = None
+        while len(self._known) > _KNOWN:
+            del self._known[next(iter(self._known))]
+
+    def is_gone(self, now: float, received: int, *, owed: bool) -> bool:
+        """Whether to end all connections and make new ones.
+
+        Args:
+            now: seconds of a monotonic clock.
+            received: bytes that ever arrived.
+            owed: somebody who lets us was asked for data and has not sent it.
+        """
+        passed = self._passed(now)
+        if received != self._received or not owed:
+            if received != self._received:
+                self._patience = _SILENCE
+            self._received, self._silent = received, 0.0
+            self._alone, self._calls = 0.0, 0
+            return False
+        self._silent += passed
+        if self._silent < self._patience:
+            return False
+        self._silent, self._patience = 0.0, min(_RARELY, 2 * self._patience)
+        return True
+
+    def to_call(self, now: float) -> tuple[Address, ...]:
+        """Whom to call while nobody is connected."""
+        self._alone += self._passed(now)
+        pause = _CALL if self._calls < _OFTEN else _RARELY
+        if not self._known or self._alone < pause:
+            return ()
+        self._alone, self._calls = 0.0, self._calls + 1
+        return tuple(self._known)
+
+    def _passed(self, now: float) -> float:
+        passed, self._looked = max(0.0, now - self._looked), now
+        return min(passed, _LOOK)

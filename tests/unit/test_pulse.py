@@ -1,0 +1,56 @@
+"""When connections count as dead, and who is called again."""
+
+from __future__ import annotations
+
+from chilly_movies.drivers.torrent.pulse import Pulse
+
+SEED = ("192.0.2.1", 6881)
+
+
+def gone_at(pulse: Pulse, seconds: range, *, received: int = 5, owed: bool = True) -> list[int]:
+    """The seconds at which it says that everybody is gone."""
+    return [now for now in seconds if pulse.is_gone(float(now), received, owed=owed)]
+
+
+def test_who_owes_and_sends_nothing_for_twelve_seconds_is_gone_and_then_more_patience_is_had() -> (
+    None
+):
+    assert gone_at(Pulse(), range(120)) == [12, 36, 84]
+
+
+def test_whoever_owes_nothing_may_be_silent_for_ever() -> None:
+    assert gone_at(Pulse(), range(600), owed=False) == []
+
+
+def test_a_byte_now_and_then_is_life() -> None:
+    pulse = Pulse()
+    assert not any(pulse.is_gone(float(now), now // 10, owed=True) for now in range(200))
+
+
+def test_our_own_sleep_is_not_the_silence_of_others() -> None:
+    pulse = Pulse()
+    assert gone_at(pulse, range(5)) == []
+    assert gone_at(pulse, range(500, 505)) == []
+
+
+def test_those_who_were_good_are_called_every_other_second_and_rarely_after_two_minutes() -> None:
+    pulse = Pulse()
+    pulse.remember([SEED])
+    assert not pulse.is_gone(0.0, 5, owed=False)
+    calls = [now for now in range(1, 400) if pulse.to_call(float(now)) == (SEED,)]
+    assert calls[:3] == [2, 4, 6]
+    assert calls[58:63] == [118, 120, 180, 240, 300]
+
+
+def test_nobody_is_called_who_never_sent_anything() -> None:
+    pulse = Pulse()
+    assert not any(pulse.to_call(float(now)) for now in range(100))
+
+
+def test_only_the_last_twenty_are_remembered() -> None:
+    pulse = Pulse()
+    pulse.remember(("192.0.2.1", port) for port in range(1, 31))
+    pulse.remember([("192.0.2.1", 11)])
+    assert not pulse.is_gone(0.0, 0, owed=False)
+    called = pulse.to_call(2.0) or pulse.to_call(4.0)
+    assert [port for _, port in called] == [*range(12, 31), 11]
