@@ -210,6 +210,14 @@ async def test_a_limit_keeps_the_oldest_changes(store: JobStore) -> None:
     assert [change.seq for change in await store.changes_since(0, "b", limit=2)] == [2, 4]
 
 
+async def test_a_thousand_changes_are_given_at_once_and_no_more(store: JobStore) -> None:
+    async with asyncio.TaskGroup() as group:
+        for seq in range(1, 1003):
+            group.create_task(record(store, seq, make_job()))
+    assert await seqs(store) == list(range(1, 1001))
+    assert await seqs(store, 1000) == [1001, 1002]
+
+
 async def test_changes_are_ordered_by_number_and_not_by_arrival(store: JobStore) -> None:
     for seq in (3, 1, 2):
         await record(store, seq, make_job())

@@ -143,11 +143,12 @@ async def test_a_copy_holds_what_is_in_the_log_too_and_is_one_file_of_its_owner(
 
 async def test_a_copy_never_replaces_a_file(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "there"
-    target.write_bytes(b"mine")
-    with pytest.raises(StoreError) as caught:
-        inspection.copy(path, target)
-    assert_is_plain(caught.value, path)
-    assert target.read_bytes() == b"mine"
+    for mine in (b"mine", b"", path.read_bytes()):
+        target.write_bytes(mine)
+        with pytest.raises(StoreError) as caught:
+            inspection.copy(path, target)
+        assert_is_plain(caught.value, path)
+        assert target.read_bytes() == mine
 
 
 # --- distrust -------------------------------------------------------------------------------
@@ -215,5 +216,7 @@ async def test_a_database_with_our_tables_only_passes(path: Path) -> None:
 )
 async def test_a_database_with_anything_else_is_refused(path: Path, part: str) -> None:
     change(path, part)
-    with pytest.raises(StoreError, match="holds things that are not ours"):
+    with pytest.raises(
+        StoreError, match=r"^The database in the archive holds things that are not ours\.$"
+    ):
         inspection.refuse_foreign_parts(path)
