@@ -15,7 +15,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from benchmarks import stream_swarm
+from benchmarks import stream_disk, stream_swarm
 from benchmarks.stream_player import MIB
 
 
@@ -49,9 +49,15 @@ async def run(parts: list[str], rounds: int, size: int, contender: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         content = make_content(folder / "film.mkv", size * MIB)
-        async with stream_swarm.swarm(folder, content) as (common, _seeder):
+        async with stream_swarm.swarm(folder, content) as common:
             if "swarm" in parts:
                 show_swarm(await stream_swarm.measure(common, rounds, contender), rounds)
+            if "disk" in parts:
+                stream_disk.show_disk(await stream_disk.measure(folder, content, rounds), rounds)
+            if "status" in parts:
+                found = await stream_disk.status_meanwhile(folder, content)
+                arriving = await stream_swarm.status_while_watching(common, folder / "arriving")
+                stream_disk.show_status({**found, "a film arrives and is watched": arriving})
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from benchmarks.stream_disk import OTHER, ask_status
 from benchmarks.stream_player import MIB, Film, Player
 from tests.acceptance.backend import Backend
 from tests.peers.available import missing
@@ -56,7 +57,7 @@ class Swarm:
 
 
 @asynccontextmanager
-async def swarm(folder: Path, content: Path) -> AsyncIterator[tuple[Swarm, LibtorrentPeer]]:
+async def swarm(folder: Path, content: Path) -> AsyncIterator[Swarm]:
     """A seeder far away and the tracker that names it."""
     async with AsyncExitStack() as stack:
         # what waits in the seeder's socket is late: a real line makes its sender wait, too
@@ -70,7 +71,7 @@ async def swarm(folder: Path, content: Path) -> AsyncIterator[tuple[Swarm, Libto
             content, folder / "film.torrent", piece_size=PIECE, trackers=[announce]
         )
         await seeder.seed(bare.path, bare.folder)
-        yield Swarm(torrent, Film(content)), seeder
+        yield Swarm(torrent, Film(content))
 
 
 @asynccontextmanager
@@ -102,27 +103,27 @@ class Ours:
     """`chilly serve`, as its users start it."""
 
     def __init__(self, folder: Path) -> None:
-        self._backend = Backend(folder, {"CHILLY_LOG_LEVEL": "warning"})
+        self.backend = Backend(folder, {"CHILLY_LOG_LEVEL": "warning"})
 
     async def __aenter__(self) -> Ours:
-        await self._backend.__aenter__()
-        await self._backend.http.get("/health")
+        await self.backend.__aenter__()
+        await self.backend.http.get("/health")
         return self
 
     async def __aexit__(self, *raised: object) -> None:
-        await self._backend.kill()
+        await self.backend.kill()
 
     async def fetch(self, torrent: Torrent, *, magnet: bool) -> str:
         """Start the film; its address."""
         if magnet:
-            await self._backend.start(torrent.magnet, id="film")
+            await self.backend.start(torrent.magnet, id="film")
         else:
             files = {"torrent": ("film.torrent", torrent.path.read_bytes())}
-            answer = await self._backend.http.post(
+            answer = await self.backend.http.post(
                 "/download/start", files=files, data={"id": "film"}
             )
             answer.raise_for_status()
-        return f"{self._backend.url}/stream/film"
+        return f"{self.backend.url}/stream/film"
 
 
 class WebTorrent:
@@ -196,3 +197,13 @@ async def _watch_magnet(common: Swarm, contender: Ours | WebTorrent) -> dict[str
     async with asyncio.timeout(WITHIN), Player(url, common.film) as player:
         found = [lead + await player.until(1), lead + await player.until(MIB)]
     return dict(zip(ROWS[-2:], found, strict=True))
+
+
+async def status_while_watching(common: Swarm, folder: Path) -> list[float]:
+    """Milliseconds of `status` of another job, sorted, while the film arrives and is watched."""
+    async with Ours(folder) as contender:
+        await contender.backend.start(OTHER, id="other")
+        url = await contender.fetch(common.torrent, magnet=False)
+        async with Player(url, common.film) as player:
+            await player.until(MIB)
+            return await ask_status(contender.backend.url)

@@ -1,41 +1,63 @@
-"""Files of ours are opened in threads, which go on when nobody waits for them any more."""
+"""Bytes of a file on the disk: at once if the system has them, else by a thread."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
-from chilly_movies.drivers.disk_reader import DiskFile
+from chilly_movies.drivers.disk_reader import DiskFile, DiskReader
+from chilly_movies.errors import DiskError
 
 pytestmark = pytest.mark.anyio
+DATA = bytes(range(256)) * 4096
 
 
-def leads_to(path: Path) -> int:
-    """How many of our descriptors lead to the file."""
-    wanted, found = path.stat(), 0
-    for entry in Path("/dev/fd").iterdir():
-        try:
-            found += os.path.samestat(os.fstat(int(entry.name)), wanted)
-        except OSError:
-            continue
-    return found
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    path = tmp_path / "film.mkv"
+    path.write_bytes(DATA)
+    return path
 
 
-async def test_a_file_that_opens_after_its_reader_left_is_closed(tmp_path: Path) -> None:
-    slow = tmp_path / "slow"
-    os.mkfifo(slow)  # it opens when somebody wants to write
-    opening = asyncio.create_task(DiskFile.open(slow))
-    await asyncio.sleep(0)
-    opening.cancel()
-    await asyncio.wait([opening])
-    assert opening.cancelled()
-    writer = await asyncio.to_thread(os.open, slow, os.O_WRONLY)
-    try:
-        async with asyncio.timeout(10):
-            while leads_to(slow) > 1:  # noqa: ASYNC110  # nobody tells when a thread let go
-                await asyncio.sleep(0.01)
-    finally:
-        os.close(writer)
+async def test_what_is_read_at_once_is_what_a_thread_reads(film: Path) -> None:
+    file = await DiskFile.open(film)
+    for offset, length in ((0, 1), (5, 300_000), (len(DATA) - 3, 3), (len(DATA) - 3, 100)):
+        at_once = file.read_at_once(offset, length)
+        assert at_once in (None, DATA[offset : offset + length])
+        assert await file.read(offset, length) == DATA[offset : offset + length]
+    assert file.read_at_once(0, 0) is None
+    assert file.read_at_once(len(DATA), 10) is None
+    file.close()
+
+
+async def test_what_the_system_has_not_in_memory_is_left_to_a_thread(film: Path) -> None:
+    file = await DiskFile.open(film)
+    with film.open("rb") as other:
+        os.sync()
+        os.posix_fadvise(other.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        assert file.read_at_once(0, len(DATA)) in (None, DATA)  # the system may not obey
+    assert await file.read(0, len(DATA)) == DATA
+    file.close()
+
+
+@pytest.mark.parametrize("trouble", [OSError(95, "not supported"), BlockingIOError()])
+async def test_a_file_system_that_cannot_say_is_read_by_a_thread(
+    film: Path, monkeypatch: pytest.MonkeyPatch, trouble: OSError
+) -> None:
+    def refuse(*_: object) -> int:
+        raise trouble
+
+    monkeypatch.setattr(os, "preadv", refuse)
+    reader = await DiskReader.open(film.parent, film.name, len(DATA))
+    assert await reader.read(7, 1000) == DATA[7:1007]
+    await reader.aclose()
+
+
+async def test_a_file_that_became_shorter_is_an_error_and_no_end(film: Path) -> None:
+    reader = await DiskReader.open(film.parent, film.name, len(DATA))
+    os.truncate(film, 1000)
+    with pytest.raises(DiskError, match="shorter"):
+        await reader.read(2000, 100)
+    await reader.aclose()

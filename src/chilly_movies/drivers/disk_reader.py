@@ -9,12 +9,18 @@ from pathlib import Path
 
 from chilly_movies.errors import DiskError, FileNotFound
 
+_WITHOUT_WAITING: int | None = getattr(os, "RWF_NOWAIT", None)
+_EVERY = 128 * 1024
+"""The system reads ahead and forgets in pieces about as large."""
+
 
 class DiskFile:
     """An open file. It stays readable when it is renamed, as at publishing."""
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
+        self._crumb = bytearray(1)
+        self._can_ask = _WITHOUT_WAITING is not None
 
     @classmethod
     async def open(cls, path: Path) -> DiskFile:
@@ -54,6 +60,24 @@ class DiskFile:
         if not data:
             raise DiskError("The file became shorter while it was read.")
         return data
+
+    def read_at_once(self, offset: int, length: int) -> bytes | None:
+        """The same if the system has it in memory, else None: nothing waits for the disk.
+
+        A thread for each block would cost a fifth of the speed.
+        """
+        if not self._can_ask or length <= 0:
+            return None
+        try:
+            for at in (*range(offset, offset + length, _EVERY), offset + length - 1):
+                if not os.preadv(self._handle, [self._crumb], at, _WITHOUT_WAITING or 0):
+                    return None
+            return os.pread(self._handle, length, offset) or None
+        except BlockingIOError:
+            return None
+        except OSError:  # this file system cannot say, or the disk is in trouble
+            self._can_ask = False
+            return None
 
     def close(self) -> None:
         """Idempotent. A read that still runs in its thread must have ended."""
@@ -104,6 +128,9 @@ class DiskReader:
         length = min(length, self.available(offset))
         if length <= 0:
             return b""
+        if (data := self._file.read_at_once(offset, length)) is not None:
+            await asyncio.sleep(0)  # one who reads fast leaves room for others
+            return data
         # a thread's read cannot be cancelled: closing waits for it, or it would read a stranger
         self._reading = asyncio.ensure_future(self._file.read(offset, length))
         return await asyncio.shield(self._reading)

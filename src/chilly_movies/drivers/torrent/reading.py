@@ -171,9 +171,13 @@ class TorrentReader:
         self._move(offset)
         ready = await self._shelf.bring(self.index, self.size, offset)
         file = self._file = self._file or await self._open()
-        # a thread's read cannot be cancelled: closing waits for it, or it would read a stranger
-        self._busy = asyncio.ensure_future(file.read(offset, min(length, ready)))
-        data = await asyncio.shield(self._busy)
+        data = file.read_at_once(offset, min(length, ready))
+        if data is None:
+            # a thread's read cannot be cancelled: closing waits for it, or it would read a stranger
+            self._busy = asyncio.ensure_future(file.read(offset, min(length, ready)))
+            data = await asyncio.shield(self._busy)
+        else:
+            await asyncio.sleep(0)  # one who reads fast leaves room for others
         self._move(offset + len(data))
         return data
 
