@@ -18,6 +18,7 @@ from chilly_movies.api.clients import household, is_in, parse_networks
 from chilly_movies.api.events import WRITE_NOW
 from chilly_movies.api.limits import is_stream
 from chilly_movies.api.security import PAGE_HEADERS
+from chilly_movies.api.stream import CUT
 
 MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 10.0
@@ -177,7 +178,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
-        self.scope["extensions"] = {WRITE_NOW: {"write": self._write_now}}
+        self.scope["extensions"] = {
+            WRITE_NOW: {"write": self._write_now},
+            CUT: {"close": self.transport.close, "abort": self.transport.abort},
+        }
         self._in_head, self._parsed, self._received = True, 0, 0
 
     def _write_now(self, ready: bytes) -> bool:
