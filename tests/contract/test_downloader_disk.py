@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 import pytest
@@ -111,6 +112,29 @@ async def test_trouble_with_the_disk_never_uses_up_attempts(rig: Rig) -> None:
             )  # fmt: skip
     done = await downloader.wait("a")
     assert (done.status, done.attempts, done.error) == (COMPLETED, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "waits"),
+    [("disk_error", [2, 4, 8, 16, 32, 60, 60]), ("disk_full", [2, 2, 2])],
+)
+async def test_the_wait_after_trouble_with_the_disk_doubles_to_a_minute_unless_it_is_only_full(
+    rig: Rig, code: str, waits: list[float]
+) -> None:
+    downloader = rig.make(script=replace(SCRIPT, fail=code))
+    await rig.add()
+    seen = []
+    for _ in waits:
+        job = await reach_when(downloader, "a", partial(waits_after, rig.clock.now))
+        assert job.next_attempt_at is not None
+        seen.append((job.next_attempt_at - rig.clock.now).total_seconds())
+        rig.clock.now = job.next_attempt_at
+        downloader._wake.set()
+    assert seen == waits
+
+
+def waits_after(now: datetime, job: Job) -> bool:
+    return job.next_attempt_at is not None and job.next_attempt_at > now
 
 
 def tried(times: int, job: Job) -> bool:

@@ -15,12 +15,23 @@ from chilly_movies.drivers.mock import mock_bytes
 from chilly_movies.errors import (
     DuplicateDownload,
     EngineError,
+    IdInUse,
     IllegalTransition,
     InvalidRequest,
     JobNotFound,
     NotReadable,
 )
-from chilly_movies.models import FileStanding, Job, Options, Phase, Report, SourceType, Status
+from chilly_movies.models import (
+    FileStanding,
+    Job,
+    Options,
+    Phase,
+    Report,
+    Source,
+    SourceFacts,
+    SourceType,
+    Status,
+)
 from chilly_movies.retry import RetryPolicy
 from chilly_movies.storage.memory import MemoryJobStore
 from tests.contract.rig import SCRIPT, NotingDriver, Rig, reach, reach_when
@@ -110,6 +121,33 @@ async def test_an_adoption_is_checked_like_a_start(rig: Rig) -> None:
     with pytest.raises(InvalidRequest):
         await downloader.adopt("../Film.mkv", b"another", id="c")
     assert [job.id for job in await downloader.list()] == ["a"]
+
+
+class Reader(NotingDriver):
+    """A driver to which capital letters in a source mean nothing."""
+
+    def identify(self, source: Source) -> SourceFacts:
+        """One film, however it is spelled."""
+        return SourceFacts(identities=(f"film:{source.urn.lower()}",))
+
+
+async def test_another_spelling_of_the_same_film_under_its_id_gives_the_job(rig: Rig) -> None:
+    downloader = rig.make(drivers=dict.fromkeys(SourceType, Reader()), max_active=0)
+    first = await downloader.start(id="a", source_urn="https://films.example/a")
+    again = await downloader.start(id="a", source_urn="https://Films.example/A")
+    assert (again.key, again.source) == (first.key, first.source)
+    with pytest.raises(IdInUse):
+        await downloader.start(id="a", source_urn="https://films.example/b")
+
+
+async def test_a_job_that_goes_on_waiting_for_the_same_reason_is_left_alone(rig: Rig) -> None:
+    downloader = rig.make(max_active=0)
+    await rig.add()
+    told = await reach_when(downloader, "a", lambda job: job.reason)
+    rig.clock.forward(60)
+    await rig.add("another")
+    await reach_when(downloader, "another", lambda job: job.reason)
+    assert await downloader.status("a") == told
 
 
 # --- questions ------------------------------------------------------------------------------

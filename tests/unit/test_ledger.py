@@ -17,7 +17,7 @@ from chilly_movies.errors import DuplicateDownload, IllegalTransition, JobNotFou
 from chilly_movies.events import Change
 from chilly_movies.ledger import Ledger
 from chilly_movies.models import Job, Phase, Progress, Status
-from tests.doubles import Clock, GatedStore, idle, make_job
+from tests.doubles import NOON, Clock, GatedStore, idle, make_job
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +29,7 @@ class Desk:
     store: GatedStore
     ledger: Ledger
     heard: Subscription
+    clock: Clock
 
     def told(self) -> list[Change]:
         waiting = list(self.heard._waiting.values())
@@ -75,9 +76,10 @@ class Hand:
 
 async def open_desk(store: GatedStore) -> Desk:
     bus = EventBus()
-    ledger = Ledger(store, bus, Clock())
+    clock = Clock()
+    ledger = Ledger(store, bus, clock)
     await ledger.load()
-    return Desk(store, ledger, bus.subscribe())
+    return Desk(store, ledger, bus.subscribe(), clock)
 
 
 @pytest.fixture
@@ -167,6 +169,8 @@ async def test_a_failed_removal_keeps_the_job(desk: Desk) -> None:
         await desk.ledger.remove("a")
     assert "a" in desk.ledger
     assert desk.told() == []
+    desk.ledger.note("a", figures(1))
+    assert desk.names() == [("a", "progress")], "its figures are told no more"
 
 
 async def test_an_illegal_step_uses_no_number_and_writes_nothing(desk: Desk) -> None:
@@ -327,6 +331,30 @@ async def test_progress_saved_during_the_write_of_a_pause_does_not_overwrite_it(
     assert stored["a"].progress == desk.ledger.get("a").progress
 
 
+async def test_figures_during_the_write_of_a_removal_are_not_told(desk: Desk) -> None:
+    desk.store.holding = True
+    task = asyncio.create_task(desk.ledger.remove("a"))
+    await idle()
+    desk.ledger.note("a", figures(1))
+    desk.ledger.tell("a", e.STREAM, {"index": 0, "readers": 1})
+    await desk.store.held[0].release()
+    await task
+    assert desk.names() == [("a", "removed")]
+
+
+async def test_a_job_under_the_id_of_a_removed_one_has_its_own_two_messages_a_second(
+    desk: Desk, hand: Hand
+) -> None:
+    desk.ledger.note("a", figures(1))
+    desk.ledger.note("a", figures(2))
+    await desk.ledger.remove("a")
+    await desk.ledger.add(make_job("a", Status.ACTIVE))
+    assert hand.timers == []
+    desk.ledger.note("a", figures(3))
+    told = [(change.event, change.progress.percent) for change in desk.told()]
+    assert told == [("removed", 2), ("queued", 0), ("progress", 3)]
+
+
 async def test_progress_of_a_removed_job_is_told_no_more(desk: Desk) -> None:
     desk.ledger.note("a", figures(1))
     desk.ledger.note("a", figures(2))
@@ -417,7 +445,11 @@ async def test_told_stays_below_every_number_that_is_still_being_stored(desk: De
 
 async def test_changes_carry_the_time_and_the_job_after_them(desk: Desk) -> None:
     await desk.ledger.record("a", e.Failed())
-    [change] = desk.told()
-    assert change.job is desk.ledger.get("a")
-    assert change.at == desk.ledger.get("a").updated_at
-    assert timedelta() <= change.at - make_job().created_at
+    desk.clock.forward(60)
+    await desk.ledger.record("b", e.Paused())
+    desk.clock.forward(60)
+    await desk.ledger.remove("b")
+    failed, paused, removed = desk.told()
+    assert failed.job is desk.ledger.get("a")
+    assert failed.at == desk.ledger.get("a").updated_at == NOON
+    assert (paused.at, removed.at) == (NOON + timedelta(minutes=1), NOON + timedelta(minutes=2))
