@@ -115,7 +115,7 @@ class Churn:
     async def bout(self, seconds: float) -> Vitals:
         """Let jobs come and go for a while, take all away, and look at what is left."""
         until = time.monotonic() + seconds
-        limits = httpx2.Limits(max_connections=None)
+        limits = httpx2.Limits(max_connections=None, keepalive_expiry=2)  # the server's is 5 s
         async with httpx2.AsyncClient(
             base_url=self.server.url, timeout=_PATIENCE, trust_env=False, limits=limits
         ) as http:
@@ -275,15 +275,16 @@ def growth(before: Vitals, after: Vitals) -> dict[str, float]:
 async def leaks(minutes: float, seed: int, jobs: int, say: Callable[[str], None]) -> int:
     """Churn for so long, a bout a minute; returns how many figures grew by more than 5 %."""
     bouts = max(3, round(minutes))
+    warm = bouts // 5  # the first ones only warm it up
     with tempfile.TemporaryDirectory(prefix="chilly-churn-", ignore_cleanup_errors=True) as folder:
         async with Churn(Path(folder), seed, jobs=jobs) as churn:
             seen = []
             for number in range(bouts):
                 seen.append(await churn.bout(60 * minutes / bouts - _STILL))
-                say(f"{'warm-up' if number == 0 else f'bout {number}':<8} {seen[-1]}")
+                say(f"{'warm-up' if number <= warm else f'bout {number}':<8} {seen[-1]}")
                 if seen[-1].descriptors > seen[0].descriptors:
                     say(f"         open: {churn.open_files()}")
-        grown = growth(seen[0], seen[-1])
+        grown = growth(seen[warm], seen[-1])
         say(f"{churn.lives} lives of {jobs} jobs: {dict(sorted(churn.done.items()))}")
         say("growth since warm-up: " + ", ".join(f"{k} {v:+.1f} %" for k, v in grown.items()))
         for promise in churn.broken:

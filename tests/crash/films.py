@@ -59,11 +59,11 @@ class Film:
         return sum(min(PIECE, self.size - number * PIECE) for number in pieces)
 
 
-def make(folder: Path, number: int, size: int, *, host: str) -> Film:
+def make(folder: Path, number: int, size: int, *, host: str, piece: int = PIECE) -> Film:
     """A film that is the same for the same number, with its torrent."""
     content = folder / f"film{number}" / f"Film {number}.mkv"
     digest = make_film(content, size, seed=number)
-    torrent = make_torrent(content, folder / f"film{number}.torrent", piece_size=PIECE)
+    torrent = make_torrent(content, folder / f"film{number}.torrent", piece_size=piece)
     return Film(number, torrent, digest, host)
 
 

@@ -105,6 +105,10 @@ class Swarm(LineProcess):
         """Lets it go off the network, or come back."""
         await self._ask("offline", name=name, away=away)
 
+    async def drop(self, name: str) -> None:
+        """Ends it for good."""
+        await self._ask("drop", name=name)
+
 
 class _Seeder:
     """One session with one torrent."""
@@ -112,7 +116,8 @@ class _Seeder:
     def __init__(self, host: str, rate: int, *, blind: bool) -> None:
         kinds = lt.alert.category_t
         mask = kinds.error_notification | kinds.upload_notification
-        pack: Any = {**_SETTINGS, "listen_interfaces": f"{host}:0", "alert_mask": mask}
+        own = {"listen_interfaces": f"{host}:0", "outgoing_interfaces": host}
+        pack: Any = {**_SETTINGS, **own, "alert_mask": mask}
         pack["disable_hash_checks"] = blind
         self.session = lt.session(pack)
         self.handle: Any = None
@@ -172,7 +177,7 @@ class _Child:
     async def _collect(self) -> None:
         while True:
             await asyncio.sleep(1)
-            for seeder in self._seeders.values():
+            for seeder in tuple(self._seeders.values()):
                 seeder.collect()
 
     async def _answer(self, request: dict[str, Any]) -> None:
@@ -202,6 +207,10 @@ class _Child:
     async def do_offline(self, name: str, away: bool) -> None:
         handle = self._seeders[name].handle
         (handle.pause if away else handle.resume)()
+
+    async def do_drop(self, name: str) -> None:
+        ending = [self._seeders.pop(name)]
+        await asyncio.to_thread(ending.clear)  # its engine's end waits for the network
 
 
 def _main() -> None:

@@ -45,9 +45,14 @@ class Tracker:
             await self._server.wait_closed()
             self._server = None
 
+    def peers(self) -> bytes:
+        """Whom it names: six bytes each."""
+        return self._peer
+
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        body = b"d8:intervali%de5:peers6:%be" % (_INTERVAL, self._peer)
+        peers = self.peers()
+        body = b"d8:intervali%de5:peers%d:%be" % (_INTERVAL, len(peers), peers)
         writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
         await writer.drain()
         writer.close()

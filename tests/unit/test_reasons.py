@@ -58,3 +58,12 @@ def test_wrong_data_is_named_before_what_is_waited_for() -> None:
     told = why(rejected=1_500_000, peers=1, has_metadata=True)
     assert told is not None
     assert told.startswith("1.5 MB that peers sent were wrong and thrown away; connected to 1 peer")
+
+
+def test_wrong_data_is_told_for_a_moment_even_if_the_right_one_comes() -> None:
+    moving: dict[str, Any] = {"has_metadata": True, "download_speed": 9, "rejected": 2_000_000}
+    assert why(**moving) is None
+    assert why(**moving, spoiled=True) == "2.0 MB that peers sent were wrong and thrown away"
+    assert why(**moving, spoiled=True, shut_out=1) == (
+        "2.0 MB that peers sent were wrong and thrown away, 1 peer shut out"
+    )

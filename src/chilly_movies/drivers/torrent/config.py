@@ -30,6 +30,8 @@ _TUNED: dict[str, Any] = {
     "close_redundant_connections": False,
     "alert_queue_size": 20_000,
     "stop_tracker_timeout": 2,
+    # what a web seed was asked for arrives even after it was found to send rubbish
+    "urlseed_max_request_bytes": 4 * 1024 * 1024,
     # a check from disk drops all peers; with the default they come back after 60 s
     "min_reconnect_time": 3,
     # a call into a network that is away is repeated ever more rarely: rather a new one

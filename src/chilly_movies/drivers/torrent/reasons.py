@@ -10,22 +10,27 @@ from chilly_movies.drivers.torrent.torrent import TorrentState, TrackerStanding
 def why_still(
     state: TorrentState, trackers: Mapping[str, TrackerStanding], webrtc: str | None = None
 ) -> str | None:
-    """Why no data arrives, None if it does or if nothing has to arrive.
+    """Why no data arrives, or that wrong data does; None if all is well or nothing has to come.
 
     Args:
         state: the torrent's figures.
         trackers: how its trackers last answered.
         webrtc: what holds WebRTC back, if anything.
     """
-    if state.finished or state.checking or state.download_speed > 0:
+    if state.finished or state.checking:
         return None
+    thrown = _thrown_away(state) if state.rejected else None
+    if state.download_speed > 0:
+        return thrown if state.spoiled else None
     if state.upload_only:
         return "the disk refused a write, so nothing is downloaded"
     why = _why_no_peer_helps(state, trackers, webrtc)
-    if state.rejected:
-        thrown = f"{state.rejected / 1_000_000:.1f} MB that peers sent were wrong and thrown away"
-        return f"{thrown}; {why}"
-    return why
+    return f"{thrown}; {why}" if thrown else why
+
+
+def _thrown_away(state: TorrentState) -> str:
+    thrown = f"{state.rejected / 1_000_000:.1f} MB that peers sent were wrong and thrown away"
+    return f"{thrown}, {_count(state.shut_out, 'peer')} shut out" if state.shut_out else thrown
 
 
 def _why_no_peer_helps(

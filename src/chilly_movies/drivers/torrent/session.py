@@ -23,6 +23,7 @@ from chilly_movies.drivers.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6
 from chilly_movies.drivers.plain import NotPlainError, check_staging
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import stun, vetting
+from chilly_movies.drivers.torrent.bans import Bans
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.hangup import forget, hang_up, hang_up_for_good, port_of
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
@@ -40,6 +41,7 @@ _ALERTS = (
     | _categories.status_notification
     | _categories.storage_notification
     | _categories.tracker_notification
+    | _categories.peer_notification
 )
 _RTC_ALERTS = _categories.connect_notification | _categories.torrent_log_notification
 """Only these say which peers come over WebRTC, and what became of a handshake."""
@@ -68,6 +70,8 @@ class TorrentSession:
         self._ses: Any = None
         self._opening = asyncio.Lock()
         self._stun_note: str | None = None
+        self._bans = Bans()
+        self._judging: set[asyncio.Task[None]] = set()
         self._asked: set[int] = set()
         self._hears_pieces = False
         self._read = self._write = -1
@@ -91,6 +95,7 @@ class TorrentSession:
             lt.torrent_log_alert: self._on_log,
             lt.peer_connect_alert: self._on_connect,
             lt.peer_disconnected_alert: self._on_disconnect,
+            lt.peer_ban_alert: self._on_ban,
             lt.file_error_alert: self._on_file_error,
             lt.torrent_error_alert: self._on_torrent_error,
             lt.listen_failed_alert: self._on_listen_failed,
@@ -130,11 +135,16 @@ class TorrentSession:
         """Block private addresses unless allowed; make rate limits hold for local peers, too."""
         if self._config.download_limit or self._config.upload_limit:
             self._limit_everyone()
-        if self._config.allow_private_addresses:
-            return
+        self._block_addresses()
+
+    def _block_addresses(self) -> None:
+        """Private ones unless allowed, and those from which wrong data came."""
         blocked = lt.ip_filter()
-        for network in p.networks((*NON_PUBLIC_V4, *NON_PUBLIC_V6)):
-            blocked.add_rule(*network, 1)
+        if not self._config.allow_private_addresses:
+            for network in p.networks((*NON_PUBLIC_V4, *NON_PUBLIC_V6)):
+                blocked.add_rule(*network, 1)
+        for address in self._bans.addresses():
+            blocked.add_rule(address, address, 1)
         self._ses.set_ip_filter(blocked)
 
     def _limit_everyone(self) -> None:
@@ -265,7 +275,9 @@ class TorrentSession:
                 await self._look_at_peers()
 
     async def _look_at_peers(self) -> None:
-        """Count peers by transport, revive dead connections, make new WebRTC offers."""
+        """Count peers by transport, revive dead connections, make offers, end bans."""
+        if self._bans.served(time.monotonic()):
+            self._block_addresses()
         for torrent in tuple(self._torrents.values()):
             if torrent.state.peers:
                 await torrent.peers()
@@ -403,6 +415,26 @@ class TorrentSession:
         torrent = self._of(alert)
         if torrent is not None:
             torrent.rtc_addresses.discard(alert.ip)
+
+    def _on_ban(self, alert: Any) -> None:
+        torrent = self._of(alert)
+        if torrent is None or alert.ip in torrent.rtc_addresses:
+            return  # the filter of addresses does not hold for WebRTC
+        judging = asyncio.ensure_future(self._judge(torrent, alert.ip[0]))
+        self._judging.add(judging)
+        judging.add_done_callback(self._judging.discard)
+
+    async def _judge(self, torrent: Torrent, address: str) -> None:
+        """Shut the address of a banned peer out if it comes back and was of no use."""
+        if await torrent.was_served_by(address):
+            return
+        now = time.monotonic()
+        too_often = torrent.strikes.count(address, now)
+        if self._ses is not None and too_often and self._bans.shut_out(address, now):
+            log.warning("wrong data came again and again", shut_out=address)
+            torrent.shut_out += 1
+            torrent.touch()
+            self._block_addresses()
 
     def _on_file_error(self, alert: Any) -> None:
         torrent = self._of(alert)

@@ -15,6 +15,7 @@ import structlog
 
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
+from chilly_movies.drivers.torrent.bans import Strikes
 from chilly_movies.drivers.torrent.pieces import Pieces
 from chilly_movies.drivers.torrent.pulse import Pulse
 from chilly_movies.drivers.torrent.vetting import Selection
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 _ANSWER_TIMEOUT = 20.0
 _METER_SECONDS = 2.0
+_SPOILED_SECONDS = 15.0
+"""So long it is said that wrong data came, even if the right one comes meanwhile."""
 _STATES = lt.torrent_status.states
 _CHECKING = (_STATES.checking_files, _STATES.checking_resume_data, _STATES.queued_for_checking)
 
@@ -53,6 +56,8 @@ class TorrentState:
         transports: connected peers by transport, a few seconds old at most.
         upload_only: writing failed and the engine only uploads now.
         received: payload bytes that arrived since it was added.
+        spoiled: some that were rejected arrived a moment ago.
+        shut_out: addresses that were, as wrong data came from there.
     """
 
     has_metadata: bool = False
@@ -72,6 +77,8 @@ class TorrentState:
     upload_only: bool = False
     rejected: int = 0
     received: int = 0
+    spoiled: bool = False
+    shut_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,8 @@ class Torrent:
         selection: which files are wanted, also before they are known.
         choosing: that is being told to the engine, which until then wants nothing.
         patience: seconds the metadata may take to come.
+        shut_out: addresses that were, as wrong data came from there.
+        strikes: what the addresses of its peers did, good and bad.
     """
 
     def __init__(self, session: TorrentSession, handle: lt.torrent_handle) -> None:
@@ -148,14 +157,21 @@ class Torrent:
         self._began = time.monotonic()
         self.disk_problem: DiskError | None = None
         self._refused = False
+        self._spoiled_at = -math.inf
+        self.shut_out = 0
+        self.strikes = Strikes()
         self.problem: str | None = None
 
     def update(self, status: Any) -> None:
         """Take the engine's newest figures."""
         now, figures = time.monotonic(), _state(status)
+        if figures.rejected > self.state.rejected:
+            self._spoiled_at = now
         self.state = replace(
             figures,
             finished=figures.finished and not self.choosing,
+            spoiled=now - self._spoiled_at < _SPOILED_SECONDS,
+            shut_out=self.shut_out,
             transports=self.state.transports if status.num_peers else Transports(),
             download_speed=self._down.rate(now, status.total_payload_download),
             upload_speed=self._up.rate(now, status.total_payload_upload),
@@ -238,6 +254,7 @@ class Torrent:
     def _read_peers(self) -> tuple[Peer, ...]:
         busy = lt.peer_info.connecting | lt.peer_info.handshake
         infos = [info for info in self._handle.get_peer_info() if not info.flags & busy]
+        self.strikes.note({info.ip: info.total_download for info in infos})
         self._owed = any(map(_owes, infos)) and not any(map(_waits_for_disk, infos))
         self._pulse.remember(
             info.ip for info in infos if _can_be_called(info) and info.ip not in self.rtc_addresses
@@ -258,6 +275,14 @@ class Torrent:
         for address in self._pulse.to_call(now):
             # of a peer that a tracker names earlier failures are forgiven
             self._handle.connect_peer(address, lt.peer_info.tracker)
+
+    async def was_served_by(self, address: str) -> bool:
+        """Whether more came from this address than was wrong of all that came from anywhere."""
+        try:
+            status = await asyncio.to_thread(self._handle.status)
+        except RuntimeError:  # it left the session meanwhile
+            return False
+        return self.strikes.came_from(address) > int(status.total_failed_bytes)
 
     def websocket_trackers(self) -> dict[str, str | None]:
         """The WebSocket trackers that answered, with their problem or None."""

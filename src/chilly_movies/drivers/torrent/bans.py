@@ -1,0 +1,88 @@
+"""Which addresses are shut out, as peers there sent wrong data. Pure.
+
+The engine bans such a peer by its address and port, for several peers may share an address: a
+family behind one router. But one that comes back does so from another port, and is a stranger to
+the engine. So when an address is caught twice in one torrent, it is shut out for a while. The
+engine errs, too, and bans honest peers that filled a piece together with a liar; an address that
+brought more than all that was wrong is therefore left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_TERM = 900.0
+"""Seconds an address is shut out."""
+_TOO_OFTEN = 2
+_AT_ONCE = 1.0
+"""Bans within so many seconds are one: each wrong piece of a peer brings one."""
+_REMEMBERED = 2000
+
+
+@dataclass(slots=True)
+class _Strike:
+    """How often peers of an address were banned, and when that was the last time."""
+
+    times: int = 0
+    last: float = -_AT_ONCE
+
+
+class Strikes:
+    """What the addresses of one torrent did."""
+
+    def __init__(self) -> None:
+        self._strikes: dict[str, _Strike] = {}
+        self._came: dict[tuple[str, int], int] = {}
+
+    def note(self, came: Mapping[tuple[str, int], int]) -> None:
+        """So many bytes came over each connection there is."""
+        for peer, count in came.items():
+            known = self._came.pop(peer, 0)
+            if count or known:
+                self._came[peer] = max(count, known)
+        _shorten(self._came)
+
+    def came_from(self, address: str) -> int:
+        """Bytes that came from an address, right or wrong."""
+        return sum(count for (host, _), count in self._came.items() if host == address)
+
+    def count(self, address: str, now: float) -> bool:
+        """A peer at this address was banned; whether that happens too often."""
+        strike = self._strikes.pop(address, None) or _Strike()
+        self._strikes[address] = strike  # at the end: the first ones are forgotten first
+        _shorten(self._strikes)
+        strike.times += now - strike.last >= _AT_ONCE
+        strike.last = now
+        return strike.times >= _TOO_OFTEN
+
+
+class Bans:
+    """The addresses nobody talks to, whatever the torrent."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, float] = {}
+
+    def shut_out(self, address: str, now: float) -> bool:
+        """Shut it out; whether it was not until now."""
+        known = self._until.pop(address, None)
+        self._until[address] = now + _TERM
+        _shorten(self._until)
+        return known is None
+
+    def served(self, now: float) -> bool:
+        """Let those back whose term is over; whether there are any."""
+        over = [address for address, until in self._until.items() if until <= now]
+        for address in over:
+            del self._until[address]
+        return bool(over)
+
+    def addresses(self) -> tuple[str, ...]:
+        """Those that are shut out."""
+        return tuple(self._until)
+
+
+def _shorten(records: dict[Any, Any]) -> None:
+    while len(records) > _REMEMBERED:
+        del records[next(iter(records))]
