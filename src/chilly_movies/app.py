@@ -21,6 +21,7 @@ from chilly_movies.api.signing import Signer, load_secret
 from chilly_movies.diskguard import DiskGuard
 from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver, MockScript
+from chilly_movies.drivers.mock_inspector import MockInspector
 from chilly_movies.drivers.mock_maker import MockTorrentMaker
 from chilly_movies.drivers.torrent import EngineConfig, MediaTorrentMaker, TorrentDriver
 from chilly_movies.drivers.volume import MediaVolume
@@ -37,6 +38,7 @@ from chilly_movies.ports import (
     MetadataProvider,
     ResumeStore,
     SubtitleConverter,
+    TorrentInspector,
     TorrentMaker,
 )
 from chilly_movies.settings import Settings, read_keys
@@ -77,7 +79,9 @@ class WebTorrentDownloader(Downloader):
         config = EngineConfig(Path(media_root).absolute(), **engine)
         self.torrent_maker = torrent_maker(config)
         self.own_ports = config.own_ports
-        drivers = {SourceType.TORRENT: TorrentDriver(config, resume)}
+        driver = TorrentDriver(config, resume)
+        self.torrent_inspector: TorrentInspector = driver.inspector
+        drivers = {SourceType.TORRENT: driver}
         guard = DiskGuard(MediaVolume(config.media_root, state.absolute()), min_free_space)
         super().__init__(drivers, jobs, max_active=max_active, guard=guard)
 
@@ -109,6 +113,7 @@ class MockDownloader(Downloader):
         self.media_probe = MockMediaProbe()
         self.subtitle_converter = MockSubtitleConverter()
         mock = MockDriver(script, resume_store=resume, **driver)
+        self.torrent_inspector = MockInspector(mock)
         super().__init__(
             dict.fromkeys(SourceType, mock), MemoryJobStore(resume), max_active=max_active
         )
@@ -202,6 +207,7 @@ def create_app(
         or getattr(downloader, "subtitle_converter", None)
         or SandboxConverter(),
         torrent_maker=maker or getattr(downloader, "torrent_maker", None),
+        torrent_inspector=getattr(downloader, "torrent_inspector", None),
         stream_timeout=stream_timeout,
         on_stop=on_stop or (downloader.aclose if own else None),
     )

@@ -181,6 +181,7 @@ class NoMetadata(SourceUnavailable):
     """Nobody sent the metadata of a magnet in time; somebody may later."""
 
     code = "no_metadata"
+    status_hint = 504
 
 
 class SourceNotFound(DownloadError):

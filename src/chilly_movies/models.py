@@ -389,6 +389,32 @@ class TorrentWish:
 
 
 @dataclass(frozen=True, slots=True)
+class InspectedTorrent:
+    """What a torrent holds, before anybody downloads it.
+
+    Attributes:
+        v1: the SHA-1 info hash in hex, None if it has none.
+        v2: the SHA-256 info hash in hex, None if it has none.
+        size: bytes of all files.
+        piece_size: bytes.
+        private: peers come from its trackers alone (BEP 27).
+        files: with their indices; `blocked` ones look like programs.
+        trackers: those that may be talked to.
+        peers: addresses heard of so far, None if nobody was asked.
+    """
+
+    name: str
+    v1: str | None
+    v2: str | None
+    size: int
+    piece_size: int
+    private: bool
+    files: tuple[MediaFile, ...]
+    trackers: tuple[str, ...] = ()
+    peers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MadeTorrent:
     """A torrent of data that lies on the disk.
 

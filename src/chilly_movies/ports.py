@@ -9,6 +9,7 @@ from typing import Protocol
 from chilly_movies.events import Change
 from chilly_movies.models import (
     FileStanding,
+    InspectedTorrent,
     Job,
     MadeTorrent,
     Peer,
@@ -260,6 +261,25 @@ class TorrentMaker(Protocol):
             PathNotFound: nothing lies there.
             InvalidRequest: it cannot be shared, or the wish is malformed.
             DiskError: the disk refused, or the data changed meanwhile.
+        """
+        ...
+
+
+class TorrentInspector(Protocol):
+    """Says what is in a torrent that nobody downloads yet."""
+
+    async def inspect(self, source: Source) -> InspectedTorrent:
+        """Look at a torrent file, or fetch what a link or magnet stands for. Stores nothing.
+
+        Bounded in time. Cancelling ends all traffic for it.
+
+        Raises:
+            InvalidSource: the source is broken.
+            SourceUnavailable: the link's server does not answer.
+            SourceNotFound: it says that there is no such thing.
+            SourceRejected: what came is no torrent, or has what no film has.
+            NoMetadata: no peer sent the metadata in time.
+            EngineError: the downloader closed.
         """
         ...
 

@@ -36,7 +36,13 @@ from chilly_movies.api.security import Access, HostGate
 from chilly_movies.downloader import Downloader
 from chilly_movies.events import EVENT_NAMES
 from chilly_movies.models import Status
-from chilly_movies.ports import MediaProbe, MetadataProvider, SubtitleConverter, TorrentMaker
+from chilly_movies.ports import (
+    MediaProbe,
+    MetadataProvider,
+    SubtitleConverter,
+    TorrentInspector,
+    TorrentMaker,
+)
 from chilly_movies.version import __version__
 from chilly_movies.watching.facts import FactsDesk
 from chilly_movies.watching.subtitles import SubtitleDesk
@@ -111,6 +117,7 @@ async def job_events(
     return await events.stream_events(request)
 
 
+_LIKE_STARTS = ("/torrents/create", "/torrents/inspect")
 _HOT_LANE = [  # the routes that are asked most, without the framework's parameter handling
     Route("/download/status/{id}", downloads.hot_status),
     Route("/events", events.stream_events),
@@ -129,6 +136,7 @@ def build_app(
     probe: MediaProbe,
     converter: SubtitleConverter,
     torrent_maker: TorrentMaker | None = None,
+    torrent_inspector: TorrentInspector | None = None,
     stream_timeout: float = 60.0,
     on_stop: Callable[[], Any] | None = None,
 ) -> ASGIApp:
@@ -138,17 +146,18 @@ def build_app(
         downloader: what the routes drive; opened when the application starts.
         metadata_provider: who knows films.
         access: who may call.
-        start_limit: starts per client address, like `60/minute`; torrents made, too.
+        start_limit: starts per client address, like `60/minute`; torrents made or inspected, too.
         cancel_limit: cancels per client address.
         probe: who looks into film files.
         converter: who makes WebVTT of subtitles.
         torrent_maker: who makes torrents; None = nobody.
+        torrent_inspector: who looks into torrents of others; None = nobody.
         stream_timeout: seconds a reader of a film waits for bytes that do not come.
         on_stop: awaited when the application stops.
     """
     api = documented_app()
     api.state.metadata = metadata_provider
-    api.state.torrent_maker = torrent_maker
+    api.state.torrent_maker, api.state.torrent_inspector = torrent_maker, torrent_inspector
     api.state.wants_keys = bool(access.all_keys)
     facts = FactsDesk(downloader, probe)
     api.state.subtitles = SubtitleDesk(downloader, facts, converter)
@@ -176,7 +185,7 @@ def _guarded(inner: ASGIApp, access: Access, start_limit: str, cancel_limit: str
     app: ASGIApp = BodyGate(inner, {r.path for r in routes if "POST" in (r.methods or ())})
     app = StreamGate(app, access.max_streams)
     limits = {"/download/start": start_limit, "/download/cancel": cancel_limit}
-    app = RateGate(app, {**limits, "/torrents/create": start_limit})
+    app = RateGate(app, {**limits, **dict.fromkeys(_LIKE_STARTS, start_limit)})
     app = KeyGate(app, KeyRing(access.all_keys), access.signer)
     app = HostGate(app, access)
     return ForwardedGate(AccessLog(app), access.proxies)
@@ -213,7 +222,7 @@ def documented_app() -> FastAPI:
 def _complete(contract: dict[str, Any]) -> dict[str, Any]:
     """Add what the framework cannot know: our error shape, key, and hand-read bodies."""
     schemas = contract["components"]["schemas"]
-    for model in (problems.Problem, StartBody, StartUpload, EventOut):
+    for model in (problems.Problem, StartBody, StartUpload, EventOut, *torrents.READ_BY_HAND):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import UploadFile
+from pydantic import TypeAdapter
 
 from chilly_movies.api import listing
 from chilly_movies.api.problems import documented
@@ -24,9 +23,10 @@ from chilly_movies.api.schemas import (
     peer_out,
     to_json,
 )
+from chilly_movies.api.uploads import checked, is_json, read_json, read_upload
 from chilly_movies.downloader import Downloader
 from chilly_movies.errors import InvalidRequest
-from chilly_movies.intake import MAX_TORRENT_BYTES, check_id
+from chilly_movies.intake import check_id
 from chilly_movies.models import Job, Status
 
 router = APIRouter(tags=["downloads"])
@@ -80,15 +80,9 @@ async def start(request: Request) -> Response:
 
 
 async def _wishes(request: Request) -> dict[str, Any]:
-    if request.headers["content-type"].lower().startswith("application/json"):
-        body = await request.json() if await request.body() else None
-        return _checked(body)
-    async with request.form(max_files=1, max_fields=20) as form:
-        wishes: dict[str, Any] = {k: v for k, v in form.items() if not isinstance(v, UploadFile)}
-        upload = form.get("torrent")
-        if not isinstance(upload, UploadFile):
-            raise InvalidRequest("The form needs a file in the part 'torrent'.", field="torrent")
-        data = await upload.read(MAX_TORRENT_BYTES + 1)
+    if is_json(request):
+        return checked(StartBody, await read_json(request))
+    wishes, data = await read_upload(request)
     for name in (
         "files",
         "downloadLimit",
@@ -99,7 +93,7 @@ async def _wishes(request: Request) -> dict[str, Any]:
     ):
         if name in wishes:
             wishes[name] = _from_text(name, wishes[name])
-    return {**_checked(wishes), "torrent": data}
+    return {**checked(StartBody, wishes), "torrent": data}
 
 
 def _from_text(name: str, text: str) -> Any:
@@ -112,19 +106,6 @@ def _from_text(name: str, text: str) -> Any:
         return float(text) if name == "seedRatio" else int(text)
     except (ValueError, KeyError):
         raise InvalidRequest(f"The {name} is malformed.", field=name) from None
-
-
-def _checked(body: object) -> dict[str, Any]:
-    """The body's known members, if all have the right form."""
-    try:
-        return StartBody.model_validate(body).model_dump(exclude_none=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        where = f"'{field}': " if field else ""
-        raise InvalidRequest(
-            f"The request is not valid: {where}{first['msg']}.", field=field
-        ) from None
 
 
 _VERB_ERRORS = documented(404, 408, 409, 413, 415, 422)

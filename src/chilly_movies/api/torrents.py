@@ -1,4 +1,4 @@
-"""The route that makes torrents of what lies in the media folder."""
+"""The routes that make torrents of what lies in the media folder, and look into those of others."""
 
 from __future__ import annotations
 
@@ -8,15 +8,26 @@ from collections.abc import Coroutine
 from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 
+from chilly_movies import intake
+from chilly_movies.api.naming import media_type
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import Count, JobId, Wire, to_json
+from chilly_movies.api.uploads import checked, is_json, read_json, read_upload
 from chilly_movies.downloader import Downloader
 from chilly_movies.errors import EngineError
 from chilly_movies.intake import MAX_PATH, check_id
-from chilly_movies.models import MadeTorrent, Options, Status, TorrentVersion, TorrentWish
-from chilly_movies.ports import TorrentMaker
+from chilly_movies.models import (
+    InspectedTorrent,
+    MadeTorrent,
+    Options,
+    Status,
+    TorrentVersion,
+    TorrentWish,
+)
+from chilly_movies.ports import TorrentInspector, TorrentMaker
+from chilly_movies.redaction import redact
 
 T = TypeVar("T")
 
@@ -101,6 +112,113 @@ async def create_torrent(body: CreateBody, request: Request) -> Response:
         job = await downloader.adopt(body.path, made.data, id=job_id, options=options)
         answer = {"id": job.id, "status": job.status, **answer}
     return Response(to_json(answer), media_type="application/json")
+
+
+# --- looking into one -----------------------------------------------------------------------
+
+
+class InspectBody(Wire):
+    """Which torrent to look into. Further members are ignored."""
+
+    source_urn: str = Field(
+        min_length=1,
+        max_length=65_536,
+        description="Magnet link, info hash or link to a torrent file.",
+        examples=["magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a"],
+    )
+
+
+class InspectUpload(BaseModel):
+    """A `.torrent` file to look into."""
+
+    torrent: bytes = Field(json_schema_extra={"format": "binary"})
+
+
+READ_BY_HAND = (InspectBody, InspectUpload)
+"""Bodies the framework knows nothing of."""
+
+
+class InspectedFile(Wire):
+    """One file of a torrent."""
+
+    index: int = Field(description="What `files` of a start wants.")
+    path: str = Field(description="Made harmless, as it will be on the disk.")
+    size: int
+    media_type: str
+    blocked: bool = Field(description="Looks like a program: left out unless allowExecutables.")
+
+
+class InspectedOut(Wire):
+    """What a torrent holds."""
+
+    name: str
+    info_hash: str | None = Field(description="SHA-1 (v1), null for v2 alone.")
+    info_hash_v2: str | None = Field(
+        alias="infoHashV2", description="SHA-256 (v2), null for v1 alone."
+    )
+    size: int = Field(description="Bytes of all files.")
+    piece_length: int
+    private: bool = Field(description="Peers come from its trackers alone.")
+    files: list[InspectedFile]
+    trackers: list[str] = Field(description="Those that may be asked; passkeys are hidden.")
+    peers: int | None = Field(description="Heard of so far; null: nobody was asked.")
+
+
+@router.post(
+    "/torrents/inspect",
+    response_model=InspectedOut,
+    responses=documented(408, 413, 415, 422, 429, 502, 504),
+    summary="Look into a torrent",
+    openapi_extra={
+        "requestBody": {
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/InspectBody"}},
+                "multipart/form-data": {"schema": {"$ref": "#/components/schemas/InspectUpload"}},
+            },
+            "required": True,
+        },
+    },
+)
+async def inspect_torrent(request: Request) -> Response:
+    """What is in a torrent, before it is downloaded; nothing is stored.
+
+    A magnet's metadata is asked of its peers: that takes some seconds, and 30 at most. A `.torrent`
+    file is sent as multipart with the part `torrent`.
+    """
+    inspector: TorrentInspector | None = request.app.state.torrent_inspector
+    if inspector is None:
+        raise EngineError("This server looks into no torrents.")
+    source = intake.parse({"id": "look", **await _which(request)}).source
+    assert source is not None  # noqa: S101 (for the type checker)
+    found = await _while_wanted(request, inspector.inspect(source))
+    return Response(to_json(_inspected(found)), media_type="application/json")
+
+
+async def _which(request: Request) -> dict[str, Any]:
+    """The torrent file or the text of the source."""
+    if is_json(request):
+        return checked(InspectBody, await read_json(request))
+    return {"torrent": (await read_upload(request))[1]}
+
+
+def _inspected(found: InspectedTorrent) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "infoHash": found.v1,
+        "infoHashV2": found.v2,
+        "size": found.size,
+        "pieceLength": found.piece_size,
+        "private": found.private,
+        "files": [
+            {
+                "index": file.index, "path": file.path, "size": file.size,
+                "mediaType": media_type(file.path), "blocked": file.blocked,
+            }
+            for file in found.files
+        ],
+        "trackers": [redact(url) for url in found.trackers],
+        "peers": found.peers,
+    }  # fmt: skip
 
 
 def _maker(request: Request) -> TorrentMaker:

@@ -20,7 +20,8 @@ from chilly_movies.drivers.torrent import adopted
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.claims import Claim, decode, flush
 from chilly_movies.drivers.torrent.config import EngineConfig
-from chilly_movies.drivers.torrent.fetch import fetch_torrent
+from chilly_movies.drivers.torrent.fetch import fetch_checked
+from chilly_movies.drivers.torrent.inspector import Inspector
 from chilly_movies.drivers.torrent.keeper import Keeper
 from chilly_movies.drivers.torrent.place import Place
 from chilly_movies.drivers.torrent.publishing import move, publish, settled
@@ -65,12 +66,16 @@ class TorrentDriver:
     Args:
         config: the engine's settings.
         resume_store: where resume data is kept.
+
+    Attributes:
+        inspector: looks into torrents with the same engine.
     """
 
     def __init__(self, config: EngineConfig, resume_store: ResumeStore) -> None:
         self._config = config
         self._resume = resume_store
         self._session = TorrentSession(config)
+        self.inspector = Inspector(config, self._session)
         self._root = config.media_root
         self._place = Place(config.media_root)
         self._running: dict[str, Torrent] = {}
@@ -105,6 +110,7 @@ class TorrentDriver:
 
     async def aclose(self) -> None:
         """See `ports.Driver`."""
+        await self.inspector.aclose()
         await self._session.aclose()
 
     async def remove(self, job: Job, *, delete_files: bool) -> None:
@@ -171,7 +177,8 @@ class TorrentDriver:
     async def _fetch_and_publish(self, run: Run) -> AsyncGenerator[Report, None]:
         if p.is_url(run.source) and await self._resume.load_resume(run.job.key) is None:
             yield Report(Progress(phase=Phase.METADATA), "fetching the torrent file")
-            run.source = await self._fetch(run.source)
+            private = self._config.allow_private_addresses
+            run.source = await fetch_checked(run.source, allow_private=private)
         await on_disk(self._place.require)
         if run.job.completed_at is not None:  # asked for: the film is not what it was
             run.published = run.check = run.mends = True
@@ -249,14 +256,6 @@ class TorrentDriver:
             yield Report(run.have)
         finally:
             run.check, run.only_check = asked, False
-
-    async def _fetch(self, source: Source) -> Source:
-        source = await fetch_torrent(source, allow_private=self._config.allow_private_addresses)
-        try:
-            p.identify(source)
-        except InvalidSource as error:
-            raise SourceRejected(str(error)) from None
-        return source
 
     @asynccontextmanager
     async def _torrent(self, run: Run) -> AsyncIterator[Torrent]:

@@ -8,7 +8,8 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 
 from chilly_movies.drivers.addresses import resolves_to_public
-from chilly_movies.errors import SourceNotFound, SourceRejected, SourceUnavailable
+from chilly_movies.drivers.torrent.params import identify
+from chilly_movies.errors import InvalidSource, SourceNotFound, SourceRejected, SourceUnavailable
 from chilly_movies.intake import MAX_TORRENT_BYTES
 from chilly_movies.models import Source
 from chilly_movies.version import __version__
@@ -42,6 +43,21 @@ async def fetch_torrent(source: Source, *, allow_private: bool) -> Source:
                 return replace(source, data=answer)
             url = urljoin(url, answer)
     raise SourceRejected(f"The link redirects more than {_MAX_HOPS} times.")
+
+
+async def fetch_checked(source: Source, *, allow_private: bool) -> Source:
+    """The same, and what came is a usable torrent or magnet.
+
+    Raises:
+        SourceUnavailable: see `fetch_torrent`.
+        SourceRejected: what came is none.
+    """
+    source = await fetch_torrent(source, allow_private=allow_private)
+    try:
+        identify(source)
+    except InvalidSource as error:
+        raise SourceRejected(str(error)) from None
+    return source
 
 
 async def _check(url: str, *, allow_private: bool) -> None:

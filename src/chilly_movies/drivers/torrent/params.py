@@ -21,7 +21,7 @@ from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.vetting import MAX_FILES, Gate
 from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
-from chilly_movies.models import MediaFile, Options, Source, SourceFacts
+from chilly_movies.models import InspectedTorrent, MediaFile, Options, Source, SourceFacts
 from chilly_movies.names import safe_name, safe_paths
 
 _LIMITS = {"max_pieces": 200_000, "max_decode_depth": 30, "max_decode_tokens": 500_000}
@@ -52,6 +52,7 @@ class AddRequest:
         read_only: write to no file, whatever is missing.
         only_check: stand still as soon as the files are checked.
         verified: the files were compared with the hashes a moment ago.
+        only_look: learn the metadata and no more.
         own_ports: where our own API listens.
         websockets: WebSocket trackers the user chose.
     """
@@ -68,6 +69,7 @@ class AddRequest:
     read_only: bool = False
     only_check: bool = False
     verified: bool = False
+    only_look: bool = False
     own_ports: Collection[int] = ()
     websockets: tuple[str, ...] = ()
 
@@ -277,6 +279,12 @@ def _identities(hashes: lt.info_hash_t) -> tuple[str, ...]:
     return tuple(found)
 
 
+def hash_names(params: lt.add_torrent_params) -> frozenset[str]:
+    """A torrent's info hashes as text; two that share one are the same to the engine."""
+    hashes = params.info_hashes if params.ti is None else params.ti.info_hashes()
+    return frozenset(_identities(hashes))
+
+
 def read_metadata(
     info: lt.torrent_info, priorities: Sequence[int] = (), *, programs: bool = False
 ) -> Metadata:
@@ -306,6 +314,33 @@ def read_metadata(
     note = left_out([paths[i] for i in sorted(blocked)])
     facts = SourceFacts(_identities(info.info_hashes()), safe_name(info.name()), files, note)
     return Metadata(facts, paths, info.priv(), paths[indices[0]].split("/")[0])
+
+
+def describe(
+    info: lt.torrent_info, trackers: Sequence[str], peers: int | None = None
+) -> InspectedTorrent:
+    """A torrent for whoever wants to know what is in it.
+
+    Args:
+        info: the info dictionary.
+        trackers: those that may be talked to.
+        peers: how many were heard of.
+
+    Raises:
+        SourceRejected: the torrent has what no film has.
+    """
+    facts, hashes = read_metadata(info, programs=True).facts, info.info_hashes()
+    return InspectedTorrent(
+        name=facts.name or "",
+        v1=str(hashes.v1) if hashes.has_v1() else None,
+        v2=str(hashes.v2) if hashes.has_v2() else None,
+        size=sum(file.size for file in facts.files),
+        piece_size=info.piece_length(),
+        private=info.priv(),
+        files=tuple(replace(file, blocked=is_program(file.path)) for file in facts.files),
+        trackers=tuple(trackers),
+        peers=peers,
+    )
 
 
 def networks(cidrs: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,8 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 _TICK = 0.5
 _PEER_TICKS = 2
+_COMING = 0.05
 _categories = lt.alert.category_t
 _ALERTS = (
     _categories.error_notification
@@ -73,6 +75,7 @@ class TorrentSession:
         self._bans = Bans()
         self._judging: set[asyncio.Task[None]] = set()
         self._asked: set[int] = set()
+        self._coming: list[frozenset[str]] = []
         self._hears_pieces = False
         self._read = self._write = -1
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -189,17 +192,60 @@ class TorrentSession:
             DiskError: something that is not ours lies where it is to write.
         """
         await self.open()
+        params, dropped = await self.vetted(request)
+        if request.save_path == request.part_path:
+            await _check_staging(request.save_path)
+        async with self._alone(p.hash_names(params)) as other:
+            if other is not None and other.only_look:
+                await other.remove()  # who only looks gives way to a job
+            return await self._add_shielded(params, request, dropped)
+
+    async def vetted(self, request: p.AddRequest) -> tuple[lt.add_torrent_params, list[str]]:
+        """Add parameters that passed the gate, and the WebSocket trackers that did not."""
         config = self._config
         request = replace(
             request, webtorrent=config.uses_webrtc, own_ports=config.own_ports,
             websockets=config.webtorrent_trackers,
         )  # fmt: skip
         params = p.build(request)
-        if request.save_path == request.part_path:
-            await _check_staging(request.save_path)
-        dropped = await vetting.settle_websockets(params, request.gate)
+        return params, await vetting.settle_websockets(params, request.gate)
+
+    async def look(self, request: p.AddRequest) -> tuple[Torrent, bool]:
+        """The torrent that is in the session already, or else one that is only looked at.
+
+        Returns:
+            The torrent, and whether the caller has to remove it.
+        """
+        await self.open()
+        params, dropped = await self.vetted(request)
+        async with self._alone(p.hash_names(params)) as other:
+            if other is not None:
+                return other, False
+            torrent = await self._add_shielded(params, request, dropped)
+        torrent.run()
+        return torrent, True
+
+    @asynccontextmanager
+    async def _alone(self, hashes: frozenset[str]) -> AsyncIterator[Torrent | None]:
+        """Nobody else adds this torrent meanwhile; gives the one that is there already."""
+        while any(hashes & coming for coming in self._coming):  # noqa: ASYNC110 (hardly ever)
+            await asyncio.sleep(_COMING)
+        self._coming.append(hashes)
+        try:
+            found = [torrent for torrent in self._torrents.values() if torrent.hashes & hashes]
+            yield found[0] if found else None
+        finally:
+            self._coming.remove(hashes)
+
+    def has(self, torrent: Torrent) -> bool:
+        """Whether it is in the session."""
+        return any(torrent is other for other in self._torrents.values())
+
+    async def _add_shielded(
+        self, params: lt.add_torrent_params, request: p.AddRequest, dropped: list[str]
+    ) -> Torrent:
         selection = vetting.select(params, programs=request.options.allow_executables)
-        adding = asyncio.ensure_future(self._add(params, selection, dropped, request.read_only))
+        adding = asyncio.ensure_future(self._add(params, selection, dropped, request))
         try:
             return await asyncio.shield(adding)
         except asyncio.CancelledError:
@@ -214,14 +260,16 @@ class TorrentSession:
         params: lt.add_torrent_params,
         selection: vetting.Selection,
         dropped: list[str],
-        read_only: bool,
+        request: p.AddRequest,
     ) -> Torrent:
+        hashes = p.hash_names(params)
         try:
             handle = await asyncio.to_thread(self._ses.add_torrent, params)
         except RuntimeError as error:
             raise SourceRejected(f"The engine refused the torrent: {p.plain(error)}.") from None
         torrent = self._torrents[handle] = Torrent(self, handle)
-        torrent.read_only = read_only
+        torrent.read_only, torrent.only_look = request.read_only, request.only_look
+        torrent.hashes = hashes
         torrent.selection, torrent.patience = selection, self._config.metadata_timeout
         torrent.notes += [f"WebRTC: {url} does not lead to a public address" for url in dropped]
         torrent.update(await asyncio.to_thread(handle.status))
@@ -320,8 +368,9 @@ class TorrentSession:
         torrent = self._of(alert)
         if torrent is not None:
             torrent.state = replace(torrent.state, has_metadata=True)
-            torrent.choose_files()
-            self._join_webrtc(torrent)
+            if not torrent.only_look:
+                torrent.choose_files()
+                self._join_webrtc(torrent)
             torrent.touch()
             self._ses.post_torrent_updates(0)
 

@@ -21,7 +21,7 @@ from chilly_movies.drivers.torrent.pulse import Pulse
 from chilly_movies.drivers.torrent.vetting import Selection
 from chilly_movies.drivers.torrent.webrtc import Handshakes, is_websocket, why_no_peer
 from chilly_movies.errors import DiskError, EngineError, NoMetadata, SourceRejected
-from chilly_movies.models import Peer, Transport, Transports
+from chilly_movies.models import InspectedTorrent, Peer, Transport, Transports
 
 if TYPE_CHECKING:
     from chilly_movies.drivers.torrent.session import TorrentSession
@@ -123,6 +123,8 @@ class Torrent:
     Attributes:
         state: its newest figures.
         read_only: it was never meant to write.
+        hashes: its info hashes in hex.
+        only_look: it is no job's, and no file of it is wanted.
         trackers: how each tracker last answered, by URL.
         asked: ports of the WebSocket trackers it announced to.
         disk_problem: what the disk refused, None if nothing.
@@ -143,6 +145,8 @@ class Torrent:
         self.waits = Waits()
         self.pieces = Pieces(handle)
         self.read_only = False
+        self.only_look = False
+        self.hashes: frozenset[str] = frozenset()
         self.state = TorrentState()
         self._down, self._up = _Meter(), _Meter()
         self._pulse, self._owed, self._runs = Pulse(), False, False
@@ -240,6 +244,20 @@ class Torrent:
             self.problem = str(error)
         else:
             self._handle.prioritize_files(self.selection.priorities(info.layout()))
+
+    async def described(self) -> InspectedTorrent | None:
+        """What is in it, None before that is known or when it left the session.
+
+        Raises:
+            SourceRejected: it has what no film has.
+        """
+        try:
+            status = await asyncio.to_thread(self._handle.status)
+            info = self._handle.torrent_file()
+            trackers = [str(tracker["url"]) for tracker in self._handle.trackers()]
+        except RuntimeError:
+            return None
+        return None if info is None else p.describe(info, trackers, status.list_peers)
 
     async def peers(self) -> tuple[Peer, ...]:
         """Its connected peers; the state's count by transport is renewed, too."""

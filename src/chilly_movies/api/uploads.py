@@ -1,0 +1,53 @@
+"""Bodies that are read by hand: JSON of a known form, or one torrent file in a form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import UploadFile
+
+from chilly_movies.errors import InvalidRequest
+from chilly_movies.intake import MAX_TORRENT_BYTES
+
+
+def is_json(request: Request) -> bool:
+    """Whether the body is JSON; else it is a form."""
+    return request.headers["content-type"].lower().startswith("application/json")
+
+
+async def read_json(request: Request) -> object:
+    """The body's value, None if it has none."""
+    return await request.json() if await request.body() else None
+
+
+async def read_upload(request: Request) -> tuple[dict[str, Any], bytes]:
+    """The text fields of a form, and the torrent file in its part `torrent`.
+
+    Raises:
+        InvalidRequest: it has no such part.
+    """
+    async with request.form(max_files=1, max_fields=20) as form:
+        fields = {key: value for key, value in form.items() if not isinstance(value, UploadFile)}
+        upload = form.get("torrent")
+        if not isinstance(upload, UploadFile):
+            raise InvalidRequest("The form needs a file in the part 'torrent'.", field="torrent")
+        return fields, await upload.read(MAX_TORRENT_BYTES + 1)
+
+
+def checked(kind: type[BaseModel], body: object) -> dict[str, Any]:
+    """The body's known members, if all have the right form.
+
+    Raises:
+        InvalidRequest: one has not.
+    """
+    try:
+        return kind.model_validate(body).model_dump(exclude_none=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        where = f"'{field}': " if field else ""
+        raise InvalidRequest(
+            f"The request is not valid: {where}{first['msg']}.", field=field
+        ) from None

@@ -1,0 +1,102 @@
+"""Looks into a torrent without downloading it: what is in it, and how many peers are about.
+
+A magnet's metadata is fetched by the engine of the jobs, which knows the DHT already. There it
+wants no file and writes nothing; a job that starts with the same torrent takes its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+from chilly_movies.drivers.publish import INCOMPLETE
+from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent.config import EngineConfig
+from chilly_movies.drivers.torrent.fetch import fetch_checked
+from chilly_movies.drivers.torrent.session import TorrentSession
+from chilly_movies.errors import EngineError, NoMetadata
+from chilly_movies.models import InspectedTorrent, Options, Source
+
+_SECONDS = 30.0
+_AT_ONCE = 8
+_AGAIN = 0.1
+
+
+class Inspector:
+    """Implements `ports.TorrentInspector`.
+
+    Args:
+        config: the engine's settings.
+        session: the engine of the jobs.
+    """
+
+    def __init__(self, config: EngineConfig, session: TorrentSession) -> None:
+        self._config = config
+        self._session = session
+        self._seconds = min(_SECONDS, config.metadata_timeout)
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._looks: set[asyncio.Task[InspectedTorrent]] = set()
+        self._closed = False
+
+    async def inspect(self, source: Source) -> InspectedTorrent:
+        """See `ports.TorrentInspector`."""
+        if self._closed:
+            raise EngineError("This downloader is closed.")
+        p.identify(source)
+        look = asyncio.create_task(self._look_in_time(source), name="inspection")
+        self._looks.add(look)
+        try:
+            await asyncio.wait([look])
+        finally:
+            look.cancel()
+            await asyncio.wait([look])
+            self._looks.discard(look)
+        if look.cancelled():
+            raise EngineError("The server stops.")
+        return look.result()
+
+    async def aclose(self) -> None:
+        """End all looks, and begin no more. Idempotent."""
+        self._closed = True
+        for look in self._looks:
+            look.cancel()
+        if self._looks:
+            await asyncio.wait(self._looks)
+
+    async def _look_in_time(self, source: Source) -> InspectedTorrent:
+        try:
+            async with asyncio.timeout(self._seconds), self._turns:
+                return await self._look(source)
+        except TimeoutError:
+            sentence = f"Nobody sent the torrent's metadata within {self._seconds:g} s."
+            raise NoMetadata(sentence) from None
+
+    async def _look(self, source: Source) -> InspectedTorrent:
+        if p.is_url(source):
+            private = self._config.allow_private_addresses
+            source = await fetch_checked(source, allow_private=private)
+        nowhere = self._config.media_root / INCOMPLETE / f"look-{uuid.uuid4().hex}"
+        request = p.AddRequest(
+            source=source, save_path=nowhere, part_path=nowhere, options=Options(),
+            allow_private=self._config.allow_private_addresses, read_only=True, only_look=True,
+        )  # fmt: skip
+        if source.data is not None:
+            params, _ = await self._session.vetted(request)
+            assert params.ti is not None  # noqa: S101 (for the type checker)
+            return p.describe(params.ti, params.trackers)
+        while True:
+            if (found := await self._ask_peers(request)) is not None:
+                return found
+
+    async def _ask_peers(self, request: p.AddRequest) -> InspectedTorrent | None:
+        """What the engine gets to know; None if the torrent left it before."""
+        torrent, ours = await self._session.look(request)
+        try:
+            while self._session.has(torrent):
+                if (found := await torrent.described()) is not None:
+                    return found
+                await asyncio.sleep(_AGAIN)
+            return None
+        finally:
+            if ours:
+                await torrent.remove()
