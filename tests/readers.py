@@ -69,7 +69,7 @@ class Shelf:
         return self.job
 
     @asynccontextmanager
-    async def open_file(self, job_id: str, index: int) -> AsyncIterator[PartReader]:
+    async def open_file(self, job_id: str, index: int, *, quiet: bool) -> AsyncIterator[PartReader]:
         """The file's reader, the same each time."""
         await self.status(job_id)
         self.opened += 1

@@ -24,6 +24,7 @@ from chilly_movies.clocks import utc_now
 from chilly_movies.diskguard import DiskGuard
 from chilly_movies.diskwatch import DiskWatch
 from chilly_movies.errors import ChillyError, EngineError, IllegalTransition
+from chilly_movies.filewatch import FileWatch
 from chilly_movies.ledger import Ledger
 from chilly_movies.listeners import Listener, Listeners
 from chilly_movies.models import FileStanding, Job, Options, Peer, Source, SourceType, Status
@@ -83,6 +84,7 @@ class Downloader:
         self._scheduler = Scheduler(
             self._ledger, self._runner, max_active, waits, self._wake, guard, self._reading.is_read
         )
+        self._file_watch = FileWatch(self._ledger, self._reading.files)
         self._disk = DiskWatch(self._ledger, self._runner, guard)
         self._admission = Admission(self._drivers, self._ledger, clock, self._wake.set)
         self._upkeep = Upkeep(self._drivers, self._ledger, self._runner)
@@ -134,6 +136,7 @@ class Downloader:
             asyncio.create_task(self._scheduler.run(), name="scheduler"),
             asyncio.create_task(self._save_forever(), name="progress-saver"),
             asyncio.create_task(self._disk.run(), name="disk-watch"),
+            asyncio.create_task(self._file_watch.run(), name="file-watch"),
             asyncio.create_task(self._upkeep.reconcile(), name="reconciler"),
         ]
 
@@ -343,6 +346,7 @@ class Downloader:
         *,
         resume: bool = False,
         bitrate: int | None = None,
+        quiet: bool = False,
     ) -> AsyncIterator[FileReader]:
         """Read a file while it arrives; a queued job is started, ahead of all others.
 
@@ -351,13 +355,15 @@ class Downloader:
             index: which file; None = the largest video.
             resume: let a paused job go on.
             bitrate: bytes per second of playing, for the read-ahead; None = not known.
+            quiet: read only what has arrived; nothing is started, waited for or fetched sooner.
 
         Raises:
+            NotArrived: a quiet reader wants what has not arrived.
             NotReadable: the job is paused, failed or canceled, or the file is not chosen.
             FileNotFound: there is no such file.
         """
         await self.open()
-        opened = self._reading.open(job_id, index, resume=resume, bitrate=bitrate)
+        opened = self._reading.open(job_id, index, resume=resume, bitrate=bitrate, quiet=quiet)
         async with opened as reader:
             yield reader
 

@@ -209,9 +209,9 @@ class Removed(Event):
     name = "removed"
 
 
-STREAM = "stream"
-NEWS = (STREAM,)
-"""What can be told of one file of a job: how many readers it has."""
+FILE, STREAM = "file", "stream"
+NEWS = (FILE, STREAM)
+"""What can be told of one file of a job: how far it is, and how many readers it has."""
 
 EVENT_NAMES = (
     "queued", "started", "metadata", "files", "moved", "progress", "paused", "resumed", "retrying",
@@ -228,7 +228,7 @@ class Change:
         event: the event's name, or `snapshot` for a job's present state.
         durable: stored; can be replayed.
         job: the job after the event; None when read back from the store.
-        news: what a `stream` event says; its `index` says of which file.
+        news: what a `file` or `stream` event says; its `index` says of which file.
     """
 
     seq: int

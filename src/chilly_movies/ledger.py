@@ -296,17 +296,22 @@ class Ledger:
         entry.change = e.Change.of(entry.seq, e.Progressed.name, job, durable=False)
         self._settle(entry)
 
-    def tell(self, job_id: str, name: str, news: Mapping[str, Any]) -> None:
+    def tell(self, job_id: str, name: str, news: Mapping[str, Any]) -> bool:
         """Tell what is new of one file of a job. It is not stored, and only the newest counts.
 
         It is left out while a change of the job is being stored: listeners would see its status
         go back.
+
+        Returns:
+            Whether it was told.
         """
         job = self._jobs.get(job_id)
-        if job is not None and job_id not in self._changing and self._seq < self._reserved:
-            entry = self._number()
-            entry.change = e.Change.of(entry.seq, name, job, durable=False, news=dict(news))
-            self._settle(entry)
+        if job is None or job_id in self._changing or self._seq >= self._reserved:
+            return False
+        entry = self._number()
+        entry.change = e.Change.of(entry.seq, name, job, durable=False, news=dict(news))
+        self._settle(entry)
+        return True
 
     async def save_progress(self) -> None:
         """Store all figures that moved since the last call, in one write."""

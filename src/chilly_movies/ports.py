@@ -116,7 +116,9 @@ class Driver(Protocol):
         """The peers the job is connected to right now; none if it does not run."""
         ...
 
-    async def open_file(self, job: Job, index: int, *, bitrate: int | None = None) -> FileReader:
+    async def open_file(
+        self, job: Job, index: int, *, bitrate: int | None = None, quiet: bool = False
+    ) -> FileReader:
         """Read a file of the job, whether or not it is complete or the job runs.
 
         Missing bytes are asked for first while the job runs; a seek orders them anew, and a
@@ -126,6 +128,7 @@ class Driver(Protocol):
             job: its files are known.
             index: a wanted file's index.
             bitrate: bytes per second of playing, for the read-ahead; None = not known.
+            quiet: it reads only what is `available`, so nothing is fetched sooner for it.
 
         Raises:
             FileNotFound: there is no such file, or it is no longer where it was published.

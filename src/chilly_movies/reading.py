@@ -20,6 +20,7 @@ from chilly_movies.errors import (
     FileNotFound,
     InvalidRequest,
     JobNotFound,
+    NotArrived,
     NotReadable,
     UnsupportedSource,
 )
@@ -86,34 +87,39 @@ class Reading:
 
     def is_read(self, job_id: str) -> bool:
         """Whether somebody reads, or waits to read, a file of this job."""
-        return job_id in self._open
+        return any(not watch.quiet for watch in self._open.get(job_id, ()))
 
     @asynccontextmanager
     async def open(
-        self, job_id: str, index: int | None, *, resume: bool, bitrate: int | None
+        self, job_id: str, index: int | None, *, resume: bool, bitrate: int | None, quiet: bool
     ) -> AsyncIterator[FileReader]:
         """See `Downloader.open_file`."""
         if self._closed:
             raise EngineError("This downloader is closed.")
-        watch = self._register(job_id)
+        watch = self._register(job_id, quiet=quiet)
         try:
-            await self._set_going(self._ledger.get(job_id), resume=resume)
+            if not quiet:
+                await self._set_going(self._ledger.get(job_id), resume=resume)
             job = await self._with_files(job_id, watch)
             file = main_video(job.files) if index is None else _file(job, index)
             if not file.wanted:
                 raise NotReadable("This file is not chosen for download; choose it first.")
-            reader = await self._driver(job).open_file(job, file.index, bitrate=bitrate)
-            self._count(job.id, file.index, +1)
+            reader = await self._driver(job).open_file(
+                job, file.index, bitrate=bitrate, quiet=quiet
+            )
+            self._count(job.id, file.index, 0 if quiet else +1)
             try:
                 yield _Watched(reader, watch)
             finally:
-                self._count(job.id, file.index, -1)
+                self._count(job.id, file.index, 0 if quiet else -1)
                 await reader.aclose()
         finally:
             self._unregister(job_id, watch)
 
     def _count(self, job_id: str, index: int, change: int) -> None:
-        """Tell how many readers a file has now."""
+        """Tell how many readers a file has now; a change of 0 is none."""
+        if not change:
+            return
         self._readers[job_id, index] += change
         readers = self._readers[job_id, index]
         if not readers:
@@ -142,14 +148,16 @@ class Reading:
         while not (job := self._ledger.get(job_id)).files:
             if job.status is Status.COMPLETED:
                 raise FileNotFound("This download has no files.")
+            if watch.quiet:
+                raise NotArrived("The files of this download are not known yet.")
             await watch.changed()
         return job
 
     # --- what is told to open files ---------------------------------------------------------
 
-    def _register(self, job_id: str) -> _Watch:
+    def _register(self, job_id: str, *, quiet: bool) -> _Watch:
         self._ledger.get(job_id)
-        watch = _Watch(lambda: self._is_paused(job_id))
+        watch = _Watch(lambda: self._is_paused(job_id), quiet=quiet)
         self._open.setdefault(job_id, set()).add(watch)
         if self._listener is None:
             self._listener = asyncio.create_task(self._listen(), name="readers")
@@ -234,7 +242,8 @@ def _file(job: Job, index: int) -> MediaFile:
 class _Watch:
     """What one reader has to hear of its job."""
 
-    def __init__(self, is_paused: Callable[[], bool]) -> None:
+    def __init__(self, is_paused: Callable[[], bool], *, quiet: bool) -> None:
+        self.quiet = quiet
         self.ended: ChillyError | None = None
         self._is_paused = is_paused
         self._news: set[asyncio.Future[None]] = set()
@@ -302,6 +311,8 @@ class _Watched:
         self._watch.check(waiting=not there)
         if there:
             return await self._reader.read(offset, length)
+        if self._watch.quiet:
+            raise NotArrived("This part of the file has not arrived yet.")
         reading = asyncio.ensure_future(self._reader.read(offset, length))
         try:
             while not reading.done():

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from chilly_movies import Status
+from chilly_movies.bus import Filter
 from chilly_movies.downloader import Downloader
-from chilly_movies.errors import FileNotFound, NotReadable
+from chilly_movies.errors import FileNotFound, NotArrived, NotReadable
 from chilly_movies.ports import FileReader
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
@@ -126,6 +127,62 @@ async def test_a_reader_that_leaves_gives_its_priority_back(
         left = shelf.pieces.priorities()
         assert {p for p, priority in enumerate(left) if priority != 4} <= shelf.order.ends
         assert not shelf.order.due
+
+
+async def test_a_quiet_reader_gets_what_is_there_and_changes_no_order(
+    tmp_path: Path, seeder: LibtorrentPeer
+) -> None:
+    torrent = film(tmp_path, 20 * MIB)
+    await seeder.seed(torrent.path, torrent.folder)
+    await seeder.set_upload_limit(2 * MIB)
+    source = torrent.content.read_bytes()
+    async with running(tmp_path) as downloader:
+        await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
+        await until(downloader, "a", lambda job: job.progress.bytes_downloaded > 3 * MIB)
+        driver = downloader._drivers["torrent"]  # type: ignore[index]
+        [shelf] = driver._library._shelves.values()  # type: ignore[attr-defined]
+        async with downloader.open_file("a", quiet=True) as quiet:
+            assert not shelf.readers
+            there = [at for at in range(0, 20 * MIB, MIB // 4) if quiet.available(at)]
+            assert there
+            for at in there:
+                data = await quiet.read(at, 1000)
+                assert data == source[at : at + len(data)]
+            gone = next(at for at in range(0, 20 * MIB, MIB // 4) if at not in there)
+            with pytest.raises(NotArrived):
+                await quiet.read(gone, 1)
+            assert not shelf.order.due
+        async with asyncio.timeout(30), downloader.open_file("a") as reader:
+            assert await reader.read(12 * MIB, 1000) == source[12 * MIB : 12 * MIB + 1000]
+        assert not shelf.readers
+
+
+async def test_files_that_become_complete_are_told_while_others_arrive(
+    tmp_path: Path, seeder: LibtorrentPeer
+) -> None:
+    make_films(tmp_path / "show", {"one.mkv": 10 * MIB, "two.mkv": MIB // 2})
+    torrent = make_torrent(tmp_path / "show", tmp_path / "show.torrent", piece_size=64 * 1024)
+    await seeder.seed(torrent.path, torrent.folder)
+    await seeder.set_upload_limit(2 * MIB)
+    wanted = Filter(events=frozenset({"file", "completed"}))
+    seen: list[tuple[str, str, bool]] = []
+    async with (
+        asyncio.timeout(45),
+        running(tmp_path) as downloader,
+        downloader.listen("a", wanted) as changes,
+    ):
+        await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
+        job = await until(downloader, "a", lambda job: bool(job.files))
+        small = next(file.index for file in job.files if file.path.endswith("two.mkv"))
+        await downloader.choose_files("a", {small: 7})
+        async for change in changes:
+            told = dict(change.news or {})
+            seen.append((change.event, told.get("path", ""), told.get("complete", False)))
+            if told.get("complete") and told["path"].endswith("one.mkv"):
+                break
+    assert ("file", "show/two.mkv", True) in seen
+    assert any(path == "show/one.mkv" and not whole for _, path, whole in seen)
+    assert seen.index(("file", "show/two.mkv", True)) < len(seen) - 1
 
 
 async def test_a_choice_of_files_holds_while_somebody_reads_elsewhere(

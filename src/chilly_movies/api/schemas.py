@@ -213,7 +213,9 @@ class EventOut(JobOut):
     seq: int
     event: str
     file: dict[str, Any] | None = Field(
-        default=None, description="Of a `file` event: the file's `index`, and how far it is."
+        default=None,
+        description="Of a `file` event: `index`, `path`, `size`, `bytesDownloaded`, `percent` and "
+        "`complete` of one file; every 2 s for files that moved, only the newest counts.",
     )
     stream: dict[str, Any] | None = Field(
         default=None, description="Of a `stream` event: the file's `index`, and who watches it."

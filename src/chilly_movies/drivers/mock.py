@@ -121,7 +121,9 @@ class MockDriver:
             for i in range(self._script_of(job.source).peers)
         )
 
-    async def open_file(self, job: Job, index: int, *, bitrate: int | None = None) -> FileReader:
+    async def open_file(
+        self, job: Job, index: int, *, bitrate: int | None = None, quiet: bool = False
+    ) -> FileReader:
         """See `ports.Driver`. The bytes are those of `mock_bytes`."""
         for file in job.files:
             if file.index == index:

@@ -6,10 +6,13 @@ and before the folder is published, every entry is looked at without following a
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import stat
 from pathlib import Path
+
+from chilly_movies.errors import DiskError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -48,6 +51,19 @@ def check_staging(staging: Path) -> None:
         pass  # not made yet
     finally:
         os.close(parent)
+
+
+async def require_plain(staging: Path) -> None:
+    """The same, beside the event loop.
+
+    Raises:
+        DiskError: it is not so; nothing is written then.
+    """
+    try:
+        await asyncio.to_thread(check_staging, staging)
+    except NotPlainError as error:
+        sentence = f"In the folder of unfinished data {error.strerror}, so nothing is written."
+        raise DiskError(sentence) from None
 
 
 def harmless(top: Path) -> None:

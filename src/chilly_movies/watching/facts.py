@@ -48,8 +48,10 @@ class Library(Protocol):
         """The job as it is now."""
         ...
 
-    def open_file(self, job_id: str, index: int) -> AbstractAsyncContextManager[FileReader]:
-        """Read a file of a job."""
+    def open_file(
+        self, job_id: str, index: int, *, quiet: bool
+    ) -> AbstractAsyncContextManager[FileReader]:
+        """Read a file of a job; a quiet reader starts nothing and gets only what has arrived."""
         ...
 
 
@@ -143,7 +145,7 @@ class FactsDesk:
         if job.status not in (Status.ACTIVE, Status.COMPLETED):
             return before or Probed(None, 0)  # opening its file would start it, or be refused
         try:
-            async with self._library.open_file(job.id, index) as reader:
+            async with self._library.open_file(job.id, index, quiet=True) as reader:
                 # a look costs a process: only if the byte that was missing is there now
                 if reader.available(before.missing if before and before.missing else 0) <= 0:
                     return before or Probed(None, 0)

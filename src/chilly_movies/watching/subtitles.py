@@ -114,7 +114,7 @@ class SubtitleDesk:
             raise _not_found(job.id, str(index))
         film = None if one.film is None else self._facts.known(job, one.film)
         fps = film.video.frame_rate if film and film.video else None
-        async with self._library.open_file(job.id, index) as reader:
+        async with self._library.open_file(job.id, index, quiet=not job.is_running) as reader:
             if reader.size > _MAX_SIDECAR:
                 raise SubtitleUnreadable("This file is too large for subtitles.")
             whole = await _whole(reader, waits=job.is_running)
@@ -126,7 +126,7 @@ class SubtitleDesk:
         facts = await self._facts.of_file(job.id, index) if _has(job, index) else None
         if facts is None or not any(text.number == track for text in facts.subtitles):
             raise _not_found(job.id, f"{index}-{track}")
-        async with self._library.open_file(job.id, index) as reader:
+        async with self._library.open_file(job.id, index, quiet=True) as reader:
             return await self._converter.embedded(reader, track)
 
 

@@ -92,9 +92,11 @@ class TorrentDriver:
         torrent = self._running.get(job.key)
         return () if torrent is None else await torrent.peers()
 
-    async def open_file(self, job: Job, index: int, *, bitrate: int | None = None) -> FileReader:
+    async def open_file(
+        self, job: Job, index: int, *, bitrate: int | None = None, quiet: bool = False
+    ) -> FileReader:
         """See `ports.Driver`."""
-        return await self._library.open(job, index, bitrate)
+        return await self._library.open(job, index, bitrate, quiet=quiet)
 
     async def files(self, job: Job) -> tuple[FileStanding, ...]:
         """See `ports.Driver`."""

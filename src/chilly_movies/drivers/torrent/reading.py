@@ -79,7 +79,9 @@ class Library:
 
     # --- what the core asks -----------------------------------------------------------------
 
-    async def open(self, job: Job, index: int, bitrate: int | None) -> FileReader:
+    async def open(
+        self, job: Job, index: int, bitrate: int | None, *, quiet: bool = False
+    ) -> FileReader:
         """See `ports.Driver.open_file`."""
         file = next((file for file in job.files if file.index == index), None)
         if file is None:
@@ -89,6 +91,10 @@ class Library:
         shelf = self._shelves.setdefault(job.key, Shelf())
         reader = TorrentReader(shelf, file, bitrate, lambda: self._left(job.key, shelf))
         first = not shelf.readers
+        if quiet:
+            if first:  # else what is there is told as it arrives
+                await shelf.look()
+            return reader
         shelf.readers.add(reader)
         if sum(bool(other.readers) for other in self._shelves.values()) == 1:
             self._hear_pieces(True)

@@ -14,23 +14,22 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import libtorrent as lt
 import structlog
 
-from chilly_movies.drivers.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6
-from chilly_movies.drivers.plain import NotPlainError, check_staging
+from chilly_movies.drivers.plain import require_plain
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import stun, vetting
 from chilly_movies.drivers.torrent.bans import Bans
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
+from chilly_movies.drivers.torrent.filters import block_addresses, limit_everyone
 from chilly_movies.drivers.torrent.hangup import forget, hang_up, hang_up_for_good, port_of
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
 from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.drivers.volume import disk_error
-from chilly_movies.errors import DiskError, SourceRejected
+from chilly_movies.errors import SourceRejected
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +113,9 @@ class TorrentSession:
     async def _open(self) -> None:
         settings = {**settings_pack(self._config), "alert_mask": self._alert_mask()}
         self._ses = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
-        self._apply_filters()
+        if self._config.download_limit or self._config.upload_limit:
+            limit_everyone(self._ses)
+        self._block_addresses()
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
@@ -134,28 +135,8 @@ class TorrentSession:
         if self._ses is not None:
             self._ses.apply_settings({"alert_mask": self._alert_mask()})
 
-    def _apply_filters(self) -> None:
-        """Block private addresses unless allowed; make rate limits hold for local peers, too."""
-        if self._config.download_limit or self._config.upload_limit:
-            self._limit_everyone()
-        self._block_addresses()
-
     def _block_addresses(self) -> None:
-        """Private ones unless allowed, and those from which wrong data came."""
-        blocked = lt.ip_filter()
-        if not self._config.allow_private_addresses:
-            for network in p.networks((*NON_PUBLIC_V4, *NON_PUBLIC_V6)):
-                blocked.add_rule(*network, 1)
-        for address in self._bans.addresses():
-            blocked.add_rule(address, address, 1)
-        self._ses.set_ip_filter(blocked)
-
-    def _limit_everyone(self) -> None:
-        """The engine's own classes leave local peers out of the session's limits."""
-        everyone = lt.ip_filter()
-        everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << self._ses.global_peer_class_id)  # noqa: S104
-        everyone.add_rule("::", ":".join(["ffff"] * 8), 1 << self._ses.global_peer_class_id)
-        self._ses.set_peer_class_filter(everyone)
+        block_addresses(self._ses, self._config, self._bans.addresses())
 
     async def aclose(self) -> None:
         """Stop the engine. Idempotent; all torrents were removed before."""
@@ -194,7 +175,7 @@ class TorrentSession:
         await self.open()
         params, dropped = await self.vetted(request)
         if request.save_path == request.part_path:
-            await _check_staging(request.save_path)
+            await require_plain(request.save_path)
         async with self._alone(p.hash_names(params)) as other:
             if other is not None and other.only_look:
                 await other.remove()  # who only looks gives way to a job
@@ -511,11 +492,3 @@ class TorrentSession:
                 settle(future, None)
             torrent.waits.resume.clear()
             torrent.touch()
-
-
-async def _check_staging(folder: Path) -> None:
-    try:
-        await asyncio.to_thread(check_staging, folder)
-    except NotPlainError as error:
-        sentence = f"In the folder of unfinished data {error.strerror}, so nothing is written."
-        raise DiskError(sentence) from None

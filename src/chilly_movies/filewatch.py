@@ -1,0 +1,78 @@
+"""Tells how far the files of running jobs are, and when one is complete."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+
+from chilly_movies import events as e
+from chilly_movies.errors import ChillyError
+from chilly_movies.ledger import Ledger
+from chilly_movies.models import FileStanding, Job, MediaFile, Status
+
+log = structlog.get_logger(__name__)
+
+_INTERVAL = 2.0
+_MOST = 50
+"""Files of one job that are told of at once, besides those that became complete."""
+
+
+class FileWatch:
+    """Looks at files now and then. The Downloader is its only user.
+
+    Args:
+        ledger: where the jobs are.
+        files: how far a job's files are.
+    """
+
+    def __init__(
+        self, ledger: Ledger, files: Callable[[Job], Awaitable[Sequence[FileStanding]]]
+    ) -> None:
+        self._ledger = ledger
+        self._files = files
+        self._told: dict[str, dict[int, int]] = {}
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            try:
+                await self.look()
+            except ChillyError as error:
+                log.warning("files could not be looked at", code=error.code, problem=str(error))
+
+    async def look(self) -> None:
+        """Tell what changed since the last look."""
+        for job in tuple(self._ledger):
+            if job.status is Status.ACTIVE and job.files:
+                self._tell(job, await self._files(job))
+            elif job.status is Status.COMPLETED and job.id in self._told:
+                whole = [FileStanding(f.index, f.size, 4) for f in job.files if f.wanted]
+                if self._tell(job, whole):
+                    del self._told[job.id]
+        for gone in self._told.keys() - {job.id for job in self._ledger}:
+            del self._told[gone]
+
+    def _tell(self, job: Job, standings: Sequence[FileStanding]) -> bool:
+        """Whether all that became complete could be told."""
+        told, known = self._told.setdefault(job.id, {}), {file.index: file for file in job.files}
+        moved = [s for s in standings if s.priority and told.get(s.index, 0) != s.done]
+        whole = [s for s in moved if s.done == known[s.index].size]
+        part = [s for s in moved if s.done != known[s.index].size]
+        for standing in [*whole, *part[:_MOST]]:
+            news = _news(known[standing.index], standing.done)
+            if self._ledger.tell(job.id, e.FILE, news):
+                told[standing.index] = standing.done
+        return all(told.get(standing.index) == standing.done for standing in whole)
+
+
+def _news(file: MediaFile, done: int) -> dict[str, Any]:
+    complete = done == file.size
+    percent = 100.0 if complete else min(99.99, 100 * done / file.size)
+    return {
+        "index": file.index, "path": file.path, "size": file.size, "bytesDownloaded": done,
+        "percent": round(percent, 2), "complete": complete,
+    }  # fmt: skip
