@@ -188,7 +188,7 @@ async def test_an_id_alone_starts_a_known_job_again(
 
 
 async def test_an_unknown_id_alone_needs_a_source(rig: Rig) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest, match="There is no job 'a' yet") as refused:
         await rig.make().start(id="a")
     assert refused.value.field == "sourceUrn"
 

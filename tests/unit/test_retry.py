@@ -13,8 +13,9 @@ import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chilly_movies import errors
 from chilly_movies.errors import MetadataUnavailable, SourceRejected, SourceUnavailable
-from chilly_movies.retry import RetryPolicy, next_delay, retry_call
+from chilly_movies.retry import Patience, RetryPolicy, next_delay, patience_with, retry_call
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +78,28 @@ async def attempt(
 
 
 # Jobs
+
+
+@pytest.mark.parametrize(
+    ("kind", "patience"),
+    [
+        (errors.DiskError, Patience.UNTIL_WELL),
+        (errors.DiskFull, Patience.UNTIL_WELL),
+        (errors.StoreError, Patience.UNTIL_WELL),
+        (errors.SourceUnavailable, Patience.ENDLESS),
+        (errors.EngineError, Patience.ENDLESS),
+        (errors.SourceNotFound, Patience.BOUNDED),
+        (errors.DriverCrashed, Patience.BOUNDED),
+        (errors.SourceRejected, Patience.NONE),
+        (errors.FilmDamaged, Patience.NONE),
+        (errors.IllegalTransition, Patience.NONE),
+        (errors.MetadataUnavailable, Patience.NONE),  # may help again, but not to a download
+    ],
+)
+def test_how_often_a_job_is_tried_again_depends_on_what_is_at_fault(
+    kind: type[errors.ChillyError], patience: Patience
+) -> None:
+    assert patience_with(kind("It went wrong.")) is patience
 
 
 @given(st.integers(-5, 10_000), policies, fractions)
