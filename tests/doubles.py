@@ -15,6 +15,8 @@ from chilly_movies.ports import Room
 from chilly_movies.storage.memory import MemoryJobStore
 
 NOON = datetime(2030, 1, 2, 12, 0, tzinfo=UTC)
+PATIENCE = 10.0
+"""Seconds until a test no longer waits for what should have happened at once."""
 
 
 def make_job(job_id: str = "a", status: Status = Status.QUEUED, **changes: Any) -> Job:
@@ -51,9 +53,9 @@ async def idle(rounds: int = 50) -> None:
         await asyncio.sleep(0)
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float | None = None) -> None:
     """Wait until the condition holds; for what no event tells."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(seconds or PATIENCE):
         while not condition():  # noqa: ASYNC110 (there is no event to wait for)
             await asyncio.sleep(0.001)
 

@@ -8,6 +8,7 @@ repeated here alone, in a process of its own. `docs/mutants.md` tells what survi
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -16,12 +17,16 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from _pytest.outcomes import Failed
+
 FOLDER = Path("mutants")
+TABLE = "lifecycle's table"
 MODULES = (
-    "lifecycle", "retry", "downloader", "verbs", "storage.memory", "storage.rows", "storage.tables",
-    "storage.jobs", "storage.faults", "storage.database", "storage.writer", "storage.upgrade",
+    "lifecycle", TABLE, "retry", "downloader", "verbs", "storage.memory", "storage.rows",
+    "storage.tables", "storage.jobs", "storage.faults", "storage.database", "storage.writer", "storage.upgrade",
     "storage.inspection", "ledger", "runner", "scheduler", "admission",
 )  # fmt: skip
 AT_IMPORT = ("chilly_movies.lifecycle.x__rule",)
@@ -87,9 +92,34 @@ def verdicts(module: str) -> Iterator[tuple[str, str]]:
             yield mutant, verdict if verdict == "survived" else f"{verdict} alone"
 
 
+def table_verdicts() -> Iterator[tuple[str, str]]:
+    """The same for the table of the lifecycle, which mutmut leaves alone as it is no function.
+
+    Each step that is allowed gets forbidden, each that is forbidden allowed, and each event leads
+    to every other state.
+    """
+    lifecycle = importlib.import_module("chilly_movies.lifecycle")
+    walk = importlib.import_module("tests.unit.test_lifecycle")
+    table, states = lifecycle.TRANSITIONS, tuple(walk.Status)
+    for kind, rule in tuple(table.items()):
+        others = [replace(rule, sources=rule.sources ^ {state}) for state in states]
+        others += [replace(rule, target=to) for to in (*states, None) if to is not rule.target]
+        for other in others:
+            table[kind] = other
+            try:
+                for cell in walk.cells():
+                    walk.test_each_step_leads_where_the_table_says_or_is_refused(*cell)
+                verdict = "survived"
+            except (AssertionError, lifecycle.IllegalTransition, Failed):
+                verdict = "killed"
+            yield f"lifecycle.TRANSITIONS {kind.__name__}: {other}", verdict
+        table[kind] = rule
+
+
 def run(modules: Sequence[str], sample: int, seed: int, children: int) -> None:
     """Let mutmut look at all mutants of these modules, or at so many of each, drawn by lot."""
     program = Path(sys.executable).with_name("mutmut")
+    modules = [module for module in modules if module != TABLE]
     chosen = [f"chilly_movies.{module}.x*" for module in modules]
     if sample:
         lot = random.Random(seed)
@@ -115,7 +145,8 @@ def report(modules: Sequence[str]) -> None:
     say(f"{'module':<20}{'mutants':>8}" + "".join(f"{kind:>14}" for kind in kinds) + "   score")
     for module in (*modules, ""):
         found: Counter[str] = Counter()
-        for mutant, verdict in verdicts(module) if module else ():
+        found_here = table_verdicts() if module == TABLE else verdicts(module)
+        for mutant, verdict in found_here if module else ():
             found[verdict] += 1
             if verdict in ("survived", "no test"):
                 left.append(f"  {verdict}: {mutant}")

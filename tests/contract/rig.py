@@ -18,6 +18,7 @@ from chilly_movies.ports import Driver, JobStore, ResumeStore
 from chilly_movies.retry import RetryPolicy
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
+from tests import doubles
 from tests.doubles import Clock, until
 
 SCRIPT = MockScript(size=1000, seconds=4.0, metadata_seconds=1.0, seed_seconds=0.0)
@@ -212,7 +213,7 @@ async def reach(downloader: Downloader, job_id: str, *statuses: Status) -> Job:
 
 async def reach_when(downloader: Downloader, job_id: str, holds: Callable[[Job], object]) -> Job:
     """Wait until something holds of the job, woken by its events."""
-    async with asyncio.timeout(20), downloader.listen(job_id) as changes:
+    async with asyncio.timeout(2 * doubles.PATIENCE), downloader.listen(job_id) as changes:
         while not holds(job := await downloader.status(job_id)):
             await anext(changes)
     return job

@@ -15,6 +15,7 @@ from chilly_movies.drivers.mock import mock_bytes
 from chilly_movies.errors import (
     DuplicateDownload,
     EngineError,
+    FilmDamaged,
     IdInUse,
     IllegalTransition,
     InvalidRequest,
@@ -57,14 +58,20 @@ class Checker(NotingDriver):
     Attributes:
         checks: how many checks go on.
         runs: how many runs of any kind go on.
+        started: how many there were.
+        damaged: what a check finds.
     """
 
-    checks = runs = 0
+    checks = runs = started = 0
+    damaged = False
 
     async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """Play the script; of a job that stands still, only a check."""
         self.runs += 1
+        self.started += 1
         try:
+            if check and self.damaged:
+                raise FilmDamaged("Some bytes are wrong.")
             if not check or job.is_running:
                 async for report in super().run(job, check=check):
                     yield report
@@ -310,6 +317,37 @@ async def test_a_resume_that_is_refused_does_not_end_the_seeding(rig: Rig) -> No
         await downloader.resume("a")
     assert (await downloader.status("a")).seeding
     assert rig.pace.sleepers == 1
+
+
+# --- moving ---------------------------------------------------------------------------------
+
+
+async def test_a_move_takes_the_film_from_the_run_that_seeds_it_and_is_begun_once(
+    rig: Rig,
+) -> None:
+    driver = Checker(replace(SCRIPT, seed_seconds=100.0), tick=1.0, sleep=rig.pace.sleep)
+    downloader = rig.make(drivers=dict.fromkeys(SourceType, driver))
+    rig.pace.hold(after=6)
+    await rig.add()
+    await reach(downloader, "a", COMPLETED)
+    await until(lambda: rig.pace.sleepers == 1)
+    started = driver.started
+    for _ in range(2):
+        await downloader.move("a", "Films")
+        await until(lambda: rig.pace.sleepers == 1)
+        await idle()
+        assert (driver.runs, driver.started) == (1, started + 1)
+
+
+async def test_a_film_that_is_damaged_is_not_moved_and_it_is_said_why(rig: Rig) -> None:
+    driver = Checker(replace(SCRIPT, seed_seconds=0.0), tick=1.0, sleep=rig.pace.sleep)
+    downloader = rig.make(drivers=dict.fromkeys(SourceType, driver))
+    await rig.bring(COMPLETED)
+    driver.damaged = True
+    await downloader.recheck("a")
+    await reach(downloader, "a", FAILED)
+    with pytest.raises(IllegalTransition, match=r"^Job 'a' is failed: its film is not whole\.$"):
+        await downloader.move("a", "Films")
 
 
 # --- giving up ------------------------------------------------------------------------------
