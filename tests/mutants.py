@@ -25,9 +25,10 @@ from _pytest.outcomes import Failed
 FOLDER = Path("mutants")
 TABLE = "lifecycle's table"
 MODULES = (
-    "lifecycle", TABLE, "retry", "downloader", "verbs", "storage.memory", "storage.rows",
-    "storage.tables", "storage.jobs", "storage.faults", "storage.database", "storage.writer", "storage.upgrade",
-    "storage.inspection", "ledger", "runner", "scheduler", "admission",
+    "lifecycle", TABLE, "retry", "downloader", "verbs",
+    "storage.memory", "storage.rows", "storage.tables", "storage.jobs", "storage.faults",
+    "storage.database", "storage.writer", "storage.upgrade", "storage.inspection",
+    "ledger", "runner", "scheduler", "admission",
 )  # fmt: skip
 AT_IMPORT = ("chilly_movies.lifecycle.x__rule",)
 """Functions that ran before mutmut chose its mutant."""
