@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.backend import Backend
+from tests.crash import root
 from tests.crash.mounts import make_image, mounted, require_mounts
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
@@ -50,3 +51,11 @@ async def test_nothing_is_written_to_a_bare_mount_point_and_the_job_goes_on_when
             assert sha256_of(media / done["path"]) == sha256_of(made.content)
             await server.stop()
     assert list(media.iterdir()) == []
+
+
+async def test_a_disk_that_is_unmounted_under_a_download_is_said_and_waited_for(
+    tmp_path: Path,
+) -> None:
+    require_mounts()
+    verdict = await root.lose(tmp_path, root.unmounted, host="127.0.82.1")
+    assert not verdict.broken, verdict

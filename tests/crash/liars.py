@@ -211,7 +211,8 @@ class Neighbourhood:
             job = await self._server.job(name)
         self.verdict.seconds.append(time.monotonic() - began)
         if job["status"] != "completed":
-            self.verdict.broken.append(f"{name} is {job['status']}: {said(job)}")
+            peers = (await self._server.http.get(f"/downloads/{name}/peers")).text
+            self.verdict.broken.append(f"{name} is {job['status']}: {said(job)} {peers}")
         elif sha256_of(self._server.media / job["path"]) != film.sha256:
             self.verdict.broken.append(f"{name}: the film is wrong")
         if not heard:
