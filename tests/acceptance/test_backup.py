@@ -142,6 +142,14 @@ async def restore(tmp_path: Path, *words: str) -> tuple[int, str, str]:
     )
 
 
+def flip_a_byte(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(PIECE * 3 + 7)
+        byte = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 1]))
+
+
 async def test_the_doctor_finds_what_is_wrong_and_changes_nothing(
     tmp_path: Path, seeder: LibtorrentPeer
 ) -> None:
@@ -153,6 +161,21 @@ async def test_the_doctor_finds_what_is_wrong_and_changes_nothing(
     ours_folder, media = tmp_path / "ours", tmp_path / "ours" / "media"
     code, report = await doctor(ours_folder)
     assert (code, problems(report), report["serverRunning"]) == (0, [], False)
+
+    code, report = await doctor(ours_folder, "--verify")
+    assert (code, problems(report)) == (0, [])
+    sentences = [f["message"] for f in report["findings"]]
+    assert "1 finished films have the right hashes." in sentences
+    assert not [words for words in sentences if "is not readable" in words]
+
+    flip_a_byte(media / "whole.mkv")
+    (media / "home video.mkv").touch()
+    assert (await doctor(ours_folder))[0] == 0
+    code, report = await doctor(ours_folder, "--verify")
+    assert code == 1
+    assert problems(report) == ["The film of job 'film' is damaged: 66 kB are not right."]
+    assert "These belong to no job: 'home video.mkv'." in [f["message"] for f in report["findings"]]
+    assert not list((media / ".incomplete").glob("*/*"))
 
     with (media / "whole.mkv").open("ab") as file:
         file.write(b"longer")

@@ -134,6 +134,46 @@ def _missing(job: Job, media_root: Path) -> str | None:
     return None
 
 
+def check_hashes(survey: Survey, database: Path, media_root: Path) -> Iterator[Finding]:
+    """Whether every byte of what was published has the right hash; a second per GiB."""
+    from chilly_movies.drivers.torrent.checkup import FilmCheck
+    from chilly_movies.storage.inspection import resume_data
+
+    known, engine = dict(resume_data(database)), FilmCheck(media_root)
+    right = bad = 0
+    for job in survey.jobs:
+        if job.status is not Status.COMPLETED or _missing(job, media_root) is not None:
+            continue  # `check_files` tells of those that are not there
+        differing = engine.differing(job, known.get(job.key))
+        if differing is None:
+            yield Finding("hashes", "remark", f"The hashes of job '{job.id}' are not known here.",
+                          "Start the job again if you doubt its film.")  # fmt: skip
+        elif differing:
+            bad += 1
+            what = f"The film of job '{job.id}' is damaged: {amount(differing)} are not right."
+            yield Finding("hashes", "problem", what,
+                          "Let the server recheck and then resume it, or remove it.")  # fmt: skip
+        else:
+            right += 1
+    if not bad:
+        yield Finding("hashes", "ok", f"{right} finished films have the right hashes.")
+
+
+def check_strangers(survey: Survey, media_root: Path) -> Iterator[Finding]:
+    """What lies in the media folder and belongs to no job; it may well be somebody's own."""
+    tops = {job.path.split("/")[0] for job in survey.jobs if job.path}
+    tops |= {file.path.split("/")[0] for job in survey.jobs if job.adopted for file in job.files}
+    found = sorted(path.name for path in media_root.iterdir()) if media_root.is_dir() else []
+    strangers = [name for name in found if name[:1] != "." and name not in tops]
+    if strangers:
+        shown = ", ".join(f"'{name}'" for name in strangers[:_SHOWN])
+        more = f" and {len(strangers) - _SHOWN} more" if len(strangers) > _SHOWN else ""
+        yield Finding("media", "remark", f"These belong to no job: {shown}{more}.",
+                      "Nothing touches them. Delete what you do not want.")  # fmt: skip
+    else:
+        yield Finding("media", "ok", "All in the media folder belongs to a job.")
+
+
 def check_staging(survey: Survey, media_root: Path) -> Iterator[Finding]:
     """Unfinished data that no job will go on with."""
     folder = media_root / ".incomplete"

@@ -27,6 +27,7 @@ def doctor(
     *,
     media_root: Path | None = None,
     state_dir: Path | None = None,
+    verify: Annotated[bool, _Flag] = False,
     json: Annotated[bool, _Flag] = False,
 ) -> int:
     """Check store, resume data, films, settings, ports, disk and engine; change nothing.
@@ -36,10 +37,11 @@ def doctor(
     Args:
         media_root: Where films are, instead of the setting.
         state_dir: Where the database is, instead of the setting.
+        verify: Compare every byte of the finished films with its hash; a second per GiB or so.
         json: One JSON document.
     """
     out = Output(as_json=json)
-    found = list(_look(media_root, state_dir))
+    found = list(_look(media_root, state_dir, verify=verify))
     wrong = [finding for finding in found if finding.level == "problem"]
     running = any(f.message.startswith("A server is running") for f in found)
     document = [dataclasses.asdict(finding) for finding in found]
@@ -52,7 +54,7 @@ def doctor(
     return Exit.FAILED if wrong else Exit.DONE
 
 
-def _look(media_root: Path | None, state_dir: Path | None) -> Iterator[Finding]:
+def _look(media_root: Path | None, state_dir: Path | None, *, verify: bool) -> Iterator[Finding]:
     from chilly_movies.settings import load_settings
 
     try:
@@ -67,7 +69,7 @@ def _look(media_root: Path | None, state_dir: Path | None) -> Iterator[Finding]:
     yield from checks.check_state(folder, running=running)
     yield from checks.check_disk(settings)
     yield from checks.check_ports(settings, running=running)
-    yield from _stored(settings)
+    yield from _stored(settings, verify=verify)
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
@@ -79,7 +81,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     yield Finding("settings", "ok", f"Settings are well formed; given: {names} ({where}).")
 
 
-def _stored(settings: Settings) -> Iterator[Finding]:
+def _stored(settings: Settings, *, verify: bool) -> Iterator[Finding]:
     from chilly_movies.app import DATABASE
     from chilly_movies.storage.inspection import survey
 
@@ -93,4 +95,7 @@ def _stored(settings: Settings) -> Iterator[Finding]:
     yield from checks.check_store(found, None)
     yield from checks.check_resume(found, database)
     yield from checks.check_files(found, media)
+    if verify:
+        yield from checks.check_hashes(found, database, media)
     yield from checks.check_staging(found, media)
+    yield from checks.check_strangers(found, media)

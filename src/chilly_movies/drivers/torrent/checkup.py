@@ -1,10 +1,33 @@
-"""What `chilly doctor` asks of the engine: its version, and whether it can read resume data."""
+"""What `chilly doctor` asks of the engine: its version, resume data, whether films are right."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
 import libtorrent as lt
 
-from chilly_movies.drivers.torrent.params import plain
+from chilly_movies.drivers.publish import INCOMPLETE
+from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent.claims import decode
+from chilly_movies.errors import ChillyError
+from chilly_movies.models import Job
+
+_OFFLINE: dict[str, Any] = {
+    "listen_interfaces": "",
+    "enable_dht": False,
+    "enable_lsd": False,
+    "enable_upnp": False,
+    "enable_natpmp": False,
+    "max_webtorrent_offers": 0,
+    "webtorrent_stun_server": "",
+    "aio_threads": 2,
+    "hashing_threads": 2,
+}
+_PATIENCE_MS = 1000
+_OVER = (lt.torrent_checked_alert, lt.torrent_error_alert, lt.file_error_alert)
 
 
 def engine_version() -> str:
@@ -14,8 +37,64 @@ def engine_version() -> str:
 
 def resume_problem(data: bytes) -> str | None:
     """Why the engine cannot read resume data, None if it can."""
+    claim = decode(data)
     try:
-        lt.read_resume_data(data)
+        lt.read_resume_data(data if claim is None else claim.data)
     except RuntimeError as error:
-        return plain(error)
+        return p.plain(error)
     return None
+
+
+class FilmCheck:
+    """An engine without a network that compares films with their hashes and writes nothing."""
+
+    def __init__(self, media_root: Path) -> None:
+        self._root = media_root
+        kinds = lt.alert.category_t
+        mask = kinds.status_notification | kinds.error_notification | kinds.storage_notification
+        pack: Any = {**_OFFLINE, "alert_mask": mask}
+        self._session = lt.session(pack)
+
+    def differing(self, job: Job, blob: bytes | None) -> int | None:
+        """How many bytes of a finished film are not as they should be. Blocks.
+
+        Args:
+            job: whose film.
+            blob: its resume data, which knows the hashes.
+
+        Returns:
+            None if the hashes are not known any more.
+        """
+        claim = decode(blob)
+        request = p.AddRequest(
+            source=job.source, save_path=self._root, part_path=self._root / INCOMPLETE / job.key,
+            options=job.options, resume=claim.data if claim else None,
+            renames={file.index: file.path for file in job.files},
+            trust_resume=False, read_only=True, only_check=True,
+        )  # fmt: skip
+        try:
+            params = p.build(request)
+        except ChillyError:
+            return None
+        if params.ti is None:
+            return None
+        params.trackers, params.url_seeds, params.peers = [], [], []
+        with self._added(params) as handle:
+            return self._compared(handle)
+
+    @contextmanager
+    def _added(self, params: lt.add_torrent_params) -> Iterator[lt.torrent_handle]:
+        handle = self._session.add_torrent(params)
+        try:
+            yield handle
+        finally:
+            self._session.remove_torrent(handle)
+
+    def _compared(self, handle: lt.torrent_handle) -> int:
+        handle.resume()
+        while True:
+            self._session.wait_for_alert(_PATIENCE_MS)
+            for alert in self._session.pop_alerts():
+                if isinstance(alert, _OVER) and alert.handle == handle:
+                    status = handle.status()
+                    return int(status.total_wanted - status.total_wanted_done)
