@@ -370,7 +370,7 @@ class TorrentDriver:
 
     async def _learn(self, run: Run, torrent: Torrent, state: TorrentState) -> SourceFacts | None:
         """Read the metadata once it is there, and give the files our names."""
-        if run.told or not state.has_metadata or torrent.choosing:
+        if run.told or not state.has_metadata:
             return None
         run.metadata = run.metadata or torrent.metadata()
         if run.metadata is None:

@@ -348,10 +348,10 @@ class TorrentSession:
     def _on_metadata(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None:
-            torrent.state = replace(torrent.state, has_metadata=True)
             if not torrent.only_look:
                 torrent.choose_files()
                 self._join_webrtc(torrent)
+            torrent.state = replace(torrent.state, has_metadata=not torrent.choosing)
             torrent.touch()
             self._ses.post_torrent_updates(0)
 

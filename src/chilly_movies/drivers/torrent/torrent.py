@@ -43,7 +43,7 @@ class TorrentState:
     """A torrent's figures at one moment; bytes and bytes per second.
 
     Attributes:
-        has_metadata: the info dictionary is known.
+        has_metadata: the info dictionary is known, and the engine was told which files to fetch.
         checking: files are being compared with their hashes.
         finished: every wanted piece is there.
         checked: share of the check that is done, 0-1.
@@ -173,6 +173,8 @@ class Torrent:
             self._spoiled_at = now
         self.state = replace(
             figures,
+            # until the engine was told what is wanted it says that this is nothing
+            has_metadata=figures.has_metadata and not self.choosing,
             finished=figures.finished and not self.choosing,
             spoiled=now - self._spoiled_at < _SPOILED_SECONDS,
             shut_out=self.shut_out,
