@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 
 EXAMPLES ?= 2000
 
-.PHONY: setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model bench-events bench-stream contract lock clean
+.PHONY: setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model model-breaks bench-events bench-stream contract lock clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,9 @@ test: setup ## all tests
 
 model: setup ## the downloader against its specification: EXAMPLES random runs over each store
 	@CHILLY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 0 -q tests/model
+
+model-breaks: setup ## breaks the core on purpose, line by line; the model test must find each
+	@$(BIN)/python -m tests.model.breaks
 
 check: setup ## style, types, import directions, and that the contract is current
 	@$(BIN)/ruff format --check .

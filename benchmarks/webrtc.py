@@ -150,8 +150,11 @@ async def ours(folder: Path, seed_ratio: float = 0.0) -> AsyncIterator[Downloade
 
 
 class _OurSeed:
+    def __init__(self, downloader: Downloader) -> None:
+        self._downloader = downloader
+
     async def has_sent(self) -> bool:
-        raise NotImplementedError("a foreign leecher knows it by itself")
+        return (await self._downloader.status("a")).progress.ratio > 0
 
 
 @asynccontextmanager
@@ -171,7 +174,7 @@ async def seeding(kind: str, scene: Scene) -> AsyncIterator[Seeding]:
             await downloader.adopt(torrent.name, torrent.path.read_bytes(), id="a")
             while (await downloader.status("a")).progress.phase is not Phase.SEEDING:
                 await anext(changes)
-        yield _OurSeed()
+        yield _OurSeed(downloader)
 
 
 async def leeching(kind: str, scene: Scene, seeder: Seeding) -> Run:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from chilly_movies import events as e
 from chilly_movies import failpoints
-from chilly_movies.errors import IllegalTransition
+from chilly_movies.errors import IllegalTransition, StoreError
 from chilly_movies.ledger import Ledger
 from chilly_movies.models import Job, SourceType, Status, folder_of, in_folder
 from chilly_movies.ports import Driver
@@ -82,10 +82,10 @@ class Verbs:
     async def move(self, job: Job, folder: str) -> Job:
         """See `Downloader.move`."""
         if job.completed_at is None and not job.adopted:
-            if job.options.folder == folder:
-                return job
             if job.status is Status.CANCELED:
                 raise IllegalTransition(f"Job '{job.id}' is canceled: it has no film to move.")
+            if job.options.folder == folder:
+                return job
             return await self._ledger.record(job.id, e.FolderChosen(folder))
         if job.status is not Status.COMPLETED:
             raise IllegalTransition(f"Job '{job.id}' is {job.status}: its film is not whole.")
@@ -106,9 +106,16 @@ class Verbs:
         """See `Downloader.remove`."""
         if not job.status.is_final:
             await self._ledger.record(job.id, e.Canceled())
+        elif job.seeding:  # the row first: if it cannot be removed it does not seed either
+            await self._ledger.record(job.id, e.SeedingStopped("the download was removed"))
         await self._runner.stop(job.id)
         # what its task recorded until it stopped counts: the film's path, say
         await self._forget(self._ledger.get(job.id), delete_files=delete_files)
-        await self._ledger.remove(job.id)
+        try:
+            await self._ledger.remove(job.id)
+        except StoreError:
+            if self._ledger.get(job.id).moving_to is not None:
+                self._runner.spawn(self._ledger.get(job.id))
+            raise
         self._runner.forget(job.id)
         return job

@@ -17,7 +17,7 @@ from chilly_movies.errors import EngineError, InvalidRequest, JobNotFound, Store
 from chilly_movies.events import Change
 from chilly_movies.listeners import JobFailure
 from chilly_movies.models import Job, Phase, Progress, Report, SourceType, Status
-from tests.contract.rig import SCRIPT, Rig, history, reach
+from tests.contract.rig import SCRIPT, Rig, history, reach, reach_when
 from tests.doubles import GatedStore, idle, until
 
 pytestmark = pytest.mark.anyio
@@ -333,6 +333,21 @@ async def test_a_downloader_that_could_not_open_can_try_again(rig: Rig) -> None:
     with pytest.raises(StoreError):
         await downloader.open()
     assert (await rig.add("a")).status is QUEUED
+
+
+async def test_a_seeding_job_that_cannot_be_removed_is_still_what_its_row_says(rig: Rig) -> None:
+    class Keeping(GatedStore):
+        async def delete(self, change: Change) -> None:
+            raise StoreError("The disk is full.")
+
+    seeds = replace(SCRIPT, seed_seconds=1e9)
+    downloader = rig.make(store=Keeping(), script=seeds)
+    await rig.add("a")
+    await reach_when(downloader, "a", lambda job: job.seeding)
+    with pytest.raises(StoreError):
+        await downloader.remove("a")
+    job = await downloader.status("a")
+    assert (job.status, job.seeding, rig.pace.sleepers) == (COMPLETED, False, 0)
 
 
 # --- drivers that misbehave -----------------------------------------------------------------

@@ -122,8 +122,9 @@ async def test_a_film_the_disk_does_not_let_go_stays_with_the_reason(rig: Rig) -
 async def test_a_canceled_job_has_no_film_to_move(rig: Rig) -> None:
     downloader = rig.make()
     await rig.bring(Status.CANCELED)
-    with pytest.raises(IllegalTransition, match="canceled"):
-        await downloader.move("a", "Films")
+    for folder in ("Films", ""):
+        with pytest.raises(IllegalTransition, match="canceled"):
+            await downloader.move("a", folder)
 
 
 async def test_a_removed_job_is_gone_though_it_was_on_its_way(rig: Rig) -> None:

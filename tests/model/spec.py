@@ -19,6 +19,7 @@ STEPS: dict[tuple[str, str | None], str | None] = {
     ("paused", "queued"): "paused", ("paused", "active"): "paused",
     ("resumed", "paused"): "queued", ("resumed", "failed"): "queued",
     ("retrying", "active"): "queued", ("error", "active"): "failed",
+    **{("moved", status): status for status in (*WAITING, "completed")},
     **{("canceled", status): "canceled" for status in WAITING},
     **{("removed", status): None for status in ANY},
 }  # fmt: skip
@@ -39,6 +40,8 @@ class Known:
     due: datetime | None = None
     queued_for: int = 0
     seeding: bool = False
+    moving: bool = False
+    adopted: bool = False
     identities: tuple[str, ...] = ()
     born: int = 0
 
@@ -89,7 +92,8 @@ class Spec:
         source = job.source.urn or (job.source.data or b"").decode()
         self.jobs[job.id] = Known(
             after, job.key, job.position, source, attempts, job.next_attempt_at, self.quiet_times,
-            job.seeding, job.identities, before.born if before else self.quiet_times,
+            job.seeding, job.moving_to is not None, job.adopted, job.identities,
+            before.born if before else self.quiet_times,
         )  # fmt: skip
 
     def _behind_all(self, job: Job) -> None:
@@ -121,6 +125,8 @@ class Spec:
             return self._expected_start(job, source)
         if job is None:
             return "InvalidRequest" if verb == "again" else "JobNotFound"
+        if verb == "move" and job.adopted and job.status != "completed":
+            return "IllegalTransition"  # nobody knows yet whether it is what it says
         if verb == "again":
             going = {"paused": "queued", "failed": "queued", "canceled": "IllegalTransition"}
             return going.get(job.status, job.status)
@@ -129,6 +135,7 @@ class Spec:
             "resume": {"paused": "queued", "failed": "queued", "completed": "IllegalTransition"},
             "cancel": dict.fromkeys(WAITING, "canceled"),
             "remove": dict.fromkeys(ANY, "gone"),
+            "move": {"canceled": "IllegalTransition"},
         }[verb]
         dead = ("canceled", "failed") if verb == "pause" else ("canceled",)
         if verb in ("pause", "resume") and job.status in dead and job.status not in table:

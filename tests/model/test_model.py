@@ -31,6 +31,7 @@ from tests.model.world import Run, World, moving
 IDS = st.sampled_from(["a", "b", "c"])
 SOURCES = st.sampled_from(["film-1", "film-2", "film-3"])
 VERBS = st.sampled_from(["pause", "resume", "cancel", "resume", "cancel"])
+LATE = st.sampled_from(["pause", "resume", "cancel", "move"])
 PICK = st.integers(0, 7)
 FAILURES = {
     "unavailable": SourceUnavailable("Nobody has it."),
@@ -133,6 +134,11 @@ class Machine(RuleBasedStateMachine):
         work = self.world.downloader.remove(job_id, delete_files=delete_files)
         self._verb("remove", job_id, work)
 
+    @rule(job_id=IDS, folder=st.sampled_from(["", "New", "Old"]))
+    def move(self, job_id: str, folder: str) -> None:
+        """To another folder, now or once it is there."""
+        self._verb("move", job_id, self.world.downloader.move(job_id, folder))
+
     @rule(job_id=IDS, verbs=st.lists(VERBS, min_size=2, max_size=3))
     def clash(self, job_id: str, verbs: list[str]) -> None:
         """Several verbs on one job at once, while the store is slow."""
@@ -141,14 +147,25 @@ class Machine(RuleBasedStateMachine):
             self.use(job_id, verb)
 
     @precondition(lambda self: self._runs())
-    @rule(pick=PICK, verb=VERBS, done=st.booleans(), slow=st.booleans())
+    @rule(pick=PICK, verb=LATE, done=st.booleans(), slow=st.booleans())
     def crosses(self, pick: int, verb: str, done: bool, slow: bool) -> None:
         """A verb comes right after the job is done or failed, or while that is being stored."""
         self.world.store.holding |= slow
         run = self._runs()[pick % len(self._runs())]
         end = Report(moving(100, Phase.SEEDING), path="Film", complete=True)
         self._order(pick, end if done else FAILURES["rejected"])
-        self.use(run.job.id, verb)
+        if verb == "move":
+            self.move(run.job.id, "New")
+        else:
+            self.use(run.job.id, verb)
+
+    @precondition(lambda self: self._runs())
+    @rule(pick=PICK, verb=LATE)
+    def is_wanted_after_all(self, pick: int, verb: str) -> None:
+        """A verb on a job that has just failed for good, when all is calm."""
+        self._flow()
+        if self._runs():
+            self.crosses(pick=pick, verb=verb, done=False, slow=False)
 
     @precondition(lambda self: self.verbs)
     @rule(pick=PICK)
@@ -208,6 +225,17 @@ class Machine(RuleBasedStateMachine):
     def fails(self, pick: int, kind: str) -> None:
         """An attempt goes wrong."""
         self._order(pick, FAILURES[kind])
+
+    @precondition(lambda self: self._runs())
+    @rule(pick=PICK, times=st.integers(2, 3))
+    def fails_again_and_again(self, pick: int, times: int) -> None:
+        """Each attempt goes wrong, and the next one is due soon."""
+        self._flow()
+        for _ in range(times):
+            if self._runs():
+                self._order(pick, FAILURES["crash"])
+            self.world.forward(1000)
+            self._collect()
 
     @rule()
     def closes_slowly(self) -> None:
@@ -357,7 +385,9 @@ class Machine(RuleBasedStateMachine):
     def _check_runs(self) -> None:
         due, active = self.spec.due(), [j for j in self.spec.jobs.values() if j.status == "active"]
         assert not due or len(active) >= self.spec.max_active, f"{set(due)} wait for a free slot"
-        wanted = {job.key for job in active} | {j.key for j in self.spec.jobs.values() if j.seeding}
+        wanted = {job.key for job in active} | {
+            j.key for j in self.spec.jobs.values() if j.seeding or j.moving
+        }
         assert set(self.world.driver.runs) == wanted, "what runs is not what should"
         given_up = [job.key for job in self.spec.jobs.values() if job.status == "canceled"]
         assert all(key not in self.world.driver.runs for key in given_up)
@@ -395,9 +425,9 @@ PROMISES = {
 
 def same(job: Job | None, known: Known) -> bool:
     """Whether memory agrees with what is stored."""
-    return job is not None and (job.status, job.attempts, job.key, job.seeding) == (
-        known.status, known.attempts, known.key, known.seeding,
-    )  # fmt: skip
+    return job is not None and (
+        job.status, job.attempts, job.key, job.seeding, job.moving_to is not None,
+    ) == (known.status, known.attempts, known.key, known.seeding, known.moving)  # fmt: skip
 
 
 def outcome(task: asyncio.Task[Any]) -> str:
@@ -413,12 +443,13 @@ def outcome(task: asyncio.Task[Any]) -> str:
 def profile(examples: int) -> settings:
     """So many examples: the same ones each time, or new ones if `CHILLY_EXAMPLES` says how many."""
     asked = int(os.environ.get("CHILLY_EXAMPLES", "0"))
+    shrink = os.environ.get("CHILLY_MODEL_SHRINK", "1") == "1"
     return settings(
         max_examples=asked or examples,
         stateful_step_count=30,
         derandomize=not asked,
         database=None,
-        phases=(Stage.generate, Stage.shrink),
+        phases=(Stage.generate, *([Stage.shrink] if shrink else [])),
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
@@ -432,7 +463,7 @@ class SqliteMachine(Machine):
     """Over the real database."""
 
 
-MemoryMachine.TestCase.settings = profile(400)
+MemoryMachine.TestCase.settings = profile(800)
 SqliteMachine.TestCase.settings = profile(100)
 
 test_memory = pytest.mark.timeout(600)(MemoryMachine.TestCase)

@@ -212,10 +212,14 @@ class PuppetDriver(MockDriver):
             return
         if job.key in self.runs:
             self.wrong.append(f"two runs of '{job.id}' at the same time")
-        if job.key in self.removed:
+        if job.key in self.removed and job.moving_to is None:
             self.wrong.append(f"'{job.id}' runs after its data was deleted")
         run = self.runs[job.key] = Run(job)
         try:
+            if job.moving_to is not None:
+                yield Report(moving(100), path=job.moving_to, complete=True)
+                if not job.seeding:
+                    return
             while (order := await run.orders.get()) is not None:
                 if isinstance(order, Exception):
                     raise order
