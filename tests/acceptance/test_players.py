@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import make_torrent
 
 pytestmark = pytest.mark.anyio
+Told = asyncio.Future[dict[str, Any]]
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-extensions",
@@ -52,9 +53,12 @@ const seekTo = async (time, what) => {
 }
 (async () => {
   try {
+    await fetch('/begin', {method: 'POST', body: '{}'})
     video.src = new URLSearchParams(location.search).get('film')
     await video.play()
-    await until(() => video.currentTime > 2, 'beginning')
+    await until(() => video.currentTime > 0.5, 'beginning')
+    await fetch('/plays', {method: 'POST', body: '{}'})
+    await until(() => video.currentTime > 2, 'playing on')
     await seekTo(video.duration * 0.8, 'ahead')
     await seekTo(video.duration * 0.1, 'back')
     await tell({done: true, seen, duration: video.duration, width: video.videoWidth})
@@ -69,14 +73,15 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Films:
 
 
 @asynccontextmanager
-async def arriving(folder: Path, film: Path, seconds: int) -> AsyncIterator[tuple[Backend, str]]:
-    """A server to which the film comes at 1.2 times its bitrate, and the film's address."""
+async def arriving(
+    folder: Path, film: Path, seconds: int
+) -> AsyncIterator[tuple[Backend, str, str]]:
+    """A server to which a film can come at 1.2 times its bitrate, its address and its magnet."""
     torrent = make_torrent(film, folder / "film.torrent", piece_size=64 * 1024)
     async with LibtorrentPeer() as seeder, Backend(folder) as ours:
         await seeder.seed(torrent.path, torrent.folder)
         await seeder.set_upload_limit(int(1.2 * torrent.size / seconds))
-        await ours.start(magnet_to(torrent, seeder.port), id="a")
-        yield ours, f"{ours.url}/stream/a"
+        yield ours, f"{ours.url}/stream/a", magnet_to(torrent, seeder.port)
 
 
 @pytest.mark.parametrize("kind", ["mp4-first", "mp4-last", "mkv"])
@@ -87,7 +92,8 @@ async def test_ffmpeg_decodes_every_picture_while_the_film_arrives(
     seconds = 4
     film = films.mkv(seconds=seconds) if kind == "mkv" else films.mp4(
         seconds=seconds, moov="last" if kind == "mp4-last" else "first")  # fmt: skip
-    async with arriving(tmp_path, film, seconds) as (ours, address):
+    async with arriving(tmp_path, film, seconds) as (ours, address, magnet):
+        await ours.start(magnet, id="a")
         counting = asyncio.create_task(asyncio.to_thread(count_frames, address))
         early = await ours.until("a", lambda event: event["progress"]["bytesDownloaded"] > 0)
         assert early["progress"]["percent"] < 100
@@ -95,10 +101,10 @@ async def test_ffmpeg_decodes_every_picture_while_the_film_arrives(
 
 
 @contextmanager
-def page() -> Iterator[tuple[str, asyncio.Future[dict[str, Any]]]]:
-    """A page with a player, and what it tells."""
+def page(on: Callable[[str], Coroutine[Any, Any, None]]) -> Iterator[tuple[str, Told]]:
+    """A page with a player, and what it tells in the end; it waits for `on` at each step."""
     loop = asyncio.get_running_loop()
-    told: asyncio.Future[dict[str, Any]] = loop.create_future()
+    told: Told = loop.create_future()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
@@ -109,7 +115,10 @@ def page() -> Iterator[tuple[str, asyncio.Future[dict[str, Any]]]]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            loop.call_soon_threadsafe(partial(_settle, told, body))
+            if self.path == "/told":
+                loop.call_soon_threadsafe(partial(_settle, told, body))
+            else:
+                asyncio.run_coroutine_threadsafe(on(self.path), loop).result(30)
             self._answer(b"")
 
         def _answer(self, body: bytes) -> None:
@@ -154,12 +163,21 @@ async def test_chromium_plays_and_seeks_in_a_film_that_arrives(
     require("chromium", "ffmpeg")
     seconds = 12
     film = films.mp4(seconds=seconds, kbits=800, moov=moov)  # type: ignore[arg-type]
-    async with arriving(tmp_path, film, seconds) as (ours, address):
-        with page() as (site, told):
+    percent: list[float] = []
+    async with arriving(tmp_path, film, seconds) as (ours, address, magnet):
+
+        async def on(step: str) -> None:
+            if step == "/begin":
+                await ours.start(magnet, id="a")
+            else:
+                percent.append((await ours.job("a"))["progress"]["percent"])
+
+        with page(on) as (site, told):
             async with chromium(tmp_path / "profile", f"{site}/?film={address}"):
                 answer = await asyncio.wait_for(told, 60)
         job = await ours.job("a")
     assert answer["done"], answer
+    assert percent[0] < 100  # it played before it was there
     assert "error" not in answer["seen"]
     assert answer["width"] == 320
     assert abs(answer["duration"] - seconds) < 1
