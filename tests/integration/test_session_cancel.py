@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
+from chilly_movies.drivers.torrent import TorrentDriver
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.params import AddRequest
+from chilly_movies.drivers.torrent.reading import Library
 from chilly_movies.drivers.torrent.session import TorrentSession
-from chilly_movies.models import Options, Source, SourceType
+from chilly_movies.models import Options, Source, SourceType, Status
+from chilly_movies.storage.memory import MemoryResumeStore
+from tests.doubles import make_job
 from tests.integration.engine import QUIET
 
 pytestmark = pytest.mark.anyio
@@ -38,3 +43,39 @@ async def test_adding_can_be_cancelled_at_any_moment_and_done_again(tmp_path: Pa
         await (await session.add(request)).remove()
     assert cancelled
     await session.aclose()
+
+
+async def test_a_run_that_is_stopped_while_it_ends_leaves_no_torrent_in_the_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detach = Library.detach
+
+    async def slowly(library: Library, key: str) -> None:
+        """As when a reader waits for pieces that are not written yet."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await detach(library, key)
+
+    monkeypatch.setattr(Library, "detach", slowly)
+    driver = TorrentDriver(EngineConfig(tmp_path, **QUIET), MemoryResumeStore())
+    source = Source(SourceType.TORRENT, f"magnet:?xt=urn:btih:{1:040x}")
+    job = make_job(status=Status.ACTIVE, source=source)
+
+    async def run(begun: asyncio.Event) -> None:
+        async with aclosing(driver.run(job)) as reports:
+            async for _ in reports:
+                begun.set()
+
+    for steps in range(40):
+        begun = asyncio.Event()
+        running = asyncio.create_task(run(begun))
+        await asyncio.wait(
+            [asyncio.ensure_future(begun.wait()), running], return_when=asyncio.FIRST_COMPLETED
+        )
+        assert not running.done(), running.exception()  # the torrent of before is gone
+        running.cancel()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+    await driver.aclose()

@@ -316,8 +316,10 @@ class TorrentDriver:
         except ChillyError as error:
             log.warning("resume data was not saved", job=run.job.id, problem=str(error))
         finally:
-            await self._library.detach(run.job.key)
-            await torrent.remove()
+            try:
+                await self._library.detach(run.job.key)
+            finally:  # stopped while it ended by itself: it must not stay in the session
+                await torrent.remove()
 
     async def _download(self, run: Run, torrent: Torrent) -> AsyncGenerator[Report, None]:
         """Metadata, files, and the final check from disk; ends when all is verified."""
