@@ -1,8 +1,9 @@
 """Changes the code in small ways and looks whether a test notices: `make mutants`.
 
-mutmut makes the mutants and runs them; `[tool.mutmut]` in `pyproject.toml` says of which files and
-with which tests. What it took too long over, or cannot look at because it runs at import, is
-repeated here alone, in a process of its own. `docs/mutants.md` tells what survived and why.
+mutmut makes the mutants and finds out which test calls which function; `[tool.mutmut]` in
+`pyproject.toml` says of which files and with which tests. `tests.mutants_plugin` runs them. What
+hung there, or cannot be looked at there because it runs at import, is repeated here alone, in a
+process of its own. `docs/mutants.md` tells what survived and why.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,7 +24,11 @@ from pathlib import Path
 
 from _pytest.outcomes import Failed
 
+from tests.mutants_plugin import ASKED, TOLD
+
 FOLDER = Path("mutants")
+FOUND = FOLDER / "verdicts.txt"
+"""A mutant and a verdict a line; of several the last counts."""
 TABLE = "lifecycle's table"
 MODULES = (
     "lifecycle", TABLE, "retry", "downloader", "verbs",
@@ -30,67 +36,69 @@ MODULES = (
     "storage.database", "storage.writer", "storage.upgrade", "storage.inspection",
     "ledger", "runner", "scheduler", "admission",
 )  # fmt: skip
-AT_IMPORT = ("chilly_movies.lifecycle.x__rule",)
-"""Functions that ran before mutmut chose its mutant."""
+ANY_MUTANT = "chilly_movies.retry.x_next_delay__mutmut_1"
+AT_IMPORT = ("chilly_movies.lifecycle.x__rule__",)
+"""Mutants of functions that ran before a mutant was chosen."""
 LIMIT = 180.0
 """Seconds a mutant gets that is repeated alone. Without it the same tests take less than ten."""
 
-SURVIVED, KILLED, NO_TEST, NOT_LOOKED_AT = 0, (1, 3), 33, None
 
-
-def codes_of(module: str) -> dict[str, int | None]:
-    """What mutmut says of each mutant of a module: how its tests ended."""
+def mutants_of(module: str) -> list[str]:
+    """All mutants of a module."""
     path = FOLDER / "src/chilly_movies" / (module.replace(".", "/") + ".py.meta")
     if not path.exists():
-        return {}
-    codes: dict[str, int | None] = json.loads(path.read_text("utf-8"))["exit_code_by_key"]
-    return codes
+        return []
+    return list(json.loads(path.read_text("utf-8"))["exit_code_by_key"])
 
 
-def tests_of(mutant: str) -> list[str]:
-    """The tests that call the mutated function; all, if it runs at import."""
-    function = mutant.rpartition("__mutmut_")[0]
-    if function in AT_IMPORT:
-        return ["tests/unit/test_lifecycle.py"]
-    stats = json.loads((FOLDER / "mutmut-stats.json").read_text("utf-8"))
-    return sorted(stats["tests_by_mangled_function_name"].get(function, []))
+def settings() -> dict[str, list[str]]:
+    """What `pyproject.toml` says."""
+    parts: dict[str, list[str]] = tomllib.loads(Path("pyproject.toml").read_text())["tool"][
+        "mutmut"
+    ]
+    return parts
+
+
+def make() -> None:
+    """Let mutmut write the mutants and find out which test calls what; nothing if it did so."""
+    program = Path(sys.executable).with_name("mutmut")
+    command = [str(program), "run", "--max-children", "1", ANY_MUTANT]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def run(mutants: Sequence[str]) -> None:
+    """Run mutants one after the other; what became of them is added to what was found."""
+    parts = settings()
+    with tempfile.TemporaryDirectory() as folder:
+        asked = Path(folder) / "asked"
+        asked.write_text("\n".join(mutants), "utf-8")
+        env = {
+            **os.environ, "PYTHONPATH": "src", "TMPDIR": folder,
+            ASKED: str(asked), TOLD: str(FOUND.resolve()),
+        }  # fmt: skip
+        subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "--rootdir=.", "-p", "tests.mutants_plugin",
+             *parts["pytest_add_cli_args"], *parts["pytest_add_cli_args_test_selection"]],
+            cwd=FOLDER, env=env, check=False, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
 
 
 def alone(mutant: str) -> str:
-    """Run the tests with one mutant in a fresh process: "killed", "survived" or "hung"."""
-    source = str((FOLDER / "src").resolve())
-    env = {**os.environ, "MUTANT_UNDER_TEST": mutant, "PYTHONPATH": source}
+    """Run the tests with one mutant in a fresh process."""
+    tests = ["tests/unit/test_lifecycle.py"]
+    if not mutant.startswith(AT_IMPORT):
+        stats = json.loads((FOLDER / "mutmut-stats.json").read_text("utf-8"))
+        tests = stats["tests_by_mangled_function_name"][mutant.rpartition("__mutmut_")[0]]
+    env = {**os.environ, "MUTANT_UNDER_TEST": mutant, "PYTHONPATH": "src"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--rootdir=.", "-p", "no:cacheprovider"]
     try:
         end = subprocess.run(
-            [*command, *tests_of(mutant)],
-            cwd=FOLDER,
-            env=env,
-            check=False,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=LIMIT,
-        )
+            [*command, *sorted(tests)], cwd=FOLDER, env=env, check=False,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=LIMIT,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return "hung"
-    return "survived" if end.returncode == 0 else "killed"
-
-
-def verdicts(module: str) -> Iterator[tuple[str, str]]:
-    """Each mutant that was looked at, and what became of it."""
-    for mutant, code in codes_of(module).items():
-        at_import = mutant.startswith(AT_IMPORT)
-        if code is NOT_LOOKED_AT:
-            continue
-        if code in KILLED:
-            yield mutant, "killed"
-        elif code == NO_TEST and not at_import:
-            yield mutant, "no test"
-        elif code == SURVIVED and not at_import:
-            yield mutant, "survived"
-        else:
-            verdict = alone(mutant)
-            yield mutant, verdict if verdict == "survived" else f"{verdict} alone"
+        return "hung alone"
+    return "survived" if end.returncode == 0 else "killed alone"
 
 
 def table_verdicts() -> Iterator[tuple[str, str]]:
@@ -113,23 +121,24 @@ def table_verdicts() -> Iterator[tuple[str, str]]:
                 verdict = "survived"
             except (AssertionError, lifecycle.IllegalTransition, Failed):
                 verdict = "killed"
-            yield f"lifecycle.TRANSITIONS {kind.__name__}: {other}", verdict
+            sources = ", ".join(sorted(other.sources))
+            yield f"TRANSITIONS {kind.__name__}: from {sources} to {other.target}", verdict
         table[kind] = rule
 
 
-def run(modules: Sequence[str], sample: int, seed: int, children: int) -> None:
-    """Let mutmut look at all mutants of these modules, or at so many of each, drawn by lot."""
-    program = Path(sys.executable).with_name("mutmut")
-    modules = [module for module in modules if module != TABLE]
-    chosen = [f"chilly_movies.{module}.x*" for module in modules]
-    if sample:
-        lot = random.Random(seed)
-        names = [sorted(codes_of(module)) for module in modules]
-        chosen = [name for of in names for name in lot.sample(of, min(sample, len(of)))]
-    with tempfile.TemporaryDirectory() as folder:
-        env = {**os.environ, "TMPDIR": folder}
-        command = [str(program), "run", "--max-children", str(children), *chosen]
-        subprocess.run(command, env=env, check=True, stdout=subprocess.DEVNULL)
+def found() -> dict[str, str]:
+    """What became of each mutant."""
+    lines = FOUND.read_text("utf-8").splitlines() if FOUND.exists() else []
+    return {line.partition(" ")[0]: line.partition(" ")[2] for line in lines}
+
+
+def repeat(mutants: Sequence[str]) -> None:
+    """Look alone at what hung or could not be looked at."""
+    for mutant, verdict in found().items():
+        at_import = mutant.startswith(AT_IMPORT) and verdict in ("survived", "no test")
+        if mutant in mutants and (verdict == "hung" or at_import):
+            with FOUND.open("a", encoding="utf-8") as file:
+                file.write(f"{mutant} {alone(mutant)}\n")
 
 
 def say(text: str) -> None:
@@ -143,36 +152,48 @@ def report(modules: Sequence[str]) -> None:
     left: list[str] = []
     total: Counter[str] = Counter()
     kinds = ("killed", "killed alone", "hung alone", "survived", "no test")
-    say(f"{'module':<20}{'mutants':>8}" + "".join(f"{kind:>14}" for kind in kinds) + "   score")
-    for module in (*modules, ""):
-        found: Counter[str] = Counter()
-        found_here = table_verdicts() if module == TABLE else verdicts(module)
-        for mutant, verdict in found_here if module else ():
-            found[verdict] += 1
-            if verdict in ("survived", "no test"):
-                left.append(f"  {verdict}: {mutant}")
-        total += found
-        counts = found if module else total
-        if looked := sum(counts.values()):
-            row = "".join(f"{counts[kind]:>14}" for kind in kinds)
-            score = 100 * (1 - (counts["survived"] + counts["no test"]) / looked)
-            say(f"{module or 'all':<20}{looked:>8}{row}{score:>7.1f}%")
+    say(f"{'module':<20}{'mutants':>9}{'looked at':>10}"
+        + "".join(f"{kind:>13}" for kind in kinds) + "   score")  # fmt: skip
+    known = found()
+    for module in modules:
+        names = mutants_of(module)
+        verdicts = [(name, known[name]) for name in names if name in known]
+        if module == TABLE:
+            verdicts = list(table_verdicts())
+        counts = Counter(verdict for _, verdict in verdicts)
+        left += [f"  {verdict}: {name}" for name, verdict in verdicts if verdict in kinds[3:]]
+        total += counts
+        say(line(module, len(names) or len(verdicts), counts, kinds))
+    say(line("all", 0, total, kinds))
     say("\nNot killed (`mutmut show NAME` shows the change):")
-    for line in left:
-        say(line)
+    for name in left:
+        say(name)
+
+
+def line(module: str, there: int, counts: Counter[str], kinds: Sequence[str]) -> str:
+    """A row of the table."""
+    looked = sum(counts.values())
+    score = 100 * (1 - sum(counts[kind] for kind in kinds[3:]) / looked) if looked else 0.0
+    row = "".join(f"{counts[kind]:>13}" for kind in kinds)
+    return f"{module:<20}{there or '':>9}{looked:>10}{row}{score:>7.1f}%"
 
 
 def main() -> None:
-    """Run and report."""
+    """Make, run, repeat, report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", default=MODULES, help="all if none is named")
     parser.add_argument("--sample", type=int, default=0, help="so many of each module only")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--children", type=int, default=2, help="how many at once")
     parser.add_argument("--report", action="store_true", help="only report what was found before")
     asked = parser.parse_args()
     if not asked.report:
-        run(asked.modules, asked.sample, asked.seed, asked.children)
+        make()
+        lot, mutants = random.Random(asked.seed), []
+        for module in asked.modules:
+            names = mutants_of(module)
+            mutants += lot.sample(names, min(asked.sample or len(names), len(names)))
+        run(mutants)
+        repeat(mutants)
     report(asked.modules)
 
 
