@@ -48,7 +48,7 @@ class Watched:
         """Bytes that came."""
         return self.arrivals[-1][1] if self.arrivals else 0
 
-    def stalled(self, bitrate: float, start: int = MIB) -> float:
+    def stalled(self, bitrate: float, start: int) -> float:
         """Seconds a player stands still that begins with `start` bytes and then plays on."""
         began = self.after(start)
         return max(0.0, *(at - began - total / bitrate for at, total in self._gaps(start)))
