@@ -18,6 +18,7 @@ from chilly_movies.errors import (
     DiskFull,
     DriverCrashed,
     DuplicateDownload,
+    EngineError,
     FilmDamaged,
     SourceRejected,
     StoreError,
@@ -134,7 +135,7 @@ class Runner:
             self._on_slot()
 
     async def _attempt(self, job: Job, *, check: bool) -> bool:
-        """Run the job once; False if it only seeds and the disk came back meanwhile."""
+        """Run the job once; False if it only seeds, and what stopped it is over."""
         try:
             last = await self._consume(job, check=check)
         except DiskError as error:
@@ -142,6 +143,12 @@ class Runner:
                 return await self._stays(job.id, error, check=check)
             if not self._only_seeds(job.id) or not await self._outlast(job.id):
                 raise
+            return False
+        except EngineError as error:
+            if not self._only_seeds(job.id):
+                raise
+            self._say(job.id, str(error))
+            await asyncio.sleep(_LOOK_AGAIN)
             return False
         if self._must_move(job):
             return False

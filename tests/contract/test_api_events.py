@@ -110,6 +110,18 @@ async def test_a_listener_of_one_job_gets_its_history_and_no_other_job(show: Sho
     assert stream.ids == sorted(stream.ids)
 
 
+async def test_a_job_does_not_get_the_history_of_a_removed_one_that_had_its_id(show: Show) -> None:
+    await show.start("a")
+    await reach(show.downloader, "a", Status.ACTIVE)
+    await show.downloader.remove("a")
+    await show.downloader.start(id="a", source_urn="https://films.example/other")
+    await reach(show.downloader, "a", Status.ACTIVE)
+    async with listening(show.url, "/events/a") as stream:
+        found = await stream.until("snapshot")
+    assert names(found)[:2] == ["queued", "started"]
+    assert "removed" not in names(found)
+
+
 async def test_an_error_is_told_with_its_code(show: Show) -> None:
     await show.downloader.start(id="a", source_urn="mock:?fail=source_rejected&failAt=0")
     show.pace.flow()

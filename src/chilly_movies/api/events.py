@@ -15,7 +15,7 @@ from chilly_movies.api.schemas import event_message
 from chilly_movies.bus import Filter, Subscription
 from chilly_movies.downloader import Downloader
 from chilly_movies.errors import InvalidRequest, JobNotFound
-from chilly_movies.events import EVENT_NAMES, Change
+from chilly_movies.events import EVENT_NAMES, Change, Removed
 from chilly_movies.intake import check_id
 from chilly_movies.models import Status
 
@@ -142,21 +142,36 @@ class EventStream(Response):
             with suppress(JobNotFound):  # removed since the request came
                 snapshot = await self._downloader.snapshot(self._job_id)
                 snapshot = [change for change in snapshot if self._wanted.accepts(change)]
-            since = None if self._job_id is None else 0
-        if since is not None:
+            if self._job_id is not None:
+                for change in await self._life(told):
+                    yield change, True
+        else:
             async for change in self._replay(since, told):
                 yield change, True
         for change in snapshot:
             yield change, change is snapshot[-1]
 
+    async def _life(self, told: int) -> Sequence[Change]:
+        """The job's history; a removed job that had the same id before is another one."""
+        life: list[Change] = []
+        async for change in self._stored(0, told):
+            if life and life[-1].event == Removed.name:
+                life.clear()
+            life.append(change)
+        return [change for change in life if self._wanted.accepts(change)]
+
     async def _replay(self, since: int, told: int) -> AsyncIterator[Change]:
+        async for change in self._stored(since, told):
+            if self._wanted.accepts(change):
+                yield change
+
+    async def _stored(self, since: int, told: int) -> AsyncIterator[Change]:
         """Stored changes with numbers after `since`, up to and including `told`."""
         while batch := await self._downloader.changes_since(since, self._job_id):
             for change in batch:
                 if change.seq > told:
                     return
-                if self._wanted.accepts(change):
-                    yield change
+                yield change
             since = batch[-1].seq
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,9 +18,11 @@ from typing import Any, cast
 import libtorrent as lt
 import structlog
 
+from chilly_movies.clocks import TimeOfDay
 from chilly_movies.drivers.plain import require_plain
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import stun, vetting
+from chilly_movies.drivers.torrent.alerts import AlertBell, mask, text
 from chilly_movies.drivers.torrent.bans import Bans
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.filters import block_addresses, limit_everyone
@@ -36,24 +37,7 @@ log = structlog.get_logger(__name__)
 _TICK = 0.5
 _PEER_TICKS = 2
 _COMING = 0.05
-_categories = lt.alert.category_t
-_ALERTS = (
-    _categories.error_notification
-    | _categories.status_notification
-    | _categories.storage_notification
-    | _categories.tracker_notification
-    | _categories.peer_notification
-)
-_RTC_ALERTS = _categories.connect_notification | _categories.torrent_log_notification
-"""Only these say which peers come over WebRTC, and what became of a handshake."""
-
-
-def text(read: Callable[[], str]) -> str:
-    """What an alert says; others chose some of its bytes, so it may be no UTF-8."""
-    try:
-        return read()
-    except UnicodeDecodeError as error:
-        return error.object.decode("utf-8", "replace")
+_LOOKS = 20
 
 
 class TorrentSession:
@@ -76,7 +60,9 @@ class TorrentSession:
         self._asked: set[int] = set()
         self._coming: list[frozenset[str]] = []
         self._hears_pieces = False
-        self._read = self._write = -1
+        self._time_of_day = TimeOfDay()
+        self._outdated = False
+        self._bell: AlertBell | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
             lt.state_update_alert: self._on_update,
             lt.metadata_received_alert: self._on_metadata,
@@ -107,6 +93,8 @@ class TorrentSession:
     async def open(self) -> None:
         """Start the engine. Idempotent; of several callers all but the first wait for it."""
         async with self._opening:
+            if self._outdated:
+                await self._give_up()
             if self._ses is None:
                 await self._open()
 
@@ -116,18 +104,12 @@ class TorrentSession:
         if self._config.download_limit or self._config.upload_limit:
             limit_everyone(self._ses)
         self._block_addresses()
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._read, self._drain)
-        self._ses.set_alert_fd(self._write)
-        self._ticker = loop.create_task(self._tick_forever(), name="engine-ticker")
+        self._bell = AlertBell(self._ses, self._drain)
+        self._ticker = asyncio.create_task(self._tick_forever(), name="engine-ticker")
         await self._check_stun()
 
     def _alert_mask(self) -> int:
-        mask = _ALERTS | _RTC_ALERTS if self._config.uses_webrtc else _ALERTS
-        return int(mask | _categories.piece_progress_notification if self._hears_pieces else mask)
+        return mask(webrtc=self._config.uses_webrtc, pieces=self._hears_pieces)
 
     def hear_pieces(self, on: bool) -> None:
         """Whether the engine tells of every piece that arrives: only readers need that."""
@@ -146,18 +128,43 @@ class TorrentSession:
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])
-        asyncio.get_running_loop().remove_reader(self._read)
-        session.set_alert_fd(-1)
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.mute()
         session.pause()
-        if await hang_up_for_good(self._asked):
+        if self._outdated:  # its end would wait for a time of day that is far away
+            session.apply_settings({"listen_interfaces": ""})
+            forget(session)
+        elif await hang_up_for_good(self._asked):
             last = [session]
             del session
             # its destructor waits for the last announces, and lets no other thread run meanwhile
             await asyncio.to_thread(last.clear)
         else:
             forget(session)
-        os.close(self._read)
-        os.close(self._write)
+        if bell is not None:
+            bell.close()
+
+    def _look_at_clock(self) -> None:
+        """Give the engine up once the time of day was set back.
+
+        It lives by that: limited transfers, timeouts and announces would stand still until it is
+        as late again as it was.
+        """
+        if back := self._time_of_day.set_back():
+            log.warning("the clock was set back, the engine begins anew", seconds=back)
+            self._outdated = True
+            for torrent in self._torrents.values():
+                torrent.outdate()
+
+    async def _give_up(self) -> None:
+        """End the old engine as soon as all torrents left it: each is let go by its run."""
+        for _ in range(_LOOKS):
+            if not self._torrents:
+                break
+            await asyncio.sleep(_TICK)
+        await self.aclose()
+        self._outdated = False
 
     @property
     def port(self) -> int:
@@ -298,6 +305,7 @@ class TorrentSession:
     async def _tick_forever(self) -> None:
         for tick in itertools.count():
             await asyncio.sleep(_TICK)
+            self._look_at_clock()
             if self._torrents:
                 self._ses.post_torrent_updates(0)
             if tick % _PEER_TICKS == 0:
@@ -317,11 +325,6 @@ class TorrentSession:
     # --- alerts -----------------------------------------------------------------------------
 
     def _drain(self) -> None:
-        try:
-            while os.read(self._read, 4096):
-                pass
-        except BlockingIOError:
-            pass
         if self._ses is None:
             return
         for alert in self._ses.pop_alerts():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +16,7 @@ import structlog
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.bans import Strikes
+from chilly_movies.drivers.torrent.meter import Meter
 from chilly_movies.drivers.torrent.pieces import Pieces
 from chilly_movies.drivers.torrent.pulse import Pulse
 from chilly_movies.drivers.torrent.vetting import Selection
@@ -31,7 +32,6 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 _ANSWER_TIMEOUT = 20.0
-_METER_SECONDS = 2.0
 _SPOILED_SECONDS = 15.0
 """So long it is said that wrong data came, even if the right one comes meanwhile."""
 _STATES = lt.torrent_status.states
@@ -89,24 +89,6 @@ class TrackerStanding:
     problem: str | None = None
 
 
-class _Meter:
-    """Bytes per second over the last seconds.
-
-    The engine's own figure is smoothed so much that it lags half a minute behind after each start.
-    """
-
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, int]] = deque()
-
-    def rate(self, now: float, total: int) -> int:
-        """The rate after this sample of a counter."""
-        self._samples.append((now, total))
-        while len(self._samples) > 2 and self._samples[1][0] <= now - _METER_SECONDS:
-            self._samples.popleft()
-        began, first = self._samples[0]
-        return int((total - first) / (now - began)) if now > began else 0
-
-
 @dataclass(slots=True)
 class Waits:
     """Who waits for which one-off alert of a torrent."""
@@ -148,7 +130,7 @@ class Torrent:
         self.only_look = False
         self.hashes: frozenset[str] = frozenset()
         self.state = TorrentState()
-        self._down, self._up = _Meter(), _Meter()
+        self._down, self._up = Meter(), Meter()
         self._pulse, self._owed, self._runs = Pulse(), False, False
         self.trackers: dict[str, TrackerStanding] = {}
         self.handshakes = Handshakes()
@@ -165,22 +147,26 @@ class Torrent:
         self.shut_out = 0
         self.strikes = Strikes()
         self.problem: str | None = None
+        self._outdated = False
 
     def update(self, status: Any) -> None:
         """Take the engine's newest figures."""
         now, figures = time.monotonic(), _state(status)
         if figures.rejected > self.state.rejected:
             self._spoiled_at = now
+        down = self._down.rate(now, status.total_payload_download)
+        up = self._up.rate(now, status.total_payload_upload)
         self.state = replace(
             figures,
             # until the engine was told what is wanted it says that this is nothing
             has_metadata=figures.has_metadata and not self.choosing,
+            received=self._down.total,
             finished=figures.finished and not self.choosing,
             spoiled=now - self._spoiled_at < _SPOILED_SECONDS,
             shut_out=self.shut_out,
             transports=self.state.transports if status.num_peers else Transports(),
-            download_speed=self._down.rate(now, status.total_payload_download),
-            upload_speed=self._up.rate(now, status.total_payload_upload),
+            download_speed=down,
+            upload_speed=up,
         )
         self.touch()
 
@@ -196,6 +182,11 @@ class Torrent:
         self.waits.checked.clear()
         self.touch()
 
+    def outdate(self) -> None:
+        """Its engine is given up, and it must leave."""
+        self._outdated = True
+        self.fail(_set_back())
+
     async def moved(self, within: float = 1.0) -> TorrentState:
         """The state as soon as it changes, at the latest after so many seconds.
 
@@ -204,6 +195,7 @@ class Torrent:
         Raises:
             DiskError: the disk refused something.
             SourceRejected: the engine gave the torrent up.
+            EngineError: the engine itself is given up.
             NoMetadata: no peer sent the metadata in time.
         """
         try:
@@ -212,6 +204,8 @@ class Torrent:
         except TimeoutError:
             pass
         self._changed.clear()
+        if self._outdated:
+            raise _set_back()
         if self.disk_problem is not None:
             raise self.disk_problem
         # the engine keeps it to itself for 600 s if the alert is lost
@@ -423,6 +417,10 @@ async def answer(future: asyncio.Future[T], what: str) -> T:
         raise EngineError(f"The torrent engine did not answer in time ({what}).") from None
 
 
+def _set_back() -> EngineError:
+    return EngineError("The clock of this machine was set back, so the engine begins anew.")
+
+
 def _owes(info: Any) -> bool:
     """Whether it lets us ask, and has not sent all we asked for."""
     return bool(info.download_queue_length and not info.flags & lt.peer_info.remote_choked)
@@ -482,5 +480,4 @@ def _state(status: Any) -> TorrentState:
         known_peers=status.list_peers,
         upload_only=bool(status.flags & lt.torrent_flags.upload_mode),
         rejected=status.total_failed_bytes,
-        received=status.total_payload_download,
     )
