@@ -8,7 +8,7 @@ STAMP := $(VENV)/.ready
 
 EXAMPLES ?= 2000
 
-.PHONY: setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model model-breaks bench-events bench-stream contract lock clean
+.PHONY: points damage cancels restarts clock sleep network setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model model-breaks bench-events bench-stream contract lock clean
 
 setup: $(STAMP)
 
@@ -62,6 +62,27 @@ power-cuts: setup ## cut the power of a busy server CUTS times (root, loop devic
 
 kills: setup ## kill -9 a busy writer of the database KILLS times
 	@$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
+
+points: setup ## kill the server at each failpoint, at its first, second, ... time
+	@$(BIN)/python -m tests.crash.points
+
+damage: setup ## damage TRIALS files while nobody looks; SEED= repeats a run
+	@$(BIN)/python -m tests.crash.damage --trials $(or $(TRIALS),600) $(if $(SEED),--seed $(SEED))
+
+cancels: setup ## end JOBS jobs, kill the server at once, look whether any comes back
+	@$(BIN)/python -m tests.crash.cancels --jobs $(or $(JOBS),1000) $(if $(SEED),--seed $(SEED))
+
+restarts: setup ## start after kill -9 with JOBS jobs, ACTIVE of them in the middle
+	@$(BIN)/python -m tests.crash.restarts --jobs $(or $(JOBS),1000) --active $(or $(ACTIVE),100)
+
+clock: setup ## the time of day leaps by days and to other decades (libfaketime)
+	@$(BIN)/python -m tests.crash.clock
+
+sleep: setup ## the server is stopped for SECONDS, as by a laptop that sleeps
+	@$(BIN)/python -m tests.crash.sleep --seconds $(or $(SECONDS),30 30 30 150 150)
+
+network: setup ## ROUNDS of silence, lost packets and bad trackers (root, nftables)
+	@$(BIN)/python -m tests.crash.network --rounds $(or $(ROUNDS),5)
 
 bench-webrtc: setup ## over WebRTC only, again and again; PLAN=proof or PLAN=start
 	@$(BIN)/python -m benchmarks.webrtc --plan $(or $(PLAN),start)

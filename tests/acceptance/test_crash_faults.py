@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ async def test_a_vanished_media_root_is_said_and_waited_for(fire: Fire) -> None:
 
 
 async def test_after_a_sleep_of_the_machine_progress_comes_back(fire: Fire) -> None:
-    await survives(fire, faults.stopped)
+    await survives(fire, partial(faults.stopped, seconds=10.0))
 
 
 async def test_a_dead_tracker_is_said_and_found_again(fire: Fire) -> None:
