@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chilly_movies.events import NEWS
 from tests.crash.model import MISSING, Told
 from tests.crash.store import Stored, StoredEvent
 
@@ -78,7 +79,7 @@ def told_what_is_stored(
     if numbers and numbers[0] <= before:
         yield f"event {numbers[0]} came again after {before}"
     by_seq = {event.seq: event for event in stored}
-    fleeting = ("progress", "snapshot")
+    fleeting = ("progress", "snapshot", *NEWS)
     states = [e for e in numbered if e["event"] not in fleeting or e["_id"] in by_seq]
     for event in states:
         row = by_seq.get(event["_id"])
