@@ -106,7 +106,8 @@ async def fill(folder: Path, jobs: int, active: int) -> None:
 @contextmanager
 def serving(folder: Path, active: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The program over that store, and its port."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("CHILLY_")}
+    # Python keeps what it compiled, as it does wherever nobody forbids it
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("CHILLY_", "PYTHONDONT"))}
     paths = {
         "CHILLY_STATE_DIR": str(folder / "state"), "CHILLY_MEDIA_ROOT": str(folder / "media"),
         "CHILLY_CONFIG": str(folder / "chilly.toml"), "CHILLY_MAX_ACTIVE": str(max(1, active)),

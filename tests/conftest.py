@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,10 @@ if ROOT not in sys.path:
 
 from tests.films import Films  # noqa: E402
 from tests.peers.available import require  # noqa: E402
+
+# Who starts the tests in the background may have made them, and all they start, deaf to Ctrl-C.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine may hold up any example; a test that is stuck ends by pytest's time limit.
 settings.register_profile("no deadline", deadline=None)

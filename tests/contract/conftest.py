@@ -12,7 +12,7 @@ import structlog
 from tests.contract.rig import Rig
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def quiet_logs() -> Iterator[None]:
     """Crashes are part of these tests; drawing their traces would take most of the time."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
