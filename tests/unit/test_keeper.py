@@ -9,8 +9,9 @@ from typing import Any, cast
 import pytest
 
 from chilly_movies.drivers.torrent.claims import decode
+from chilly_movies.drivers.torrent.figures import TorrentState
 from chilly_movies.drivers.torrent.keeper import IDLE, Keeper
-from chilly_movies.drivers.torrent.torrent import Torrent, TorrentState
+from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.errors import DiskError, StoreError
 from chilly_movies.storage.memory import MemoryResumeStore
 

@@ -21,6 +21,7 @@ from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.claims import Claim, decode, flush
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.fetch import fetch_checked
+from chilly_movies.drivers.torrent.figures import TorrentState
 from chilly_movies.drivers.torrent.inspector import Inspector
 from chilly_movies.drivers.torrent.keeper import Keeper
 from chilly_movies.drivers.torrent.place import Place
@@ -29,7 +30,7 @@ from chilly_movies.drivers.torrent.reading import Library
 from chilly_movies.drivers.torrent.reasons import why_still
 from chilly_movies.drivers.torrent.run import Run, figures, goal, on_disk
 from chilly_movies.drivers.torrent.session import TorrentSession
-from chilly_movies.drivers.torrent.torrent import Torrent, TorrentState
+from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.errors import (
     ChillyError,
     DiskError,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chilly_movies.drivers.torrent.torrent import TorrentState, TrackerStanding
+from chilly_movies.drivers.torrent.figures import TorrentState
+from chilly_movies.drivers.torrent.torrent import TrackerStanding
 
 
 def why_still(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent.torrent import TorrentState
+from chilly_movies.drivers.torrent.figures import TorrentState
 from chilly_movies.errors import DiskError
 from chilly_movies.models import Job, MediaFile, Phase, Progress, Source
 

@@ -460,6 +460,7 @@ class TorrentSession:
     async def _judge(self, torrent: Torrent, address: str) -> None:
         """Shut the address of a banned peer out if it comes back and was of no use."""
         if await torrent.was_served_by(address):
+            torrent.wronged()
             return
         now = time.monotonic()
         too_often = torrent.strikes.count(address, now)

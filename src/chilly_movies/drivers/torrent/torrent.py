@@ -16,13 +16,28 @@ import structlog
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.bans import Strikes
+from chilly_movies.drivers.torrent.figures import (
+    TorrentState,
+    can_be_called,
+    owes,
+    peer_of,
+    state_of,
+    waits_for_disk,
+)
 from chilly_movies.drivers.torrent.meter import Meter
 from chilly_movies.drivers.torrent.pieces import Pieces
 from chilly_movies.drivers.torrent.pulse import Pulse
 from chilly_movies.drivers.torrent.vetting import Selection
 from chilly_movies.drivers.torrent.webrtc import Handshakes, is_websocket, why_no_peer
-from chilly_movies.errors import DiskError, EngineError, NoMetadata, SourceRejected
-from chilly_movies.models import InspectedTorrent, Peer, Transport, Transports
+from chilly_movies.errors import (
+    ChillyError,
+    DiskError,
+    EngineError,
+    NoMetadata,
+    SourceRejected,
+    SourceUnavailable,
+)
+from chilly_movies.models import InspectedTorrent, Peer, Transports
 
 if TYPE_CHECKING:
     from chilly_movies.drivers.torrent.session import TorrentSession
@@ -34,51 +49,8 @@ log = structlog.get_logger(__name__)
 _ANSWER_TIMEOUT = 20.0
 _SPOILED_SECONDS = 15.0
 """So long it is said that wrong data came, even if the right one comes meanwhile."""
-_STATES = lt.torrent_status.states
-_CHECKING = (_STATES.checking_files, _STATES.checking_resume_data, _STATES.queued_for_checking)
-
-
-@dataclass(frozen=True, slots=True)
-class TorrentState:
-    """A torrent's figures at one moment; bytes and bytes per second.
-
-    Attributes:
-        has_metadata: the info dictionary is known, and the engine was told which files to fetch.
-        checking: files are being compared with their hashes.
-        finished: every wanted piece is there.
-        checked: share of the check that is done, 0-1.
-        wanted: bytes of the wanted files, 0 before metadata.
-        done: verified bytes of the wanted files.
-        uploaded: payload bytes ever uploaded.
-        seeding_time: seconds spent complete and running.
-        known_peers: addresses of peers heard of.
-        rejected: bytes that arrived and did not have the right hash.
-        transports: connected peers by transport, a few seconds old at most.
-        upload_only: writing failed and the engine only uploads now.
-        received: payload bytes that arrived since it was added.
-        spoiled: some that were rejected arrived a moment ago.
-        shut_out: addresses that were, as wrong data came from there.
-    """
-
-    has_metadata: bool = False
-    checking: bool = False
-    finished: bool = False
-    checked: float = 0.0
-    wanted: int = 0
-    done: int = 0
-    download_speed: int = 0
-    upload_speed: int = 0
-    peers: int = 0
-    seeds: int = 0
-    uploaded: int = 0
-    seeding_time: int = 0
-    known_peers: int = 0
-    transports: Transports = field(default_factory=Transports)
-    upload_only: bool = False
-    rejected: int = 0
-    received: int = 0
-    spoiled: bool = False
-    shut_out: int = 0
+_FORGIVEN_AFTER = 5.0
+"""Seconds without any peer, of which an honest one was banned, until the torrent is added anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +119,13 @@ class Torrent:
         self.shut_out = 0
         self.strikes = Strikes()
         self.problem: str | None = None
-        self._outdated = False
+        self._lost: ChillyError | None = None
+        self._wronged = False
+        self._alone_since: float | None = None
 
     def update(self, status: Any) -> None:
         """Take the engine's newest figures."""
-        now, figures = time.monotonic(), _state(status)
+        now, figures = time.monotonic(), state_of(status)
         if figures.rejected > self.state.rejected:
             self._spoiled_at = now
         down = self._down.rate(now, status.total_payload_download)
@@ -184,8 +158,15 @@ class Torrent:
 
     def outdate(self) -> None:
         """Its engine is given up, and it must leave."""
-        self._outdated = True
-        self.fail(_set_back())
+        self._lose(_set_back())
+
+    def _lose(self, error: ChillyError) -> None:
+        self._lost = error
+        self.fail(error)
+
+    def wronged(self) -> None:
+        """The engine banned a peer that was honest, and nothing makes it change its mind."""
+        self._wronged = True
 
     async def moved(self, within: float = 1.0) -> TorrentState:
         """The state as soon as it changes, at the latest after so many seconds.
@@ -196,6 +177,7 @@ class Torrent:
             DiskError: the disk refused something.
             SourceRejected: the engine gave the torrent up.
             EngineError: the engine itself is given up.
+            SourceUnavailable: only a torrent that is added anew finds its peers again.
             NoMetadata: no peer sent the metadata in time.
         """
         try:
@@ -204,8 +186,8 @@ class Torrent:
         except TimeoutError:
             pass
         self._changed.clear()
-        if self._outdated:
-            raise _set_back()
+        if self._lost is not None:
+            raise self._lost
         if self.disk_problem is not None:
             raise self.disk_problem
         # the engine keeps it to itself for 600 s if the alert is lost
@@ -269,11 +251,11 @@ class Torrent:
         busy = lt.peer_info.connecting | lt.peer_info.handshake
         infos = [info for info in self._handle.get_peer_info() if not info.flags & busy]
         self.strikes.note({info.ip: info.total_download for info in infos})
-        self._owed = any(map(_owes, infos)) and not any(map(_waits_for_disk, infos))
+        self._owed = any(map(owes, infos)) and not any(map(waits_for_disk, infos))
         self._pulse.remember(
-            info.ip for info in infos if _can_be_called(info) and info.ip not in self.rtc_addresses
+            info.ip for info in infos if can_be_called(info) and info.ip not in self.rtc_addresses
         )
-        return tuple(_peer(info, self.rtc_addresses) for info in infos)
+        return tuple(peer_of(info, self.rtc_addresses) for info in infos)
 
     def revive(self, now: float) -> None:
         """End connections that seem dead, and call those again who were good."""
@@ -281,10 +263,15 @@ class Torrent:
         if not self._runs or state.finished or state.checking:
             return
         if state.peers:
+            self._alone_since = None
             if self._pulse.is_gone(now, state.received, owed=self._owed):
                 log.info("nobody sends what they owe: connecting anew", peers=state.peers)
                 self._handle.pause()
                 self._handle.resume()
+            return
+        self._alone_since = now if self._alone_since is None else self._alone_since
+        if self._wronged and now - self._alone_since >= _FORGIVEN_AFTER:
+            self._lose(SourceUnavailable("The peers it had were shut out; they are asked anew."))
             return
         for address in self._pulse.to_call(now):
             # of a peer that a tracker names earlier failures are forgiven
@@ -421,63 +408,7 @@ def _set_back() -> EngineError:
     return EngineError("The clock of this machine was set back, so the engine begins anew.")
 
 
-def _owes(info: Any) -> bool:
-    """Whether it lets us ask, and has not sent all we asked for."""
-    return bool(info.download_queue_length and not info.flags & lt.peer_info.remote_choked)
-
-
-def _waits_for_disk(info: Any) -> bool:
-    return bool(info.read_state & lt.peer_info.bw_disk)
-
-
-def _can_be_called(info: Any) -> bool:
-    """Whether it sent data, and its address is where it listens: we called it."""
-    called = info.flags & lt.peer_info.outgoing_connection
-    plain = info.connection_type == lt.peer_info.standard_bittorrent
-    return bool(called and plain and info.total_download)
-
-
-_UTP_SOCKET = 1 << 17  # not named in the Python binding
-
-
-def _peer(info: Any, rtc_addresses: set[tuple[str, int]]) -> Peer:
-    host, port = info.ip
-    if info.connection_type != lt.peer_info.standard_bittorrent:
-        transport = Transport.WEBSEED
-    elif (host, port) in rtc_addresses:
-        transport = Transport.WEBRTC
-    else:
-        transport = Transport.UTP if info.flags & _UTP_SOCKET else Transport.TCP
-    return Peer(
-        address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-        transport=transport,
-        client=info.client.decode("utf-8", "replace"),
-        percent=round(100 * info.progress, 1),
-        download_speed=info.payload_down_speed,
-        upload_speed=info.payload_up_speed,
-    )
-
-
 def settle(future: asyncio.Future[T], value: T) -> None:
     """Give the waiting one its value, if it still waits."""
     if not future.done():
         future.set_result(value)
-
-
-def _state(status: Any) -> TorrentState:
-    state = status.state
-    return TorrentState(
-        has_metadata=status.has_metadata,
-        checking=state in _CHECKING,
-        finished=status.has_metadata and state in (_STATES.finished, _STATES.seeding),
-        checked=status.progress,
-        wanted=status.total_wanted,
-        done=status.total_wanted_done,
-        peers=status.num_peers,
-        seeds=status.num_seeds,
-        uploaded=status.all_time_upload,
-        seeding_time=int(status.finished_duration.total_seconds()),
-        known_peers=status.list_peers,
-        upload_only=bool(status.flags & lt.torrent_flags.upload_mode),
-        rejected=status.total_failed_bytes,
-    )
