@@ -208,6 +208,19 @@ async def test_settling_deletes_a_half_copy_and_says_where_the_film_is(tmp_path:
     assert Mover(tmp_path, job).settle() == Path("Films/Film")
 
 
+@pytest.mark.usefixtures("another_disk")
+async def test_settling_a_copy_whose_source_is_half_deleted_finds_the_copy(tmp_path: Path) -> None:
+    job = film_in(tmp_path)
+    stamp = (tmp_path / "Film" / "extra" / "b.srt").stat().st_mtime_ns
+    await moved(tmp_path, job)
+    left = tmp_path / "Film" / "extra" / "b.srt"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(FILES["extra/b.srt"])
+    os.utime(left, ns=(stamp, stamp))
+    assert Mover(tmp_path, job).settle() == Path("Films/Film")
+    assert tree(tmp_path) == at("Films/Film")
+
+
 def test_a_folder_is_made_through_folders_only(tmp_path: Path) -> None:
     make_folder(tmp_path, tmp_path / "a" / "b")
     make_folder(tmp_path, tmp_path / "a" / "b")

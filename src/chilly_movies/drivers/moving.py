@@ -99,7 +99,7 @@ class Mover:
             self._drop_source()
             return
         if not os.path.lexists(self._source):
-            raise DiskError("The film is not where it was published")
+            raise DiskError("The film is not where it was published.")
         make_folder(self._root, self._target.parent)
         failpoints.reach("move.told")
         try:
@@ -201,13 +201,15 @@ class Mover:
         return place
 
     def settle(self) -> Path:
-        """End a move for good: delete the copy that was begun. Blocks.
+        """End a move for good: delete what is half done, in the one place or the other. Blocks.
 
         Returns:
             Where the film lies, relative to the media root.
         """
         disk.delete_tree(self._copy)
-        there = not os.path.lexists(self._source) and self._is_there()
+        there = self._is_there()
+        if there:
+            self._drop_source()
         return (self._target if there else self._source).relative_to(self._root)
 
 
