@@ -13,6 +13,7 @@ from chilly_movies import Status
 from chilly_movies.bus import Filter
 from chilly_movies.downloader import Downloader
 from chilly_movies.errors import FileNotFound, NotArrived, NotReadable
+from chilly_movies.models import Progress
 from chilly_movies.ports import FileReader
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
@@ -103,6 +104,26 @@ async def test_a_seek_to_the_end_comes_before_what_lies_between(
             assert await reader.read(30 * MIB, 1000) == source[30 * MIB : 30 * MIB + 1000]
             assert (await downloader.status("a")).progress.bytes_downloaded < 20 * MIB
             assert reader.available(15 * MIB) == 0
+
+
+async def test_seeks_take_nothing_back_from_the_progress(
+    tmp_path: Path, seeder: LibtorrentPeer
+) -> None:
+    torrent = film(tmp_path, 40 * MIB, piece_size=MIB)
+    await seeder.seed(torrent.path, torrent.folder)
+    await seeder.set_upload_limit(4 * MIB)
+    shown: list[Progress] = []
+    async with running(tmp_path) as downloader:
+        downloader.on("progress", lambda job: shown.append(job.progress))
+        await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
+        async with asyncio.timeout(30):
+            for place in (0, 1, 22, 23, 35, 30, 12):
+                async with downloader.open_file("a") as reader:
+                    await reader.read(place * MIB, 1000)
+    done = [progress.bytes_downloaded for progress in shown]
+    assert {progress.bytes_total for progress in shown} <= {None, 40 * MIB}
+    assert done == sorted(done)
+    assert len(done) > 3
 
 
 async def test_a_reader_that_leaves_gives_its_priority_back(

@@ -88,8 +88,48 @@ def test_a_seek_sets_all_deadlines_anew_so_that_requests_under_way_are_canceled(
     order.plan([range(50, 60)], there(100, 0), MIB)
     order.plan([range(80, 90)], there(100, 0), MIB)
     assert sorted(engine.due) == list(range(80, 90))
-    assert set(engine.priorities[50:60]) == {1}
+    assert set(engine.priorities[50:60]) == {0}
     assert engine.priorities[80] == 7
+
+
+def test_what_was_under_way_at_a_seek_is_wanted_again_once_something_came_or_is_late() -> None:
+    for way_out in ("it came", "it took too long", "the reader left"):
+        engine = Engine(100)
+        order = order_of(engine)
+        order.plan([range(20, 30)], there(100, 0), MIB)
+        order.plan([], there(100, 0), MIB)
+        order.plan([range(80, 90)], there(100, 0), MIB)
+        order.plan([range(80, 90)], there(100, 0), MIB)  # nothing changes meanwhile
+        assert engine.priorities[1:30] == [0] * 16 + [1] * 3 + [0] * 10
+        match way_out:
+            case "it came":
+                assert order.arrived(80)
+                order.plan([range(80, 90)], there(100, 0, 80), MIB)
+            case "it took too long":
+                order.urge(80)
+            case _:
+                order.plan([], there(100, 0), MIB)
+        assert 0 not in engine.priorities
+
+
+def test_a_seek_leaves_the_engine_something_to_fetch_beside_what_is_read() -> None:
+    engine = Engine(20)
+    order = order_of(engine)
+    order.plan([range(4)], there(20), MIB)
+    order.plan([range(17, 20)], there(20), MIB)
+    assert 0 in engine.priorities
+    assert engine.priorities[16] == 1
+    order.plan([range(15, 20)], there(20), MIB)
+    assert 0 not in engine.priorities
+
+
+def test_what_another_reader_wants_stays_wanted_at_a_seek() -> None:
+    engine = Engine(100)
+    order = order_of(engine)
+    order.plan([range(1, 5), range(20, 30)], there(100, 0), MIB)
+    order.plan([range(1, 5), range(80, 90)], there(100, 0), MIB)
+    assert engine.priorities[1] == 7
+    assert set(engine.priorities[20:30]) == {0}
 
 
 def test_whoever_leaves_gives_everything_back_whenever_that_is() -> None:

@@ -332,7 +332,7 @@ class TorrentDriver:
                 state = await torrent.moved()
                 facts = await self._learn(run, torrent, state)
                 reason = why_still(state, torrent.trackers, torrent.why_no_webrtc())
-                yield Report(figures(state), reason, facts)
+                yield Report(figures(run.steady(state)), reason, facts)
                 if state.finished and run.told:
                     if state.wanted >= run.wanted:
                         break

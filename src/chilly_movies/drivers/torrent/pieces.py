@@ -104,10 +104,6 @@ class Pieces:
         self._handle.prioritize_files(wanted)
         await done
 
-    def raise_to(self, priority: int, pieces: list[int]) -> None:
-        """Give these pieces a priority of their own."""
-        self._handle.prioritize_pieces([(piece, priority) for piece in pieces])
-
     def give_priorities(self, priorities: Mapping[int, int]) -> None:
         """Give each of these pieces its own priority."""
         self._handle.prioritize_pieces(list(priorities.items()))

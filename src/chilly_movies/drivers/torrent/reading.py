@@ -164,7 +164,8 @@ class TorrentReader:
         self.size = file.size
         self.name = file.path.rpartition("/")[2]
         self.at = 0
-        self.ahead = bytes_ahead(file.size, bitrate)
+        self.ahead = 0  # nothing is wanted before the first read says from where
+        self._ahead = bytes_ahead(file.size, bitrate)
 
     def available(self, offset: int) -> int:
         """See `ports.FileReader`."""
@@ -189,7 +190,8 @@ class TorrentReader:
 
     def _move(self, offset: int) -> None:
         before, self.at = self.at, offset
-        if self._shelf.crossed(self.index, before, offset):
+        began, self.ahead = not self.ahead, self._ahead
+        if began or self._shelf.crossed(self.index, before, offset):
             self._shelf.replan()
 
     async def _open(self) -> DiskFile:

@@ -31,6 +31,7 @@ class Run:
         checked: everything was compared in this run, and nothing arrived since.
         told: the facts were reported.
         ended: the seeding goal is reached.
+        seen: the figures that were last shown.
     """
 
     job: Job
@@ -46,6 +47,7 @@ class Run:
     told: bool = False
     ended: bool = False
     metadata: p.Metadata | None = None
+    seen: TorrentState = field(default_factory=TorrentState)
 
     @property
     def top(self) -> str:
@@ -84,6 +86,14 @@ class Run:
     def wanted(self) -> int:
         """Bytes of the wanted files."""
         return sum(file.size for file in self.published_files() if file.wanted)
+
+    def steady(self, state: TorrentState) -> TorrentState:
+        """Figures for people: at a seek the engine does not count what is held back (`Order`)."""
+        less = state.wanted < self.seen.wanted and not state.checking
+        if less and (wanted := self.wanted) > state.wanted:
+            state = replace(state, wanted=wanted, done=max(state.done, self.seen.done))
+        self.seen = state
+        return state
 
 
 def goal(job: Job, ratio: float, seconds: int) -> tuple[float, int]:

@@ -16,7 +16,6 @@ import structlog
 
 from chilly_movies.drivers.torrent.ordering import Order
 from chilly_movies.drivers.torrent.pieces import Geometry, Pieces
-from chilly_movies.models import TOP_PRIORITY
 
 log = structlog.get_logger(__name__)
 
@@ -88,9 +87,9 @@ class Shelf:
             piece for index, size in videos.items() if size for piece in self._ends(index, size)
         }
         self.order.ends = ends
-        self.pieces.raise_to(TOP_PRIORITY, sorted(ends))
-        if self.readers:
+        if self.readers:  # what they wait for comes before the ends
             await self.look()
+        self.order.raise_ends()
 
     async def choose(self, priorities: Mapping[int, int], videos: Mapping[int, int]) -> None:
         """Give files these priorities; `videos` as for `learn`."""
