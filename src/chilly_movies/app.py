@@ -32,6 +32,7 @@ from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.metadata.tmdb import TmdbProvider
 from chilly_movies.models import SourceType
+from chilly_movies.outbound import Outbound
 from chilly_movies.ports import (
     JobStore,
     MediaProbe,
@@ -41,7 +42,7 @@ from chilly_movies.ports import (
     TorrentInspector,
     TorrentMaker,
 )
-from chilly_movies.settings import Settings, read_keys
+from chilly_movies.settings import Settings, read_keys, read_proxy
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 
@@ -306,6 +307,9 @@ def engine_options(settings: Settings) -> Mapping[str, Any]:
     return {
         "port": settings.torrent_port,
         "interface": settings.interface,
+        "proxy": read_proxy(settings.proxy),
+        "proxy_force": settings.proxy_force,
+        "anonymous": settings.anonymous,
         "dht": settings.dht,
         "lsd": settings.lsd,
         "upnp": settings.upnp,
@@ -338,11 +342,13 @@ def _mock(settings: Settings) -> Downloader:
 
 def _tmdb(settings: Settings) -> MetadataProvider:
     key, token = settings.tmdb_api_key, settings.tmdb_bearer_token
+    outbound = Outbound(read_proxy(settings.proxy), settings.interface)
     return TmdbProvider(
         api_key=key.get_secret_value() if key else None,
         bearer_token=token.get_secret_value() if token else None,
         base_url=str(settings.tmdb_base_url),
         cache_path=settings.state_dir / "metadata-cache.db",
+        transport=outbound.transport() if key or token else None,
     )
 
 

@@ -32,6 +32,7 @@ from pydantic_settings import (
 
 from chilly_movies import failpoints
 from chilly_movies.errors import SettingsError
+from chilly_movies.proxies import Proxy, parse_proxy
 
 PREFIX = "CHILLY_"
 CONFIG_FILE_VARIABLE = "CHILLY_CONFIG"
@@ -71,7 +72,14 @@ class Settings(BaseSettings):
         1_000_000_000, ge=0, le=2**60, description="bytes that stay free beside the films"
     )
     torrent_port: Port = Field(6881, description="port for peers, 0 = any free one")
-    interface: str | None = Field(None, description="network interface or address to bind to")
+    interface: str | None = Field(
+        None, description="the only network interface, or address of one, to use"
+    )
+    proxy: SecretStr | None = Field(
+        None, description="socks5://user:password@host:port or http://host:port for all traffic"
+    )
+    proxy_force: bool = Field(True, description="nothing goes round the proxy, WebRTC is off")
+    anonymous: bool = Field(False, description="tell peers and trackers as little as possible")
     dht: bool = Field(True, description="find peers without trackers")
     lsd: bool = Field(False, description="find peers in the local network")
     upnp: bool = Field(False, description="ask the router to open the torrent port")
@@ -125,8 +133,9 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "api_secret", "api_keys", "tmdb_api_key", "tmdb_bearer_token", "interface", mode="before"
-    )
+        "api_secret", "api_keys", "tmdb_api_key", "tmdb_bearer_token", "interface", "proxy",
+        mode="before",
+    )  # fmt: skip
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
@@ -135,6 +144,12 @@ class Settings(BaseSettings):
     @classmethod
     def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
         read_keys(value)
+        return value
+
+    @field_validator("proxy")
+    @classmethod
+    def _is_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        read_proxy(value)
         return value
 
     @field_validator("trusted_proxies")
@@ -181,6 +196,11 @@ class Settings(BaseSettings):
         media, state = self.media_root.resolve(), self.state_dir.resolve()
         if state == media or media in state.parents or state in media.parents:
             raise ValueError("CHILLY_STATE_DIR and CHILLY_MEDIA_ROOT must not contain each other")
+        if self.proxy and self.interface:
+            raise ValueError(
+                "CHILLY_PROXY and CHILLY_INTERFACE cannot be used together: "
+                "the engine would not bind its calls to the proxy"
+            )
         if self.host not in _LOOPBACK:
             secret = self.api_secret.get_secret_value() if self.api_secret else ""
             short = len(secret.encode()) < _MIN_SECRET
@@ -208,6 +228,8 @@ def secrets_of(settings: Settings) -> tuple[str, ...]:
     """Every secret there is in the settings."""
     own = (settings.api_secret, settings.tmdb_api_key, settings.tmdb_bearer_token)
     keys = tuple(key for key, _ in read_keys(settings.api_keys))
+    proxy = read_proxy(settings.proxy)
+    keys += () if proxy is None else proxy.secrets
     return (*keys, *(secret.get_secret_value() for secret in own if secret is not None))
 
 
@@ -228,6 +250,15 @@ def read_keys(setting: SecretStr | None) -> tuple[tuple[str, str], ...]:
             raise ValueError("a key is there twice")
         keys[key] = scope
     return tuple(keys.items())
+
+
+def read_proxy(setting: SecretStr | None) -> Proxy | None:
+    """The proxy of `CHILLY_PROXY`.
+
+    Raises:
+        ValueError: the text is malformed; it is not repeated.
+    """
+    return None if setting is None else parse_proxy(setting.get_secret_value())
 
 
 def config_file() -> Path:

@@ -50,19 +50,28 @@ def network_namespace() -> Iterator[Network]:
     Skips the running test where that is not permitted; fails it if REQUIRE_PEERS is 1.
     The namespace ends with the last process in it.
     """
+    with in_new_namespace():
+        network = Network()
+        _connect(network)
+        yield network
+
+
+@contextmanager
+def in_new_namespace() -> Iterator[int]:
+    """The same with no device but loopback, which is down; gives a descriptor of the namespace."""
     if shutil.which("ip") is None:
-        _unavailable("ip (iproute2) is not installed")
+        unavailable("ip (iproute2) is not installed")
     libc = ctypes.CDLL(None, use_errno=True)
     before = os.open(_own_namespace(), os.O_RDONLY | os.O_CLOEXEC)
     try:
         if libc.unshare(_CLONE_NEWNET):
             reason = os.strerror(ctypes.get_errno())
-            _unavailable(f"a network namespace of our own is not permitted: {reason}")
+            unavailable(f"a network namespace of our own is not permitted: {reason}")
+        inside = os.open(_own_namespace(), os.O_RDONLY | os.O_CLOEXEC)
         try:
-            network = Network()
-            _connect(network)
-            yield network
+            yield inside
         finally:
+            os.close(inside)
             if libc.setns(before, _CLONE_NEWNET):
                 reason = os.strerror(ctypes.get_errno())
                 raise RuntimeError(f"cannot return to the first network namespace: {reason}")
@@ -74,7 +83,8 @@ def _own_namespace() -> Path:
     return Path(f"/proc/self/task/{threading.get_native_id()}/ns/net")
 
 
-def _unavailable(reason: str) -> NoReturn:
+def unavailable(reason: str) -> NoReturn:
+    """Skip the running test, or fail it if REQUIRE_PEERS is 1."""
     if os.environ.get("REQUIRE_PEERS") == "1":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -82,19 +92,27 @@ def _unavailable(reason: str) -> NoReturn:
 
 def _connect(network: Network) -> None:
     """Brings loopback up, and a cable whose two ends both are here."""
-    _ip("link", "set", "lo", "up")
-    _ip("link", "add", "cable0", "type", "veth", "peer", "name", "cable1")
+    ip("link", "set", "lo", "up")
+    ip("link", "add", "cable0", "type", "veth", "peer", "name", "cable1")
     for name, address in (("cable0", network.address), ("cable1", network.other)):
         # An IPv6 address that comes up later would change what peers offer each other.
-        _ip("link", "set", name, "addrgenmode", "none")
-        _ip("address", "add", f"{address}/{_PREFIX}", "dev", name)
-        _ip("link", "set", name, "up")
-    _ip("route", "add", _LANDMARK, "dev", "cable0")
+        ip("link", "set", name, "addrgenmode", "none")
+        ip("address", "add", f"{address}/{_PREFIX}", "dev", name)
+        ip("link", "set", name, "up")
+    ip("route", "add", _LANDMARK, "dev", "cable0")
 
 
-def _ip(*arguments: str) -> None:
+def ip(*arguments: str, keep: int | None = None, may_fail: bool = False) -> None:
+    """Run `ip`; where it is refused the test is skipped.
+
+    Args:
+        *arguments: its words.
+        keep: a descriptor it gets, too.
+        may_fail: go on if it does.
+    """
     done = subprocess.run(
-        ["ip", *arguments], capture_output=True, text=True, timeout=_COMMAND_LIMIT, check=False
-    )
-    if done.returncode:
-        _unavailable(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+        ["ip", *arguments], capture_output=True, text=True, timeout=_COMMAND_LIMIT, check=False,
+        pass_fds=() if keep is None else (keep,),
+    )  # fmt: skip
+    if done.returncode and not may_fail:
+        unavailable(f"ip {' '.join(arguments)}: {done.stderr.strip()}")

@@ -19,7 +19,18 @@ TMDB = "canary0tmdb0key0aa41"
 TOKEN = "canary.tmdb.token.90fe"
 PASSKEY = "canary4passkey4c0ffee4d00d4"
 USER = "canary-user:canary-password"
-SECRETS = (KEY, READER, TMDB, TOKEN, PASSKEY, "canary-user", "canary-password")
+PROXY_PASSWORD = "canary/proxy/password"
+SECRETS = (
+    PROXY_PASSWORD,
+    "canary-proxy-user",
+    KEY,
+    READER,
+    TMDB,
+    TOKEN,
+    PASSKEY,
+    "canary-user",
+    "canary-password",
+)
 SETTINGS = {
     "API_SECRET": KEY,
     "CHILLY_API_KEYS": f"read:{READER}",
@@ -28,6 +39,8 @@ SETTINGS = {
     "CHILLY_TMDB_BASE_URL": "http://127.0.0.1:9/3",
     "CHILLY_LOG_LEVEL": "debug",
     "CHILLY_METADATA_TIMEOUT": "5",
+    "CHILLY_INTERFACE": "",
+    "CHILLY_PROXY": f"socks5://canary-proxy-user:{PROXY_PASSWORD.replace('/', '%2F')}@127.0.0.1:9",
 }
 MAGNET = (
     "magnet:?xt=urn:btih:" + "c" * 40 + f"&tr=http://127.0.0.1:9/{PASSKEY}/announce"
@@ -44,7 +57,7 @@ async def _exercise(ours: Backend) -> list[str]:
         ("GET", "/downloads", {"headers": {"authorization": f"Bearer {READER}x"}}),
         ("GET", f"/nothing?api_key={KEY}", {}), ("GET", f"/nothing/{KEY}", keyed),
         ("DELETE", "/downloads/a", {"headers": {"x-api-key": READER}}),
-        ("GET", "/metadata/search?q=film", keyed), ("GET", "/health", {}),
+        ("GET", "/metadata/search?query=film", keyed), ("GET", "/health", {}),
         ("GET", f"/openapi.json?api_key={KEY}", {}), ("GET", f"/openapi.yaml?api_key={KEY}", {}),
         ("POST", "/download/start", {**keyed, "json": {"id": "a", "sourceUrn": MAGNET}}),
         ("POST", "/download/start", {**keyed, "json": {"id": "b", "sourceUrn":

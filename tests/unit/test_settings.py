@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chilly_movies.errors import SettingsError
-from chilly_movies.settings import Settings, config_file, load_settings
+from chilly_movies.settings import Settings, config_file, load_settings, secrets_of
 
 SECRET = "correct-horse-battery-staple"
 
@@ -49,6 +49,24 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert s.allow_private_addresses is False
     assert (s.rate_limit_start, s.rate_limit_cancel) == ("60/minute", "120/minute")
     assert (s.allowed_hosts, s.allowed_origins) == ((), ())
+
+
+def test_a_malformed_proxy_is_named_in_one_line_without_its_password() -> None:
+    said = problem(proxy="socks4://u:secret-word@proxy.example:1080")
+    assert said.startswith("The setting CHILLY_PROXY is malformed: must look like socks5://")
+    assert "secret-word" not in said
+
+
+def test_a_proxy_and_an_interface_exclude_each_other() -> None:
+    said = problem(proxy="socks5://u:secret-word@proxy.example:1080", interface="tun0")
+    assert "cannot be used together" in said
+    assert "secret-word" not in said
+
+
+def test_the_secrets_of_a_proxy_are_hidden() -> None:
+    s = load_settings(proxy="socks5://somebody:secret%2Fword@proxy.example:1080")
+    assert {"secret/word", "secret%2Fword"} <= set(secrets_of(s))
+    assert "word" not in repr(s)
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

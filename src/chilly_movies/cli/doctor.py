@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from chilly_movies.cli import checks
+from chilly_movies.cli import checks, network_checks
 from chilly_movies.cli.checks import Finding
 from chilly_movies.cli.exits import Exit
 from chilly_movies.cli.output import Output
@@ -69,6 +69,7 @@ def _look(media_root: Path | None, state_dir: Path | None, *, verify: bool) -> I
     yield from checks.check_state(folder, running=running)
     yield from checks.check_disk(settings)
     yield from checks.check_ports(settings, running=running)
+    yield from network_checks.check_proxy(settings)
     yield from _stored(settings, verify=verify)
 
 

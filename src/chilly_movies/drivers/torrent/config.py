@@ -10,6 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import libtorrent as lt
+
+from chilly_movies import interfaces
+from chilly_movies.outbound import Outbound
+from chilly_movies.proxies import Proxy
 from chilly_movies.version import __version__
 
 _TUNED: dict[str, Any] = {
@@ -62,11 +67,14 @@ class EngineConfig:
     Attributes:
         media_root: where films are published.
         port: TCP and UDP port for peers, 0 = any free one.
-        interface: network interface or IP address to bind to, None = all.
+        interface: the only network interface to use, by name or address, None = all.
+        proxy: where all traffic goes first, None = straight to its goal.
+        proxy_force: nothing goes round the proxy; what cannot go through it is off.
+        anonymous: say as little of us as possible to peers and trackers.
         dht: find peers without trackers; never for private torrents.
         lsd: find peers in the local network by multicast.
         upnp: ask the router to open `port` (UPnP and NAT-PMP).
-        webtorrent: talk to browsers over WebRTC; off when bound to an interface.
+        webtorrent: talk to browsers over WebRTC; see `uses_webrtc`.
         webtorrent_trackers: WebSocket trackers added to every torrent that is not private.
         stun_server: `host:port`, or "" for none: it learns this machine's address.
         allow_private_addresses: talk to loopback and private peers, trackers and web seeds.
@@ -84,6 +92,9 @@ class EngineConfig:
     media_root: Path
     port: int = 6881
     interface: str | None = None
+    proxy: Proxy | None = None
+    proxy_force: bool = True
+    anonymous: bool = False
     dht: bool = True
     lsd: bool = False
     upnp: bool = False
@@ -103,23 +114,41 @@ class EngineConfig:
 
     @property
     def uses_webrtc(self) -> bool:
-        """Whether WebRTC is used: wanted, and not bound to an interface.
+        """Whether WebRTC is used: wanted, and there is nothing it must not go round.
 
-        The engine cannot bind it: it would go round the interface, or fail with "No such device".
+        The engine can neither bind it nor send it through a proxy, and it names all addresses of
+        this machine to others.
         """
-        return self.webtorrent and self.interface is None
+        return self.webtorrent and not (self.interface or self.is_forced or self.anonymous)
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether nothing may go round a proxy."""
+        return self.proxy is not None and self.proxy_force
+
+    @property
+    def uses_dht(self) -> bool:
+        """Whether the DHT is used, for torrents that are not private."""
+        return self.dht and self.proxy is None
+
+    @property
+    def outbound(self) -> Outbound:
+        """How our own HTTP leaves this machine."""
+        return Outbound(self.proxy, self.interface, self.anonymous)
 
 
 def settings_pack(config: EngineConfig) -> dict[str, Any]:
     """The libtorrent settings for a configuration."""
+    hidden = config.proxy is not None or config.anonymous
     pack = {
         **_TUNED,
         **_SAFE,
         "user_agent": f"ChillyMovies/{__version__}",
-        "enable_dht": config.dht,
-        "enable_lsd": config.lsd,
-        "enable_upnp": config.upnp,
-        "enable_natpmp": config.upnp,
+        "enable_dht": False,  # until a torrent needs it: `traffic.py`
+        "enable_lsd": config.lsd and not hidden,
+        "enable_upnp": config.upnp and not hidden,
+        "enable_natpmp": config.upnp and not hidden,
+        "anonymous_mode": config.anonymous,
         "webtorrent_stun_server": config.stun_server,
         "listen_interfaces": _listen_interfaces(config),
         "download_rate_limit": config.download_limit,
@@ -130,11 +159,36 @@ def settings_pack(config: EngineConfig) -> dict[str, Any]:
         "allow_multiple_connections_per_ip": config.allow_private_addresses or config.uses_webrtc,
     }
     if config.interface:
-        pack["outgoing_interfaces"] = config.interface
+        pack["outgoing_interfaces"] = interfaces.outgoing(config.interface)
+    if config.proxy is not None:
+        pack |= _through(config.proxy)
     if not config.uses_webrtc:
         pack["max_webtorrent_offers"] = 0
     pack["webtorrent_connection_timeout"] = 30
     return {**pack, **config.extra}
+
+
+def _through(proxy: Proxy) -> dict[str, Any]:
+    """Peers, trackers, web seeds and names through the proxy. The engine never goes round it.
+
+    It opens no TCP port then, and one for UDP, which is used through SOCKS only; without uTP
+    nobody is answered there.
+    """
+    kinds = lt.proxy_type_t
+    named = {"socks5": (kinds.socks5, kinds.socks5_pw), "http": (kinds.http, kinds.http_pw)}
+    return {
+        "proxy_type": int(named[proxy.scheme][bool(proxy.user)]),
+        "proxy_hostname": proxy.host,
+        "proxy_port": proxy.port,
+        "proxy_username": proxy.user,
+        "proxy_password": proxy.password,
+        "proxy_hostnames": True,
+        "proxy_peer_connections": True,
+        "proxy_tracker_connections": True,
+        "enable_incoming_tcp": False,
+        "enable_incoming_utp": False,
+        "enable_outgoing_utp": False,
+    }
 
 
 def _listen_interfaces(config: EngineConfig) -> str:

@@ -20,7 +20,6 @@ from chilly_movies.drivers.torrent import adopted
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.claims import Claim, decode, flush
 from chilly_movies.drivers.torrent.config import EngineConfig
-from chilly_movies.drivers.torrent.fetch import fetch_checked
 from chilly_movies.drivers.torrent.figures import TorrentState
 from chilly_movies.drivers.torrent.inspector import Inspector
 from chilly_movies.drivers.torrent.keeper import Keeper
@@ -180,8 +179,7 @@ class TorrentDriver:
     async def _fetch_and_publish(self, run: Run) -> AsyncGenerator[Report, None]:
         if p.is_url(run.source) and await self._resume.load_resume(run.job.key) is None:
             yield Report(Progress(phase=Phase.METADATA), "fetching the torrent file")
-            private = self._config.allow_private_addresses
-            run.source = await fetch_checked(run.source, allow_private=private)
+            run.source = await self._session.fetch(run.source)
         await on_disk(self._place.require)
         if run.job.completed_at is not None:  # asked for: the film is not what it was
             run.published = run.check = run.mends = True

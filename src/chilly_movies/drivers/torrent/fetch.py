@@ -7,23 +7,32 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from chilly_movies.drivers.addresses import resolves_to_public
+from chilly_movies.drivers.addresses import is_public, literal_host_is_public, resolves_to_public
 from chilly_movies.drivers.torrent.params import identify
 from chilly_movies.errors import InvalidSource, SourceNotFound, SourceRejected, SourceUnavailable
 from chilly_movies.intake import MAX_TORRENT_BYTES
 from chilly_movies.models import Source
-from chilly_movies.version import __version__
+from chilly_movies.outbound import Judge, Outbound
 
 _TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 _MAX_HOPS = 5
+_STRAIGHT = Outbound()
 
 
-async def fetch_torrent(source: Source, *, allow_private: bool) -> Source:
+async def fetch_torrent(
+    source: Source,
+    *,
+    allow_private: bool,
+    outbound: Outbound = _STRAIGHT,
+    judge: Judge | None = None,
+) -> Source:
     """The same source with the torrent file's bytes, or a magnet if the link leads to one.
 
     Args:
         source: its `urn` is an http or https link.
         allow_private: whether loopback and private addresses may be asked.
+        outbound: how we get there.
+        judge: whether an address may be talked to, besides being public.
 
     Raises:
         SourceUnavailable: no answer, or one that may change.
@@ -32,12 +41,18 @@ async def fetch_torrent(source: Source, *, allow_private: bool) -> Source:
             must not reach.
     """
     url = source.urn
-    headers = {"User-Agent": f"ChillyMovies/{__version__}"}
-    async with httpx2.AsyncClient(timeout=_TIMEOUT, headers=headers, trust_env=False) as client:
+
+    def may_connect(address: str) -> bool:
+        return (allow_private or is_public(address)) and (judge is None or judge(address))
+
+    async with httpx2.AsyncClient(
+        timeout=_TIMEOUT, headers=outbound.headers, trust_env=False,
+        transport=outbound.transport(may_connect),
+    ) as client:  # fmt: skip
         for _ in range(_MAX_HOPS + 1):
             if url.lower().startswith("magnet:"):
                 return replace(source, urn=url)
-            await _check(url, allow_private=allow_private)
+            await _check(url, allow_private=allow_private, resolve=outbound.proxy is None)
             answer = await _get(client, url)
             if isinstance(answer, bytes):
                 return replace(source, data=answer)
@@ -45,14 +60,22 @@ async def fetch_torrent(source: Source, *, allow_private: bool) -> Source:
     raise SourceRejected(f"The link redirects more than {_MAX_HOPS} times.")
 
 
-async def fetch_checked(source: Source, *, allow_private: bool) -> Source:
+async def fetch_checked(
+    source: Source,
+    *,
+    allow_private: bool,
+    outbound: Outbound = _STRAIGHT,
+    judge: Judge | None = None,
+) -> Source:
     """The same, and what came is a usable torrent or magnet.
 
     Raises:
         SourceUnavailable: see `fetch_torrent`.
         SourceRejected: what came is none.
     """
-    source = await fetch_torrent(source, allow_private=allow_private)
+    source = await fetch_torrent(
+        source, allow_private=allow_private, outbound=outbound, judge=judge
+    )
     try:
         identify(source)
     except InvalidSource as error:
@@ -60,7 +83,8 @@ async def fetch_checked(source: Source, *, allow_private: bool) -> Source:
     return source
 
 
-async def _check(url: str, *, allow_private: bool) -> None:
+async def _check(url: str, *, allow_private: bool, resolve: bool) -> None:
+    """Refuse a place we must not reach; what a name means to a proxy only the proxy knows."""
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -71,7 +95,9 @@ async def _check(url: str, *, allow_private: bool) -> None:
     if allow_private:
         return
     try:
-        public = await resolves_to_public(parts.hostname, port)
+        public = literal_host_is_public(parts.hostname)
+        if public and resolve:
+            public = await resolves_to_public(parts.hostname, port)
     except OSError:
         raise SourceUnavailable(f"The name '{parts.hostname}' does not resolve.") from None
     if not public:

@@ -12,7 +12,6 @@ import uuid
 from chilly_movies.drivers.publish import INCOMPLETE
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.config import EngineConfig
-from chilly_movies.drivers.torrent.fetch import fetch_checked
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.errors import EngineError, NoMetadata
 from chilly_movies.models import InspectedTorrent, Options, Source
@@ -73,8 +72,7 @@ class Inspector:
 
     async def _look(self, source: Source) -> InspectedTorrent:
         if p.is_url(source):
-            private = self._config.allow_private_addresses
-            source = await fetch_checked(source, allow_private=private)
+            source = await self._session.fetch(source)
         nowhere = self._config.media_root / INCOMPLETE / f"look-{uuid.uuid4().hex}"
         request = p.AddRequest(
             source=source, save_path=nowhere, part_path=nowhere, options=Options(),

@@ -23,14 +23,16 @@ from chilly_movies.drivers.plain import require_plain
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import stun, vetting
 from chilly_movies.drivers.torrent.alerts import AlertBell, mask, text
-from chilly_movies.drivers.torrent.bans import Bans
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
-from chilly_movies.drivers.torrent.filters import block_addresses, limit_everyone
+from chilly_movies.drivers.torrent.fetch import fetch_checked
+from chilly_movies.drivers.torrent.filters import limit_everyone
 from chilly_movies.drivers.torrent.hangup import forget, hang_up, hang_up_for_good, port_of
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
+from chilly_movies.drivers.torrent.traffic import Traffic
 from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.drivers.volume import disk_error
 from chilly_movies.errors import SourceRejected
+from chilly_movies.models import Source
 
 log = structlog.get_logger(__name__)
 
@@ -55,8 +57,7 @@ class TorrentSession:
         self._ses: Any = None
         self._opening = asyncio.Lock()
         self._stun_note: str | None = None
-        self._bans = Bans()
-        self._judging: set[asyncio.Task[None]] = set()
+        self._traffic = Traffic(config)
         self._asked: set[int] = set()
         self._coming: list[frozenset[str]] = []
         self._hears_pieces = False
@@ -103,7 +104,7 @@ class TorrentSession:
         self._ses = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
         if self._config.download_limit or self._config.upload_limit:
             limit_everyone(self._ses)
-        self._block_addresses()
+        self._traffic.opened(self._ses)
         self._bell = AlertBell(self._ses, self._drain)
         self._ticker = asyncio.create_task(self._tick_forever(), name="engine-ticker")
         await self._check_stun()
@@ -117,14 +118,19 @@ class TorrentSession:
         if self._ses is not None:
             self._ses.apply_settings({"alert_mask": self._alert_mask()})
 
-    def _block_addresses(self) -> None:
-        block_addresses(self._ses, self._config, self._bans.addresses())
+    async def fetch(self, source: Source) -> Source:
+        """The torrent file behind a link; see `fetch_checked`."""
+        config = self._config
+        return await fetch_checked(
+            source, allow_private=config.allow_private_addresses, outbound=config.outbound
+        )
 
     async def aclose(self) -> None:
         """Stop the engine. Idempotent; all torrents were removed before."""
         if self._ses is None:
             return
         session, self._ses = self._ses, None
+        self._traffic.closed()
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])
@@ -250,14 +256,16 @@ class TorrentSession:
         dropped: list[str],
         request: p.AddRequest,
     ) -> Torrent:
-        hashes = p.hash_names(params)
+        hashes, private = p.hash_names(params), params.ti is not None and params.ti.priv()
+        if not private:
+            self._traffic.needs_dht()
         try:
             handle = await asyncio.to_thread(self._ses.add_torrent, params)
         except RuntimeError as error:
             raise SourceRejected(f"The engine refused the torrent: {p.plain(error)}.") from None
         torrent = self._torrents[handle] = Torrent(self, handle)
         torrent.read_only, torrent.only_look = request.read_only, request.only_look
-        torrent.hashes = hashes
+        torrent.hashes, torrent.private = hashes, private
         torrent.selection, torrent.patience = selection, self._config.metadata_timeout
         torrent.notes += [f"WebRTC: {url} does not lead to a public address" for url in dropped]
         torrent.update(await asyncio.to_thread(handle.status))
@@ -312,9 +320,8 @@ class TorrentSession:
                 await self._look_at_peers()
 
     async def _look_at_peers(self) -> None:
-        """Count peers by transport, revive dead connections, make offers, end bans."""
-        if self._bans.served(time.monotonic()):
-            self._block_addresses()
+        """Count peers by transport, revive dead connections, make offers, end what is over."""
+        self._traffic.look([t.private for t in self._torrents.values()], time.monotonic())
         for torrent in tuple(self._torrents.values()):
             if torrent.state.peers:
                 await torrent.peers()
@@ -453,22 +460,7 @@ class TorrentSession:
         torrent = self._of(alert)
         if torrent is None or alert.ip in torrent.rtc_addresses:
             return  # the filter of addresses does not hold for WebRTC
-        judging = asyncio.ensure_future(self._judge(torrent, alert.ip[0]))
-        self._judging.add(judging)
-        judging.add_done_callback(self._judging.discard)
-
-    async def _judge(self, torrent: Torrent, address: str) -> None:
-        """Shut the address of a banned peer out if it comes back and was of no use."""
-        if await torrent.was_served_by(address):
-            torrent.wronged()
-            return
-        now = time.monotonic()
-        too_often = torrent.strikes.count(address, now)
-        if self._ses is not None and too_often and self._bans.shut_out(address, now):
-            log.warning("wrong data came again and again", shut_out=address)
-            torrent.shut_out += 1
-            torrent.touch()
-            self._block_addresses()
+        self._traffic.banned(torrent, alert.ip[0])
 
     def _on_file_error(self, alert: Any) -> None:
         torrent = self._of(alert)

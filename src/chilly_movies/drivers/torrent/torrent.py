@@ -79,6 +79,7 @@ class Torrent:
         read_only: it was never meant to write.
         hashes: its info hashes in hex.
         only_look: it is no job's, and no file of it is wanted.
+        private: only its own trackers may know of it (BEP 27), as far as we know yet.
         trackers: how each tracker last answered, by URL.
         asked: ports of the WebSocket trackers it announced to.
         disk_problem: what the disk refused, None if nothing.
@@ -101,6 +102,7 @@ class Torrent:
         self.read_only = False
         self.only_look = False
         self.hashes: frozenset[str] = frozenset()
+        self.private = False
         self.state = TorrentState()
         self._down, self._up = Meter(), Meter()
         self._pulse, self._owed, self._runs = Pulse(), False, False
@@ -216,6 +218,7 @@ class Torrent:
         if info is None:
             return
         self.choosing = True
+        self.private = info.priv()
         try:
             vetting.check_layout(info.layout())
         except SourceRejected as error:

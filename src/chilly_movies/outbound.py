@@ -1,0 +1,205 @@
+"""How our own HTTP leaves this machine: directly, through a proxy, or over one interface only.
+
+Everything we fetch ourselves (torrent files behind links, the film catalogue) goes through here.
+Names are resolved here, and only addresses that were judged are connected to, so that a name
+cannot mean another address at the second look. A proxy resolves names itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpcore2
+import httpx2
+
+from chilly_movies import interfaces
+from chilly_movies.proxies import Proxy
+from chilly_movies.version import __version__
+
+_CHUNK = 64 * 1024
+_ONE_ADDRESS = 5.0
+"""Seconds one of several addresses of a name may take to answer."""
+
+Judge = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """The way out.
+
+    Attributes:
+        proxy: where everything goes first, None = straight to the server.
+        interface: name or address of the only interface to use, None = any.
+        anonymous: do not say which program asks.
+    """
+
+    proxy: Proxy | None = None
+    interface: str | None = None
+    anonymous: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What tells servers who asks."""
+        return {"User-Agent": "" if self.anonymous else f"ChillyMovies/{__version__}"}
+
+    def transport(self, judge: Judge | None = None) -> httpx2.AsyncBaseTransport:
+        """What reaches servers, one for each client; proxies of the environment do not count.
+
+        Args:
+            judge: whether an address may be connected to; asked of every address of a name.
+        """
+        if self.proxy is not None:
+            return _Proxied(self.proxy)
+        return _Direct(self.interface, judge)
+
+
+class _Proxied(httpx2.AsyncHTTPTransport):
+    """Everything through the proxy, nothing if it does not answer."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        auth = (proxy.user, proxy.password) if proxy.user else None
+        super().__init__(proxy=httpx2.Proxy(f"{proxy.scheme}://{proxy.place}", auth=auth))
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send one; a proxy that talks nonsense is one that does not work."""
+        try:
+            return await super().handle_async_request(request)
+        except httpx2.HTTPError:
+            raise
+        except Exception as error:  # noqa: BLE001 (its parser raises what it likes)
+            raise httpx2.ProxyError(f"the proxy is none ({type(error).__name__})") from None
+
+
+class _Direct(httpx2.AsyncHTTPTransport):
+    def __init__(self, interface: str | None, judge: Judge | None) -> None:
+        super().__init__()
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=httpx2.create_ssl_context(),
+            max_connections=20,
+            keepalive_expiry=5.0,
+            network_backend=_Backend(interface, judge),
+        )
+
+
+class _Backend(httpcore2.AsyncNetworkBackend):
+    """Connects as `Outbound` says; httpcore's own binds a socket when it is connected already."""
+
+    def __init__(self, interface: str | None, judge: Judge | None) -> None:
+        self._interface = interface
+        self._judge = judge
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 (the signature is httpcore's)
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """Connect to the first address of the host that answers."""
+        async with _mapped(httpcore2.ConnectTimeout, httpcore2.ConnectError, timeout):
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            if self._judge and not all(self._judge(str(entry[4][0])) for entry in found):
+                raise OSError("the address is none we talk to")
+            return await self._first(found)
+
+    async def _first(self, found: list[Any]) -> httpcore2.AsyncNetworkStream:
+        problem: OSError = OSError("the name has no address")
+        for number, (family, kind, protocol, _, address) in enumerate(found):
+            last = number == len(found) - 1
+            try:
+                async with asyncio.timeout(None if last else _ONE_ADDRESS):
+                    return await self._connect(family, kind, protocol, address)
+            except OSError as error:
+                problem = error
+        raise problem
+
+    async def _connect(
+        self, family: int, kind: int, protocol: int, address: Any
+    ) -> httpcore2.AsyncNetworkStream:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            if self._interface is not None:
+                interfaces.bind(sock, self._interface)
+            await asyncio.get_running_loop().sock_connect(sock, address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return _Stream(*await asyncio.open_connection(sock=sock, limit=_CHUNK))
+        except BaseException:
+            sock.close()
+            raise
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait between two tries."""
+        await asyncio.sleep(seconds)
+
+
+class _Stream(httpcore2.AsyncNetworkStream):
+    """A connection, with TLS or without."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(
+        self,
+        max_bytes: int,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> bytes:
+        """What came, at least one byte unless it is over."""
+        async with _mapped(httpcore2.ReadTimeout, httpcore2.ReadError, timeout):
+            return await self._reader.read(max_bytes)
+
+    async def write(
+        self,
+        buffer: bytes,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> None:
+        """Send it."""
+        async with _mapped(httpcore2.WriteTimeout, httpcore2.WriteError, timeout):
+            self._writer.write(buffer)
+            await self._writer.drain()
+
+    async def aclose(self) -> None:
+        """Close it; whether the other end says goodbye does not matter."""
+        self._writer.transport.abort()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore2.AsyncNetworkStream:
+        """Go on encrypted, with a server that proved its name."""
+        async with _mapped(httpcore2.ConnectTimeout, httpcore2.ConnectError, timeout):
+            await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        """What httpcore asks about."""
+        names = {"server_addr": "peername", "client_addr": "sockname"}
+        if info == "is_readable":
+            return self._reader.at_eof()
+        return self._writer.get_extra_info(names.get(info, info))
+
+
+@asynccontextmanager
+async def _mapped(
+    late: type[Exception],
+    broken: type[Exception],
+    timeout: float | None,  # noqa: ASYNC109
+) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except TimeoutError:
+        raise late("no answer in time") from None
+    except (OSError, ValueError, ssl.SSLError) as error:
+        raise broken(str(error)) from None

@@ -1,0 +1,147 @@
+"""With a proxy everything goes through it, and nothing goes round it: every packet is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.backend import Backend
+from tests.peers.chilly_tracker import ChillyTracker
+from tests.peers.libtorrent_peer import LibtorrentPeer
+from tests.peers.proxy_server import ProxyServer
+from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
+from tests.peers.two_networks import (
+    FRIEND,
+    PEER,
+    PROXY,
+    STRANGER,
+    TRACKER,
+    Capture,
+    TwoNetworks,
+    served_outside,
+    started_outside,
+    summary,
+    two_networks,
+)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60), pytest.mark.xdist_group("networks")]
+
+NAME = "tracker.films.example"
+USER, PASSWORD = "canary-proxy-user", "canary/proxy:password"
+OPEN = {
+    "CHILLY_INTERFACE": "", "CHILLY_ALLOW_PRIVATE_ADDRESSES": "false", "CHILLY_DHT": "true",
+    "CHILLY_LSD": "true", "CHILLY_UPNP": "true", "CHILLY_WEBTORRENT": "true",
+    "CHILLY_STUN_SERVER": f"{STRANGER}:3478", "CHILLY_LOG_LEVEL": "debug",
+    "CHILLY_WEBTORRENT_TRACKERS": f"ws://{STRANGER}:8000/",
+    "CHILLY_TMDB_BEARER_TOKEN": "token", "CHILLY_TMDB_BASE_URL": f"http://{STRANGER}:8001/3",
+}  # fmt: skip
+"""Everything on that could go round a proxy."""
+
+
+@pytest.fixture
+def networks() -> Iterator[TwoNetworks]:
+    with two_networks() as networks:
+        yield networks
+
+
+@asynccontextmanager
+async def file_server(body: bytes) -> AsyncIterator[int]:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, FRIEND, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+def film(folder: Path, *trackers: str) -> Torrent:
+    make_film(folder / "film.mkv", 300_000)
+    return make_torrent(folder / "film.mkv", folder / "film.torrent", trackers=list(trackers))
+
+
+@pytest.mark.parametrize("scheme", ["socks5h", "http"])
+async def test_a_film_comes_through_the_proxy_and_no_packet_goes_anywhere_else(
+    tmp_path: Path, networks: TwoNetworks, scheme: str
+) -> None:
+    proxy = ProxyServer({NAME: TRACKER, "files.example": FRIEND}, USER, PASSWORD)
+    async with (
+        started_outside(networks, ChillyTracker(host=TRACKER)) as tracker,
+        started_outside(networks, LibtorrentPeer(host=PEER)) as seeder,
+        served_outside(networks, proxy.listening(PROXY)) as port,
+    ):
+        ours = film(tmp_path, tracker.http.replace(TRACKER, NAME))
+        theirs = make_torrent(ours.content, tmp_path / "theirs.torrent", trackers=[tracker.http])
+        await seeder.seed(theirs.path, theirs.folder)
+        url = f"{scheme}://{USER}:{PASSWORD.replace('/', '%2F').replace(':', '%3A')}@{PROXY}:{port}"
+        async with served_outside(networks, file_server(ours.path.read_bytes())) as files:
+            with Capture() as capture:
+                async with Backend(tmp_path, {**OPEN, "CHILLY_PROXY": url}) as backend:
+                    await backend.start(f"http://files.example:{files}/film.torrent", id="a")
+                    job = await backend.wait("a")
+                    await backend.http.get("/metadata/search?query=film")
+                    said = backend.log()
+                sent = summary(capture.take())
+    assert job["status"] == "completed"
+    assert sha256_of(tmp_path / "media" / "film.mkv") == sha256_of(ours.content)
+    assert {(kind, to, number) for kind, to, number in sent if kind != "arp"} == {
+        ("tcp", PROXY, port)
+    }
+    asked = set(proxy.asked)
+    assert {f"files.example:{files}", f"{PEER}:{seeder.port}", f"{STRANGER}:8001"} <= asked
+    assert tracker.http.split("/")[2].replace(TRACKER, NAME) in asked
+    assert not proxy.refused
+    assert PASSWORD not in said
+    assert USER not in said
+
+
+DEAD = f"socks5://{PROXY}:1080"
+
+
+async def calls_of(folder: Path, settings: dict[str, str]) -> set[str]:
+    """Whom a server calls that has a magnet, a link and a question for the film catalogue."""
+    magnet = (
+        f"magnet:?xt=urn:btih:{'a' * 40}&tr=http://{TRACKER}:8000/announce"
+        f"&tr=udp://{TRACKER}:8001/announce&tr=http://{NAME}/announce&x.pe={PEER}:5000"
+        f"&tr=wss://{TRACKER}:8002/&ws=http://{FRIEND}:8080/film.mkv"
+    )
+    with Capture() as capture:
+        async with Backend(folder, {**OPEN, **settings}) as backend:
+            await backend.start(magnet, id="a")
+            await backend.start(f"http://{FRIEND}:8081/film.torrent", id="b")
+            await asyncio.gather(
+                backend.http.get("/metadata/search?query=film"),
+                backend.until("b", lambda event: event.get("error")),
+                asyncio.sleep(2),  # to show that nothing comes
+            )
+        return {f"{to}:{port}" for kind, to, port in summary(capture.take()) if kind != "arp"}
+
+
+async def test_with_a_dead_proxy_no_packet_goes_anywhere_else(
+    tmp_path: Path, networks: TwoNetworks
+) -> None:
+    assert await calls_of(tmp_path, {"CHILLY_PROXY": DEAD}) == {f"{PROXY}:1080"}
+
+
+async def test_without_a_proxy_the_same_things_do_go_out(
+    tmp_path: Path, networks: TwoNetworks
+) -> None:
+    called = await calls_of(tmp_path, {})
+    assert {f"{TRACKER}:8001", f"{PEER}:5000", f"{FRIEND}:8081", f"{STRANGER}:8001"} <= called
+
+
+async def test_without_force_webrtc_goes_round_the_proxy(
+    tmp_path: Path, networks: TwoNetworks
+) -> None:
+    called = await calls_of(tmp_path, {"CHILLY_PROXY": DEAD, "CHILLY_PROXY_FORCE": "false"})
+    assert called > {f"{PROXY}:1080"}
+    assert f"{TRACKER}:8002" in called
+    assert f"{TRACKER}:8001" not in called
