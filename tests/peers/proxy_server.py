@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import struct
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -36,21 +37,24 @@ class ProxyServer:
     @asynccontextmanager
     async def listening(self, host: str, port: int = 0) -> AsyncIterator[int]:
         """Serve; gives the port."""
-        calls: set[asyncio.Task[None]] = set()
+        calls: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
         def called(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-            calls.add(task)
-            task.add_done_callback(calls.discard)
+            calls[task] = writer
+            task.add_done_callback(calls.pop)
 
         server = await asyncio.start_server(called, host, port)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
-            for call in tuple(calls):
+            writers = tuple(calls.values())
+            for call in calls:
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
+            for writer in writers:  # of a call that was canceled before it began
+                await _end(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -62,7 +66,7 @@ class ProxyServer:
         except (OSError, asyncio.IncompleteReadError, ValueError):
             pass  # whoever called is gone, or what they wanted is
         finally:
-            writer.transport.abort()
+            await _end(writer)
 
     async def _socks(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ways = await reader.readexactly((await reader.readexactly(1))[0])
@@ -139,7 +143,13 @@ class ProxyServer:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
         finally:
-            far_writer.transport.abort()
+            await _end(far_writer)
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -24,10 +24,10 @@ async def findings(folder: Path, url: str) -> list[tuple[str, str]]:
 async def test_the_doctor_says_what_is_wrong_with_a_proxy(tmp_path: Path) -> None:
     async with ProxyServer(user="u", password="right-one").listening("127.0.0.1") as port:
         place = f"127.0.0.1:{port}"
+        http = await findings(tmp_path, f"http://{place}")
         right = await findings(tmp_path, f"socks5://u:right-one@{place}")
         wrong = await findings(tmp_path, f"socks5://u:wrong-one@{place}")
         without = await findings(tmp_path, f"socks5://{place}")
-        http = await findings(tmp_path, f"http://{place}")
     dead = await findings(tmp_path, f"socks5://127.0.0.1:{free_port()}")
     assert right == [("ok", f"The proxy at {place} answers.")]
     assert http == right

@@ -8,6 +8,7 @@ close, then crashes the interpreter. One thread cannot overtake itself.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,8 @@ class _Connection:
     def _open(self) -> sqlite3.Connection:
         if self._opened is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            # SQLite's further files get the rights of this one: what people look for is their own
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             # The thread is always the same, except that a garbage collector may come from another.
             self._opened = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False
