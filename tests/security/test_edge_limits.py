@@ -211,9 +211,20 @@ async def test_an_image_script_or_film_tag_of_a_foreign_page_gets_nothing(mode: 
             problem(await web.client.get(path, headers=headers), 403, "forbidden_origin")
 
 
+@pytest.mark.parametrize("into", ["iframe", "frame", "object", "embed", "fencedframe"])
+async def test_a_frame_of_a_foreign_page_gets_nothing_and_takes_no_stream(into: str) -> None:
+    async with api() as web:
+        headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate",
+                   "sec-fetch-dest": into}  # fmt: skip
+        for path in ("/downloads", "/events", "/docs", "/health"):
+            problem(await web.client.get(path, headers=headers), 403, "forbidden_origin")
+
+
 async def test_a_link_that_the_user_follows_from_a_foreign_page_still_works() -> None:
     async with api() as web:
         headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+        assert (await web.client.get("/docs", headers=headers)).status_code == 200
+        headers["sec-fetch-dest"] = "document"
         assert (await web.client.get("/docs", headers=headers)).status_code == 200
         body = {"id": "a"}
         answer = await web.post("/download/cancel", body, headers=headers)

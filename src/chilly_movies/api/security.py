@@ -124,15 +124,18 @@ class HostGate:
     def _is_own_wish(scope: Scope) -> bool:
         """Whether a request without Origin may be one of the user's own.
 
-        A browser tells what began it: a form or an image of a page from elsewhere is refused, a
-        link that the user followed is not.
+        A browser tells what began it: a form, an image or a frame of a page from elsewhere is
+        refused, a link that the user followed is not.
         """
         site = header_values(scope, b"sec-fetch-site")
         where = site[-1].lower() if site else b"none"
         if scope["method"] not in _SAFE_METHODS:
             return where not in (b"cross-site", b"same-site")
-        mode = header_values(scope, b"sec-fetch-mode")
-        return where != b"cross-site" or not mode or mode[-1].lower() == b"navigate"
+        if where != b"cross-site":
+            return True
+        mode = header_values(scope, b"sec-fetch-mode") or [b"navigate"]
+        into = header_values(scope, b"sec-fetch-dest") or [b"document"]
+        return mode[-1].lower() == b"navigate" and into[-1].lower() == b"document"
 
     @staticmethod
     def _is_preflight(scope: Scope) -> bool:
