@@ -341,7 +341,7 @@ def to_json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
 def event_message(change: Change) -> bytes:
     """A change as a server-sent event; encoded once for all listeners of the same change."""
     data: dict[str, Any] = {
