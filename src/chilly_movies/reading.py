@@ -104,9 +104,7 @@ class Reading:
             file = main_video(job.files) if index is None else _file(job, index)
             if not file.wanted:
                 raise NotReadable("This file is not chosen for download; choose it first.")
-            reader = await self._driver(job).open_file(
-                job, file.index, bitrate=bitrate, quiet=quiet
-            )
+            reader = await self._open_now(job, file.index, bitrate, quiet=quiet)
             self._count(job.id, file.index, 0 if quiet else +1)
             try:
                 yield _Watched(reader, watch)
@@ -115,6 +113,18 @@ class Reading:
                 await reader.aclose()
         finally:
             self._unregister(job_id, watch)
+
+    async def _open_now(
+        self, job: Job, index: int, bitrate: int | None, *, quiet: bool
+    ) -> FileReader:
+        """Open it where it lies; where that is may have changed since the job was looked up."""
+        while True:
+            try:
+                return await self._driver(job).open_file(job, index, bitrate=bitrate, quiet=quiet)
+            except FileNotFound:
+                before, job = job, self._ledger.get(job.id)
+                if (job.path, job.moving_to) == (before.path, before.moving_to):
+                    raise
 
     def _count(self, job_id: str, index: int, change: int) -> None:
         """Tell how many readers a file has now; a change of 0 is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -108,3 +109,29 @@ async def test_a_folder_on_another_disk_gets_a_copy_and_a_full_one_is_told(
             await until(downloader, "a", lambda job: lies_at(job, "Film"))
             assert same(film, media / "Film")
             assert list((media / "Other").iterdir()) == []
+
+
+async def test_a_film_can_be_opened_at_every_moment_of_its_move(
+    tmp_path: Path, seeder: LibtorrentPeer, film: Torrent
+) -> None:
+    await seeder.seed(film.path, film.folder)
+    async with running(tmp_path, port=0) as downloader:
+        await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
+        await downloader.wait("a")
+        opened = 0
+
+        async def watch() -> None:
+            nonlocal opened
+            while True:
+                async with downloader.open_file("a", 0) as reader:
+                    assert len(await reader.read(0, 1000)) == 1000
+                opened += 1
+
+        async with asyncio.TaskGroup() as tasks:
+            watchers = [tasks.create_task(watch()) for _ in range(4)]
+            for turn in range(30):
+                await downloader.move("a", f"Shelf {turn % 2}")
+                await until(downloader, "a", lambda j, n=turn: lies_at(j, f"Shelf {n % 2}/Film"))  # type: ignore[misc]
+            for watcher in watchers:
+                watcher.cancel()
+        assert opened > 30

@@ -87,7 +87,7 @@ class Library:
         if file is None:
             raise FileNotFound(f"This download has no file {index}.")
         if job.completed_at is not None:
-            return await DiskReader.open(self._root, file.path, file.size)
+            return await self._open_finished(job, file)
         shelf = self._shelves.setdefault(job.key, Shelf())
         reader = TorrentReader(shelf, file, bitrate, lambda: self._left(job.key, shelf))
         first = not shelf.readers
@@ -104,6 +104,16 @@ class Library:
             else:
                 shelf.replan()
         return reader
+
+    async def _open_finished(self, job: Job, file: MediaFile) -> FileReader:
+        """Open a file of a finished film, which may be on its way to another folder just now."""
+        try:
+            return await DiskReader.open(self._root, file.path, file.size)
+        except FileNotFound:
+            if job.moving_to is None:
+                raise
+        there = next(f for f in job.files_at(job.moving_to) if f.index == file.index)
+        return await DiskReader.open(self._root, there.path, file.size)
 
     def _left(self, key: str, shelf: Shelf) -> None:
         shelf.replan()
