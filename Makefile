@@ -96,6 +96,10 @@ bench-events: setup ## a thousand listeners of one job: delay, CPU per event, me
 bench-stream: setup ## watching a film while it arrives and after; ROUNDS=
 	@$(BIN)/python -m benchmarks.stream --rounds $(or $(ROUNDS),3)
 
+.PHONY: siege
+siege: setup ## hostile clients by the thousand beside a local user; ATTACKS= REQUESTS=1000000
+	@$(BIN)/python -m tests.siege $(ATTACKS) $(if $(REQUESTS),--requests $(REQUESTS))
+
 .PHONY: mutants
 mutants: setup ## change the code in small ways and see whether a test notices; MODULES= chooses
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \

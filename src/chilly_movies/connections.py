@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -21,7 +22,10 @@ from chilly_movies.api.security import PAGE_HEADERS
 from chilly_movies.api.stream import CUT
 
 MAX_HEAD = 64 * 1024
-HEAD_SECONDS = 10.0
+HEAD_SECONDS = 9.0
+"""With the sweep's second a head has 10 s."""
+MAX_AHEAD = 64
+"""Requests a client may send before it has the answer to the first."""
 LINGER_SECONDS = 5.0
 """How long a body that nobody wants may go on, so that its sender can read the answer."""
 READ_SECONDS = 60.0
@@ -29,6 +33,7 @@ READ_SECONDS = 60.0
 PLAYER_SECONDS = 3600.0
 """The same for a film: a player that pauses stops reading."""
 _SWEEP = 1.0
+_BODY_FIELDS = (b"content-length", b"transfer-encoding")
 _ALL = 2
 """All clients together may have so many times the connections of one."""
 
@@ -45,7 +50,8 @@ class Doorkeeper:
 
     Args:
         per_client: connections one address may have. A new one takes the place of the oldest that
-            waits for a request; if all are busy it is refused.
+            waits for a request, or else of the oldest whose client does not go on with one; if all
+            are busy it is refused.
         proxies: addresses that may have as many as all together.
         clock: monotonic seconds; None = the event loop's.
     """
@@ -63,6 +69,8 @@ class Doorkeeper:
         self._open: dict[str, int] = {}
         self._waiting: dict[GuardedProtocol, float] = {}
         """Since when no request is complete, oldest first."""
+        self._owing: dict[GuardedProtocol, None] = {}
+        """Those whose client neither sends the rest of a request nor reads the answer."""
         self._due: dict[GuardedProtocol, float] = {}
         """When a connection that does not read, or sends what nobody wants, is closed."""
         self._timer: asyncio.TimerHandle | None = None
@@ -86,7 +94,7 @@ class Doorkeeper:
         return self._evict(lambda connection: connection.household == client)
 
     def _evict(self, fits: Callable[[GuardedProtocol], bool]) -> bool:
-        victim = next((c for c in self._waiting if fits(c)), None)
+        victim = next((c for c in chain(self._waiting, self._owing) if fits(c)), None)
         if victim is None:
             return False
         self.leave(victim)
@@ -101,16 +109,24 @@ class Doorkeeper:
             if not self._open[connection.household]:
                 del self._open[connection.household]
         self._waiting.pop(connection, None)
+        self._owing.pop(connection, None)
         self._due.pop(connection, None)
 
     def waits(self, connection: GuardedProtocol) -> None:
         """The connection has no request, or not all of its head."""
         self._waiting.pop(connection, None)
+        self._owing.pop(connection, None)
         self._waiting[connection] = self._clock()
 
     def is_busy(self, connection: GuardedProtocol) -> None:
         """The head of a request is complete."""
         self._waiting.pop(connection, None)
+
+    def owes(self, connection: GuardedProtocol, does: bool) -> None:
+        """Whether it is the client that something waits for."""
+        self._owing.pop(connection, None)
+        if does and not connection.left:
+            self._owing[connection] = None
 
     def allow(self, connection: GuardedProtocol, seconds: float | None) -> None:
         """Close the connection after so many seconds; None = do not."""
@@ -212,10 +228,22 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head, self._received = False, 0
         self._doorkeeper.is_busy(self)
         super().on_headers_complete()
+        if len(self.pipeline) > MAX_AHEAD:
+            self._verdict = 0
+            raise ValueError("too many requests are sent ahead")
+        if any(name in _BODY_FIELDS for name, _ in self.headers):
+            self._doorkeeper.owes(self, True)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body; the next is read when somebody took this one."""
+        super().on_body(body)
+        if not self.cycle.response_complete:
+            self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
         """The body is there, too."""
         super().on_message_complete()
+        self._doorkeeper.owes(self, False)
         if self.cycle is not None and self.cycle.response_complete:
             self._doorkeeper.allow(self, None)
 
@@ -235,11 +263,13 @@ class GuardedProtocol(HttpToolsProtocol):
         super().pause_writing()
         film = self.scope is not None and is_film(self.scope.get("path", ""))
         self._doorkeeper.allow(self, PLAYER_SECONDS if film else READ_SECONDS)
+        self._doorkeeper.owes(self, not film)
 
     def resume_writing(self) -> None:
         """It reads again."""
         super().resume_writing()
         self._doorkeeper.allow(self, None)
+        self._doorkeeper.owes(self, False)
 
     def too_slow(self) -> None:
         """No complete head in time: say so if one was begun, and close."""
@@ -250,7 +280,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer and close; `msg` is for the log only."""
-        self._refuse(self._verdict)
+        if self._verdict:
+            self._refuse(self._verdict)
+        else:
+            self.transport.abort()  # answers of earlier requests are being written
 
     def _refuse(self, status: int) -> None:
         code, detail = _SENTENCES[status]

@@ -20,6 +20,7 @@ from chilly_movies.connections import Doorkeeper, GuardedProtocol
 from chilly_movies.errors import SettingsError
 
 _BACKLOG = 1024
+_RECEIVE = 16 * 1024
 _DRAIN = 2
 """Seconds that answers under way have to end, once all streams were told to."""
 LAST_RESORT = 9.0
@@ -55,6 +56,8 @@ def _bind_one(family: socket.AddressFamily, host: str, port: int) -> socket.sock
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family is socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    # what one read of a connection can bring at most, and with it what a body costs that waits
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE)
     try:
         listener.bind((host, port))
         listener.listen(_BACKLOG)

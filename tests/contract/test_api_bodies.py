@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chilly_movies.api import bodies
 from chilly_movies.api.bodies import json_flaw
 from tests.contract.web import URN, Api, api, problem
 
@@ -54,7 +56,8 @@ BOMBS: dict[str, bytes] = {
     "21 objects": b'{"a":' * 21 + b"1" + b"}" * 21,
     "100,000 lists": b"[" * 100_000 + b"]" * 100_000,
     "100,000 open lists": b"[" * 100_000,
-    "100,000 objects": b'{"a":' * 100_000,
+    "50,000 objects": b'{"a":' * 50_000,
+    "60,000 members": b'{"files": [' + b"1," * 60_000 + b"1]}",
 }
 
 
@@ -107,15 +110,57 @@ async def test_a_body_without_end_is_cut_off(web: Api) -> None:
     assert sent < 2 * MIB
 
 
-@pytest.mark.parametrize("size", [MIB + 1, 10 * MIB])
-async def test_json_larger_than_a_mebibyte_is_refused(web: Api, size: int) -> None:
+@pytest.mark.parametrize("size", [MIB // 4 + 1, 10 * MIB])
+async def test_json_larger_than_any_start_is_refused(web: Api, size: int) -> None:
     padded = START.encode() + b" " * (size - len(START))
     problem(await send(web, padded), 413, "body_too_large")
 
 
-async def test_json_of_a_mebibyte_is_taken(web: Api) -> None:
-    padded = START.encode() + b" " * (MIB - len(START))
+async def test_json_of_256_kib_is_taken_and_a_choice_of_files_of_1_mib(web: Api) -> None:
+    padded = START.encode() + b" " * (MIB // 4 - len(START))
     assert (await send(web, padded)).status_code == 200
+    body = b'{"files": [{"index": 0, "priority": 0}]}'
+    for size, status in ((MIB, 409), (MIB + 1, 413)):
+        answer = await web.client.patch(
+            "/downloads/a/files", content=body + b" " * (size - len(body)), headers=JSON
+        )
+        assert answer.status_code == status, answer.text
+
+
+async def test_a_thousand_errors_in_a_list_are_told_by_the_first(web: Api) -> None:
+    await web.start()
+    choices = [{"index": -1, "priority": 7}] * 1000
+    answer = await web.client.patch("/downloads/a/files", json={"files": choices})
+    assert len(problem(answer, 422, "invalid_request")["errors"]) == 1
+    answer = await web.post("/download/start", {"id": "b", "files": [-1] * 1000})
+    assert len(problem(answer, 422, "invalid_request")["errors"]) == 1
+
+
+async def test_large_bodies_take_turns_and_a_slow_one_does_not_stop_small_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bodies, "_ROOM", 3 * MIB // 4)
+    async with api(start_limit="100/second") as web:
+        go = asyncio.Event()
+        began = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield START.encode() + b" " * 40_000
+            began.set()
+            await go.wait()
+            yield b" "
+
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(
+                web.client.post("/download/start", content=slow(), headers=JSON)
+            )
+            await began.wait()
+            padded = START.replace('"a"', '"b"').replace("/a", "/b").encode() + b" " * 40_000
+            second = group.create_task(send(web, padded))
+            assert (await web.start("c")).status_code == 200
+            assert not second.done()
+            go.set()
+        assert (first.result().status_code, second.result().status_code) == (200, 200)
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "99999999999999", "1e3"])

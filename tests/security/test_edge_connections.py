@@ -232,3 +232,36 @@ async def test_nothing_is_remembered_of_connections_that_are_gone(quick: None) -
         await until(lambda: not server.keeper._open)
         assert not server.keeper._waiting
         assert not server.keeper._due
+
+
+async def test_who_does_not_send_his_body_or_read_his_answer_gives_way_too() -> None:
+    async with door(per_client=10) as server:
+        slow = []
+        for number in range(10):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            if number % 2:
+                writer.write(
+                    b"POST /download/start HTTP/1.1\r\nHost: localhost\r\n"
+                    b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+                )
+            else:
+                reader._transport.pause_reading()  # type: ignore[attr-defined]
+                writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 60)
+            slow.append((reader, writer))
+        await until(lambda: len(server.keeper._owing) == 10)
+        for _ in range(3):
+            status, _ = await server.ask(HELLO + b"Connection: close\r\n\r\n")
+            assert status == 200
+        assert len(server.keeper._owing) < 10
+        for _, writer in slow:
+            writer.close()
+
+
+async def test_thousands_of_requests_in_one_breath_end_the_connection() -> None:
+    async with door() as server:
+        status, answer = await server.ask((HELLO + b"\r\n") * 2000)
+        assert answer.count(b"HTTP/1.1 200") < connections.MAX_AHEAD
+        status, answer = await server.ask(
+            (HELLO + b"\r\n") * 20 + HELLO + b"Connection: close\r\n\r\n"
+        )
+        assert (status, answer.count(b"HTTP/1.1 200")) == (200, 21)

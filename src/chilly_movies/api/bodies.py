@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import Self
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,15 +15,26 @@ from chilly_movies.api.keys import header_values
 from chilly_movies.api.problems import problem
 
 _JSON = "application/json"
-_JSON_LIMIT = 1024 * 1024
+_CHOICE_LIMIT = 1024 * 1024
+_JSON_LIMIT = 256 * 1024
 _ID_LIMIT = 16 * 1024
 _ID_ONLY = ("/download/pause", "/download/resume", "/download/cancel")
 _UPLOAD_LIMIT = 11 * 1024 * 1024
-_JSON_SECONDS = 10.0
+_JSON_SECONDS = 9.0
 _UPLOAD_SECONDS = 60.0
+_UPLOAD_PACE = 64 * 1024
+"""Bytes a second below which an upload does not get as long as that."""
 _AT_ONCE = 32 * 1024
 """JSON up to here is checked at once; more of it in a thread, so that others are served."""
 _MAX_DEPTH = 20
+_MAX_COMMAS = 50_000
+"""The largest body of any use, a choice among all files of a torrent, has four fifths of that."""
+_CROWD = 1000
+"""Commas from which on bodies are handled one after the other: each may take 30 ms."""
+_ROOM = 12 * 1024 * 1024
+"""Bytes that all large bodies may take together."""
+_JSON_COST = 3
+"""How many times its size a large JSON body takes while it is looked at."""
 
 
 class BodyGate:
@@ -34,6 +48,9 @@ class BodyGate:
     def __init__(self, app: ASGIApp, paths: Collection[str]) -> None:
         self._app = app
         self._paths = frozenset(paths)
+        self._room = _Room(_ROOM)
+        self._crowded = asyncio.Lock()
+        self._reader = ThreadPoolExecutor(1, "json")  # one after the other: that bounds memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -45,25 +62,33 @@ class BodyGate:
             detail = "The body must be application/json (or multipart/form-data for a file)."
             await problem(415, detail)(scope, receive, send)
             return
-        limit, seconds = _bounds(kind, scope["path"])
-        try:
-            async with asyncio.timeout(seconds):
-                body = await _read(scope, receive, limit)
-        except TimeoutError:
-            answer = problem(408, "The body did not arrive in time.", headers=_CLOSE)
-            await answer(scope, receive, send)
-            return
-        if body is None:
-            await problem(413, f"The body is larger than {limit} bytes.")(scope, receive, send)
-            return
-        flaw = await _flaw(body) if kind == _JSON and body else None
-        if flaw is not None:
+        async with _Body(kind, scope, receive, self._room) as body:
+            try:
+                async with asyncio.timeout(body.seconds) as patience:
+                    whole = await body.read(patience)
+            except TimeoutError:
+                answer = problem(408, "The body did not arrive in time.", headers=_CLOSE)
+                await answer(scope, receive, send)
+                return
+            if whole is None:
+                answer = problem(413, f"The body is larger than {body.limit} bytes.")
+                await answer(scope, receive, send)
+                return
+            crowded = kind == _JSON and whole.count(b",") > _CROWD
+            async with self._crowded if crowded else nullcontext():
+                flaw = await self._flaw(whole) if kind == _JSON and whole else None
+                if flaw is None:
+                    await self._app(scope, _replay(whole, receive), send)
+                    return
             errors = [{"field": "", "message": flaw}]
-            await problem(422, f"The body is not usable JSON: {flaw}.", errors=errors)(
-                scope, receive, send
-            )
-            return
-        await self._app(scope, _replay(body, receive), send)
+            answer = problem(422, f"The body is not usable JSON: {flaw}.", errors=errors)
+            await answer(scope, receive, send)
+
+    async def _flaw(self, body: bytes) -> str | None:
+        if len(body) <= _AT_ONCE:
+            return json_flaw(body)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reader, json_flaw, body)
 
     def _takes_body(self, scope: Scope) -> bool:
         if scope["type"] != "http":
@@ -76,40 +101,90 @@ class BodyGate:
 _CLOSE = {"Connection": "close"}
 
 
-def _bounds(kind: str, path: str) -> tuple[int, float]:
-    """The most bytes a body may have, and the most seconds it may take."""
-    if kind != _JSON:
-        return _UPLOAD_LIMIT, _UPLOAD_SECONDS
-    return (_ID_LIMIT if path in _ID_ONLY else _JSON_LIMIT), _JSON_SECONDS
+class _Room:
+    """Memory for large bodies: who finds none waits, first come first served."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._door = asyncio.Lock()
+        self._given_back = asyncio.Event()
+
+    async def take(self, size: int) -> None:
+        async with self._door:
+            while self._free < size:
+                self._given_back.clear()
+                await self._given_back.wait()
+            self._free -= size
+
+    def give_back(self, size: int) -> None:
+        self._free += size
+        self._given_back.set()
 
 
-async def _flaw(body: bytes) -> str | None:
-    return json_flaw(body) if len(body) <= _AT_ONCE else await asyncio.to_thread(json_flaw, body)
+class _Body:
+    """One request's body; entered for as long as it is held.
+
+    Attributes:
+        limit: the most bytes it may have.
+        seconds: how long it has at first.
+    """
+
+    def __init__(self, kind: str, scope: Scope, receive: Receive, room: _Room) -> None:
+        self._is_json = kind == _JSON
+        self.limit = _UPLOAD_LIMIT
+        if self._is_json:
+            self.limit = _ID_LIMIT if scope["path"] in _ID_ONLY else _JSON_LIMIT
+        if scope["method"] == "PATCH":
+            self.limit = _CHOICE_LIMIT
+        self.seconds = _JSON_SECONDS
+        self._lengths = header_values(scope, b"content-length")
+        self._receive = receive
+        self._room = room
+        self._taken = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._room.give_back(self._taken)
+
+    async def read(self, patience: asyncio.Timeout) -> bytes | None:
+        """The whole body, None if it is larger than the limit; b"" if the client left."""
+        announced = self._lengths[0] if self._lengths else b"0"
+        if not announced.isdigit() or int(announced) > self.limit:
+            return None
+        if int(announced) > _AT_ONCE:
+            await self._take(int(announced))
+        began = asyncio.get_running_loop().time()
+        body = bytearray()
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                return b""
+            part, more = message.get("body", b""), message.get("more_body", False)
+            if len(body) + len(part) > self.limit:
+                return None
+            if len(body) + len(part) > _AT_ONCE:
+                await self._take(self.limit)
+            body += part
+            if not self._is_json:
+                seconds = min(_UPLOAD_SECONDS, self.seconds + len(body) / _UPLOAD_PACE)
+                patience.reschedule(began + seconds)
+        return bytes(body)
+
+    async def _take(self, size: int) -> None:
+        """Once there is room, it is ours."""
+        if not self._taken:
+            size *= _JSON_COST if self._is_json else 1
+            await self._room.take(size)
+            self._taken = size
 
 
 def _content_type(scope: Scope) -> str | None:
     values = header_values(scope, b"content-type")
     kind = values[0].split(b";")[0].strip().lower().decode("latin-1") if len(values) == 1 else ""
     return kind if kind in (_JSON, "multipart/form-data") else None
-
-
-async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:
-    """The whole body, None if it is larger than the limit."""
-    lengths = header_values(scope, b"content-length")
-    if lengths and (not lengths[0].isdigit() or int(lengths[0]) > limit):
-        return None
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return b""
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limit:
-            return None
-        if not message.get("more_body", False):
-            return b"".join(parts)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -129,9 +204,11 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 def json_flaw(body: bytes) -> str | None:
     """What makes this JSON unusable for us, None if nothing does.
 
-    Refused besides broken JSON: NaN and infinity, numbers past 2^53 (RFC 8259 section 6),
-    duplicate keys, more than 20 levels, and lone surrogates.
+    Refused besides broken JSON: very many members, NaN and infinity, numbers past 2^53 (RFC 8259
+    section 6), duplicate keys, more than 20 levels, and lone surrogates.
     """
+    if body.count(b",") > _MAX_COMMAS:
+        return "it has too many members"
     try:
         text = body.decode("utf-8")
         value = json.loads(
@@ -141,8 +218,8 @@ def json_flaw(body: bytes) -> str | None:
             parse_int=_bounded,
             object_pairs_hook=_unique,
         )
-        text_out = json.dumps(value, ensure_ascii=False)
-        text_out.encode("utf-8")
+        if "\\u" in text:  # only so can half a character get in
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeError:
         return "it is not valid UTF-8 text"
     except RecursionError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -41,9 +41,9 @@ def parse_networks(cidrs: Iterable[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(cidr, strict=False) for cidr in cidrs)
 
 
-def is_in(host: str, networks: Iterable[Network]) -> bool:
+def is_in(host: str, networks: Collection[Network]) -> bool:
     """Whether the host is an address in one of these networks."""
-    address = _address(host)
+    address = _address(host) if networks else None
     return address is not None and any(
         address.version == n.version and address in n for n in networks
     )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
 
 from chilly_movies.api.naming import media_type
 from chilly_movies.api.problems import documented
@@ -43,8 +44,11 @@ class FilesOut(Wire):
     files: list[FileState]
 
 
-class FileChoice(Wire):
+class FileChoice(TypedDict):
     """What one file is worth."""
+
+    # a plain dictionary, because a body may hold 20,000 of them
+    __pydantic_config__ = ConfigDict(strict=True)  # type: ignore[misc]
 
     index: _Index
     priority: _Priority
@@ -53,7 +57,9 @@ class FileChoice(Wire):
 class ChoiceBody(Wire):
     """Files and what they are worth; those that are not named stay as they are."""
 
-    files: list[FileChoice] = Field(min_length=1, max_length=MAX_FILES)
+    files: Annotated[list[FileChoice], Field(fail_fast=True)] = Field(
+        min_length=1, max_length=MAX_FILES
+    )
 
 
 @router.get("/downloads/{id}/files", response_model=FilesOut, responses=documented(404, 422))
@@ -75,7 +81,7 @@ async def choose_files(request: Request, id: JobId, body: ChoiceBody) -> Respons
     A completed download cannot be changed any more: start it again for other files.
     """
     downloader: Downloader = request.app.state.downloader
-    chosen = {choice.index: choice.priority for choice in body.files}
+    chosen = {choice["index"]: choice["priority"] for choice in body.files}
     if len(chosen) != len(body.files):
         raise InvalidRequest("A file is named twice.", field="files")
     job = await downloader.choose_files(check_id(id), chosen)

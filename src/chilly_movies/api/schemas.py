@@ -67,7 +67,9 @@ class StartBody(Wire):
         description="Magnet link, info hash or link to a torrent file; absent: start the known id.",
         examples=["magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a"],
     )
-    files: list[Annotated[int, Field(ge=0, lt=MAX_FILES)]] | None = Field(
+    files: (
+        Annotated[list[Annotated[int, Field(ge=0, lt=MAX_FILES)]], Field(fail_fast=True)] | None
+    ) = Field(
         None,
         min_length=1,
         max_length=MAX_FILES,

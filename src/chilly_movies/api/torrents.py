@@ -51,10 +51,10 @@ class CreateBody(Wire):
     version: Literal["hybrid", "v1", "v2"] = Field(
         "hybrid", description="Which info hashes it gets; WebTorrent clients know v1 best."
     )
-    trackers: list[_Url] = Field(
+    trackers: Annotated[list[_Url], Field(fail_fast=True)] = Field(
         default=[], max_length=100, description="Announce URLs: http, https, udp, ws or wss."
     )
-    web_seeds: list[_Url] = Field(
+    web_seeds: Annotated[list[_Url], Field(fail_fast=True)] = Field(
         default=[], max_length=20, description="URLs of the same data over HTTP."
     )
     private: bool = Field(False, description="Peers come from the trackers alone.")

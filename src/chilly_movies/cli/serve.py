@@ -115,6 +115,7 @@ async def _listen(
 ) -> None:
     from chilly_movies.connections import Doorkeeper
     from chilly_movies.server import bind, serve
+    from chilly_movies.vitals import settle
 
     sockets = bind(settings.host, settings.port)
     try:
@@ -125,6 +126,7 @@ async def _listen(
         films = "downloads are scripted" if mock else f"films go to {media}"
         out.say(f"Chilly Movies {__version__} serves {url}, {films}, Ctrl-C stops")
         out.record({"version": __version__, "url": url, "mediaRoot": None if mock else str(media)})
+        settle()
         doorkeeper = Doorkeeper(settings.max_connections, settings.trusted_proxies)
         await serve(backend.app, sockets, backend.downloader.end_events, doorkeeper, stopper)
     finally:

@@ -1,0 +1,1 @@
+"""Hostile clients of the API in numbers, and a local user who must not notice."""
