@@ -16,15 +16,18 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from subprocess import DEVNULL
 
 from _pytest.outcomes import Failed
 
-from tests.mutants_plugin import ASKED, TOLD
+from tests.mutants_plugin import ASKED, TOLD, Watch
 
 FOLDER = Path("mutants")
 FOUND = FOLDER / "verdicts.txt"
@@ -39,8 +42,12 @@ MODULES = (
 ANY_MUTANT = "chilly_movies.retry.x_next_delay__mutmut_1"
 AT_IMPORT = ("chilly_movies.lifecycle.x__rule__",)
 """Mutants of functions that ran before a mutant was chosen."""
-LIMIT = 180.0
-"""Seconds a mutant gets that is repeated alone. Without it the same tests take less than ten."""
+STILL, BUSY = 8.0, 60.0
+"""Seconds of sleep or of work after which a mutant hangs that is repeated alone."""
+MEMORY = Path("/dev/shm")
+"""Where the files of the tests lie: no test here is about what a disk keeps."""
+AT_ONCE = 4
+"""How many are repeated at the same time: most of them wait and do nothing."""
 
 
 def mutants_of(module: str) -> list[str]:
@@ -69,7 +76,7 @@ def make() -> None:
 def run(mutants: Sequence[str]) -> None:
     """Run mutants one after the other; what became of them is added to what was found."""
     parts = settings()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.exists() else None) as folder:
         asked = Path(folder) / "asked"
         asked.write_text("\n".join(mutants), "utf-8")
         env = {
@@ -83,22 +90,29 @@ def run(mutants: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def alone(mutant: str) -> str:
-    """Run the tests with one mutant in a fresh process."""
+def alone(mutant: str, test: str = "") -> str:
+    """Run the tests with one mutant in a fresh process, or only the test in which it hung."""
     tests = ["tests/unit/test_lifecycle.py"]
-    if not mutant.startswith(AT_IMPORT):
+    if test:
+        tests = [test]
+    elif not mutant.startswith(AT_IMPORT):
         stats = json.loads((FOLDER / "mutmut-stats.json").read_text("utf-8"))
         tests = stats["tests_by_mangled_function_name"][mutant.rpartition("__mutmut_")[0]]
-    env = {**os.environ, "MUTANT_UNDER_TEST": mutant, "PYTHONPATH": "src"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--rootdir=.", "-p", "no:cacheprovider"]
-    try:
-        end = subprocess.run(
-            [*command, *sorted(tests)], cwd=FOLDER, env=env, check=False,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=LIMIT,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return "hung alone"
-    return "survived" if end.returncode == 0 else "killed alone"
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.exists() else None) as folder,
+        subprocess.Popen(
+            [*command, *sorted(tests)], cwd=FOLDER, stdout=DEVNULL, stderr=DEVNULL,
+            env={**os.environ, "MUTANT_UNDER_TEST": mutant, "PYTHONPATH": "src", "TMPDIR": folder},
+        ) as process,
+    ):  # fmt: skip
+        watch = Watch(process.pid)
+        while process.poll() is None:
+            if watch.hangs(STILL, BUSY):
+                process.kill()
+                return "hung alone"
+            time.sleep(0.05)
+    return "killed alone" if process.returncode else "survived"
 
 
 def table_verdicts() -> Iterator[tuple[str, str]]:
@@ -133,12 +147,25 @@ def found() -> dict[str, str]:
 
 
 def repeat(mutants: Sequence[str]) -> None:
-    """Look alone at what hung or could not be looked at."""
+    """Look alone at what hung or could not be looked at.
+
+    A test that passes alone says nothing of the others, so all of them are asked then.
+    """
+    doubtful: dict[str, str] = {}
     for mutant, verdict in found().items():
         at_import = mutant.startswith(AT_IMPORT) and verdict in ("survived", "no test")
-        if mutant in mutants and (verdict == "hung" or at_import):
-            with FOUND.open("a", encoding="utf-8") as file:
-                file.write(f"{mutant} {alone(mutant)}\n")
+        hung = verdict.startswith("hung ") and verdict != "hung alone"
+        if mutant in mutants and (hung or at_import):
+            doubtful[mutant] = verdict.removeprefix("hung ") if hung else ""
+
+    def look(mutant: str) -> str:
+        verdict = alone(mutant, doubtful[mutant])
+        return alone(mutant) if verdict == "survived" and doubtful[mutant] else verdict
+
+    with ThreadPoolExecutor(AT_ONCE) as pool, FOUND.open("a", encoding="utf-8") as file:
+        for mutant, verdict in zip(doubtful, pool.map(look, doubtful), strict=True):
+            file.write(f"{mutant} {verdict}\n")
+            file.flush()
 
 
 def say(text: str) -> None:
@@ -184,6 +211,7 @@ def main() -> None:
     parser.add_argument("modules", nargs="*", default=MODULES, help="all if none is named")
     parser.add_argument("--sample", type=int, default=0, help="so many of each module only")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rest", action="store_true", help="only what was not looked at before")
     parser.add_argument("--report", action="store_true", help="only report what was found before")
     asked = parser.parse_args()
     if not asked.report:
@@ -192,7 +220,8 @@ def main() -> None:
         for module in asked.modules:
             names = mutants_of(module)
             mutants += lot.sample(names, min(asked.sample or len(names), len(names)))
-        run(mutants)
+        known = found() if asked.rest else {}
+        run([mutant for mutant in mutants if mutant not in known])
         repeat(mutants)
     report(asked.modules)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -29,6 +30,8 @@ _FIRST_BYTES_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=120.0)
 _PAGE = 500
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 5.0
+_LINK = re.compile(r"/[!$-\[\]-~]{0,4000}")
+"""Of characters that an address may hold, and none that ends its path."""
 
 
 class ClientError(Exception):
@@ -218,7 +221,10 @@ class ApiClient:
             path: `/stream/...` or `/subtitles/...`.
         """
         found = await self._ask("GET", "/links", params={"path": path})
-        return self._url + str(found["url"])
+        url = str(found.get("url"))
+        if not _LINK.fullmatch(url):  # it could turn our server's name into another's
+            raise _foreign()
+        return self._url + url
 
     async def first_bytes(self, url: str) -> None:
         """Wait until a film's first bytes are there; the server gives up waiting, we do not.
@@ -329,8 +335,12 @@ def _object(body: bytes | str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise ClientError("This server does not speak our API.", code="foreign_server", status=200)
+        raise _foreign()
     return found
+
+
+def _foreign() -> ClientError:
+    return ClientError("This server does not speak our API.", code="foreign_server", status=200)
 
 
 def _refusal(response: httpx2.Response) -> ClientError:

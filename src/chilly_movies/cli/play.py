@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _INFO_HASH = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}|[A-Za-z2-7]{32}")
+_NUMBER = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?")
 _Flag = Parameter(negative="", show_default=False)
 _STOP_WITHIN = 5.0
 
@@ -145,7 +146,9 @@ class _Playing:
         paths += [
             f"/subtitles/{job['id']}/{one['n']}.vtt"
             for one in await api.subtitles(job["id"])
-            if one["source"] == "sidecar" and one["film"] in (None, file["index"])
+            if one["source"] == "sidecar"
+            and one["film"] in (None, file["index"])
+            and _NUMBER.fullmatch(str(one["n"]))
         ]
         urls = [await api.link(path) for path in paths]
         return Show(urls[0], clean(PurePosixPath(file["path"]).name), tuple(urls[1:]))
@@ -216,9 +219,12 @@ def _choose(job: dict[str, Any], index: int | None) -> dict[str, Any]:
 
 async def _run_player(words: Sequence[str], out: Output) -> int:
     """Run it to its end; what it says is heard only if it fails."""
-    player = await asyncio.create_subprocess_exec(
-        *words, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
-    )
+    try:
+        player = await asyncio.create_subprocess_exec(
+            *words, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+        )
+    except OSError as error:
+        raise CommandFailed(f"The player {words[0]} cannot be run: {error.strerror}.") from None
     said = b""
     try:
         assert player.stderr is not None  # noqa: S101 (for the type checker)

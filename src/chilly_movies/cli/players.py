@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chilly_movies.cli.exits import CommandFailed, Exit
+from chilly_movies.cli.output import clean
+
+_ADDRESS = re.compile(r"https?://[!$-\[\]-~]{1,4000}", re.IGNORECASE)
+"""Whole and short, without spaces, quotes, backslashes and the `#` that VLC parts them by."""
+_MAX_TITLE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,12 @@ def command(player: Sequence[str], show: Show) -> list[str]:
     Args:
         player: as `find_player` gives it; unknown ones get the address alone.
         show: what to show.
+
+    Raises:
+        CommandFailed: an address is none, so a player could take it for something else.
     """
+    if not all(map(_ADDRESS.fullmatch, (show.url, *show.subtitles))):
+        raise CommandFailed("The server gave an address that no player may be given.")
     path, name = player
+    show = replace(show, title=clean(show.title[:_MAX_TITLE]))
     return [path, *_KNOWN.get(name, _plain)(show)]

@@ -63,10 +63,9 @@ def empty(folder: Path) -> None:
             )
         for name in _OURS & {entry.name for entry in folder.iterdir()}:
             shutil.rmtree(folder / name)
-    except OSError as error:
-        raise CommandFailed(
-            f"The folder {folder} cannot be used: {error.strerror}.", Exit.USAGE
-        ) from None
+    except (OSError, ValueError) as error:  # ValueError: what no name may hold
+        reason = getattr(error, "strerror", None) or "this is no name of a folder"
+        raise CommandFailed(f"The folder {folder} cannot be used: {reason}.", Exit.USAGE) from None
 
 
 def tidy(folder: Path, *, keep: bool) -> None:
@@ -107,7 +106,8 @@ class Prop:
 def seeder(film: Path, announce: str, upload_limit: int) -> AbstractAsyncContextManager[Prop]:
     """A process that offers the film at so many bytes per second; it says the magnet link."""
     module = "chilly_movies.drivers.torrent.seeder"
-    arguments = [module, str(film), "--announce", announce, "--upload-limit", str(upload_limit)]
+    options = [f"--announce={announce}", f"--upload-limit={upload_limit}"]
+    arguments = [module, *options, "--", str(film)]
     return _process(arguments, os.environ, film.parent / "seeder.log")
 
 
@@ -168,4 +168,4 @@ async def _end(process: Process) -> None:
 
 def _last_words(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it said nothing."

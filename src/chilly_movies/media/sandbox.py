@@ -68,11 +68,7 @@ class Sandbox:
             ChildFailed: see there.
         """
         async with self._turns:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "chilly_movies.media.child", task, str(reader.size),
-                *words, stdin=PIPE, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True, env=_environment(), cwd="/",
-            )  # fmt: skip
+            child = await _start(task, str(reader.size), *words)
             try:
                 async with asyncio.timeout(self._seconds):
                     return await self._serve(child, reader)
@@ -108,6 +104,17 @@ class Sandbox:
             child.stdin.write(ANSWER.pack(len(data)) + data)
             await child.stdin.drain()
         raise ChildFailed("it wants to read too much")
+
+
+async def _start(*words: str) -> Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "chilly_movies.media.child", *words,
+            stdin=PIPE, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True, env=_environment(), cwd="/",
+        )  # fmt: skip
+    except (OSError, ValueError):  # no process to be had, or words none can be given
+        raise ChildFailed("it cannot be started") from None
 
 
 def _environment() -> dict[str, str]:
