@@ -82,9 +82,15 @@ class WebTorrentDownloader(Downloader):
         self.own_ports = config.own_ports
         driver = TorrentDriver(config, resume)
         self.torrent_inspector: TorrentInspector = driver.inspector
+        self._torrents = driver
         drivers = {SourceType.TORRENT: driver}
         guard = DiskGuard(MediaVolume(config.media_root, state.absolute()), min_free_space)
         super().__init__(drivers, jobs, max_active=max_active, guard=guard)
+
+    @property
+    def network_problem(self) -> str | None:
+        """One clause for why nothing is sent or received at the moment, None if it may be."""
+        return self._torrents.network_problem
 
     async def open(self) -> None:
         """Take the state folder and read the jobs. Every verb calls it. Idempotent."""

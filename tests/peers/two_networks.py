@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from tests.peers.netns import in_new_namespace, ip
@@ -29,6 +30,7 @@ CABLE, SPARE = "cable0", "spare0"
 OURS = {CABLE: "10.91.0.2", SPARE: "10.92.0.2"}
 _THEIRS = {CABLE: "10.91.0.1", SPARE: "10.92.0.1"}
 TRACKER, PEER, FRIEND, PROXY, STRANGER = (f"203.0.113.{n}" for n in range(1, 6))
+_SWITCH = "switch0"
 _ETH_P_ALL = 3
 _OUTGOING = 4
 _SOL_PACKET, _STATISTICS = 263, 6
@@ -75,28 +77,41 @@ class TwoNetworks:
 
 @contextmanager
 def two_networks() -> Iterator[TwoNetworks]:
-    """Moves the current thread into the first of two new networks; skips where it may not."""
+    """Moves the current thread into the first of two new networks; skips where it may not.
+
+    Both cables end in one device outside: a listener of libtorrent hears one device only.
+    """
     with in_new_namespace() as theirs:
         ip("link", "set", "lo", "up")
+        ip("link", "add", _SWITCH, "type", "bridge")
+        ip("link", "set", _SWITCH, "addrgenmode", "none")
         for address in (TRACKER, PEER, FRIEND, PROXY, STRANGER):
-            ip("address", "add", f"{address}/32", "dev", "lo")
+            ip("address", "add", f"{address}/32", "dev", _SWITCH)
+        for address in _THEIRS.values():
+            ip("address", "add", f"{address}/24", "dev", _SWITCH)
+        ip("link", "set", _SWITCH, "up")
         with in_new_namespace() as ours:
             ip("link", "set", "lo", "up")
+            # each end answers for its own address only, as if the cables led to different places
+            Path("/proc/sys/net/ipv4/conf/all/arp_ignore").write_text("1")
             for name in (CABLE, SPARE):
-                far = f"far-{name}"
-                ip("link", "add", name, "type", "veth", "peer", "name", far)
-                # IPv6 would talk of itself
-                ip("link", "set", name, "addrgenmode", "none")
-                ip("link", "set", far, "addrgenmode", "none", "netns", f"/proc/self/fd/{theirs}",
-                   keep=theirs)  # fmt: skip
-                ip("address", "add", f"{OURS[name]}/24", "dev", name)
-                _enter(theirs)
-                ip("address", "add", f"{_THEIRS[name]}/24", "dev", far)
-                ip("link", "set", far, "up")
-                _enter(ours)
-                ip("link", "set", name, "up")
-                _route(name)
+                _lay(name, ours, theirs)
             yield TwoNetworks(ours, theirs)
+
+
+def _lay(name: str, ours: int, theirs: int) -> None:
+    far = f"far-{name}"
+    ip("link", "add", name, "type", "veth", "peer", "name", far)
+    # IPv6 would talk of itself
+    ip("link", "set", name, "addrgenmode", "none")
+    ip("link", "set", far, "addrgenmode", "none", "netns", f"/proc/self/fd/{theirs}", keep=theirs)
+    ip("address", "add", f"{OURS[name]}/24", "dev", name)
+    _enter(theirs)
+    ip("link", "set", far, "master", _SWITCH)
+    ip("link", "set", far, "up")
+    _enter(ours)
+    ip("link", "set", name, "up")
+    _route(name)
 
 
 def _route(name: str) -> None:

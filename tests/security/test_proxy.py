@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from chilly_movies.tracker import run_tracker
 from tests.acceptance.backend import Backend
-from tests.peers.chilly_tracker import ChillyTracker
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.proxy_server import ProxyServer
 from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
@@ -74,12 +74,12 @@ async def test_a_film_comes_through_the_proxy_and_no_packet_goes_anywhere_else(
 ) -> None:
     proxy = ProxyServer({NAME: TRACKER, "files.example": FRIEND}, USER, PASSWORD)
     async with (
-        started_outside(networks, ChillyTracker(host=TRACKER)) as tracker,
+        served_outside(networks, run_tracker(TRACKER)) as tracker,
         started_outside(networks, LibtorrentPeer(host=PEER)) as seeder,
         served_outside(networks, proxy.listening(PROXY)) as port,
     ):
-        ours = film(tmp_path, tracker.http.replace(TRACKER, NAME))
-        theirs = make_torrent(ours.content, tmp_path / "theirs.torrent", trackers=[tracker.http])
+        ours = film(tmp_path, tracker.replace(TRACKER, NAME))
+        theirs = make_torrent(ours.content, tmp_path / "theirs.torrent", trackers=[tracker])
         await seeder.seed(theirs.path, theirs.folder)
         url = f"{scheme}://{USER}:{PASSWORD.replace('/', '%2F').replace(':', '%3A')}@{PROXY}:{port}"
         async with served_outside(networks, file_server(ours.path.read_bytes())) as files:
@@ -97,7 +97,7 @@ async def test_a_film_comes_through_the_proxy_and_no_packet_goes_anywhere_else(
     }
     asked = set(proxy.asked)
     assert {f"files.example:{files}", f"{PEER}:{seeder.port}", f"{STRANGER}:8001"} <= asked
-    assert tracker.http.split("/")[2].replace(TRACKER, NAME) in asked
+    assert tracker.split("/")[2].replace(TRACKER, NAME) in asked
     assert not proxy.refused
     assert PASSWORD not in said
     assert USER not in said

@@ -230,6 +230,9 @@ class Health(Wire):
     status: str = Field(examples=["ok"])
     version: str
     jobs: dict[Status, int] = Field(description="How many jobs have which status.")
+    network: str | None = Field(
+        None, description="Why nothing is sent or received at the moment, null if it may be."
+    )
 
 
 def iso(moment: datetime | None) -> str | None:

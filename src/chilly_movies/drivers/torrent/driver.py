@@ -83,6 +83,11 @@ class TorrentDriver:
         self._runs: dict[str, Run] = {}
         self._keepers: dict[str, Keeper] = {}
 
+    @property
+    def network_problem(self) -> str | None:
+        """One clause for why nothing is sent or received at the moment, None if it may be."""
+        return self._session.halted
+
     def identify(self, source: Source) -> SourceFacts:
         """See `ports.Driver`."""
         return p.identify(source)
@@ -178,6 +183,9 @@ class TorrentDriver:
 
     async def _fetch_and_publish(self, run: Run) -> AsyncGenerator[Report, None]:
         if p.is_url(run.source) and await self._resume.load_resume(run.job.key) is None:
+            while (why := self._session.halted) is not None:
+                yield Report(Progress(phase=Phase.METADATA), why)
+                await asyncio.sleep(_LOOK_INTERVAL)
             yield Report(Progress(phase=Phase.METADATA), "fetching the torrent file")
             run.source = await self._session.fetch(run.source)
         await on_disk(self._place.require)
@@ -251,7 +259,8 @@ class TorrentDriver:
                     if not (state.checking or state.has_metadata):
                         return  # nothing can be there before the metadata
                     percent = round(min(99.9, 100 * state.checked), 2)
-                    yield Report(replace(figures(state, Phase.CHECKING), percent=percent))
+                    checked = replace(figures(state, Phase.CHECKING), percent=percent)
+                    yield Report(checked, self._session.halted)
                 run.sound = state.finished
             run.have = figures(state, Phase.CHECKING)
             yield Report(run.have)
@@ -329,8 +338,8 @@ class TorrentDriver:
             while True:
                 state = await torrent.moved()
                 facts = await self._learn(run, torrent, state)
-                reason = why_still(state, torrent.trackers, torrent.why_no_webrtc())
-                yield Report(figures(run.steady(state)), reason, facts)
+                why = why_still(state, torrent.trackers, torrent.why_no_webrtc())
+                yield Report(figures(run.steady(state)), self._session.halted or why, facts)
                 if state.finished and run.told:
                     if state.wanted >= run.wanted:
                         break
@@ -475,7 +484,7 @@ class TorrentDriver:
                 # our own clock: the engine tells no new figures while nobody asks for data
                 began = min(began, clock() - state.seeding_time)
                 run.ended = progress.ratio >= ratio or clock() - began >= seconds
-                reason = "the seeding goal is reached" if run.ended else None
+                reason = "the seeding goal is reached" if run.ended else self._session.halted
                 yield Report(progress, reason, complete=True)
                 if run.ended:
                     return

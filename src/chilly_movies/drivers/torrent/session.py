@@ -57,7 +57,7 @@ class TorrentSession:
         self._ses: Any = None
         self._opening = asyncio.Lock()
         self._stun_note: str | None = None
-        self._traffic = Traffic(config)
+        self._traffic = Traffic(config, self._touch_all)
         self._asked: set[int] = set()
         self._coming: list[frozenset[str]] = []
         self._hears_pieces = False
@@ -118,6 +118,15 @@ class TorrentSession:
         if self._ses is not None:
             self._ses.apply_settings({"alert_mask": self._alert_mask()})
 
+    @property
+    def halted(self) -> str | None:
+        """One clause for why nothing is sent at the moment, None if it may be."""
+        return self._traffic.halted
+
+    def _touch_all(self) -> None:
+        for torrent in self._torrents.values():
+            torrent.touch()
+
     async def fetch(self, source: Source) -> Source:
         """The torrent file behind a link; see `fetch_checked`."""
         config = self._config
@@ -130,7 +139,7 @@ class TorrentSession:
         if self._ses is None:
             return
         session, self._ses = self._ses, None
-        self._traffic.closed()
+        await self._traffic.closed()
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])

@@ -3,6 +3,10 @@
 The engine has one switch for the whole DHT, and talks to it whether or not a torrent needs it. So
 it is on only while there is a torrent that may be known to all, and a little longer: a torrent
 that is published leaves the engine and comes back.
+
+Bound to an interface, the engine stops as soon as that is gone: it would otherwise go on with what
+it has open, and of an address that moved to another device it would not know. It goes on when the
+interface is back.
 """
 
 from __future__ import annotations
@@ -10,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from chilly_movies import interfaces
 from chilly_movies.drivers.torrent.bans import Bans
-from chilly_movies.drivers.torrent.config import EngineConfig
+from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.filters import block_addresses
 
 if TYPE_CHECKING:
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _DHT_LINGERS = 10.0
+_LOOK = 0.2
+"""Seconds between two looks at the interface."""
 
 
 class Traffic:
@@ -32,10 +39,14 @@ class Traffic:
 
     Args:
         config: the engine's settings.
+        on_change: called when everything stops or goes on.
     """
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(self, config: EngineConfig, on_change: Callable[[], None]) -> None:
         self._config = config
+        self._on_change = on_change
+        self._watch: asyncio.Task[None] | None = None
+        self._halted: str | None = None
         self._session: Any = None
         self._bans = Bans()
         self._judging: set[asyncio.Task[None]] = set()
@@ -44,12 +55,51 @@ class Traffic:
 
     def opened(self, session: Any) -> None:
         """There is a new engine, which does nothing yet."""
-        self._session, self._dht = session, False
+        self._session, self._dht, self._halted = session, False, None
         self._block()
+        if self._config.interface is not None:
+            self._look_at_interface()
+            self._watch = asyncio.create_task(self._watch_interface(), name="interface-watch")
 
-    def closed(self) -> None:
+    async def closed(self) -> None:
         """It is gone."""
         self._session = None
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.cancel()
+            await asyncio.wait([watch])
+
+    @property
+    def halted(self) -> str | None:
+        """One clause for why nothing is sent at the moment, None if it may be."""
+        return self._halted if self._watch is not None else self._why_halted()
+
+    def _why_halted(self) -> str | None:
+        interface = self._config.interface
+        why = None if interface is None else interfaces.why_unusable(interface)
+        return None if why is None else f"{why}, so nothing is sent until it is back"
+
+    async def _watch_interface(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK)
+            self._look_at_interface()
+
+    def _look_at_interface(self) -> None:
+        why, was = self._why_halted(), self._halted
+        self._halted = why
+        if why is not None and was is None:
+            log.warning("everything stops", problem=why)
+            self._session.pause()
+            self._session.apply_settings({"listen_interfaces": "", "enable_dht": False})
+        elif why is None and was is not None:
+            log.warning("everything goes on", interface=self._config.interface)
+            pack = settings_pack(self._config)  # an address may have come to another device
+            names = ("listen_interfaces", "outgoing_interfaces")
+            again = {name: pack[name] for name in names if name in pack}
+            self._session.apply_settings({**again, "enable_dht": self._dht})
+            self._session.resume()
+        if why != was:
+            self._on_change()
 
     def look(self, privates: Iterable[bool], now: float) -> None:
         """End what is over.
@@ -95,4 +145,5 @@ class Traffic:
 
     def _switch_dht(self, *, on: bool) -> None:
         self._dht = on
-        self._session.apply_settings({"enable_dht": on})
+        if self._halted is None:
+            self._session.apply_settings({"enable_dht": on})
