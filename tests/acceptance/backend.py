@@ -20,7 +20,14 @@ CHILLY = Path(sys.executable).parent / "chilly"
 _READY_WITHIN = 100.0
 _SILENCE = 240.0
 """Seconds a stream may say nothing: a server may have been put to sleep."""
+CANARIES = {
+    "CHILLY_TMDB_API_KEY": "canary0in0every0run0c3d1",
+    "CHILLY_TMDB_BEARER_TOKEN": "canary.in.every.run.81fe",
+}
+"""Secrets that every server of every test has; none may ever say one."""
 _QUIET = {
+    **CANARIES,
+    "CHILLY_TMDB_BASE_URL": "http://127.0.0.1:9/3",
     "CHILLY_TORRENT_PORT": "0",
     "CHILLY_INTERFACE": "127.0.0.1",
     "CHILLY_DHT": "false",
@@ -114,6 +121,15 @@ class Backend:
             await self.stop()
         finally:
             await self.kill()
+        self._told_no_secret()
+
+    def _told_no_secret(self) -> None:
+        """Whatever was tested: what it logged has none of the secrets it was given."""
+        names = ("API_SECRET", "CHILLY_API_KEYS", *CANARIES)
+        given = [self._environment[name] for name in names if self._environment.get(name)]
+        log = self.log()
+        told = [s for secrets in given for s in secrets.split(",") if s.rpartition(":")[2] in log]
+        assert not told, f"the log tells secrets: {told}"
 
     async def stop(self, within: float = 15.0) -> int:
         """SIGTERM; the exit code."""
