@@ -41,6 +41,10 @@ model: setup ## the downloader against its specification: EXAMPLES random runs o
 model-breaks: setup ## breaks the core on purpose, line by line; the model test must find each
 	@$(BIN)/python -m tests.model.breaks
 
+.PHONY: doors
+doors: setup ## take the guards of the doors away, one by one; each must be missed; GUARDS= chooses
+	@$(BIN)/python -m tests.security.guards $(GUARDS)
+
 check: setup ## style, types, import directions, and that the contract is current
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .

@@ -125,7 +125,7 @@ async def test_a_head_of_64_kib_is_the_most_however_it_comes(quick: None) -> Non
         assert status == 200
 
 
-async def test_100_mb_of_head_are_cut_off_early(quick: None) -> None:
+async def test_100_mb_of_head_are_cut_off_early() -> None:
     async with door() as server, server.client() as (reader, writer):
         sent = 0
         try:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import structlog
 from fastapi import APIRouter, FastAPI, Query, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
@@ -181,9 +182,12 @@ def build_app(
 
 def _guarded(inner: ASGIApp, access: Access, start_limit: str, cancel_limit: str) -> ASGIApp:
     """The application behind its gates; the last one made is passed first."""
-    every = (*downloads.router.routes, *torrents.router.routes)
-    routes = [route for route in every if isinstance(route, Route)]
-    app: ASGIApp = BodyGate(inner, {r.path for r in routes if "POST" in (r.methods or ())})
+    every = (*downloads.router.routes, *files.router.routes, *torrents.router.routes)
+    routes = [route for route in every if isinstance(route, APIRoute)]
+    shaped = [(m, r.path_regex) for r in routes if r.body_field and r.param_convertors
+              for m in r.methods or ()]  # fmt: skip
+    fixed = {r.path for r in routes if "POST" in (r.methods or ()) and not r.param_convertors}
+    app: ASGIApp = BodyGate(inner, fixed, shaped)
     app = StreamGate(app, access.max_streams)
     limits = {"/download/start": start_limit, "/download/cancel": cancel_limit}
     app = RateGate(app, {**limits, **dict.fromkeys(_LIKE_STARTS, start_limit)})

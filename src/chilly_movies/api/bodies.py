@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -42,12 +43,17 @@ class BodyGate:
 
     Args:
         app: what comes next.
-        paths: the paths whose POST has a body; elsewhere only that of a choice of files is read.
+        paths: the paths whose POST has a body.
+        shaped: further methods and shapes of paths that have one.
     """
 
-    def __init__(self, app: ASGIApp, paths: Collection[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, paths: Collection[str],
+        shaped: Collection[tuple[str, re.Pattern[str]]] = (),
+    ) -> None:  # fmt: skip
         self._app = app
         self._paths = frozenset(paths)
+        self._shaped = tuple(shaped)
         self._room = _Room(_ROOM)
         self._crowded = asyncio.Lock()
         self._reader = ThreadPoolExecutor(1, "json")  # one after the other: that bounds memory
@@ -58,7 +64,7 @@ class BodyGate:
             await self._app(scope, receive, send)
             return
         kind = _content_type(scope)
-        if kind is None or (kind != _JSON and scope["method"] == "PATCH"):
+        if kind is None or (kind != _JSON and scope["path"] not in self._paths):
             detail = "The body must be application/json (or multipart/form-data for a file)."
             await problem(415, detail)(scope, receive, send)
             return
@@ -94,8 +100,9 @@ class BodyGate:
         if scope["type"] != "http":
             return False
         method, path = scope["method"], scope["path"]
-        chooses = method == "PATCH" and path.startswith("/downloads/") and path.endswith("/files")
-        return chooses or (method == "POST" and path in self._paths)
+        if path in self._paths:
+            return bool(method == "POST")
+        return any(method == shape[0] and shape[1].match(path) for shape in self._shaped)
 
 
 _CLOSE = {"Connection": "close"}

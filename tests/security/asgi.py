@@ -1,0 +1,145 @@
+"""The real application, its real route table, and a client that sends what no client would."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Message
+
+from chilly_movies.api.app import documented_app
+from chilly_movies.app import MockDownloader, create_app
+from chilly_movies.metadata.mock import MockMetadataProvider
+from tests.contract.rig import SCRIPT, Pace
+
+Fields = Iterable[tuple[bytes, bytes]]
+READING = ("GET", "HEAD", "OPTIONS")
+_PORT = 3000
+_VALUES = {"id": "a", "fileIndex": "0", "index": "0", "n": "0", "kind": "movie", "number": "1",
+           "name": "start.js"}  # fmt: skip
+_WITHIN = 10.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; `status` is 0 if nothing did."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def table() -> list[APIRoute]:
+    """Every route there is; the framework keeps those of a router to itself."""
+    found = documented_app().routes
+    inner = [getattr(route, "original_router", None) for route in found]
+    every = [*found, *(route for router in inner if router for route in router.routes)]
+    return [route for route in every if isinstance(route, APIRoute)]
+
+
+def templates() -> Iterator[tuple[str, str]]:
+    """Every method and path of the route table, with its parameters, and a HEAD and OPTIONS each.
+
+    Also the pages of documentation, and a path that nobody answers.
+    """
+    every = table()
+    for path in sorted({route.path for route in every}):
+        methods = {m for route in every if route.path == path for m in route.methods or ()}
+        for method in sorted({*methods, "HEAD", "OPTIONS"}):
+            yield method, path
+    yield from (("GET", "/nothing"), ("POST", "/nothing"), ("DELETE", "/"))
+
+
+def routes(**values: str) -> list[tuple[str, str]]:
+    """The same with values for the parameters."""
+    known = {**_VALUES, **values}
+    return [(method, re.sub(r"\{(\w+)[^}]*\}", lambda m: known[m[1]], path))
+            for method, path in templates()]  # fmt: skip
+
+
+def mutating() -> list[tuple[str, str]]:
+    """Those that change something."""
+    return [(method, path) for method, path in routes() if method not in READING]
+
+
+def with_body() -> list[tuple[str, str]]:
+    """Those that read a body, as the contract says."""
+    paths = documented_app().openapi()["paths"]
+    return [
+        (method, path)
+        for (method, path), (_, template) in zip(routes(), templates(), strict=True)
+        if "requestBody" in paths.get(template, {}).get(method.lower(), {})
+    ]
+
+
+async def ask(
+    app: ASGIApp, method: str, target: str, fields: Fields = (), body: bytes = b"", *,
+    host: bytes | None = b"localhost:3000", client: str = "127.0.0.1",
+) -> Answer:  # fmt: skip
+    """One request, past every client library: no field is added but this Host."""
+    raw, _, query = target.partition("?")
+    path = unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
+    given = [*([] if host is None else [(b"host", host)]), *fields]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
+        "scheme": "http", "path": path, "raw_path": raw.encode(), "root_path": "",
+        "query_string": query.encode("utf-8", "surrogateescape"), "headers": given,
+        "client": (client, 1), "server": ("127.0.0.1", _PORT), "state": {},
+    }  # fmt: skip
+    started: list[Message] = []
+    parts: list[bytes] = []
+    begun = asyncio.Event()
+
+    waiting = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        if waiting:
+            return waiting.pop()
+        await begun.wait()  # who listens to events goes away once there is an answer
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            started.append(message)
+        else:
+            parts.append(message.get("body", b""))
+            begun.set()
+
+    async with asyncio.timeout(_WITHIN):
+        await app(scope, receive, send)
+    if not started:
+        return Answer(0, {}, b"")
+    headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in started[0]["headers"]}
+    return Answer(started[0]["status"], headers, b"".join(parts))
+
+
+@dataclass
+class Server:
+    """The application, and what it drives."""
+
+    app: ASGIApp
+    downloader: MockDownloader
+
+    async def state(self) -> str:
+        """All there is, as text."""
+        return repr(list(await self.downloader.list()))
+
+
+@asynccontextmanager
+async def server(**settings: Any) -> AsyncIterator[Server]:
+    """The application with a job 'a' that stands still."""
+    pace = Pace()
+    pace.hold()
+    downloader = MockDownloader(SCRIPT, tick=1.0, sleep=pace.sleep)
+    limits = {"start_limit": "999999/minute", "cancel_limit": "999999/minute"}
+    app = create_app(downloader, metadata=MockMetadataProvider(), **{**limits, **settings})
+    async with downloader:
+        await downloader.start(id="a", source_urn="mock:?name=a")
+        yield Server(app, downloader)
+        pace.flow()
