@@ -17,6 +17,7 @@ from chilly_movies.api.app import documented_app
 from chilly_movies.app import MockDownloader, create_app
 from chilly_movies.metadata.mock import MockMetadataProvider
 from tests.contract.rig import SCRIPT, Pace
+from tests.doubles import until
 
 Fields = Iterable[tuple[bytes, bytes]]
 READING = ("GET", "HEAD", "OPTIONS")
@@ -84,7 +85,7 @@ async def ask(
 ) -> Answer:  # fmt: skip
     """One request, past every client library: no field is added but this Host."""
     raw, _, query = target.partition("?")
-    path = unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
+    path = unquote_to_bytes(raw).decode("utf-8", "replace")  # as uvicorn does
     given = [*([] if host is None else [(b"host", host)]), *fields]
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
@@ -141,5 +142,6 @@ async def server(**settings: Any) -> AsyncIterator[Server]:
     app = create_app(downloader, metadata=MockMetadataProvider(), **{**limits, **settings})
     async with downloader:
         await downloader.start(id="a", source_urn="mock:?name=a")
+        await until(lambda: pace.sleepers > 0)
         yield Server(app, downloader)
         pace.flow()

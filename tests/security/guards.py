@@ -163,8 +163,7 @@ GUARDS = (
           _LIMITS + "test_each_client_has_a_bounded_number_of_streams_and_gets_them_back"),
     Guard(33, "a listener's queue is bounded", "bus.py",
           "        if len(self._waiting) > self._size:", "        if False:",
-          "tests/contract/test_api_events.py"
-          "::test_a_reader_that_does_not_read_is_dropped_and_the_others_hear_all"),
+          "tests/unit/test_bus.py::test_one_that_does_not_keep_up_is_dropped_and_the_others_stay"),
     Guard(34, "JSON traps are refused", "api/bodies.py",
           "await self._flaw(whole) if kind == _JSON and whole else None", "None", _BODIES + "test_json_that_is_none_or_a_trap_is_refused"),
     Guard(36, "separators are no part of a name", "names.py",

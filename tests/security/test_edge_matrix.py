@@ -234,7 +234,9 @@ def _documents() -> Iterator[bytes]:
     for value in wrong:
         for name in ("id", "files"):
             yield json.dumps({name: value}).encode()
-    for folder in (None, True, 0, [], {}, "..", "../x", "/x", "a\\b", "\0", "\u202e", "x" * 9999):
+    folders: tuple[Any, ...] = (None, True, 0, [], {}, "..", "../x", "/x", "a\\b", "\0", "\u202e",
+                                "x" * 9999)  # fmt: skip
+    for folder in folders:
         yield json.dumps({"folder": folder}).encode()
     yield json.dumps({"folder": "../../etc"}).encode()
     yield json.dumps({"files": [{"index": -1, "priority": 99}] * 1000}).encode()

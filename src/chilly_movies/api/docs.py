@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -48,13 +49,21 @@ def to_yaml(contract: dict[str, Any]) -> str:
 def install(app: FastAPI) -> None:
     """Add `/openapi.json`, `/openapi.yaml` and `/docs`."""
 
+    @lru_cache(maxsize=1)
+    def as_json() -> bytes:
+        return json.dumps(app.openapi(), separators=(",", ":"), ensure_ascii=False).encode()
+
+    @lru_cache(maxsize=1)
+    def as_yaml() -> str:  # made once: it takes as long as a thousand other answers
+        return to_yaml(app.openapi())
+
     @app.get("/openapi.json", include_in_schema=False)
-    async def contract_json() -> dict[str, Any]:
-        return app.openapi()
+    async def contract_json() -> Response:
+        return Response(as_json(), media_type="application/json")
 
     @app.get("/openapi.yaml", include_in_schema=False)
     async def contract_yaml() -> Response:
-        return Response(to_yaml(app.openapi()), media_type="application/yaml")
+        return Response(as_yaml(), media_type="application/yaml")
 
     @app.get("/docs", include_in_schema=False)
     async def page() -> Response:
