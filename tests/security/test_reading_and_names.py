@@ -31,7 +31,7 @@ def quiet_logs() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-CALLS = int(os.environ.get("CHILLY_READING_CALLS", "1000"))
+CALLS = int(os.environ.get("CHILLY_READING_CALLS", "300"))
 COUNT = 10_000
 ASKED = int(os.environ.get("CHILLY_HOSTILE_NAMES", "2000"))
 EVERY = 1 if "CHILLY_HOSTILE_NAMES" in os.environ else 40
@@ -40,7 +40,7 @@ EVERY = 1 if "CHILLY_HOSTILE_NAMES" in os.environ else 40
 # --- A4 -------------------------------------------------------------------------------------
 
 
-async def test_a_thousand_random_calls_that_only_ask_write_nothing(tmp_path: Path) -> None:
+async def test_random_calls_that_only_ask_write_nothing(tmp_path: Path) -> None:
     chance = random.Random(4)
     queries = ("", "?deleteFiles=true", "?_method=DELETE", "?id=a", "?limit=1", "?q=film", "?x=%00",
                "?path=/stream/a/0", "?status=failed", "?action=cancel&id=a")  # fmt: skip
