@@ -90,7 +90,11 @@ class WebTorrentDownloader(Downloader):
     @property
     def network_problem(self) -> str | None:
         """One clause for why nothing is sent or received at the moment, None if it may be."""
-        return self._torrents.network_problem
+        return self._torrents.traffic.halted
+
+    def read_lists(self) -> None:
+        """Read the user's lists of addresses again; they are when their files change, too."""
+        self._torrents.traffic.read_lists()
 
     async def open(self) -> None:
         """Take the state folder and read the jobs. Every verb calls it. Idempotent."""
@@ -233,6 +237,11 @@ class Backend:
         if isinstance(self.downloader, WebTorrentDownloader):
             self.downloader.own_ports.add(port)
 
+    def read_lists(self) -> None:
+        """Read the user's lists of addresses again."""
+        if isinstance(self.downloader, WebTorrentDownloader):
+            self.downloader.read_lists()
+
     async def aclose(self) -> None:
         """Stop everything and keep it."""
         await self.downloader.aclose()
@@ -251,6 +260,7 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
     """
     if not mock:
         _check_media(settings)
+        _check_lists(settings)
     downloader = _mock(settings) if mock else _torrents(settings)
     metadata: MetadataProvider = MockMetadataProvider() if mock else _tmdb(settings)
     secret = settings.api_secret.get_secret_value() if settings.api_secret else None
@@ -278,6 +288,18 @@ def _link_secret(settings: Settings) -> bytes:
         raise SettingsError(
             f"The folder CHILLY_STATE_DIR ({settings.state_dir}) cannot be used: {error.strerror}."
         ) from None
+
+
+def _check_lists(settings: Settings) -> None:
+    """Refuse a list of addresses that cannot be read: without it everybody could be talked to."""
+    for name, path in (("BLOCK", settings.block_list), ("ALLOW", settings.allow_list)):
+        try:
+            if path is not None:
+                with path.open("rb") as file:
+                    file.read(1)
+        except OSError as error:
+            sentence = f"The file CHILLY_{name}_LIST ({path}) cannot be read: {error.strerror}."
+            raise SettingsError(sentence) from None
 
 
 def _check_media(settings: Settings) -> None:
@@ -316,6 +338,8 @@ def engine_options(settings: Settings) -> Mapping[str, Any]:
         "proxy": read_proxy(settings.proxy),
         "proxy_force": settings.proxy_force,
         "anonymous": settings.anonymous,
+        "block_list": settings.block_list,
+        "allow_list": settings.allow_list,
         "dht": settings.dht,
         "lsd": settings.lsd,
         "upnp": settings.upnp,
@@ -333,6 +357,9 @@ def engine_options(settings: Settings) -> Mapping[str, Any]:
 
 
 def _torrents(settings: Settings) -> Downloader:
+    why = EngineConfig(settings.media_root, **engine_options(settings)).why_no_webrtc
+    if settings.webtorrent and why is not None:
+        log.info("WebRTC is off, it would go round a setting", setting=why)
     return WebTorrentDownloader(
         settings.media_root,
         state_dir=settings.state_dir,

@@ -26,6 +26,9 @@ _CHUNK = 64 * 1024
 _ONE_ADDRESS = 5.0
 """Seconds one of several addresses of a name may take to answer."""
 
+NOT_LET = "the address is none we talk to"
+"""What a `Judge` that says no makes of a connection."""
+
 Judge = Callable[[str], bool]
 
 
@@ -107,7 +110,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
             loop = asyncio.get_running_loop()
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             if self._judge and not all(self._judge(str(entry[4][0])) for entry in found):
-                raise OSError("the address is none we talk to")
+                raise OSError(NOT_LET)
             return await self._first(found)
 
     async def _first(self, found: list[Any]) -> httpcore2.AsyncNetworkStream:

@@ -79,6 +79,12 @@ class Settings(BaseSettings):
         None, description="socks5://user:password@host:port or http://host:port for all traffic"
     )
     proxy_force: bool = Field(True, description="nothing goes round the proxy, WebRTC is off")
+    block_list: Path | None = Field(
+        None, description="file with addresses not to talk to: .p2p, .dat or CIDR, .gz or not"
+    )
+    allow_list: Path | None = Field(
+        None, description="file with the only addresses to talk to, in the same forms"
+    )
     anonymous: bool = Field(False, description="tell peers and trackers as little as possible")
     dht: bool = Field(True, description="find peers without trackers")
     lsd: bool = Field(False, description="find peers in the local network")
@@ -134,6 +140,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "api_secret", "api_keys", "tmdb_api_key", "tmdb_bearer_token", "interface", "proxy",
+        "block_list", "allow_list",
         mode="before",
     )  # fmt: skip
     @classmethod

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chilly_movies.app import build_backend
 from chilly_movies.errors import SettingsError
 from chilly_movies.settings import Settings, config_file, load_settings, secrets_of
 
@@ -61,6 +62,14 @@ def test_a_proxy_and_an_interface_exclude_each_other() -> None:
     said = problem(proxy="socks5://u:secret-word@proxy.example:1080", interface="tun0")
     assert "cannot be used together" in said
     assert "secret-word" not in said
+
+
+def test_a_list_of_addresses_that_is_not_there_ends_the_start(tmp_path: Path) -> None:
+    folders = {"media_root": tmp_path / "m", "state_dir": tmp_path / "s"}
+    for name in ("block_list", "allow_list"):
+        settings = load_settings(**folders, **{name: tmp_path / "absent"})
+        with pytest.raises(SettingsError, match=f"CHILLY_{name.upper()} .* cannot be read"):
+            build_backend(settings)
 
 
 def test_the_secrets_of_a_proxy_are_hidden() -> None:

@@ -70,6 +70,8 @@ def _look(media_root: Path | None, state_dir: Path | None, *, verify: bool) -> I
     yield from checks.check_disk(settings)
     yield from checks.check_ports(settings, running=running)
     yield from network_checks.check_proxy(settings)
+    yield from network_checks.check_interface(settings)
+    yield from network_checks.check_lists(settings)
     yield from _stored(settings, verify=verify)
 
 

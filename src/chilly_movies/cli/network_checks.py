@@ -1,4 +1,4 @@
-"""What `chilly doctor` looks at on the way out: the proxy."""
+"""What `chilly doctor` looks at on the way out: the proxy, the interface, lists of addresses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from chilly_movies.cli.checks import Finding
+from chilly_movies.cli.checks import Finding, Level
 
 if TYPE_CHECKING:
     from chilly_movies.proxies import Proxy
@@ -29,6 +29,39 @@ def check_proxy(settings: Settings) -> Iterator[Finding]:
         means = "" if not settings.proxy_force else ", so nothing is downloaded"
         yield Finding("proxy", "problem", f"The proxy at {proxy.place} {problem}{means}.",
                       "Start it, or mend CHILLY_PROXY.")  # fmt: skip
+
+
+def check_interface(settings: Settings) -> Iterator[Finding]:
+    """Whether the interface can be used right now."""
+    from chilly_movies.interfaces import why_unusable
+
+    if settings.interface is None:
+        return
+    why = why_unusable(settings.interface)
+    if why is None:
+        yield Finding("network", "ok", f"The interface {settings.interface} can be used.")
+    else:
+        yield Finding("network", "problem", f"Nothing is sent: {why}.",
+                      "Bring it up, or mend CHILLY_INTERFACE.")  # fmt: skip
+
+
+def check_lists(settings: Settings) -> Iterator[Finding]:
+    """Whether the lists of addresses can be read, and what is in them."""
+    from chilly_movies.drivers.address_lists import read_list
+
+    for name, path in (("block", settings.block_list), ("allow", settings.allow_list)):
+        if path is None:
+            continue
+        try:
+            found = read_list(path)
+        except OSError as error:
+            yield Finding("lists", "problem", f"The {name} list {path} cannot be read: "
+                          f"{error.strerror}.", f"Mend CHILLY_{name.upper()}_LIST.")  # fmt: skip
+            continue
+        wrong = f", {found.malformed} lines are malformed" if found.malformed else ""
+        level: Level = "remark" if wrong or not len(found.ranges) else "ok"
+        yield Finding("lists", level, f"The {name} list has {len(found.ranges)} ranges{wrong}.",
+                      f"Look at line {found.first_malformed} of it." if wrong else "")  # fmt: skip
 
 
 def _why_silent(proxy: Proxy) -> str | None:

@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -92,7 +94,7 @@ async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin
     task, stopper = asyncio.current_task(), Stopper()
     assert task is not None  # noqa: S101 (for the type checker)
     backend = build_backend(settings, mock=mock)
-    with telling(), stopper.listening(task.cancel):
+    with telling(), _on_hangup(backend.read_lists), stopper.listening(task.cancel):
         try:
             # before anything is announced: a state folder that cannot be used ends it here
             await backend.downloader.open()
@@ -102,6 +104,21 @@ async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin
         finally:
             stopper.instead(lambda: None)  # it stops already
             await backend.aclose()
+
+
+@contextmanager
+def _on_hangup(read_again: Callable[[], None]) -> Iterator[None]:
+    """SIGHUP: what lies in files is read again; must be entered in the event loop."""
+    number = getattr(signal, "SIGHUP", None)
+    if number is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(number, read_again)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(number)
 
 
 async def _listen(

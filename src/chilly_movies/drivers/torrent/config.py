@@ -70,6 +70,8 @@ class EngineConfig:
         interface: the only network interface to use, by name or address, None = all.
         proxy: where all traffic goes first, None = straight to its goal.
         proxy_force: nothing goes round the proxy; what cannot go through it is off.
+        block_list: a file with addresses that are not talked to.
+        allow_list: a file with the only addresses that are talked to.
         anonymous: say as little of us as possible to peers and trackers.
         dht: find peers without trackers; never for private torrents.
         lsd: find peers in the local network by multicast.
@@ -95,6 +97,8 @@ class EngineConfig:
     proxy: Proxy | None = None
     proxy_force: bool = True
     anonymous: bool = False
+    block_list: Path | None = None
+    allow_list: Path | None = None
     dht: bool = True
     lsd: bool = False
     upnp: bool = False
@@ -116,10 +120,26 @@ class EngineConfig:
     def uses_webrtc(self) -> bool:
         """Whether WebRTC is used: wanted, and there is nothing it must not go round.
 
-        The engine can neither bind it nor send it through a proxy, and it names all addresses of
-        this machine to others.
+        The engine can neither bind it, nor send it through a proxy, nor filter its addresses, and
+        it names all addresses of this machine to others.
         """
-        return self.webtorrent and not (self.interface or self.is_forced or self.anonymous)
+        return self.webtorrent and self.why_no_webrtc is None
+
+    @property
+    def why_no_webrtc(self) -> str | None:
+        """The setting with which WebRTC cannot be, None if there is none."""
+        reasons = {
+            "CHILLY_INTERFACE": self.interface is not None,
+            "CHILLY_PROXY": self.is_forced,
+            "CHILLY_ANONYMOUS": self.anonymous,
+            "CHILLY_BLOCK_LIST or CHILLY_ALLOW_LIST": self.has_lists,
+        }
+        return next((name for name, holds in reasons.items() if holds), None)
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether the user has lists of addresses."""
+        return self.block_list is not None or self.allow_list is not None
 
     @property
     def is_forced(self) -> bool:

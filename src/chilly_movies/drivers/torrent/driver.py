@@ -69,6 +69,7 @@ class TorrentDriver:
 
     Attributes:
         inspector: looks into torrents with the same engine.
+        traffic: what may be sent at the moment, and to whom.
     """
 
     def __init__(self, config: EngineConfig, resume_store: ResumeStore) -> None:
@@ -76,17 +77,13 @@ class TorrentDriver:
         self._resume = resume_store
         self._session = TorrentSession(config)
         self.inspector = Inspector(config, self._session)
+        self.traffic = self._session.traffic
         self._root = config.media_root
         self._place = Place(config.media_root)
         self._running: dict[str, Torrent] = {}
         self._library = Library(self._root, self._session.hear_pieces)
         self._runs: dict[str, Run] = {}
         self._keepers: dict[str, Keeper] = {}
-
-    @property
-    def network_problem(self) -> str | None:
-        """One clause for why nothing is sent or received at the moment, None if it may be."""
-        return self._session.halted
 
     def identify(self, source: Source) -> SourceFacts:
         """See `ports.Driver`."""
@@ -183,11 +180,11 @@ class TorrentDriver:
 
     async def _fetch_and_publish(self, run: Run) -> AsyncGenerator[Report, None]:
         if p.is_url(run.source) and await self._resume.load_resume(run.job.key) is None:
-            while (why := self._session.halted) is not None:
+            while (why := self.traffic.halted) is not None:
                 yield Report(Progress(phase=Phase.METADATA), why)
                 await asyncio.sleep(_LOOK_INTERVAL)
             yield Report(Progress(phase=Phase.METADATA), "fetching the torrent file")
-            run.source = await self._session.fetch(run.source)
+            run.source = await self.traffic.fetch(run.source)
         await on_disk(self._place.require)
         if run.job.completed_at is not None:  # asked for: the film is not what it was
             run.published = run.check = run.mends = True
@@ -260,7 +257,7 @@ class TorrentDriver:
                         return  # nothing can be there before the metadata
                     percent = round(min(99.9, 100 * state.checked), 2)
                     checked = replace(figures(state, Phase.CHECKING), percent=percent)
-                    yield Report(checked, self._session.halted)
+                    yield Report(checked, self.traffic.halted)
                 run.sound = state.finished
             run.have = figures(state, Phase.CHECKING)
             yield Report(run.have)
@@ -339,7 +336,7 @@ class TorrentDriver:
                 state = await torrent.moved()
                 facts = await self._learn(run, torrent, state)
                 why = why_still(state, torrent.trackers, torrent.why_no_webrtc())
-                yield Report(figures(run.steady(state)), self._session.halted or why, facts)
+                yield Report(figures(run.steady(state)), self.traffic.halted or why, facts)
                 if state.finished and run.told:
                     if state.wanted >= run.wanted:
                         break
@@ -484,7 +481,7 @@ class TorrentDriver:
                 # our own clock: the engine tells no new figures while nobody asks for data
                 began = min(began, clock() - state.seeding_time)
                 run.ended = progress.ratio >= ratio or clock() - began >= seconds
-                reason = "the seeding goal is reached" if run.ended else self._session.halted
+                reason = "the seeding goal is reached" if run.ended else self.traffic.halted
                 yield Report(progress, reason, complete=True)
                 if run.ended:
                     return

@@ -12,7 +12,7 @@ from chilly_movies.drivers.torrent.params import identify
 from chilly_movies.errors import InvalidSource, SourceNotFound, SourceRejected, SourceUnavailable
 from chilly_movies.intake import MAX_TORRENT_BYTES
 from chilly_movies.models import Source
-from chilly_movies.outbound import Judge, Outbound
+from chilly_movies.outbound import NOT_LET, Judge, Outbound
 
 _TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 _MAX_HOPS = 5
@@ -125,5 +125,7 @@ async def _get(client: httpx2.AsyncClient, url: str) -> bytes | str:
                     raise SourceRejected("The link holds more than the 10 MiB a torrent may have.")
             return body
     except httpx2.HTTPError as error:
+        if NOT_LET in str(error):
+            raise SourceRejected("The link leads to an address that is blocked.") from None
         problem = type(error).__name__
         raise SourceUnavailable(f"The link's server does not answer ({problem}).") from None

@@ -7,25 +7,54 @@ from typing import Any
 
 import libtorrent as lt
 
-from chilly_movies.drivers.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6
+from chilly_movies.drivers.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6, is_public
+from chilly_movies.drivers.listed import EVERYBODY, ListedAddresses
 from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent.config import EngineConfig
 
 
-def block_addresses(session: Any, config: EngineConfig, banned: Iterable[str]) -> None:
-    """Private addresses unless allowed, and those from which wrong data came."""
-    blocked = lt.ip_filter()
-    if not config.allow_private_addresses:
-        for network in p.networks((*NON_PUBLIC_V4, *NON_PUBLIC_V6)):
-            blocked.add_rule(*network, 1)
-    for address in banned:
-        blocked.add_rule(address, address, 1)
-    session.set_ip_filter(blocked)
+class AddressFilter:
+    """The engine's filter: private addresses unless allowed, the user's lists, and those banned.
+
+    Args:
+        allow_private: private addresses may be talked to.
+        lists: the user's.
+    """
+
+    def __init__(self, *, allow_private: bool, lists: ListedAddresses) -> None:
+        self._allow_private = allow_private
+        self._lists = lists
+        self._banned: frozenset[str] = frozenset()
+
+    def lets(self, address: str) -> bool:
+        """Whether an address may be talked to, bans aside."""
+        return (self._allow_private or is_public(address)) and self._lists.lets(address)
+
+    def build(self, session: Any, banned: Iterable[str]) -> None:
+        """Make all of it anew. Takes seconds for a million addresses; blocks."""
+        made = lt.ip_filter()
+        for first, last, shut in self._lists.rules():
+            made.add_rule(first, last, int(shut))
+        if not self._allow_private:
+            for network in p.networks((*NON_PUBLIC_V4, *NON_PUBLIC_V6)):
+                made.add_rule(*network, 1)
+        self._banned = frozenset(banned)
+        for address in self._banned:
+            made.add_rule(address, address, 1)
+        session.set_ip_filter(made)
+
+    def ban(self, session: Any, banned: Iterable[str]) -> None:
+        """Ban these and no others; of a long list nothing is made anew."""
+        wanted = frozenset(banned)
+        made = session.get_ip_filter()
+        for address in wanted ^ self._banned:
+            made.add_rule(address, address, int(address in wanted or not self.lets(address)))
+        self._banned = wanted
+        session.set_ip_filter(made)
 
 
 def limit_everyone(session: Any) -> None:
     """The engine's own classes leave local peers out of the session's limits."""
     everyone = lt.ip_filter()
-    everyone.add_rule("0.0.0.0", "255.255.255.255", 1 << session.global_peer_class_id)  # noqa: S104
-    everyone.add_rule("::", ":".join(["ffff"] * 8), 1 << session.global_peer_class_id)
+    for first, last in EVERYBODY:
+        everyone.add_rule(first, last, 1 << session.global_peer_class_id)
     session.set_peer_class_filter(everyone)

@@ -72,7 +72,7 @@ class Inspector:
 
     async def _look(self, source: Source) -> InspectedTorrent:
         if p.is_url(source):
-            source = await self._session.fetch(source)
+            source = await self._session.traffic.fetch(source)
         nowhere = self._config.media_root / INCOMPLETE / f"look-{uuid.uuid4().hex}"
         request = p.AddRequest(
             source=source, save_path=nowhere, part_path=nowhere, options=Options(),

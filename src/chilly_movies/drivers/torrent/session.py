@@ -24,7 +24,6 @@ from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import stun, vetting
 from chilly_movies.drivers.torrent.alerts import AlertBell, mask, text
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
-from chilly_movies.drivers.torrent.fetch import fetch_checked
 from chilly_movies.drivers.torrent.filters import limit_everyone
 from chilly_movies.drivers.torrent.hangup import forget, hang_up, hang_up_for_good, port_of
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
@@ -32,7 +31,6 @@ from chilly_movies.drivers.torrent.traffic import Traffic
 from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.drivers.volume import disk_error
 from chilly_movies.errors import SourceRejected
-from chilly_movies.models import Source
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +45,9 @@ class TorrentSession:
 
     Args:
         config: the engine's settings.
+
+    Attributes:
+        traffic: what may be sent at the moment, and to whom.
     """
 
     def __init__(self, config: EngineConfig) -> None:
@@ -57,7 +58,7 @@ class TorrentSession:
         self._ses: Any = None
         self._opening = asyncio.Lock()
         self._stun_note: str | None = None
-        self._traffic = Traffic(config, self._touch_all)
+        self.traffic = Traffic(config, self._touch_all)
         self._asked: set[int] = set()
         self._coming: list[frozenset[str]] = []
         self._hears_pieces = False
@@ -100,11 +101,12 @@ class TorrentSession:
                 await self._open()
 
     async def _open(self) -> None:
+        await self.traffic.prepare()
         settings = {**settings_pack(self._config), "alert_mask": self._alert_mask()}
         self._ses = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
         if self._config.download_limit or self._config.upload_limit:
             limit_everyone(self._ses)
-        self._traffic.opened(self._ses)
+        await self.traffic.opened(self._ses)
         self._bell = AlertBell(self._ses, self._drain)
         self._ticker = asyncio.create_task(self._tick_forever(), name="engine-ticker")
         await self._check_stun()
@@ -118,28 +120,16 @@ class TorrentSession:
         if self._ses is not None:
             self._ses.apply_settings({"alert_mask": self._alert_mask()})
 
-    @property
-    def halted(self) -> str | None:
-        """One clause for why nothing is sent at the moment, None if it may be."""
-        return self._traffic.halted
-
     def _touch_all(self) -> None:
         for torrent in self._torrents.values():
             torrent.touch()
-
-    async def fetch(self, source: Source) -> Source:
-        """The torrent file behind a link; see `fetch_checked`."""
-        config = self._config
-        return await fetch_checked(
-            source, allow_private=config.allow_private_addresses, outbound=config.outbound
-        )
 
     async def aclose(self) -> None:
         """Stop the engine. Idempotent; all torrents were removed before."""
         if self._ses is None:
             return
         session, self._ses = self._ses, None
-        await self._traffic.closed()
+        await self.traffic.closed()
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])
@@ -267,7 +257,7 @@ class TorrentSession:
     ) -> Torrent:
         hashes, private = p.hash_names(params), params.ti is not None and params.ti.priv()
         if not private:
-            self._traffic.needs_dht()
+            self.traffic.needs_dht()
         try:
             handle = await asyncio.to_thread(self._ses.add_torrent, params)
         except RuntimeError as error:
@@ -330,7 +320,7 @@ class TorrentSession:
 
     async def _look_at_peers(self) -> None:
         """Count peers by transport, revive dead connections, make offers, end what is over."""
-        self._traffic.look([t.private for t in self._torrents.values()], time.monotonic())
+        self.traffic.look([t.private for t in self._torrents.values()], time.monotonic())
         for torrent in tuple(self._torrents.values()):
             if torrent.state.peers:
                 await torrent.peers()
@@ -469,7 +459,7 @@ class TorrentSession:
         torrent = self._of(alert)
         if torrent is None or alert.ip in torrent.rtc_addresses:
             return  # the filter of addresses does not hold for WebRTC
-        self._traffic.banned(torrent, alert.ip[0])
+        self.traffic.banned(torrent, alert.ip[0])
 
     def _on_file_error(self, alert: Any) -> None:
         torrent = self._of(alert)

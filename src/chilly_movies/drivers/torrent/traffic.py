@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from chilly_movies import interfaces
+from chilly_movies.drivers.listed import ListedAddresses
 from chilly_movies.drivers.torrent.bans import Bans
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
-from chilly_movies.drivers.torrent.filters import block_addresses
+from chilly_movies.drivers.torrent.fetch import fetch_checked
+from chilly_movies.drivers.torrent.filters import AddressFilter
+from chilly_movies.models import Source
 
 if TYPE_CHECKING:
     from chilly_movies.drivers.torrent.torrent import Torrent
@@ -32,6 +35,7 @@ log = structlog.get_logger(__name__)
 _DHT_LINGERS = 10.0
 _LOOK = 0.2
 """Seconds between two looks at the interface."""
+_LOOK_AT_LISTS = 1.0
 
 
 class Traffic:
@@ -46,17 +50,46 @@ class Traffic:
         self._config = config
         self._on_change = on_change
         self._watch: asyncio.Task[None] | None = None
+        self._list_watch: asyncio.Task[None] | None = None
         self._halted: str | None = None
         self._session: Any = None
         self._bans = Bans()
+        self._lists = ListedAddresses(config.block_list, config.allow_list)
+        private = config.allow_private_addresses
+        self._filter = AddressFilter(allow_private=private, lists=self._lists)
+        self._reading = asyncio.Lock()
+        self._read_all = asyncio.Event()
         self._judging: set[asyncio.Task[None]] = set()
         self._dht = False
         self._dht_needed = -math.inf
 
-    def opened(self, session: Any) -> None:
+    async def prepare(self) -> None:
+        """Learn whom we may talk to, before anybody is.
+
+        Raises:
+            EngineError: a list of addresses cannot be read.
+        """
+        async with self._reading:
+            await self._lists.require()
+
+    def lets(self, address: str) -> bool:
+        """Whether an address may be talked to."""
+        return self._filter.lets(address)
+
+    async def fetch(self, source: Source) -> Source:
+        """The torrent file behind a link; see `fetch_checked`."""
+        await self.prepare()
+        private = self._config.allow_private_addresses
+        return await fetch_checked(
+            source, allow_private=private, outbound=self._config.outbound, judge=self.lets
+        )
+
+    async def opened(self, session: Any) -> None:
         """There is a new engine, which does nothing yet."""
         self._session, self._dht, self._halted = session, False, None
-        self._block()
+        await asyncio.to_thread(self._filter.build, session, self._bans.addresses())
+        if self._config.has_lists:
+            self._list_watch = asyncio.create_task(self._watch_lists(), name="list-watch")
         if self._config.interface is not None:
             self._look_at_interface()
             self._watch = asyncio.create_task(self._watch_interface(), name="interface-watch")
@@ -64,10 +97,30 @@ class Traffic:
     async def closed(self) -> None:
         """It is gone."""
         self._session = None
-        watch, self._watch = self._watch, None
-        if watch is not None:
+        watches = [watch for watch in (self._watch, self._list_watch) if watch is not None]
+        self._watch = self._list_watch = None
+        for watch in watches:
             watch.cancel()
-            await asyncio.wait([watch])
+        if watches:
+            await asyncio.wait(watches)
+
+    def read_lists(self) -> None:
+        """Read the lists of addresses again, soon and whether or not they changed."""
+        self._read_all.set()
+
+    async def _watch_lists(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_AT_LISTS):
+                    await self._read_all.wait()
+            except TimeoutError:
+                pass
+            always = self._read_all.is_set()
+            self._read_all.clear()
+            async with self._reading:
+                if await self._lists.renew(always=always):
+                    session, banned = self._session, self._bans.addresses()
+                    await asyncio.to_thread(self._filter.build, session, banned)
 
     @property
     def halted(self) -> str | None:
@@ -109,7 +162,7 @@ class Traffic:
             now: seconds of a monotonic clock.
         """
         if self._bans.served(now):
-            self._block()
+            self._filter.ban(self._session, self._bans.addresses())
         if not all(privates):
             self.needs_dht(now)
         elif self._dht and now - self._dht_needed >= _DHT_LINGERS:
@@ -138,10 +191,7 @@ class Traffic:
             log.warning("wrong data came again and again", shut_out=address)
             torrent.shut_out += 1
             torrent.touch()
-            self._block()
-
-    def _block(self) -> None:
-        block_addresses(self._session, self._config, self._bans.addresses())
+            self._filter.ban(self._session, self._bans.addresses())
 
     def _switch_dht(self, *, on: bool) -> None:
         self._dht = on
