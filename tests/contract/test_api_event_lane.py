@@ -105,7 +105,7 @@ async def test_news_of_streams_reach_who_listens() -> None:
 
 async def test_listeners_hear_how_many_readers_a_file_has() -> None:
     async with MockDownloader(tick=0.01) as downloader, serving(downloader) as live:
-        await downloader.start(id="a", source_urn="https://films.example/a")
+        await downloader.start(id="a", source_urn="mock:?seconds=0.1&metadataSeconds=0")
         await downloader.wait("a")
         async with listening(live.url, "/events?event=stream") as stream, asyncio.timeout(10):
             await stream.next()
