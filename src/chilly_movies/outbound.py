@@ -13,6 +13,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpcore2
@@ -62,12 +63,20 @@ class Outbound:
         return _Direct(self.interface, judge)
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """Whom TLS believes; made once, as reading all the authorities takes time and memory."""
+    return httpx2.create_ssl_context()
+
+
 class _Proxied(httpx2.AsyncHTTPTransport):
     """Everything through the proxy, nothing if it does not answer."""
 
     def __init__(self, proxy: Proxy) -> None:
         auth = (proxy.user, proxy.password) if proxy.user else None
-        super().__init__(proxy=httpx2.Proxy(f"{proxy.scheme}://{proxy.place}", auth=auth))
+        super().__init__(
+            verify=_trust(), proxy=httpx2.Proxy(f"{proxy.scheme}://{proxy.place}", auth=auth)
+        )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one; a proxy that talks nonsense is one that does not work."""
@@ -81,9 +90,9 @@ class _Proxied(httpx2.AsyncHTTPTransport):
 
 class _Direct(httpx2.AsyncHTTPTransport):
     def __init__(self, interface: str | None, judge: Judge | None) -> None:
-        super().__init__()
+        super().__init__(verify=_trust())
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=httpx2.create_ssl_context(),
+            ssl_context=_trust(),
             max_connections=20,
             keepalive_expiry=5.0,
             network_backend=_Backend(interface, judge),
