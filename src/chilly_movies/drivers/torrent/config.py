@@ -152,6 +152,11 @@ class EngineConfig:
         return self.dht and self.proxy is None
 
     @property
+    def uses_lsd(self) -> bool:
+        """Whether peers in the local network are called out for, by what is not private."""
+        return self.lsd and self.proxy is None and not self.anonymous
+
+    @property
     def outbound(self) -> Outbound:
         """How our own HTTP leaves this machine."""
         return Outbound(self.proxy, self.interface, self.anonymous)
@@ -165,7 +170,7 @@ def settings_pack(config: EngineConfig) -> dict[str, Any]:
         **_SAFE,
         "user_agent": f"ChillyMovies/{__version__}",
         "enable_dht": False,  # until a torrent needs it: `traffic.py`
-        "enable_lsd": config.lsd and not hidden,
+        "enable_lsd": False,  # the same
         "enable_upnp": config.upnp and not hidden,
         "enable_natpmp": config.upnp and not hidden,
         "anonymous_mode": config.anonymous,

@@ -58,6 +58,7 @@ class TorrentSession:
         self._ses: Any = None
         self._opening = asyncio.Lock()
         self._stun_note: str | None = None
+        self._stun_asked = False
         self.traffic = Traffic(config, self._touch_all)
         self._asked: set[int] = set()
         self._coming: list[frozenset[str]] = []
@@ -109,7 +110,7 @@ class TorrentSession:
         await self.traffic.opened(self._ses)
         self._bell = AlertBell(self._ses, self._drain)
         self._ticker = asyncio.create_task(self._tick_forever(), name="engine-ticker")
-        await self._check_stun()
+        self._stun_asked, self._stun_note = False, None
 
     def _alert_mask(self) -> int:
         return mask(webrtc=self._config.uses_webrtc, pieces=self._hears_pieces)
@@ -257,7 +258,9 @@ class TorrentSession:
     ) -> Torrent:
         hashes, private = p.hash_names(params), params.ti is not None and params.ti.priv()
         if not private:
-            self.traffic.needs_dht()
+            self.traffic.needs_all()
+        if not private or any(map(is_websocket, params.trackers)):
+            await self._check_stun()
         try:
             handle = await asyncio.to_thread(self._ses.add_torrent, params)
         except RuntimeError as error:
@@ -280,8 +283,12 @@ class TorrentSession:
     async def _check_stun(self) -> None:
         """Take a silent STUN server away from the engine, which would wait for it."""
         server = self._config.stun_server
-        if not (self._config.uses_webrtc and server) or await stun.answers(server):
-            return
+        async with self._opening:  # who comes meanwhile waits for the answer, too
+            if self._stun_asked or not (self._config.uses_webrtc and server):
+                return
+            self._stun_asked = True
+            if await stun.answers(server):
+                return
         self._stun_note = f"WebRTC: the STUN server {server} does not answer, going on without it"
         log.warning("the STUN server does not answer", server=server)
         self._ses.apply_settings({"webtorrent_stun_server": ""})

@@ -1,8 +1,8 @@
 """What the engine may send at the moment, and to whom.
 
-The engine has one switch for the whole DHT, and talks to it whether or not a torrent needs it. So
-it is on only while there is a torrent that may be known to all, and a little longer: a torrent
-that is published leaves the engine and comes back.
+The engine has one switch for the whole DHT, and talks to it whether or not a torrent needs it; for
+peers in the local network it joins a group. So both are on only while there is a torrent that may
+be known to all, and a little longer: one that is published leaves the engine and comes back.
 
 Bound to an interface, the engine stops as soon as that is gone: it would otherwise go on with what
 it has open, and of an address that moved to another device it would not know. It goes on when the
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_DHT_LINGERS = 10.0
+_LINGERS = 10.0
 _LOOK = 0.2
 """Seconds between two looks at the interface."""
 _LOOK_AT_LISTS = 1.0
@@ -60,8 +60,8 @@ class Traffic:
         self._reading = asyncio.Lock()
         self._read_all = asyncio.Event()
         self._judging: set[asyncio.Task[None]] = set()
-        self._dht = False
-        self._dht_needed = -math.inf
+        self._open_to_all = False
+        self._needed = -math.inf
 
     async def prepare(self) -> None:
         """Learn whom we may talk to, before anybody is.
@@ -86,7 +86,7 @@ class Traffic:
 
     async def opened(self, session: Any) -> None:
         """There is a new engine, which does nothing yet."""
-        self._session, self._dht, self._halted = session, False, None
+        self._session, self._open_to_all, self._halted = session, False, None
         await asyncio.to_thread(self._filter.build, session, self._bans.addresses())
         if self._config.has_lists:
             self._list_watch = asyncio.create_task(self._watch_lists(), name="list-watch")
@@ -143,13 +143,13 @@ class Traffic:
         if why is not None and was is None:
             log.warning("everything stops", problem=why)
             self._session.pause()
-            self._session.apply_settings({"listen_interfaces": "", "enable_dht": False})
+            self._session.apply_settings({"listen_interfaces": "", **self._ways()})
         elif why is None and was is not None:
             log.warning("everything goes on", interface=self._config.interface)
             pack = settings_pack(self._config)  # an address may have come to another device
             names = ("listen_interfaces", "outgoing_interfaces")
             again = {name: pack[name] for name in names if name in pack}
-            self._session.apply_settings({**again, "enable_dht": self._dht})
+            self._session.apply_settings({**again, **self._ways()})
             self._session.resume()
         if why != was:
             self._on_change()
@@ -164,15 +164,15 @@ class Traffic:
         if self._bans.served(now):
             self._filter.ban(self._session, self._bans.addresses())
         if not all(privates):
-            self.needs_dht(now)
-        elif self._dht and now - self._dht_needed >= _DHT_LINGERS:
-            self._switch_dht(on=False)
+            self.needs_all(now)
+        elif self._open_to_all and now - self._needed >= _LINGERS:
+            self._switch(on=False)
 
-    def needs_dht(self, now: float | None = None) -> None:
+    def needs_all(self, now: float | None = None) -> None:
         """There is, or is about to be, a torrent that is not private."""
-        self._dht_needed = time.monotonic() if now is None else now
-        if self._config.uses_dht and not self._dht:
-            self._switch_dht(on=True)
+        self._needed = time.monotonic() if now is None else now
+        if not self._open_to_all:
+            self._switch(on=True)
 
     def banned(self, torrent: Torrent, address: str) -> None:
         """The engine banned a peer of a torrent."""
@@ -193,7 +193,15 @@ class Traffic:
             torrent.touch()
             self._filter.ban(self._session, self._bans.addresses())
 
-    def _switch_dht(self, *, on: bool) -> None:
-        self._dht = on
+    def _switch(self, *, on: bool) -> None:
+        self._open_to_all = on
         if self._halted is None:
-            self._session.apply_settings({"enable_dht": on})
+            self._session.apply_settings(self._ways())
+
+    def _ways(self) -> dict[str, bool]:
+        """The ways to tell all of a torrent."""
+        on = self._open_to_all and self._halted is None
+        return {
+            "enable_dht": on and self._config.uses_dht,
+            "enable_lsd": on and self._config.uses_lsd,
+        }
