@@ -155,6 +155,15 @@ async def test_jobs_come_back_in_queue_order(store: JobStore) -> None:
     assert [job.id for job in await load_jobs(store)] == ["b", "d", "a", "c"]
 
 
+async def test_jobs_of_one_position_come_by_age_and_then_by_id(store: JobStore) -> None:
+    older = NOON - timedelta(hours=1)
+    await record(store, 1, make_job("d"))
+    await record(store, 2, make_job("c"))
+    await record(store, 3, replace(make_job("z"), created_at=older))
+    await record(store, 4, make_job("b", -1))
+    assert [job.id for job in await load_jobs(store)] == ["b", "z", "c", "d"]
+
+
 async def test_recording_a_known_job_replaces_it(store: JobStore) -> None:
     await record(store, 1, make_job("a"))
     await record(store, 2, make_job("b", 1))

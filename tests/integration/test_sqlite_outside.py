@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.dialects import sqlite
 
+from chilly_movies.storage import jobs
 from chilly_movies.storage.database import Database
 from chilly_movies.storage.jobs import SqliteJobStore, open_stores
 from chilly_movies.storage.tables import UtcDateTime
@@ -85,6 +86,18 @@ async def test_closing_a_database_that_another_program_has_locked_costs_only_the
     assert not store_threads()
     assert (await store.load()).unclean
     await store.aclose()
+
+
+async def test_a_system_that_does_not_name_its_starts_was_never_started_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "Path", lambda _: path.with_name("missing"))
+    assert jobs.boot_id() == ""
+    store, _ = open_stores(path)
+    await store.load()
+    left_open = await store.load()
+    await store.aclose()
+    assert (left_open.unclean, left_open.rebooted) == (True, False)
 
 
 async def test_a_database_that_is_up_to_date_is_opened_without_alembic(
