@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from chilly_movies import clocks
 from chilly_movies.downloader import Downloader
 from chilly_movies.models import Job, SourceType, Status
+from chilly_movies.storage.memory import MemoryJobStore
 from tests.contract.rig import SCRIPT, Rig, history, reach, reach_when
-from tests.doubles import NOON, idle, until
+from tests.doubles import NOON, Clock, idle, until
 
 pytestmark = pytest.mark.anyio
 
@@ -338,3 +342,18 @@ async def test_figures_are_stored_when_the_downloader_closes(rig: Rig) -> None:
     await rig.bring_half()
     downloader = await rig.restart(max_active=0, drivers={SourceType.HTTP: rig.driver})
     assert (await downloader.status("a")).progress.bytes_downloaded == 500
+
+
+# --- clocks -----------------------------------------------------------------------------------
+
+
+async def test_waits_are_measured_by_what_only_grows_or_by_the_one_clock_that_is_given() -> None:
+    def steady_of(**given: Any) -> Callable[[], float]:
+        return Downloader({}, MemoryJobStore(), **given)._scheduler._waits._steady
+
+    clock = Clock()
+    assert steady_of() is clocks.steady
+    assert steady_of(clock=clock, steady=lambda: 7.0)() == 7.0
+    measured = steady_of(clock=clock)
+    clock.forward(5)
+    assert measured() == NOON.timestamp() + 5

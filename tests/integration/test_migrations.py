@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from chilly_movies.storage import upgrade
 from chilly_movies.storage.jobs import open_stores
 from tests.integration.sqlite_tools import make_job, record
 
@@ -30,3 +32,14 @@ async def test_jobs_of_the_first_version_were_neither_adopted_nor_on_their_way(
     [job] = (await store.load()).jobs
     await store.aclose()
     assert (job.id, job.adopted, job.moving_to) == ("a", False, None)
+
+
+async def test_migrations_are_found_in_a_folder_of_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "100% %(here)s %%" / "migrations"
+    shutil.copytree(upgrade._MIGRATIONS, folder)
+    monkeypatch.setattr(upgrade, "_MIGRATIONS", folder)
+    store, _ = open_stores(tmp_path / "chilly.db")
+    assert (await store.load()).jobs == ()
+    await store.aclose()
