@@ -6,6 +6,7 @@ the tests; and as a mutant of the core often makes a test wait in vain, tests wa
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -46,6 +47,7 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     tests_of, lasted = stats["tests_by_mangled_function_name"], stats["duration_by_test"]
     items = {item.nodeid: item for item in session.items}
     killers: dict[str, list[str]] = {}
+    gc.freeze()  # what was made before a fork is not copied by looking for garbage in it
     with Path(os.environ[TOLD]).open("a", encoding="utf-8") as told:
         for mutant in Path(os.environ[ASKED]).read_text("utf-8").split():
             function = mutant.rpartition("__mutmut_")[0]

@@ -111,6 +111,15 @@ async def test_two_new_databases_can_be_opened_at_once(tmp_path: Path) -> None:
         await database.aclose()
 
 
+async def test_folders_that_are_missing_are_made_however_many(tmp_path: Path) -> None:
+    path = tmp_path / "one" / "two" / "three" / "chilly.db"
+    store, _ = open_stores(path)
+    await store.load()
+    await store.aclose()
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
 # --- files that are not ours --------------------------------------------------------------------
 
 
