@@ -20,7 +20,6 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from subprocess import DEVNULL
@@ -46,8 +45,6 @@ STILL, BUSY = 8.0, 60.0
 """Seconds of sleep or of work after which a mutant hangs that is repeated alone."""
 MEMORY = Path("/dev/shm")
 """Where the files of the tests lie: no test here is about what a disk keeps."""
-AT_ONCE = 4
-"""How many are repeated at the same time: most of them wait and do nothing."""
 
 
 def mutants_of(module: str) -> list[str]:
@@ -90,12 +87,10 @@ def run(mutants: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def alone(mutant: str, test: str = "") -> str:
-    """Run the tests with one mutant in a fresh process, or only the test in which it hung."""
+def alone(mutant: str) -> str:
+    """Run the tests with one mutant in a fresh process."""
     tests = ["tests/unit/test_lifecycle.py"]
-    if test:
-        tests = [test]
-    elif not mutant.startswith(AT_IMPORT):
+    if not mutant.startswith(AT_IMPORT):
         stats = json.loads((FOLDER / "mutmut-stats.json").read_text("utf-8"))
         tests = stats["tests_by_mangled_function_name"][mutant.rpartition("__mutmut_")[0]]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--rootdir=.", "-p", "no:cacheprovider"]
@@ -147,25 +142,12 @@ def found() -> dict[str, str]:
 
 
 def repeat(mutants: Sequence[str]) -> None:
-    """Look alone at what hung or could not be looked at.
-
-    A test that passes alone says nothing of the others, so all of them are asked then.
-    """
-    doubtful: dict[str, str] = {}
+    """Look in a fresh process at what hung with others only, or could not be looked at."""
     for mutant, verdict in found().items():
         at_import = mutant.startswith(AT_IMPORT) and verdict in ("survived", "no test")
-        hung = verdict.startswith("hung ") and verdict != "hung alone"
-        if mutant in mutants and (hung or at_import):
-            doubtful[mutant] = verdict.removeprefix("hung ") if hung else ""
-
-    def look(mutant: str) -> str:
-        verdict = alone(mutant, doubtful[mutant])
-        return alone(mutant) if verdict == "survived" and doubtful[mutant] else verdict
-
-    with ThreadPoolExecutor(AT_ONCE) as pool, FOUND.open("a", encoding="utf-8") as file:
-        for mutant, verdict in zip(doubtful, pool.map(look, doubtful), strict=True):
-            file.write(f"{mutant} {verdict}\n")
-            file.flush()
+        if mutant in mutants and (verdict == "hung" or at_import):
+            with FOUND.open("a", encoding="utf-8") as file:
+                file.write(f"{mutant} {alone(mutant)}\n")
 
 
 def say(text: str) -> None:

@@ -57,7 +57,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
             verdict, last = _try(mutant, mine) if mine else ("no test", "")
             if verdict == "killed":
                 killers[function].append(last)
-            told.write(f"{mutant} {verdict}{' ' + last if verdict == 'hung' else ''}\n")
+            if verdict == "hung":  # may the tests before have to do with it?
+                again, _ = _try(mutant, [items[last]], 2 * STILL)
+                verdict = "hung" if again == "survived" else f"{again} alone"
+            told.write(f"{mutant} {verdict}\n")
             told.flush()
     return True
 
@@ -67,7 +70,7 @@ def _order(killers: Sequence[str], lasted: dict[str, float], test: str) -> tuple
     return -killers.count(test), "tests/unit/" not in test, lasted[test]
 
 
-def _try(mutant: str, items: list[pytest.Item]) -> tuple[str, str]:
+def _try(mutant: str, items: list[pytest.Item], still: float = STILL) -> tuple[str, str]:
     """What becomes of a mutant, and the last test that was begun."""
     begun, tell = os.pipe()
     child = os.fork()
@@ -76,7 +79,7 @@ def _try(mutant: str, items: list[pytest.Item]) -> tuple[str, str]:
     os.close(tell)
     test, watch, end = "", Watch(child), time.monotonic() + LIMIT
     try:
-        while time.monotonic() < end and not watch.hangs(STILL, BUSY):
+        while time.monotonic() < end and not watch.hangs(still, BUSY):
             if not select.select([begun], [], [], 0.05)[0]:
                 continue
             if not (names := os.read(begun, 65536)):  # it has ended

@@ -129,6 +129,17 @@ async def test_a_value_that_cannot_be_kept_is_a_store_error(
     assert [change.seq for change in await store.changes_since(0)] == [1]
 
 
+async def test_what_is_in_a_row_is_in_no_error_not_even_for_a_log(store: SqliteJobStore) -> None:
+    source = replace(make_job().source, urn="https://tracker.example/?passkey=correct-horse")
+    await record(store, 1, make_job("a"))
+    with pytest.raises(StoreError) as caught:
+        await record(store, 2, replace(make_job("b"), key="key-a", source=source))
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "passkey" not in str(error)
+        error = error.__cause__ or error.__context__
+
+
 async def test_a_number_is_never_given_to_two_changes(store: SqliteJobStore) -> None:
     await record(store, 1, make_job("a"))
     with pytest.raises(StoreError):
