@@ -104,6 +104,18 @@ bench-stream: setup ## watching a film while it arrives and after; ROUNDS=
 siege: setup ## hostile clients by the thousand beside a local user; ATTACKS= REQUESTS=1000000
 	@$(BIN)/python -m tests.siege $(ATTACKS) $(if $(REQUESTS),--requests $(REQUESTS))
 
+.PHONY: fuzz fuzz-api dead-magnets
+fuzz: setup ## atheris on all that strangers can send us, for MINUTES in sum; TARGETS= chooses
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --group fuzz
+	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),30) $(TARGETS)
+
+fuzz-api: setup ## the whole contract under schemathesis, REQUESTS of them
+	@$(BIN)/python -m tests.fuzz.api --requests $(or $(REQUESTS),10000)
+
+dead-magnets: setup ## DEAD magnets nobody has beside five films that live
+	@$(BIN)/python -m tests.siege.magnets --dead $(or $(DEAD),1000)
+
 .PHONY: mutants
 mutants: setup ## change the code in small ways and see whether a test notices; MODULES= chooses
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \

@@ -42,7 +42,13 @@ def _shorten(name: str) -> str:
     if not dot or len(suffix.encode()) > 16:
         stem, dot, suffix = name, "", ""
     room = _MAX_BYTES - len((dot + suffix).encode())
-    return stem.encode()[:room].decode("utf-8", "ignore").rstrip() + dot + suffix
+    return _cut(stem, room) + dot + suffix
+
+
+def _cut(text: str, room: int) -> str:
+    """As much of it as there is room for, in bytes."""
+    data = text.encode("utf-8", "surrogateescape")
+    return text if len(data) <= room else data[:room].decode("utf-8", "ignore").rstrip()
 
 
 def safe_paths(paths: Iterable[str]) -> Iterator[str]:
@@ -67,10 +73,12 @@ def _key(path: str) -> str:
 
 
 def numbered(path: str) -> Iterator[str]:
-    """The path, then the same with ` (2)`, ` (3)` and so on before its suffix."""
+    """The path, then the same with ` (2)`, ` (3)` and so on before its suffix, never too long."""
     yield path
-    pure = PurePosixPath(path)
-    suffix = pure.suffix if len(pure.suffix) <= 6 and " " not in pure.suffix else ""
-    stem = path.removesuffix(suffix) if suffix else path
+    folder, slash, name = path.rpartition("/")
+    suffix = PurePosixPath(name).suffix
+    suffix = suffix if len(suffix) <= 6 and " " not in suffix else ""
+    stem = name.removesuffix(suffix) if suffix else name
     for number in range(2, 100_000):
-        yield f"{stem} ({number}){suffix}"
+        end = f" ({number}){suffix}"
+        yield folder + slash + _cut(stem, _MAX_BYTES - len(end.encode())) + end

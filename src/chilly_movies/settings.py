@@ -304,9 +304,10 @@ def _first_problem(error: ValidationError) -> str:
     """One line for the first problem; the value itself may be a secret and is not shown."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     message = first["msg"].removeprefix("Value error, ")
+    message = "".join(c if c.isprintable() else "?" for c in message)  # a host is repeated in it
     if not first["loc"]:
         return message + "."
-    name = str(first["loc"][0])
+    name = "".join(c if c.isprintable() else "?" for c in str(first["loc"][0]))
     if first["type"] == "extra_forbidden":
         return f"There is no setting '{name}' (in {config_file().name})."
     variable = "API_SECRET" if name.lower() == "api_secret" else PREFIX + name.upper()

@@ -106,7 +106,8 @@ def test_urls_of_public_hosts_pass(url: str) -> None:
     ["http://127.0.0.1/", "http://films.example@127.0.0.1/", "http://[::1]:80/", "http://[::1/",
      "http:///path", "not a url", "", "file:///etc/passwd", "http://127.0.0.1\\@films.example/",
      "http://0x7f.1/", "udp://localhost:1/announce", "http://2130706433/", "http://a\tb/c\\d",
-     "https://[::ffff:7f00:1]/", "http://１２７.0.0.1/"],
+     "https://[::ffff:7f00:1]/", "http://１２７.0.0.1/", "http://[.1]/", "http://[films.example]/",
+     "http://0x.1/", "http://films.0x7f/", "http://1.2.3.999/"],
 )  # fmt: skip
 def test_urls_of_private_or_no_hosts_do_not(url: str) -> None:
     assert not url_is_public(url)

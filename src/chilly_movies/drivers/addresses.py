@@ -18,6 +18,7 @@ NON_PUBLIC_V6 = (
     "2001::/32", "2002::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
 )  # fmt: skip
 _NAME = re.compile(r"[a-z0-9._-]+")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LOCAL_NAMES = (
     ".localhost", ".local", ".localdomain", ".internal", ".home.arpa", ".lan", ".home", ".intranet",
 )  # fmt: skip
@@ -46,13 +47,15 @@ def literal_host_is_public(host: str) -> bool:
     try:
         return is_public(bare)
     except ValueError:
-        pass
+        if "[" in host:
+            return False
     try:
         return is_public(socket.inet_ntoa(socket.inet_aton(bare)))
     except (OSError, ValueError):
         # full-width digits and percent signs turn into addresses in some resolvers and clients,
         # and a name without a dot is looked for in the local network
-        return "." in bare and _NAME.fullmatch(bare) is not None
+        last = bare.rpartition(".")[2]  # no name ends in a number: some readers see an address
+        return "." in bare and _NAME.fullmatch(bare) is not None and not _NUMBER.fullmatch(last)
 
 
 def url_is_public(url: str) -> bool:

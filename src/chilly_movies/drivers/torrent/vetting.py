@@ -12,6 +12,7 @@ import asyncio
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import libtorrent as lt
 
@@ -94,14 +95,25 @@ def _is_public_number(host: str) -> bool:
 
 def vet(params: lt.add_torrent_params, gate: Gate) -> None:
     """Cap the lists, and drop what must not be talked to."""
-    tiers = params.tracker_tiers or [0] * len(params.trackers)
-    pairs = zip(params.trackers, tiers, strict=False)
+    trackers, seeds = _readable(params, "trackers"), _readable(params, "url_seeds")
+    peers, nodes = _readable(params, "peers"), _readable(params, "dht_nodes")
+    tiers = params.tracker_tiers or [0] * len(trackers)
+    pairs = zip(trackers, tiers, strict=False)
     kept = [pair for pair in pairs if gate.lets_tracker(pair[0])][:MAX_TRACKERS]
     params.trackers = [url for url, _ in kept]
     params.tracker_tiers = [tier for _, tier in kept]
-    params.url_seeds = [url for url in params.url_seeds if gate.lets_web_seed(url)][:MAX_WEB_SEEDS]
-    params.peers = [peer for peer in params.peers if gate.lets_peer(*peer)][:MAX_PEERS]
-    params.dht_nodes = [node for node in params.dht_nodes if gate.lets_peer(*node)][:MAX_NODES]
+    params.url_seeds = [url for url in seeds if gate.lets_web_seed(url)][:MAX_WEB_SEEDS]
+    params.peers = [peer for peer in peers if gate.lets_peer(*peer)][:MAX_PEERS]
+    params.dht_nodes = [node for node in nodes if gate.lets_peer(*node)][:MAX_NODES]
+
+
+def _readable(params: lt.add_torrent_params, name: str) -> list[Any]:
+    """One of the lists; none of it if one entry is no text: the engine then gives us nothing."""
+    try:
+        found: list[Any] = getattr(params, name)
+    except UnicodeDecodeError:
+        return []
+    return found
 
 
 async def settle_websockets(params: lt.add_torrent_params, gate: Gate) -> list[str]:

@@ -1,0 +1,1 @@
+"""Fuzzing of what strangers can send us: `make fuzz MINUTES=30`."""
