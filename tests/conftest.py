@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ if ROOT not in sys.path:
 
 from tests.films import Films  # noqa: E402
 from tests.peers.available import require  # noqa: E402
+from tests.peers.libtorrent_peer import LibtorrentPeer  # noqa: E402
 
 # Who starts the tests in the background may have made them, and all they start, deaf to Ctrl-C.
 if threading.current_thread() is threading.main_thread():
@@ -46,3 +48,10 @@ def films(film_folder: Path) -> Films:
     """Real films; without ffmpeg the test is skipped."""
     require("ffmpeg")
     return Films(film_folder)
+
+
+@pytest.fixture
+async def seeder() -> AsyncIterator[LibtorrentPeer]:
+    """A client of its own that shares what a test gives it."""
+    async with LibtorrentPeer() as peer:
+        yield peer

@@ -8,7 +8,7 @@ import json
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,6 @@ async def doctor(folder: Path, *words: str) -> tuple[int, dict[str, Any]]:
 
 def problems(report: dict[str, Any]) -> list[str]:
     return [f["message"] for f in report["findings"] if f["level"] == "problem"]
-
-
-@pytest.fixture
-async def seeder() -> AsyncIterator[LibtorrentPeer]:
-    async with LibtorrentPeer() as peer:
-        yield peer
 
 
 def make(folder: Path, name: str, size: int) -> Torrent:

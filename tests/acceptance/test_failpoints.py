@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,6 @@ STEPS = (
     "publish.told", "publish.renamed",
 )  # fmt: skip
 MOVES = ("move.told", "move.copied", "move.renamed")
-
-
-@pytest.fixture
-async def seeder() -> AsyncIterator[LibtorrentPeer]:
-    async with LibtorrentPeer() as peer:
-        yield peer
 
 
 def film_in(folder: Path, number: int = 0) -> Torrent:

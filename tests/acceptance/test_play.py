@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,6 @@ from tests.peers.torrents import Torrent, make_torrent
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 PICTURES = 4 * 25
-
-
-@pytest.fixture
-async def seeder() -> AsyncIterator[LibtorrentPeer]:
-    async with LibtorrentPeer() as peer:
-        yield peer
 
 
 @pytest.fixture

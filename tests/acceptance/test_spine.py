@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,6 @@ def film(tmp_path: Path) -> Torrent:
     return make_torrent(
         tmp_path / "source" / "film.mkv", tmp_path / "film.torrent", piece_size=PIECE
     )
-
-
-@pytest.fixture
-async def seeder() -> AsyncIterator[LibtorrentPeer]:
-    async with LibtorrentPeer() as peer:
-        yield peer
 
 
 def link(film: Torrent, seeder: LibtorrentPeer) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 MIB = 1 << 20
 PIECE = 256 * 1024
-
-
-@pytest.fixture
-async def seeder() -> AsyncIterator[LibtorrentPeer]:
-    async with LibtorrentPeer() as peer:
-        yield peer
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import libtorrent as lt
@@ -20,12 +20,6 @@ from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 MIB = 1 << 20
 PIECE = 256 * 1024
-
-
-@pytest.fixture
-async def seeder() -> AsyncIterator[LibtorrentPeer]:
-    async with LibtorrentPeer() as peer:
-        yield peer
 
 
 @pytest.fixture

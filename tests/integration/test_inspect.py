@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import libtorrent as lt
@@ -22,12 +21,6 @@ from tests.security import hostile
 pytestmark = pytest.mark.anyio
 MIB = 1 << 20
 NOBODY = "magnet:?xt=urn:btih:" + "12" * 20
-
-
-@pytest.fixture
-async def seeder() -> AsyncIterator[LibtorrentPeer]:
-    async with LibtorrentPeer() as peer:
-        yield peer
 
 
 def show(folder: Path, version: str = "v1") -> Torrent:

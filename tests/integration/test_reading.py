@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,6 @@ from tests.peers.torrents import Torrent, make_film, make_films, make_torrent
 
 pytestmark = pytest.mark.anyio
 MIB = 1 << 20
-
-
-@pytest.fixture
-async def seeder() -> AsyncIterator[LibtorrentPeer]:
-    async with LibtorrentPeer() as peer:
-        yield peer
 
 
 def film(folder: Path, size: int, *, version: str = "v1", piece_size: int = 256 * 1024) -> Torrent:

@@ -25,12 +25,6 @@ pytestmark = pytest.mark.anyio
 NASTY = 'fi"lm; x=1 <b>ü%0d%0a.mp4'
 
 
-@pytest.fixture
-async def seeder() -> AsyncIterator[LibtorrentPeer]:
-    async with LibtorrentPeer() as peer:
-        yield peer
-
-
 @asynccontextmanager
 async def player(downloader: Downloader, **settings: float) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of `/stream` on a real server."""

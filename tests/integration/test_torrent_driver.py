@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,6 @@ from tests.peers.torrents import Torrent, make_film, make_films, make_torrent, s
 
 pytestmark = pytest.mark.anyio
 MIB = 1 << 20
-
-
-@pytest.fixture
-async def seeder() -> AsyncIterator[LibtorrentPeer]:
-    async with LibtorrentPeer() as peer:
-        yield peer
 
 
 @pytest.fixture

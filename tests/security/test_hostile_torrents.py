@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,6 @@ from tests.security.hostile import documents
 pytestmark = pytest.mark.anyio
 
 KIB = 1024
-
-
-@pytest.fixture
-async def seeder() -> AsyncIterator[LibtorrentPeer]:
-    async with LibtorrentPeer() as peer:
-        yield peer
 
 
 class Hostile:
