@@ -7,8 +7,10 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from uvicorn.server import ServerState
 
 from chilly_movies import connections
 from chilly_movies.app import MockDownloader, create_app
@@ -265,3 +267,48 @@ async def test_thousands_of_requests_in_one_breath_end_the_connection() -> None:
             (HELLO + b"\r\n") * 20 + HELLO + b"Connection: close\r\n\r\n"
         )
         assert (status, answer.count(b"HTTP/1.1 200")) == (200, 21)
+
+
+class Wire(asyncio.Transport):
+    """A connection of which a test decides how its bytes come."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 3000)})
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+def wired() -> tuple[Any, Wire]:
+    """The server's side of a connection, and the connection."""
+    config = server_config(create_app(MockDownloader(), metadata=MockMetadataProvider()))
+    config.load()
+    make: Any = config.http_protocol_class
+    protocol, wire = make(config=config, server_state=ServerState(), app_state={}), Wire()
+    protocol.connection_made(wire)
+    return protocol, wire
+
+
+@pytest.mark.parametrize("ends", [b"\r\n", b""], ids=["whole", "without its end"])
+async def test_a_head_that_comes_at_once_is_no_larger_either(ends: bytes) -> None:
+    protocol, wire = wired()
+    protocol.data_received(HELLO + b"".join(b"X-%05d: 1\r\n" % n for n in range(8000)) + ends)
+    refusal(wire.written, 431, "headers_too_large")
+    protocol.connection_lost(None)
+
+
+async def test_a_field_without_end_is_no_larger_either() -> None:
+    protocol, wire = wired()
+    protocol.data_received(HELLO + b"X: ")
+    for _ in range(9):
+        protocol.data_received(b"a" * 8 * KIB)
+    refusal(wire.written, 431, "headers_too_large")
+    protocol.connection_lost(None)

@@ -124,6 +124,8 @@ async def _get(client: httpx2.AsyncClient, url: str) -> bytes | str:
                 if len(body) > MAX_TORRENT_BYTES:
                     raise SourceRejected("The link holds more than the 10 MiB a torrent may have.")
             return body
+    except httpx2.InvalidURL:
+        raise SourceRejected("The link is not a usable address.") from None
     except httpx2.HTTPError as error:
         if NOT_LET in str(error):
             raise SourceRejected("The link leads to an address that is blocked.") from None
