@@ -67,6 +67,9 @@ class DiskGuard:
         arrived lag behind what is on the disk, and one at the edge would come and go.
         """
         floor = self._reserve - self._reserve // 4
+        everything = sum(bytes_left(job) or 0 for job in running)
+        if room.problem is None and self._fits(room, None, everything, floor):
+            return []  # as nearly always; with a thousand jobs the rest takes long
         stay: list[Job] = []
         leave: list[tuple[Job, DiskError]] = []
         for job in sorted(running, key=lambda job: job.position):

@@ -58,11 +58,18 @@ def safe_paths(paths: Iterable[str]) -> Iterator[str]:
     a number.
     """
     taken: set[str] = set()
+    next_numbers: dict[str, int] = {}  # thousands may want one name: none starts to count anew
     for path in paths:
         parts = [safe_name(part) for part in path.split("/") if part not in ("", ".", "..")]
-        wanted = "/".join(parts or ["unnamed"])
-        candidate = next(c for c in numbered(wanted) if _key(c) not in taken)
-        taken.add(_key(candidate))
+        candidate = wanted = "/".join(parts or ["unnamed"])
+        key = wanted_key = _key(wanted)
+        number = next_numbers.get(wanted_key, 2)
+        while key in taken:
+            candidate = _with_number(wanted, number)
+            key, number = _key(candidate), number + 1
+        if candidate != wanted:
+            next_numbers[wanted_key] = number
+        taken.add(key)
         yield candidate
 
 
@@ -75,10 +82,14 @@ def _key(path: str) -> str:
 def numbered(path: str) -> Iterator[str]:
     """The path, then the same with ` (2)`, ` (3)` and so on before its suffix, never too long."""
     yield path
+    for number in range(2, 100_000):
+        yield _with_number(path, number)
+
+
+def _with_number(path: str, number: int) -> str:
     folder, slash, name = path.rpartition("/")
     suffix = PurePosixPath(name).suffix
     suffix = suffix if len(suffix) <= 6 and " " not in suffix else ""
     stem = name.removesuffix(suffix) if suffix else name
-    for number in range(2, 100_000):
-        end = f" ({number}){suffix}"
-        yield folder + slash + _cut(stem, _MAX_BYTES - len(end.encode())) + end
+    end = f" ({number}){suffix}"
+    return folder + slash + _cut(stem, _MAX_BYTES - len(end.encode())) + end

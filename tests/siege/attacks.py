@@ -26,6 +26,8 @@ _HOST = b"Host: localhost\r\n"
 _BLOCK = b"a" * 65536
 _PATIENCE = 120.0
 _ATTACKS: dict[str, Attack] = {}
+_GONE = (OSError, RuntimeError)
+"""The other side hung up; uvloop says it so if it knew already."""
 
 
 def attack(function: Attack) -> Attack:
@@ -60,7 +62,7 @@ class Field:
         """Send it on a connection of its own; the status, or how it ended."""
         try:
             reader, writer = await self.open()
-        except OSError:
+        except _GONE:
             return "no connection"
         try:
             writer.write(request)
@@ -84,7 +86,7 @@ async def status_of(reader: asyncio.StreamReader) -> str:
     try:
         async with asyncio.timeout(_PATIENCE):
             line = await reader.readline()
-    except (OSError, ValueError):
+    except (*_GONE, ValueError):
         return "closed"
     except TimeoutError:
         return "silent"
@@ -102,7 +104,7 @@ async def _pour(
             await writer.drain()
             sent += len(block)
             await asyncio.sleep(0)
-    except OSError:
+    except _GONE:
         pass
     return sent
 
@@ -125,7 +127,7 @@ async def slowloris(field: Field) -> None:
                         break
                 writer.close()
                 field.seen["opened"] += 1
-            except OSError:
+            except _GONE:
                 field.seen["reset"] += 1
 
     await asyncio.gather(*(one(n) for n in range(field.facts["connections"])))
@@ -187,7 +189,7 @@ async def _drained(
                 await writer.drain()
             sent += len(block)
             await asyncio.sleep(0)
-    except (OSError, TimeoutError):
+    except (*_GONE, TimeoutError):
         pass
     eating.cancel()
     return sent
@@ -197,7 +199,7 @@ async def _eat(reader: asyncio.StreamReader) -> None:
     try:
         while await reader.read(65536):
             pass
-    except OSError:
+    except _GONE:
         pass
 
 
@@ -254,7 +256,7 @@ async def streams(field: Field) -> None:
             else:
                 reader._transport.pause_reading()  # type: ignore[attr-defined]
             kept.append(writer)
-        except OSError:
+        except _GONE:
             field.seen["no connection"] += 1
 
     await field.all(map(one, range(field.facts["streams"])), field.facts["at_once"])
@@ -407,7 +409,7 @@ async def pipelines(field: Field) -> None:
             field.seen["kept"] += 1
         except TimeoutError:
             field.seen["held up"] += 1
-        except OSError:
+        except _GONE:
             field.seen["closed"] += 1
         writer.close()
 

@@ -256,3 +256,25 @@ def test_a_link_in_place_of_a_film_is_deleted_and_not_what_it_leads_to(tmp_path:
     disk.delete_files(tmp_path / "media", ["film.mkv"])
     assert (tmp_path / "secret").exists()
     assert names_in(tmp_path / "media") == []
+
+
+def test_thousands_of_files_that_want_one_name_cost_a_step_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = 0
+    make = names._with_number
+
+    def counting(path: str, number: int) -> str:
+        nonlocal tried
+        tried += 1
+        return make(path, number)
+
+    monkeypatch.setattr(names, "_with_number", counting)
+    paths = list(
+        names.safe_paths(f"e\u0301{'.' * (n % 3)}{chr(0x200B) * (n % 5)}" for n in range(20_000))
+    )
+    assert len(set(paths)) == 20_000
+    assert tried < 20_000
+    long = [*names.safe_paths(["x" * 200 + ".mkv", "y/" + "x" * 200] * 50)]
+    assert len(set(long)) == 100
+    assert all(len(part.encode()) <= 200 for path in long for part in path.split("/"))
