@@ -24,6 +24,8 @@ from chilly_movies.proxies import Proxy
 from chilly_movies.version import __version__
 
 _CHUNK = 64 * 1024
+_ANYBODY = "curl/7.81.0"
+"""What the engine calls itself, too, when it is to be anonymous."""
 _ONE_ADDRESS = 5.0
 """Seconds one of several addresses of a name may take to answer."""
 
@@ -50,7 +52,7 @@ class Outbound:
     @property
     def headers(self) -> dict[str, str]:
         """What tells servers who asks."""
-        return {"User-Agent": "" if self.anonymous else f"ChillyMovies/{__version__}"}
+        return {"User-Agent": _ANYBODY if self.anonymous else f"ChillyMovies/{__version__}"}
 
     def transport(self, judge: Judge | None = None) -> httpx2.AsyncBaseTransport:
         """What reaches servers, one for each client; proxies of the environment do not count.

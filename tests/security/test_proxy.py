@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.proxy_server import ProxyServer
 from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
 from tests.peers.two_networks import (
+    CABLE,
     FRIEND,
+    OURS,
     PEER,
     PROXY,
     STRANGER,
@@ -30,13 +33,14 @@ from tests.peers.two_networks import (
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60), pytest.mark.xdist_group("networks")]
 
+PORT = 46_881
 NAME = "tracker.films.example"
 USER, PASSWORD = "canary-proxy-user", "canary/proxy:password"
 OPEN = {
     "CHILLY_INTERFACE": "", "CHILLY_ALLOW_PRIVATE_ADDRESSES": "false", "CHILLY_DHT": "true",
     "CHILLY_LSD": "true", "CHILLY_UPNP": "true", "CHILLY_WEBTORRENT": "true",
     "CHILLY_STUN_SERVER": f"{STRANGER}:3478", "CHILLY_LOG_LEVEL": "debug",
-    "CHILLY_WEBTORRENT_TRACKERS": f"ws://{STRANGER}:8000/",
+    "CHILLY_TORRENT_PORT": str(PORT), "CHILLY_WEBTORRENT_TRACKERS": f"ws://{STRANGER}:8000/",
     "CHILLY_TMDB_BEARER_TOKEN": "token", "CHILLY_TMDB_BASE_URL": f"http://{STRANGER}:8001/3",
 }  # fmt: skip
 """Everything on that could go round a proxy."""
@@ -63,9 +67,11 @@ async def file_server(body: bytes) -> AsyncIterator[int]:
         server.close()
 
 
-def film(folder: Path, *trackers: str) -> Torrent:
+def film(folder: Path, *trackers: str, seeds: Sequence[str] = ()) -> Torrent:
     make_film(folder / "film.mkv", 300_000)
-    return make_torrent(folder / "film.mkv", folder / "film.torrent", trackers=list(trackers))
+    return make_torrent(
+        folder / "film.mkv", folder / "film.torrent", trackers=trackers, web_seeds=seeds
+    )
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "http"])
@@ -106,42 +112,64 @@ async def test_a_film_comes_through_the_proxy_and_no_packet_goes_anywhere_else(
 DEAD = f"socks5://{PROXY}:1080"
 
 
-async def calls_of(folder: Path, settings: dict[str, str]) -> set[str]:
-    """Whom a server calls that has a magnet, a link and a question for the film catalogue."""
+def strangers_call(networks: TwoNetworks) -> None:
+    """Somebody outside asks our UDP port for a DHT node, and for a uTP connection."""
+    ping = b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe"
+    with networks.outside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((STRANGER, 5555))
+        for message in (ping, b"\x41\0\x12\x34" + bytes(8) + b"\0\x10\0\0\0\x01\0\0"):
+            sock.sendto(message, (OURS[CABLE], PORT))
+
+
+async def calls_of(
+    folder: Path, networks: TwoNetworks, settings: dict[str, str] | None = None
+) -> set[str]:
+    """Whom a server calls that has a film, a magnet, a link, and a question for the catalogue."""
+    whole = film(
+        folder, f"http://{TRACKER}:8003/announce", seeds=[f"http://{FRIEND}:8080/film.mkv"]
+    )
     magnet = (
         f"magnet:?xt=urn:btih:{'a' * 40}&tr=http://{TRACKER}:8000/announce"
         f"&tr=udp://{TRACKER}:8001/announce&tr=http://{NAME}/announce&x.pe={PEER}:5000"
         f"&tr=wss://{TRACKER}:8002/&ws=http://{FRIEND}:8080/film.mkv"
     )
     with Capture() as capture:
-        async with Backend(folder, {**OPEN, **settings}) as backend:
+        async with Backend(folder, {**OPEN, **(settings or {})}) as backend:
             await backend.start(magnet, id="a")
+            files = {"torrent": whole.path.read_bytes()}
+            await backend.http.post("/download/start", data={"id": "c"}, files=files)
             await backend.start(f"http://{FRIEND}:8081/film.torrent", id="b")
             await asyncio.gather(
                 backend.http.get("/metadata/search?query=film"),
                 backend.until("b", lambda event: event.get("error")),
                 asyncio.sleep(2),  # to show that nothing comes
             )
+            strangers_call(networks)
+            await asyncio.sleep(0.3)
         return {f"{to}:{port}" for kind, to, port in summary(capture.take()) if kind != "arp"}
 
 
 async def test_with_a_dead_proxy_no_packet_goes_anywhere_else(
     tmp_path: Path, networks: TwoNetworks
 ) -> None:
-    assert await calls_of(tmp_path, {"CHILLY_PROXY": DEAD}) == {f"{PROXY}:1080"}
+    assert await calls_of(tmp_path, networks, {"CHILLY_PROXY": DEAD}) == {f"{PROXY}:1080"}
 
 
 async def test_without_a_proxy_the_same_things_do_go_out(
     tmp_path: Path, networks: TwoNetworks
 ) -> None:
-    called = await calls_of(tmp_path, {})
-    assert {f"{TRACKER}:8001", f"{PEER}:5000", f"{FRIEND}:8081", f"{STRANGER}:8001"} <= called
+    called = await calls_of(tmp_path, networks)
+    wanted = {TRACKER: 8001, PEER: 5000, FRIEND: 8080, STRANGER: 5555}
+    assert {f"{host}:{port}" for host, port in wanted.items()} <= called
+    assert {f"{FRIEND}:8081", f"{STRANGER}:8001"} <= called
 
 
 async def test_without_force_webrtc_goes_round_the_proxy(
     tmp_path: Path, networks: TwoNetworks
 ) -> None:
-    called = await calls_of(tmp_path, {"CHILLY_PROXY": DEAD, "CHILLY_PROXY_FORCE": "false"})
+    called = await calls_of(
+        tmp_path, networks, {"CHILLY_PROXY": DEAD, "CHILLY_PROXY_FORCE": "false"}
+    )
     assert called > {f"{PROXY}:1080"}
     assert f"{TRACKER}:8002" in called
     assert f"{TRACKER}:8001" not in called

@@ -185,6 +185,8 @@ def settings_pack(config: EngineConfig) -> dict[str, Any]:
     }
     if config.interface:
         pack["outgoing_interfaces"] = interfaces.outgoing(config.interface)
+    if config.anonymous:
+        pack["peer_fingerprint"] = ""  # the engine goes on telling its own name in peer ids
     if config.proxy is not None:
         pack |= _through(config.proxy)
     if not config.uses_webrtc:
