@@ -102,8 +102,10 @@ async def test_a_block_list_holds_for_every_role_and_is_read_again_when_it_chang
 async def test_sighup_reads_the_lists_again_and_webrtc_is_said_to_be_off(tmp_path: Path) -> None:
     (tmp_path / "list").write_text(f"{PEER}\n")
     settings = {"CHILLY_BLOCK_LIST": str(tmp_path / "list"), "CHILLY_WEBTORRENT": "true"}
+    settings |= {"CHILLY_INTERFACE": "", "CHILLY_WEBTORRENT_TRACKERS": ""}
     async with Backend(tmp_path, settings) as ours:
         assert ours.log().count("WebRTC is off") == 1
+        assert "CHILLY_BLOCK_LIST or CHILLY_ALLOW_LIST" in ours.log()
         await ours.start(f"magnet:?xt=urn:btih:{'e' * 40}", id="a")
         async with asyncio.timeout(20):
             for times in (1, 2):

@@ -45,6 +45,10 @@ class Guard:
 
 _EDGE = "tests/contract/test_api_security.py::"
 _BODIES = "tests/contract/test_api_bodies.py::"
+_PROXY = "tests/security/test_proxy.py::"
+_INTERFACE = "tests/security/test_interface.py::"
+_PACKETS = "tests/security/test_packets.py::"
+_LISTED = "tests/integration/test_listed_peers.py::"
 _LIMITS = "tests/security/test_edge_limits.py::"
 _KEYS = "tests/security/test_edge_keys.py::"
 _CONNECTIONS = "tests/security/test_edge_connections.py::"
@@ -259,6 +263,49 @@ GUARDS = (
           "env=_environment()", "env=None",
           "tests/integration/test_media_facts.py"
           "::test_a_child_gets_neither_our_secrets_nor_our_files"),
+    Guard(68, "a proxy turns WebRTC off", "drivers/torrent/config.py",
+          '"CHILLY_PROXY": self.is_forced,', "",
+          _PROXY + "test_with_a_dead_proxy_no_packet_goes_anywhere_else"),
+    Guard(68, "trackers are asked through the proxy", "drivers/torrent/config.py",
+          '"proxy_tracker_connections": True,', '"proxy_tracker_connections": False,',
+          _PROXY + "test_with_a_dead_proxy_no_packet_goes_anywhere_else"),
+    Guard(68, "peers are called through the proxy", "drivers/torrent/config.py",
+          '"proxy_peer_connections": True,', '"proxy_peer_connections": False,',
+          _PROXY + "test_with_a_dead_proxy_no_packet_goes_anywhere_else"),
+    Guard(68, "there is no DHT beside a proxy", "drivers/torrent/config.py",
+          "return self.dht and self.proxy is None", "return self.dht",
+          _PROXY + "test_a_film_comes_through_the_proxy_and_no_packet_goes_anywhere_else"),
+    Guard(68, "the film catalogue is asked through the proxy", "app.py",
+          "transport=outbound.transport() if key or token else None", "transport=None",
+          _PROXY + "test_with_a_dead_proxy_no_packet_goes_anywhere_else"),
+    Guard(68, "links are followed through the proxy", "drivers/torrent/traffic.py",
+          "outbound=self._config.outbound, judge", "judge",
+          _PROXY + "test_with_a_dead_proxy_no_packet_goes_anywhere_else"),
+    Guard(69, "all stops when the interface goes", "drivers/torrent/traffic.py",
+          "        self._halted = why\n", "        self._halted = why = None\n",
+          _INTERFACE + "test_what_begins_while_the_interface_is_away_waits_for_it"),
+    Guard(70, "calls are bound to the device of an address", "drivers/torrent/config.py",
+          "interfaces.outgoing(config.interface)", "config.interface",
+          _INTERFACE + "test_when_the_interface_goes_all_stops_and_when_it_is_back_all_goes_on"),
+    Guard(71, "the DHT begins with what is not private", "drivers/torrent/session.py",
+          "        if not private:\n            self.traffic", "        if True:\n            self.traffic",
+          _PACKETS + "test_an_idle_server_is_silent_and_a_private_torrent_is_known_to_its_own_only"),
+    Guard(71, "so does STUN", "drivers/torrent/session.py",
+          "if not private or any(map(is_websocket, params.trackers)):", "if True:",
+          _PACKETS + "test_an_idle_server_is_silent_and_a_private_torrent_is_known_to_its_own_only"),
+    Guard(72, "the engine's filter has the user's lists", "drivers/torrent/filters.py",
+          "made.add_rule(first, last, int(shut))", "pass",
+          _LISTED + "test_a_block_list_holds_for_every_role_and_is_read_again_when_it_changes"),
+    Guard(72, "links are compared with the lists", "drivers/torrent/traffic.py",
+          "judge=self.lets\n", "judge=None\n",
+          _LISTED + "test_a_block_list_holds_for_every_role_and_is_read_again_when_it_changes"),
+    Guard(72, "a list turns WebRTC off", "drivers/torrent/config.py",
+          '"CHILLY_BLOCK_LIST or CHILLY_ALLOW_LIST": self.has_lists,', "",
+          _LISTED + "test_sighup_reads_the_lists_again_and_webrtc_is_said_to_be_off"),
+    Guard(73, "peer ids tell nothing in anonymous mode", "drivers/torrent/config.py",
+          'pack["peer_fingerprint"] = ""', "pass",
+          "tests/integration/test_anonymous.py::"
+          "test_in_anonymous_mode_nobody_is_told_which_program_we_are"),
 )  # fmt: skip
 
 
