@@ -381,6 +381,14 @@ async def test_a_store_tells_whether_whoever_had_it_before_closed_it(store: JobS
     assert (closed.unclean, closed.rebooted) == (False, False)
 
 
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_a_store_that_nobody_had_before_was_not_left_open(tmp_path: Path, kind: str) -> None:
+    store: JobStore = MemoryJobStore() if kind == "memory" else open_stores(tmp_path / "a.db")[0]
+    loaded = await store.load()
+    await store.aclose()
+    assert (loaded.unclean, loaded.rebooted) == (False, False)
+
+
 @pytest.mark.parametrize("closed", [True, False])
 async def test_sqlite_tells_whether_the_machine_was_started_anew_since_a_stop_in_disorder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: bool

@@ -61,6 +61,11 @@ def test_a_time_from_any_database_is_read_as_utc(stored: datetime) -> None:
     assert read.tzinfo is UTC
 
 
+def test_a_time_without_a_zone_is_not_stored() -> None:
+    with pytest.raises(ValueError, match=r"^a stored time needs a time zone$"):
+        UtcDateTime().process_bind_param(NOON.replace(tzinfo=None), sqlite.dialect())
+
+
 async def test_closing_folds_the_log_into_the_file_even_if_another_program_has_it_open(
     path: Path,
 ) -> None:
