@@ -93,6 +93,22 @@ async def test_closing_a_database_that_another_program_has_locked_costs_only_the
     await store.aclose()
 
 
+def test_a_start_of_this_machine_has_the_name_that_linux_gives_it() -> None:
+    names = Path("/proc/sys/kernel/random/boot_id")
+    assert jobs.boot_id() == (names.read_text().strip() if names.exists() else "")
+
+
+@pytest.mark.parametrize(("given", "milliseconds"), [({}, 5000), ({"busy_timeout": 0.25}, 250)])
+async def test_a_lock_of_another_program_is_waited_for_as_long_as_was_asked(
+    path: Path, given: dict[str, float], milliseconds: int
+) -> None:
+    database = Database(path, **given)
+    await database.open()
+    waits = await database.call(lambda c: c.exec_driver_sql("PRAGMA busy_timeout").scalar())
+    await database.aclose()
+    assert waits == milliseconds
+
+
 async def test_a_system_that_does_not_name_its_starts_was_never_started_anew(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
