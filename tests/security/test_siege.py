@@ -10,7 +10,7 @@ from tests.siege.field import Siege
 from tests.siege.plan import ROWS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
-_LOOSE = ("p99", "ms for the slowest", "memory grew")
+_LOOSE = ("p99", "ms for 99 of 100", "memory grew")
 """These hang on the machine and on what is loaded already; `make siege` tells them."""
 _EVERY_DAY = ("slowloris", "many_bodies", "streams", "odd_ranges")
 """The others have their claims in `test_edge_connections.py`."""

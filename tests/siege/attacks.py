@@ -363,7 +363,7 @@ async def _answered(reader: asyncio.StreamReader) -> str:
 @attack
 async def odd_ranges(field: Field) -> None:
     """Range fields of every odd kind, 6,000 ranges in one among them."""
-    dice = random.Random(38)
+    dice, times = random.Random(38), list[float]()
     path = b"/stream/" + field.facts["film"].encode() + b"/0"
     odd = [
         b"bytes=" + b",".join(b"%d-%d" % (n * 3, n * 3 + 1) for n in range(6000)),
@@ -386,10 +386,11 @@ async def odd_ranges(field: Field) -> None:
         writer.write(request % (path, _HOST, value))
         field.seen[await status_of(reader)] += 1
         await _eat(reader)
-        field.note("ms for the slowest", round(1000 * (time.monotonic() - began)))
+        times.append(1000 * (time.monotonic() - began))
         writer.close()
 
     await field.all(map(one, range(field.facts["requests"])), 1)
+    field.note("ms for 99 of 100", round(sorted(times)[len(times) * 99 // 100]))
 
 
 @attack

@@ -20,7 +20,7 @@ from tests.siege.user import Watch, share, watching
 
 _ROOT = Path(__file__).parents[2]
 _DEAD = "magnet:?xt=urn:btih:" + "a" * 40
-_FILM = 3_000_000
+_FILM = 300_000
 _SETTLE = 2.0
 
 
