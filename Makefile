@@ -41,6 +41,12 @@ model: setup ## the downloader against its specification: EXAMPLES random runs o
 model-breaks: setup ## breaks the core on purpose, line by line; the model test must find each
 	@$(BIN)/python -m tests.model.breaks
 
+.PHONY: audit
+audit: setup ## what bandit, pip-audit, zizmor and a search for secrets say; needs the network
+	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/python -m pip install \
+		--quiet --disable-pip-version-check bandit detect-secrets pip-audit zizmor; }
+	@$(BIN)/python -m tests.security.audit
+
 .PHONY: doors
 doors: setup ## take the guards of the doors away, one by one; each must be missed; GUARDS= chooses
 	@$(BIN)/python -m tests.security.guards $(GUARDS)

@@ -19,6 +19,7 @@ from chilly_movies.names import numbered
 INCOMPLETE = ".incomplete"
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def staging_folder(media_root: Path, key: str) -> Path:
@@ -126,14 +127,34 @@ def delete_files(media_root: Path, paths: Iterable[str]) -> None:
     Files that others put into a film's folder stay, and so does the folder then.
     """
     folders: set[Path] = set()
+    root = media_root.resolve()
     for path in paths:
         target = media_root / path
-        if not target.parent.resolve().is_relative_to(media_root.resolve()):
+        parent = target.parent.resolve()
+        if not parent.is_relative_to(root):
             continue  # a symlink leads out of the media root: not ours to delete
-        target.unlink(missing_ok=True)
+        _unlink_below(root, parent.relative_to(root).parts, target.name)
         folders.update(media_root / parent for parent in PurePosixPath(path).parents)
     for folder in sorted(folders - {media_root}, key=lambda f: len(f.parts), reverse=True):
         try:
             folder.rmdir()
         except OSError:
             continue  # not empty, or gone
+
+
+def _unlink_below(root: Path, folders: Iterable[str], name: str) -> None:
+    """Delete a file if it is there. No folder on the way can be swapped for a link meanwhile."""
+    try:
+        handle = os.open(root, _FOLDER)
+    except FileNotFoundError:
+        return
+    try:
+        for folder in folders:
+            inner = os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=handle)
+            os.close(handle)
+            handle = inner
+        os.unlink(name, dir_fd=handle)
+    except (FileNotFoundError, NotADirectoryError):
+        return  # gone, or something else by now: not ours
+    finally:
+        os.close(handle)

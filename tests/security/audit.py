@@ -1,0 +1,96 @@
+"""What other people's tools say of our code and of what it needs: `make audit`.
+
+They are installed into an environment of their own. Ends with 1 if one finds something, and with 2
+if one could not look, as without a way to the service of known vulnerabilities.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_TOOLS = ROOT / ".audit" / "bin"
+_ACCEPTED_RULES = "B101,B104,B105,B311"
+"""Of bandit: asserts for the type checker, `0.0.0.0` in comparisons, names that sound like secrets,
+chance that is no secret. ruff has the same rules, and each of these lines says why there."""
+_NO_SECRETS = {
+    ("README.md", "Basic Auth Credentials"),
+    ("src/chilly_movies/api/signing.py", "Secret Keyword"),
+    ("src/chilly_movies/proxies.py", "Basic Auth Credentials"),
+    ("src/chilly_movies/settings.py", "Basic Auth Credentials"),
+}
+"""Examples like `user:password@host`, and the name of a file."""
+CLEAN, FOUND, BLIND = range(3)
+
+
+def _run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [str(word) for word in words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def _by_exit(*words: str | Path) -> tuple[int, str]:
+    run = _run(*words)
+    said = (run.stdout + run.stderr).strip()
+    return (CLEAN, "nothing") if run.returncode == 0 else (FOUND, said)
+
+
+def ruff() -> tuple[int, str]:
+    """The rules of bandit, and traps of asynchronous code and of time, in our code."""
+    return _by_exit(sys.executable, "-m", "ruff", "check", "--select", "S,ASYNC,BLE,DTZ", "src")
+
+
+def bandit() -> tuple[int, str]:
+    """The same from another hand."""
+    return _by_exit(_TOOLS / "bandit", "-q", "-r", "src", "--skip", _ACCEPTED_RULES)
+
+
+def zizmor() -> tuple[int, str]:
+    """Workflow files."""
+    if not (ROOT / ".github" / "workflows").is_dir():
+        return CLEAN, "there are no workflow files; CI runs .ci/run"
+    return _by_exit(_TOOLS / "zizmor", "--offline", ".github")
+
+
+def secrets() -> tuple[int, str]:
+    """Keys and passwords in what is kept, tests apart: theirs are made up."""
+    files = _run("git", "ls-files", "--", ".", ":!tests", ":!benchmarks").stdout.split()
+    found = json.loads(_run(_TOOLS / "detect-secrets", "scan", *files).stdout)["results"]
+    new = [f"{hit['filename']}:{hit['line_number']} {hit['type']}"
+           for hits in found.values() for hit in hits
+           if (hit["filename"], hit["type"]) not in _NO_SECRETS]  # fmt: skip
+    return (FOUND, "\n".join(new)) if new else (CLEAN, f"nothing in {len(files)} files")
+
+
+def pip_audit() -> tuple[int, str]:
+    """Known vulnerabilities of everything in constraints.txt; what is skipped counts as unseen."""
+    run = _run(_TOOLS / "pip-audit", "--strict", "--no-deps", "--disable-pip", "--progress-spinner",
+               "off", "-r", "constraints.txt")  # fmt: skip
+    said = (run.stdout + run.stderr).strip()
+    if run.returncode == 0:
+        return CLEAN, said
+    unseen = any(words in said for words in ("could not be audited", "Connection",
+                                             "Max retries", "timed out"))  # fmt: skip
+    if unseen and "GHSA" not in said and "PYSEC" not in said:
+        return (
+            BLIND,
+            f"the service of known vulnerabilities was not reached: {said.splitlines()[-1]}",
+        )
+    return FOUND, said
+
+
+def main() -> int:
+    """All of them."""
+    worst = CLEAN
+    for look in (ruff, bandit, zizmor, secrets, pip_audit):
+        verdict, said = look()
+        word = ("clean", "FOUND", "NOT DONE")[verdict]
+        sys.stdout.write(f"{look.__name__:10}  {word:8}  {said}\n")
+        worst = max(worst, verdict) if FOUND not in (worst, verdict) else FOUND
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())
