@@ -29,7 +29,7 @@ from tests.peers.two_networks import (
     two_networks,
 )
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60), pytest.mark.xdist_group("networks")]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 OPEN = {"CHILLY_ALLOW_PRIVATE_ADDRESSES": "false", "CHILLY_WEBTORRENT_TRACKERS": ""}
 SPEED = 100_000
