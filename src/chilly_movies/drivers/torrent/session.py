@@ -349,10 +349,13 @@ class TorrentSession:
         return self._torrents.get(alert.handle)
 
     def _on_update(self, alert: Any) -> None:
+        moved = []
         for status in alert.status:
             torrent = self._torrents.get(status.handle)
             if torrent is not None:
-                torrent.update(status)
+                torrent.renew(status)
+                moved.append(torrent)
+        Torrent.touch_in_turns(moved)
         waiting, self._refreshes = self._refreshes, []
         for future in waiting:
             settle(future, None)

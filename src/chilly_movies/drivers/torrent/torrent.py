@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,6 +49,8 @@ log = structlog.get_logger(__name__)
 
 _ANSWER_TIMEOUT = 20.0
 _SPOILED_SECONDS = 15.0
+_A_TURN, _BETWEEN_TURNS = 25, 0.02
+"""How many watchers are woken at once, and the seconds before the next ones are."""
 """So long it is said that wrong data came, even if the right one comes meanwhile."""
 _FORGIVEN_AFTER = 5.0
 """Seconds without any peer, of which an honest one was banned, until the torrent is added anew."""
@@ -126,6 +129,11 @@ class Torrent:
         self._alone_since: float | None = None
 
     def update(self, status: Any) -> None:
+        """Take the engine's newest figures, and wake the watcher."""
+        self.renew(status)
+        self.touch()
+
+    def renew(self, status: Any) -> None:
         """Take the engine's newest figures."""
         now, figures = time.monotonic(), state_of(status)
         if figures.rejected > self.state.rejected:
@@ -144,11 +152,21 @@ class Torrent:
             download_speed=down,
             upload_speed=up,
         )
-        self.touch()
 
     def touch(self) -> None:
         """Something changed: wake the watcher."""
         self._changed.set()
+
+    @staticmethod
+    def touch_in_turns(torrents: Sequence[Torrent]) -> None:
+        """Wake many watchers, some at a time: of a thousand at once nobody else is served."""
+        loop = asyncio.get_running_loop()
+        for turn, first in enumerate(range(0, len(torrents), _A_TURN)):
+            for torrent in torrents[first : first + _A_TURN]:
+                if turn:
+                    loop.call_later(turn * _BETWEEN_TURNS, torrent.touch)
+                else:
+                    torrent.touch()
 
     def fail(self, error: Exception) -> None:
         """It cannot go on: wake whoever watches it or waits for a check."""
@@ -183,7 +201,8 @@ class Torrent:
             NoMetadata: no peer sent the metadata in time.
         """
         try:
-            async with asyncio.timeout(within):
+            # not all at the same moment, or a thousand of them would hold everybody else up
+            async with asyncio.timeout(within * random.uniform(0.8, 1.0)):  # noqa: S311
                 await self._changed.wait()
         except TimeoutError:
             pass

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LINGERS = 10.0
-_LOOK = 0.2
+_LOOK = 0.4
 """Seconds between two looks at the interface."""
 _LOOK_AT_LISTS = 1.0
 
