@@ -23,6 +23,8 @@ from urllib.parse import quote
 
 import httpx2
 
+from chilly_movies.outbound import trust
+
 _TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 _STREAM_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=45.0)
 """The server says something every 15 s; three times that is silence."""
@@ -101,6 +103,7 @@ class ApiClient:
             base_url=parsed,
             headers={"x-api-key": api_key} if api_key else None,
             timeout=_TIMEOUT,
+            verify=trust(),
             transport=transport,
             trust_env=False,
         )

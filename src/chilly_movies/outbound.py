@@ -66,7 +66,7 @@ class Outbound:
 
 
 @cache
-def _trust() -> ssl.SSLContext:
+def trust() -> ssl.SSLContext:
     """Whom TLS believes; made once, as reading all the authorities takes time and memory."""
     return httpx2.create_ssl_context()
 
@@ -77,7 +77,7 @@ class _Proxied(httpx2.AsyncHTTPTransport):
     def __init__(self, proxy: Proxy) -> None:
         auth = (proxy.user, proxy.password) if proxy.user else None
         super().__init__(
-            verify=_trust(), proxy=httpx2.Proxy(f"{proxy.scheme}://{proxy.place}", auth=auth)
+            verify=trust(), proxy=httpx2.Proxy(f"{proxy.scheme}://{proxy.place}", auth=auth)
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -92,9 +92,9 @@ class _Proxied(httpx2.AsyncHTTPTransport):
 
 class _Direct(httpx2.AsyncHTTPTransport):
     def __init__(self, interface: str | None, judge: Judge | None) -> None:
-        super().__init__(verify=_trust())
+        super().__init__(verify=trust())
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=_trust(),
+            ssl_context=trust(),
             max_connections=20,
             keepalive_expiry=5.0,
             network_backend=_Backend(interface, judge),

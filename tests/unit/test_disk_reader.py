@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from chilly_movies.drivers.disk_reader import DiskFile, DiskReader
 from chilly_movies.errors import DiskError
+from tests.doubles import until
 
 pytestmark = pytest.mark.anyio
 DATA = bytes(range(256)) * 4096
@@ -61,3 +64,34 @@ async def test_a_file_that_became_shorter_is_an_error_and_no_end(film: Path) -> 
     with pytest.raises(DiskError, match="shorter"):
         await reader.read(2000, 100)
     await reader.aclose()
+
+
+async def test_a_file_whose_closing_is_given_up_is_closed_when_its_read_ends(
+    film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    pread = os.pread
+
+    def slow(handle: int, length: int, offset: int) -> bytes:
+        go_on.wait(20)
+        return pread(handle, length, offset)
+
+    def not_at_once(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(os, "pread", slow)
+    monkeypatch.setattr(DiskFile, "read_at_once", not_at_once)
+    reader = await DiskReader.open(film.parent, film.name, len(DATA))
+    reading = asyncio.create_task(reader.read(0, 1000))
+    await until(lambda: reader._reading is not None)
+    reading.cancel()
+    closing = asyncio.create_task(reader.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert reader._file._handle >= 0
+    go_on.set()
+    assert reader._reading is not None
+    assert await reader._reading == DATA[:1000]
+    await until(lambda: reader._file._handle == -1)

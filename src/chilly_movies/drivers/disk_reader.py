@@ -79,6 +79,18 @@ class DiskFile:
             self._can_ask = False
             return None
 
+    async def close_after(self, reading: asyncio.Future[bytes] | None) -> None:
+        """Close it when the read that may still run in a thread has ended.
+
+        It cannot be cancelled, and on a closed file it would read a stranger. Who is cancelled
+        while they wait for it need not come again.
+        """
+        if reading is None or reading.done():
+            self.close()
+            return
+        reading.add_done_callback(lambda _: self.close())
+        await asyncio.wait([reading])
+
     def close(self) -> None:
         """Idempotent. A read that still runs in its thread must have ended."""
         if self._handle >= 0:
@@ -131,15 +143,12 @@ class DiskReader:
         if (data := self._file.read_at_once(offset, length)) is not None:
             await asyncio.sleep(0)  # one who reads fast leaves room for others
             return data
-        # a thread's read cannot be cancelled: closing waits for it, or it would read a stranger
         self._reading = asyncio.ensure_future(self._file.read(offset, length))
         return await asyncio.shield(self._reading)
 
     async def aclose(self) -> None:
         """See `ports.FileReader`."""
-        if self._reading is not None and not self._reading.done():
-            await asyncio.wait([self._reading])
-        self._file.close()
+        await self._file.close_after(self._reading)
 
 
 def _close_unwanted(opened: asyncio.Future[int]) -> None:

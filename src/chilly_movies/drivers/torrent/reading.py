@@ -10,7 +10,7 @@ from chilly_movies.drivers.disk_reader import DiskFile, DiskReader
 from chilly_movies.drivers.torrent.pieces import Pieces, done_in
 from chilly_movies.drivers.torrent.shelf import Shelf
 from chilly_movies.drivers.torrent.windows import bytes_ahead
-from chilly_movies.errors import DiskError, FileNotFound
+from chilly_movies.errors import DiskError, FileNotFound, NotReadable
 from chilly_movies.models import FileStanding, Job, MediaFile, is_video
 from chilly_movies.ports import FileReader
 
@@ -98,11 +98,14 @@ class Library:
         shelf.readers.add(reader)
         if sum(bool(other.readers) for other in self._shelves.values()) == 1:
             self._hear_pieces(True)
-        if shelf.pieces is not None:
-            if first:
+        try:
+            if shelf.pieces is not None and first:
                 await shelf.look()
             else:
                 shelf.replan()
+        except BaseException:  # whoever asked is gone, and would never close it
+            await reader.aclose()
+            raise
         return reader
 
     async def _open_finished(self, job: Job, file: MediaFile) -> FileReader:
@@ -188,9 +191,11 @@ class TorrentReader:
         self._move(offset)
         ready = await self._shelf.bring(self.index, self.size, offset)
         file = self._file = self._file or await self._open()
+        if self._closed:  # meanwhile, by whoever did not wait for this
+            file.close()
+            raise NotReadable("Nobody reads this file any more.")
         data = file.read_at_once(offset, min(length, ready))
         if data is None:
-            # a thread's read cannot be cancelled: closing waits for it, or it would read a stranger
             self._busy = asyncio.ensure_future(file.read(offset, min(length, ready)))
             data = await asyncio.shield(self._busy)
         else:
@@ -223,7 +228,5 @@ class TorrentReader:
         self._closed = True
         self._shelf.readers.discard(self)
         self._on_close()
-        if self._busy is not None and not self._busy.done():
-            await asyncio.wait([self._busy])
         if self._file is not None:
-            self._file.close()
+            await self._file.close_after(self._busy)
