@@ -21,6 +21,7 @@ from tests.peers.webtorrent import WebTorrentPeer
 
 pytestmark = pytest.mark.anyio
 
+BLOCK = 16 * 1024
 SIZE = 4 << 20
 
 
@@ -85,7 +86,8 @@ async def test_libtorrent_feeds_aria2(by: str, film: Torrent, tmp_path: Path) ->
         await seeder.seed(film.path, film.folder)
         await leecher.leech(film.path if by == "file" else film.magnet, tmp_path / "got")
         await leecher.wait_done()
-        assert (await seeder.stats()).uploaded >= SIZE
+        # it hangs up as soon as it has the last block, which the seeder then may not count
+        assert (await seeder.stats()).uploaded >= SIZE - 2 * BLOCK
     assert_same(film, tmp_path / "got")
 
 
