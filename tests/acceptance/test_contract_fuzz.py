@@ -27,7 +27,7 @@ async def test_no_request_made_from_the_contract_breaks_the_contract(tmp_path: P
             "--config-file", HERE / "schemathesis.toml",
             "run", CONTRACT, "--url", ours.url,
             "--exclude-path-regex", "^/(events|stream)",  # these never end
-            "--checks", "all", "--max-examples", "20", "--seed", "20261122",
+            "--checks", "all", "--max-examples", "30", "--seed", "20261122",
             "--request-timeout", "10",
             cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip

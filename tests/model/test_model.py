@@ -463,7 +463,7 @@ class SqliteMachine(Machine):
     """Over the real database."""
 
 
-MemoryMachine.TestCase.settings = profile(600)
+MemoryMachine.TestCase.settings = profile(800)
 SqliteMachine.TestCase.settings = profile(100)
 
 test_memory = pytest.mark.timeout(600)(MemoryMachine.TestCase)

@@ -366,7 +366,7 @@ async def rebound(
                 return tried, await witness.state() != before
 
 
-@pytest.mark.parametrize("secret", [""], ids=["open"])
+@pytest.mark.parametrize("secret", ["", SECRET], ids=["open", "with a secret"])
 async def test_a_page_that_rebinds_its_name_to_us_reads_only_that_it_is_refused(
     tmp_path: Path, films: Films, secret: str
 ) -> None:

@@ -31,7 +31,7 @@ def quiet_logs() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-CALLS = int(os.environ.get("CHILLY_READING_CALLS", "150"))
+CALLS = int(os.environ.get("CHILLY_READING_CALLS", "300"))
 COUNT = 10_000
 ASKED = int(os.environ.get("CHILLY_HOSTILE_NAMES", "2000"))
 EVERY = 7 if "CHILLY_HOSTILE_NAMES" in os.environ else 40
