@@ -89,7 +89,7 @@ class WebTorrentDownloader(Downloader):
 
     @property
     def network_problem(self) -> str | None:
-        """One clause for why nothing is sent or received at the moment, None if it may be."""
+        """See `Downloader.network_problem`."""
         return self._torrents.traffic.halted
 
     def read_lists(self) -> None:

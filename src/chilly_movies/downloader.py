@@ -458,6 +458,11 @@ class Downloader:
         """The number up to which every change was told; later ones are still being stored."""
         return self._ledger.told
 
+    @property
+    def network_problem(self) -> str | None:
+        """One clause for why nothing is sent or received at the moment, None if it may be."""
+        return None
+
     def end_events(self) -> None:
         """End all event streams and readers, so that a server can drain before `aclose`."""
         self._reading.close()

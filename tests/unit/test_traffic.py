@@ -1,13 +1,17 @@
-"""When the engine may speak to the DHT."""
+"""When the engine may speak to the DHT, and to whom at all."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
+import libtorrent as lt
 import pytest
 
 from chilly_movies.drivers.torrent.config import EngineConfig
+from chilly_movies.drivers.torrent.filters import AddressFilter
 from chilly_movies.drivers.torrent.traffic import Traffic
 from chilly_movies.proxies import Proxy
 
@@ -19,12 +23,16 @@ class Engine:
 
     def __init__(self) -> None:
         self.dht: list[bool] = []
+        self.filter: Any = lt.ip_filter()
 
     def apply_settings(self, settings: dict[str, Any]) -> None:
         self.dht.append(settings["enable_dht"])
 
-    def set_ip_filter(self, _: object) -> None:
-        """It talks to nobody anyway."""
+    def get_ip_filter(self) -> Any:
+        return self.filter
+
+    def set_ip_filter(self, made: Any) -> None:
+        self.filter = made
 
 
 async def traffic_of(engine: Engine, **config: Any) -> Traffic:
@@ -59,3 +67,52 @@ async def test_the_dht_is_never_on_if_it_is_not_wanted_or_would_go_round_a_proxy
     engine = Engine()
     (await traffic_of(engine, **config)).look([False], 1)
     assert not any(engine.dht)
+
+
+class Peer:
+    """A torrent, as far as bans are concerned, with one peer that was of no use."""
+
+    shut_out = 0
+
+    def __init__(self) -> None:
+        self.strikes = self
+
+    async def was_served_by(self, _: str) -> bool:
+        return False
+
+    def count(self, *_: object) -> bool:
+        return True
+
+    def touch(self) -> None:
+        """Nobody looks."""
+
+
+async def test_who_is_banned_while_a_long_list_is_read_stays_banned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block, engine = tmp_path / "block.txt", Engine()
+    block.write_text("203.0.113.0/24\n")
+    traffic = await traffic_of(engine, block_list=block)
+    loop, building, banned = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    build = AddressFilter.build
+
+    def slow(self: AddressFilter) -> Any:
+        made = build(self)
+        loop.call_soon_threadsafe(building.set)
+        banned.wait(10)
+        return made
+
+    monkeypatch.setattr(AddressFilter, "build", slow)
+    traffic.read_lists()
+    await asyncio.wait_for(building.wait(), 10)
+    torrent: Any = Peer()
+    traffic.banned(torrent, "198.51.100.7")
+    while not engine.filter.access("198.51.100.7"):
+        await asyncio.sleep(0)
+    before = engine.filter
+    banned.set()
+    while engine.filter is before:
+        await asyncio.sleep(0)
+    assert engine.filter.access("198.51.100.7")
+    assert engine.filter.access("203.0.113.9")
+    await traffic.closed()

@@ -81,7 +81,7 @@ async def health(request: Request) -> Response:
     counts = dict.fromkeys(Status, 0)
     for job in await downloader.list():
         counts[job.status] += 1
-    network = getattr(downloader, "network_problem", None)
+    network = downloader.network_problem
     body = {"status": "ok", "version": __version__, "jobs": counts, "network": network}
     return Response(to_json(body), media_type="application/json")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import bisect
 import gzip
+import io
 import ipaddress
 import re
 import zlib
@@ -140,9 +141,9 @@ def parse_lines(lines: Iterable[bytes]) -> AddressList:
     return AddressList(Ranges(pairs, sorted(v6)), malformed, first_malformed, cut)
 
 
-def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
+def _lines(file: io.BufferedIOBase) -> Iterator[bytes]:
     """Lines of a bounded length from a bounded file."""
-    read, left = getattr(file, "readline"), _MAX_BYTES  # noqa: B009 (both kinds of file have it)
+    read, left = file.readline, _MAX_BYTES
     while left > 0 and (line := read(_MAX_LINE)):
         left -= len(line)
         yield line

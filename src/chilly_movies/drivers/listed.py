@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -26,7 +26,7 @@ class _File:
     path: Path
     ranges: Ranges | None = None
     seen: _Seen | None = None
-    problem: str = field(default="")
+    problem: str = ""
 
 
 class ListedAddresses:

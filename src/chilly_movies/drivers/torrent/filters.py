@@ -29,14 +29,18 @@ class AddressFilter:
         """Whether an address may be talked to, bans aside."""
         return (self._allow_private or is_public(address)) and self._lists.lets(address)
 
-    def build(self, session: Any, banned: Iterable[str]) -> None:
-        """Make all of it anew. Takes seconds for a million addresses; blocks."""
+    def build(self) -> Any:
+        """The filter without bans. Takes seconds for a million addresses; blocks."""
         made = lt.ip_filter()
         for first, last, shut in self._lists.rules():
             made.add_rule(first, last, int(shut))
         if not self._allow_private:
             for network in p.networks((*NON_PUBLIC_V4, *NON_PUBLIC_V6)):
                 made.add_rule(*network, 1)
+        return made
+
+    def put(self, session: Any, made: Any, banned: Iterable[str]) -> None:
+        """Let what was built hold from now on, and these be banned."""
         self._banned = frozenset(banned)
         for address in self._banned:
             made.add_rule(address, address, 1)

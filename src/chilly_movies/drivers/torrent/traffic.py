@@ -87,7 +87,7 @@ class Traffic:
     async def opened(self, session: Any) -> None:
         """There is a new engine, which does nothing yet."""
         self._session, self._open_to_all, self._halted = session, False, None
-        await asyncio.to_thread(self._filter.build, session, self._bans.addresses())
+        await self._filter_anew(session)
         if self._config.has_lists:
             self._list_watch = asyncio.create_task(self._watch_lists(), name="list-watch")
         if self._config.interface is not None:
@@ -119,8 +119,12 @@ class Traffic:
             self._read_all.clear()
             async with self._reading:
                 if await self._lists.renew(always=always):
-                    session, banned = self._session, self._bans.addresses()
-                    await asyncio.to_thread(self._filter.build, session, banned)
+                    await self._filter_anew(self._session)
+
+    async def _filter_anew(self, session: Any) -> None:
+        """Somebody may be banned while it is built; so bans are looked at afterwards."""
+        made = await asyncio.to_thread(self._filter.build)
+        self._filter.put(session, made, self._bans.addresses())
 
     @property
     def halted(self) -> str | None:
