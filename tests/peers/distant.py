@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from tests.peers.ways import until_either_ends
+
 _BLOCK = 16 * 1024
 _BUFFER = 64 * 1024
 """What the line holds before the sender has to wait; a large one would make each seek wait."""
@@ -75,14 +77,9 @@ async def _carry(
             await asyncio.get_running_loop().sock_connect(far, ("127.0.0.1", port))
             far_reader, far_writer = await asyncio.open_connection(sock=far.dup(), limit=_BLOCK)
         ends.append(far_writer)
-        ways = [_one_way(reader, far_writer, there), _one_way(far_reader, writer, back)]
-        tasks = [asyncio.ensure_future(way) for way in ways]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await until_either_ends(
+            _one_way(reader, far_writer, there), _one_way(far_reader, writer, back)
+        )
     except OSError:
         pass  # nobody listens there any more
     finally:

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from tests.peers.ways import until_either_ends
+
 _BLOCK = 64 * 1024
 
 
@@ -134,14 +136,7 @@ class ProxyServer:
         try:
             writer.write(answer)
             far_writer.write(first)
-            ways = [_pass_on(reader, far_writer), _pass_on(far_reader, writer)]
-            tasks = [asyncio.ensure_future(way) for way in ways]
-            try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+            await until_either_ends(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
         finally:
             await _end(far_writer)
 

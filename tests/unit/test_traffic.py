@@ -24,6 +24,7 @@ class Engine:
     def __init__(self) -> None:
         self.dht: list[bool] = []
         self.filter: Any = lt.ip_filter()
+        self.filtered = asyncio.Event()
 
     def apply_settings(self, settings: dict[str, Any]) -> None:
         self.dht.append(settings["enable_dht"])
@@ -33,6 +34,7 @@ class Engine:
 
     def set_ip_filter(self, made: Any) -> None:
         self.filter = made
+        self.filtered.set()
 
 
 async def traffic_of(engine: Engine, **config: Any) -> Traffic:
@@ -106,13 +108,13 @@ async def test_who_is_banned_while_a_long_list_is_read_stays_banned(
     traffic.read_lists()
     await asyncio.wait_for(building.wait(), 10)
     torrent: Any = Peer()
+    engine.filtered.clear()
     traffic.banned(torrent, "198.51.100.7")
-    while not engine.filter.access("198.51.100.7"):
-        await asyncio.sleep(0)
-    before = engine.filter
+    await asyncio.wait_for(engine.filtered.wait(), 10)
+    assert engine.filter.access("198.51.100.7")
+    engine.filtered.clear()
     banned.set()
-    while engine.filter is before:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(engine.filtered.wait(), 10)
     assert engine.filter.access("198.51.100.7")
     assert engine.filter.access("203.0.113.9")
     await traffic.closed()
