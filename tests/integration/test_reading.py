@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from chilly_movies import Status
 from chilly_movies.bus import Filter
 from chilly_movies.downloader import Downloader
+from chilly_movies.drivers import publish as disk
 from chilly_movies.errors import FileNotFound, NotArrived, NotReadable
 from chilly_movies.models import Progress
 from chilly_movies.ports import FileReader
@@ -81,6 +83,29 @@ async def test_readers_at_many_places_get_the_right_bytes_through_publishing_and
             assert await lasting.read(20 * MIB, 1000) == source[20 * MIB : 20 * MIB + 1000]
             async with downloader.open_file("a", 0) as late:
                 assert await read_all(late) == source
+
+
+async def test_a_film_first_opened_while_it_is_being_published_is_read(
+    tmp_path: Path, seeder: LibtorrentPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torrent = film(tmp_path, 2 * MIB)
+    await seeder.seed(torrent.path, torrent.folder)
+    loop, publishing, opened = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    flush = disk.flush_tree
+
+    def slow(path: Path) -> None:
+        loop.call_soon_threadsafe(publishing.set)
+        opened.wait(10)
+        flush(path)
+
+    monkeypatch.setattr(disk, "flush_tree", slow)
+    async with asyncio.timeout(20), running(tmp_path) as downloader:
+        await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
+        await publishing.wait()
+        async with downloader.open_file("a", 0) as reader:
+            opened.set()
+            assert await read_all(reader) == torrent.content.read_bytes()
+        await downloader.wait("a")
 
 
 async def test_a_seek_to_the_end_comes_before_what_lies_between(

@@ -54,6 +54,7 @@ async def test_random_calls_that_only_ask_write_nothing(tmp_path: Path) -> None:
         assert answer.status_code == 200, answer.text
         assert (await ours.wait("a"))["status"] == "completed"
         await ours.verb("pause", {"id": "a"})
+    async with Backend(tmp_path) as ours:  # anew: what the job was storing when it stopped is done
         [database] = (tmp_path / "state").glob("*.db")
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as witness:
             version = witness.execute("PRAGMA data_version").fetchone()

@@ -147,11 +147,13 @@ class TorrentDriver:
     async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """See `ports.Driver`."""
         run = self._runs[job.key] = Run(job, job.source, job.path, check=check)
+        self._library.begin(job.key)
         try:
             async with aclosing(self._run(run)) as reports:
                 async for report in reports:
                     yield report
         finally:
+            self._library.end(job.key)
             self._runs.pop(job.key, None)
 
     async def _run(self, run: Run) -> AsyncGenerator[Report, None]:

@@ -33,10 +33,13 @@ class Library:
 
     # --- what the driver tells --------------------------------------------------------------
 
+    def begin(self, key: str) -> None:
+        """The job runs: what is known of its data is kept until `end`, between torrents, too."""
+        self._shelves.setdefault(key, Shelf()).in_use = True
+
     def attach(self, key: str, pieces: Pieces) -> None:
         """The job's torrent is in the session, and does not run yet."""
-        shelf = self._shelves.setdefault(key, Shelf())
-        shelf.attach(pieces)
+        self._shelves[key].attach(pieces)
 
     async def learn(
         self, key: str, files: tuple[MediaFile, ...], folder: Path, paths: Mapping[int, str]
@@ -65,7 +68,6 @@ class Library:
         shelf = self._shelves.get(key)
         if shelf is not None:
             await shelf.detach()
-            self._forget_unused(key, shelf)
 
     def complete(self, key: str) -> None:
         """All wanted files are verified."""
@@ -73,8 +75,14 @@ class Library:
         if shelf is not None:
             shelf.complete()
 
+    def end(self, key: str) -> None:
+        """The job does not run any more; what becomes of it is stored."""
+        shelf = self._shelves[key]
+        shelf.in_use = False
+        self._forget_unused(key, shelf)
+
     def _forget_unused(self, key: str, shelf: Shelf) -> None:
-        if not shelf.readers and shelf.pieces is None and self._shelves.get(key) is shelf:
+        if not shelf.readers and not shelf.in_use and self._shelves.get(key) is shelf:
             del self._shelves[key]
 
     # --- what the core asks -----------------------------------------------------------------

@@ -46,12 +46,14 @@ class Shelf:
 
     Attributes:
         readers: who reads it.
+        in_use: the job runs, so there may be a torrent in the session at any time.
         paths: where each file lies right now.
         pieces: of the torrent in the session, None while there is none.
     """
 
     def __init__(self) -> None:
         self.readers: set[Place] = set()
+        self.in_use = False
         self.paths: dict[int, Path] = {}
         self.pieces: Pieces | None = None
         self._is_complete = False
