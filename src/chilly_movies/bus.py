@@ -52,6 +52,8 @@ class Subscription(AsyncIterator[Change]):
         overflowed: True if it was dropped because it did not keep up.
         shortcut: is offered each change when none waits; what it takes is not queued. It must
             neither wait nor raise.
+        alarm: called when something waits, and at the end, for whoever does not wait itself. It
+            must neither wait nor raise.
     """
 
     def __init__(self, bus: EventBus, wanted: Filter, size: int) -> None:
@@ -59,10 +61,11 @@ class Subscription(AsyncIterator[Change]):
         self._wanted = None if wanted == EVERYTHING else wanted
         self._size = size
         self._waiting: OrderedDict[object, Change] = OrderedDict()
-        self._wake = asyncio.Event()
+        self._wake: asyncio.Event | None = None  # made by who waits: a thousand may not
         self._closed = False
         self.overflowed = False
         self.shortcut: Callable[[Change], bool] | None = None
+        self.alarm: Callable[[], None] | None = None
 
     def put(self, change: Change) -> None:
         """Take a change if it concerns this listener. Called by the bus."""
@@ -77,23 +80,38 @@ class Subscription(AsyncIterator[Change]):
             self.overflowed = True
             self._waiting.clear()
             self.close()
-        self._wake.set()
+        self._ring()
 
     def close(self) -> None:
         """Take no more changes; what waits can still be read. Idempotent."""
         self._closed = True
         self._bus.forget(self)
-        self._wake.set()
+        self._ring()
 
     def nudge(self) -> None:
         """Let `batch` return, even if nothing waits."""
-        self._wake.set()
+        if self._wake is not None:
+            self._wake.set()
+
+    def _ring(self) -> None:
+        self.nudge()
+        if self.alarm is not None:
+            self.alarm()
+
+    async def _woken(self) -> None:
+        if self._wake is None:
+            self._wake = asyncio.Event()
+        self._wake.clear()
+        await self._wake.wait()
 
     async def batch(self) -> list[Change] | None:
         """Wait for changes or a nudge; all that wait, in order. None at the end."""
         if not self._waiting and not self._closed:
-            self._wake.clear()
-            await self._wake.wait()
+            await self._woken()
+        return self.waiting()
+
+    def waiting(self) -> list[Change] | None:
+        """All that wait now, in order. None at the end."""
         if not self._waiting:
             return None if self._closed else []
         waiting = list(self._waiting.values())
@@ -104,8 +122,7 @@ class Subscription(AsyncIterator[Change]):
         while not self._waiting:
             if self._closed:
                 raise StopAsyncIteration
-            self._wake.clear()
-            await self._wake.wait()
+            await self._woken()
         return self._waiting.popitem(last=False)[1]
 
     async def __aenter__(self) -> Self:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from itertools import chain
@@ -16,7 +17,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chilly_movies.api.clients import household, is_in, parse_networks
-from chilly_movies.api.events import WRITE_NOW
+from chilly_movies.api.detached import DETACH, Line, Owner
 from chilly_movies.api.limits import is_stream
 from chilly_movies.api.security import PAGE_HEADERS
 from chilly_movies.api.stream import CUT
@@ -33,6 +34,7 @@ READ_SECONDS = 60.0
 PLAYER_SECONDS = 3600.0
 """The same for a film: a player that pauses stops reading."""
 _SWEEP = 1.0
+_NOTHING_AHEAD: deque[Any] = deque()
 _BODY_FIELDS = (b"content-length", b"transfer-encoding")
 _ALL = 2
 """All clients together may have so many times the connections of one."""
@@ -166,6 +168,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._parsed = self._received = 0
         self._verdict = 400
+        self._owner: Owner | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client comes."""
@@ -178,11 +181,13 @@ class GuardedProtocol(HttpToolsProtocol):
         """It is gone."""
         self._doorkeeper.leave(self)
         super().connection_lost(exc)
+        if self._owner is not None:
+            self._owner.left()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, as long as the head stays within its bounds."""
-        if self.transport.is_closing():
-            return
+        if self._owner is not None or self.transport.is_closing():
+            return  # what comes after an answer that goes on by itself is never answered
         began_in_head = self._in_head
         super().data_received(data)
         if self._in_head and began_in_head and not self.transport.is_closing():
@@ -195,17 +200,46 @@ class GuardedProtocol(HttpToolsProtocol):
         """The first byte of a request."""
         super().on_message_begin()
         self.scope["extensions"] = {
-            WRITE_NOW: {"write": self._write_now},
+            DETACH: {"detach": self._detach},
             CUT: {"close": self.transport.close, "abort": self.transport.abort},
         }
         self._in_head, self._parsed, self._received = True, 0, 0
 
-    def _write_now(self, ready: bytes) -> bool:
-        """Write a piece of a chunked answer, its length included, if the client keeps up."""
+    def _detach(self, owner: Owner) -> Line:
+        """Forget the request; the owner writes the rest of the answer. See `Line`."""
+        self.scope["extensions"][DETACH] = {"owner": owner}
+        self._owner = owner
+        self.cycle.disconnected = True  # or its end would count as a broken answer
+        self.cycle = self.scope = self.parser = self.headers = None  # type: ignore[assignment]
+        self.pipeline = _NOTHING_AHEAD
+        self.flow.resume_reading()
+        if self.transport.is_closing():
+            owner.left()
+        return self
+
+    def write(self, chunk: bytes) -> bool:
+        """See `Line`."""
         if self.flow.write_paused or self.transport.is_closing():
             return False
-        self.transport.write(ready)
+        self.transport.write(chunk)
         return True
+
+    async def drain(self) -> None:
+        """See `Line`."""
+        await self.flow.drain()
+
+    def close(self) -> None:
+        """See `Line`."""
+        self.transport.close()
+
+    def abort(self) -> None:
+        """See `Line`."""
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """The server ends; an answer that goes on by itself is ended by its owner."""
+        if self._owner is None:
+            super().shutdown()
 
     def on_url(self, url: bytes) -> None:
         """A part of the address."""

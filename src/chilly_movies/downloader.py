@@ -430,9 +430,15 @@ class Downloader:
         self, job_id: str | None = None, wanted: Filter = EVERYTHING
     ) -> AsyncIterator[Subscription]:
         """A subscription that is registered before the body runs, so that nothing is missed."""
-        await self.open()
-        async with self._bus.subscribe(job_id, wanted=wanted) as subscription:
+        async with await self.subscribe(job_id, wanted) as subscription:
             yield subscription
+
+    async def subscribe(
+        self, job_id: str | None = None, wanted: Filter = EVERYTHING
+    ) -> Subscription:
+        """Like `listen`; the caller closes it."""
+        await self.open()
+        return self._bus.subscribe(job_id, wanted=wanted)
 
     async def changes_since(self, seq: int, job_id: str | None = None) -> Sequence[e.Change]:
         """Stored state changes after number `seq`, oldest first, at most 1,000."""

@@ -1,8 +1,9 @@
-"""What listeners may ask for, and the short way of ready bytes to the connection."""
+"""What listeners may ask for, and how a connection goes on when its handler has returned."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import structlog
 
 from chilly_movies.app import MockDownloader
 from chilly_movies.models import Status
@@ -163,3 +165,70 @@ async def test_a_head_request_of_events_gets_no_body() -> None:
         async with asyncio.timeout(10):
             answer = await asking
         assert (answer.status_code, answer.content) == (200, b"")
+
+
+async def hear(live: Live) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that listens."""
+    host, port = live.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /events?event=stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    async with asyncio.timeout(10):
+        await reader.readuntil(b": listening\n\n")
+    return reader, writer
+
+
+async def test_listeners_have_no_tasks_of_their_own() -> None:
+    async with show() as (_, live):
+        first = await hear(live)
+        await until(lambda: True)
+        before = len(asyncio.all_tasks())
+        others = [await hear(live) for _ in range(20)]
+        await until(lambda: len(asyncio.all_tasks()) <= before)
+        for _, writer in (first, *others):
+            writer.close()
+
+
+async def test_what_a_listener_asks_after_that_is_not_answered_and_its_stream_goes_on() -> None:
+    async with show() as (downloader, live):
+        reader, writer = await hear(live)
+        [ear] = downloader._bus._subscriptions
+        await until(lambda: ear.shortcut is not None)
+        writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        await writer.drain()
+        async with httpx2.AsyncClient(base_url=live.url) as client:
+            assert (await client.get("/health")).status_code == 200
+        downloader._ledger.tell("a", "stream", {"index": 0, "readers": 1})
+        downloader.end_events()
+        async with asyncio.timeout(10):
+            rest = await reader.read()
+        assert b'"readers":1' in rest
+        assert b"HTTP/1.1" not in rest
+        assert rest.endswith(b"\r\n0\r\n\r\n")
+        writer.close()
+
+
+def told(logs: list[Any]) -> list[int]:
+    """The status of each request in the log."""
+    return [line["status"] for line in logs if line["event"] == "request"]
+
+
+async def test_a_listener_counts_as_a_stream_and_is_logged_until_and_when_it_leaves() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    pace = Pace()
+    pace.hold()
+    async with MockDownloader(SCRIPT, tick=1.0, sleep=pace.sleep) as downloader:
+        async with (
+            serving(downloader, max_streams=1) as live,
+            httpx2.AsyncClient(base_url=live.url) as client,
+        ):
+            with structlog.testing.capture_logs() as logs:
+                _, writer = await hear(live)
+                [ear] = downloader._bus._subscriptions
+                await until(lambda: ear.shortcut is not None)
+                assert (await client.get("/events")).status_code == 429
+                await until(lambda: told(logs) == [429])
+                writer.close()
+                await until(lambda: told(logs) == [429, 200])
+                _, writer = await hear(live)
+            writer.close()
+        pace.flow()

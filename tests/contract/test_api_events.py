@@ -12,6 +12,7 @@ import pytest
 from starlette.requests import Request
 
 from chilly_movies.api import events as sse
+from chilly_movies.api import listener
 from chilly_movies.api.schemas import EventOut
 from chilly_movies.app import MockDownloader
 from chilly_movies.models import Status
@@ -215,7 +216,7 @@ async def test_no_state_change_is_missed_over_a_restart(rig: Rig) -> None:
 
 
 async def test_a_quiet_stream_is_kept_awake(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "_HEARTBEAT", 0.02)
+    monkeypatch.setattr(listener, "HEARTBEAT", 0.02)
     async with listening(show.url) as stream, asyncio.timeout(10):
         beats = 0
         while beats < 3:
@@ -309,7 +310,7 @@ async def connect(downloader: Any, reader: Reader, last: str = "") -> asyncio.Ta
 async def test_a_reader_that_does_not_read_is_dropped_and_the_others_hear_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sse, "_PATIENCE", 0.05)
+    monkeypatch.setattr(sse, "PATIENCE", 0.05)
     async with MockDownloader(SCRIPT, sleep=Pace().sleep) as downloader:
         stuck, fine = Reader(reads=False), Reader()
         tasks = [await connect(downloader, reader) for reader in (stuck, fine)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import structlog
@@ -29,6 +30,7 @@ from chilly_movies.api import (
 )
 from chilly_movies.api.bodies import BodyGate
 from chilly_movies.api.clients import ForwardedGate, client_of
+from chilly_movies.api.detached import when_over
 from chilly_movies.api.keys import KeyGate, KeyRing
 from chilly_movies.api.limits import RateGate, StreamGate
 from chilly_movies.api.problems import documented
@@ -265,7 +267,10 @@ class AccessLog:
         try:
             await self._app(scope, receive, noting)
         finally:
-            log.info(
-                "request", method=scope["method"], path=scope["path"], status=status,
-                ms=round(1000 * (time.perf_counter() - began), 1), client=client_of(scope),
-            )  # fmt: skip
+            asked = (scope["method"], scope["path"], status, began, client_of(scope))
+            when_over(scope, partial(_note_request, *asked))
+
+
+def _note_request(method: str, path: str, status: int, began: float, client: str) -> None:
+    ms = round(1000 * (time.perf_counter() - began), 1)
+    log.info("request", method=method, path=path, status=status, ms=ms, client=client)

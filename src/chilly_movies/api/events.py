@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from functools import lru_cache
 
 from fastapi import Request, Response
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
+from chilly_movies.api.detached import DETACH
+from chilly_movies.api.listener import HEARTBEAT, PATIENCE, STILL_HERE, Listener
 from chilly_movies.api.schemas import event_message
 from chilly_movies.bus import Filter, Subscription
 from chilly_movies.downloader import Downloader
@@ -19,21 +20,11 @@ from chilly_movies.events import EVENT_NAMES, Change, Removed
 from chilly_movies.intake import check_id
 from chilly_movies.models import Status
 
-_HEARTBEAT = 15.0
-_PATIENCE = 60.0
-"""Seconds a listener may take to read what was sent before it is dropped."""
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
-
-WRITE_NOW = "chilly.write_now"
-"""The ASGI extension by which an answer hands over ready bytes without waiting.
-
-Its `write` takes one chunk as it goes over the wire and says whether it was taken. It may be
-called between two `send`s of an answer that said `transfer-encoding: chunked` itself.
-"""
 
 
 async def stream_events(request: Request) -> Response:
@@ -78,8 +69,8 @@ def _filter(query: QueryParams) -> Filter:
 class EventStream(Response):
     """One listener's connection: what it missed, then changes as they happen.
 
-    There may be a thousand listeners, so a change costs each of them no more than being woken
-    and one write: all share the encoded bytes, and one timer does for patience and heartbeat.
+    Our own server then keeps the connection without us (see `Listener`); with any other one the
+    changes go through `send`.
     """
 
     def __init__(
@@ -93,23 +84,29 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        async with self._downloader.listen(self._job_id, self._wanted) as subscription:
-            gone = asyncio.create_task(_close_when_gone(receive, subscription))
-            try:
-                async with asyncio.timeout(None) as limit:
-                    pen = _Pen(scope, send, limit, subscription.nudge)
-                    try:
-                        await self._write(subscription, pen)
-                    finally:
-                        pen.close()
-            except OSError:
-                pass  # the client left in the middle of a write, or does not read
-            finally:
-                gone.cancel()
-                with suppress(asyncio.CancelledError):
-                    await gone
+        subscription = await self._downloader.subscribe(self._job_id, self._wanted)
+        listener: Listener | None = None
+        gone = asyncio.create_task(_close_when_gone(receive, subscription))
+        try:
+            async with asyncio.timeout(None) as limit:
+                pen = _Pen(scope, send, limit, subscription.nudge)
+                try:
+                    listener = await self._write(subscription, pen)
+                finally:
+                    pen.close()
+        except OSError:
+            pass  # the client left in the middle of a write, or does not read
+        finally:
+            gone.cancel()
+            with suppress(asyncio.CancelledError):
+                await gone
+            if listener is None:
+                subscription.close()
+        if listener is not None:
+            pen.hand_over(listener)
 
-    async def _write(self, subscription: Subscription, pen: _Pen) -> None:
+    async def _write(self, subscription: Subscription, pen: _Pen) -> Listener | None:
+        """Write all there is to say; or only what was missed, and who says the rest."""
         await pen.begin()
         async for change, numbered in self._missed():
             message = event_message(change)
@@ -118,15 +115,17 @@ class EventStream(Response):
             pen.sent = change.seq
             await pen.write(message)
         await pen.write(b": listening\n\n")
-        subscription.shortcut = pen.take
+        if pen.can_hand_over:
+            return Listener(subscription, pen.sent)
         while (changes := await subscription.batch()) is not None:
             new = [event_message(change) for change in changes if change.seq > pen.sent]
             if new:
                 pen.sent = changes[-1].seq
                 await pen.write(b"".join(new))
             elif pen.idle:
-                await pen.write(b": still here\n\n")
+                await pen.write(STILL_HERE)
         await pen.end()
+        return None
 
     async def _missed(self) -> AsyncIterator[tuple[Change, bool]]:
         """What comes before the live changes, and whether the client is to note its number.
@@ -175,13 +174,6 @@ class EventStream(Response):
             since = batch[-1].seq
 
 
-@lru_cache(maxsize=64)
-def _chunk(change: Change) -> bytes:
-    """The change as a chunk of an HTTP answer; made once for all listeners."""
-    message = event_message(change)
-    return b"%x\r\n%b\r\n" % (len(message), message)
-
-
 async def _close_when_gone(receive: Receive, subscription: Subscription) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -190,9 +182,6 @@ async def _close_when_gone(receive: Receive, subscription: Subscription) -> None
 
 class _Pen:
     """Writes to one connection, and looks now and then whether it moves.
-
-    Our own server takes ready bytes at once, which saves waking a task for each of a thousand
-    listeners; a client that does not keep up, and any other server, gets them through `send`.
 
     Attributes:
         sent: the number of the last change that was written.
@@ -208,39 +197,36 @@ class _Pen:
         self, scope: Scope, send: Send, limit: asyncio.Timeout, nudge: Callable[[], None]
     ) -> None:
         self.sent = 0
-        server = (scope.get("extensions") or {}).get(WRITE_NOW)
-        self._write_now: Callable[[bytes], bool] | None = None
-        if server is not None and scope["method"] == "GET":
-            self._write_now = server["write"]
+        server = (scope.get("extensions") or {}).get(DETACH, {})
+        self._detach = server.get("detach") if scope["method"] == "GET" else None
         self._send = send
         self._limit = limit
         self._nudge = nudge
         self._loop = asyncio.get_running_loop()
         self._moved = self._loop.time()
         self._writing = False
-        self._timer = self._loop.call_later(min(_HEARTBEAT, _PATIENCE), self._look)
+        self._timer = self._loop.call_later(min(HEARTBEAT, PATIENCE), self._look)
 
     @property
     def idle(self) -> bool:
         """Whether it is time for a heartbeat."""
-        return self._loop.time() >= self._moved + _HEARTBEAT
+        return self._loop.time() >= self._moved + HEARTBEAT
+
+    @property
+    def can_hand_over(self) -> bool:
+        """Whether the server can keep the connection without a handler."""
+        return self._detach is not None
+
+    def hand_over(self, listener: Listener) -> None:
+        """Give the connection away; the handler must return at once."""
+        assert self._detach is not None  # noqa: S101 (for the type checker)
+        listener.begin(self._detach(listener))
 
     async def begin(self) -> None:
         """Send status and headers."""
-        chunked = [] if self._write_now is None else [(b"transfer-encoding", b"chunked")]
+        chunked = [(b"transfer-encoding", b"chunked")] if self.can_hand_over else []
         headers = [*_HEADERS, *chunked]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-
-    def take(self, change: Change) -> bool:
-        """Write a change at once; False if the client or the server cannot take it so."""
-        if self._write_now is None or self._writing:
-            return False
-        if change.seq > self.sent:
-            if not self._write_now(_chunk(change)):
-                return False
-            self.sent = change.seq
-            self._moved = self._loop.time()
-        return True
 
     async def write(self, body: bytes) -> None:
         """Send; waits while the client does not read."""
@@ -258,11 +244,11 @@ class _Pen:
         self._timer.cancel()
 
     def _look(self) -> None:
-        due = self._moved + (_PATIENCE if self._writing else _HEARTBEAT)
+        due = self._moved + (PATIENCE if self._writing else HEARTBEAT)
         if self._loop.time() < due:
             self._timer = self._loop.call_at(due, self._look)
         elif self._writing:
             self._limit.reschedule(self._loop.time())
         else:
-            self._timer = self._loop.call_later(_HEARTBEAT, self._look)
+            self._timer = self._loop.call_later(HEARTBEAT, self._look)
             self._nudge()

@@ -9,11 +9,13 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from limits import RateLimitItem, parse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chilly_movies.api.clients import client_of
+from chilly_movies.api.detached import when_over
 from chilly_movies.api.problems import problem
 
 MAX_CLIENTS = 10_000
@@ -126,9 +128,12 @@ class StreamGate:
         try:
             await self._app(scope, receive, send)
         finally:
-            self._open[client] -= 1
-            if not self._open[client]:
-                del self._open[client]
+            when_over(scope, partial(self._left, client))
+
+    def _left(self, client: str) -> None:
+        self._open[client] -= 1
+        if not self._open[client]:
+            del self._open[client]
 
 
 def is_stream(path: str) -> bool:
