@@ -21,6 +21,7 @@ from chilly_movies.api.detached import DETACH, Line, Owner
 from chilly_movies.api.limits import is_stream
 from chilly_movies.api.security import PAGE_HEADERS
 from chilly_movies.api.stream import CUT
+from chilly_movies.vitals import give_back
 
 MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 9.0
@@ -34,6 +35,8 @@ READ_SECONDS = 60.0
 PLAYER_SECONDS = 3600.0
 """The same for a film: a player that pauses stops reading."""
 _SWEEP = 1.0
+_CROWD = 200
+"""Connections that cost enough memory to give it back when they are gone."""
 _NOTHING_AHEAD: deque[Any] = deque()
 _BODY_FIELDS = (b"content-length", b"transfer-encoding")
 _ALL = 2
@@ -56,6 +59,7 @@ class Doorkeeper:
             are busy it is refused.
         proxies: addresses that may have as many as all together.
         clock: monotonic seconds; None = the event loop's.
+        after_crowd: called when most connections of a crowd are gone.
     """
 
     def __init__(
@@ -63,11 +67,15 @@ class Doorkeeper:
         per_client: int = 512,
         proxies: Iterable[str] = (),
         clock: Callable[[], float] | None = None,
+        after_crowd: Callable[[], None] = give_back,
     ) -> None:
         self._per_client = per_client
         self._all = per_client * _ALL
         self._proxies = parse_networks(proxies)
         self._clock = clock or (lambda: asyncio.get_running_loop().time())
+        self._after_crowd = after_crowd
+        self._crowd = 0
+        """The most connections since the last crowd left."""
         self._open: dict[str, int] = {}
         self._waiting: dict[GuardedProtocol, float] = {}
         """Since when no request is complete, oldest first."""
@@ -147,9 +155,17 @@ class Doorkeeper:
         for connection in [c for c, due in self._due.items() if due <= now]:
             del self._due[connection]
             connection.transport.abort()
+        self._look_at_crowd()
         self._timer = None
         if self._open:
             self._timer = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+
+    def _look_at_crowd(self) -> None:
+        here = sum(self._open.values())
+        if self._crowd >= _CROWD and here <= self._crowd // 4:
+            self._crowd = here
+            self._after_crowd()
+        self._crowd = max(self._crowd, here)
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -181,8 +197,9 @@ class GuardedProtocol(HttpToolsProtocol):
         """It is gone."""
         self._doorkeeper.leave(self)
         super().connection_lost(exc)
-        if self._owner is not None:
-            self._owner.left()
+        owner, self._owner = self._owner, None  # so that nobody has to collect the two of us
+        if owner is not None:
+            owner.left()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, as long as the head stays within its bounds."""

@@ -17,6 +17,7 @@ from chilly_movies.app import MockDownloader, create_app
 from chilly_movies.connections import Doorkeeper
 from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.server import _Server, bind, server_config
+from chilly_movies.vitals import give_back
 
 pytestmark = pytest.mark.anyio
 
@@ -79,8 +80,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def door(per_client: int = 512) -> AsyncIterator[Door]:
-    keeper = Doorkeeper(per_client)
+async def door(
+    per_client: int = 512, after_crowd: Callable[[], None] = give_back
+) -> AsyncIterator[Door]:
+    keeper = Doorkeeper(per_client, after_crowd=after_crowd)
     downloader = MockDownloader()
     app = create_app(downloader, metadata=MockMetadataProvider())
     [listener] = bind("127.0.0.1", 0)
@@ -312,3 +315,28 @@ async def test_a_field_without_end_is_no_larger_either() -> None:
         protocol.data_received(b"a" * 8 * KIB)
     refusal(wire.written, 431, "headers_too_large")
     protocol.connection_lost(None)
+
+
+async def test_memory_is_given_back_once_when_most_of_a_crowd_has_left(
+    quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_CROWD", 8)
+    given_back: list[int] = []
+    async with door(after_crowd=lambda: given_back.append(1)) as server:
+
+        async def crowd(size: int) -> list[asyncio.StreamWriter]:
+            pairs = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(size)]
+            await until(lambda: server.keeper._crowd >= size)
+            return [writer for _, writer in pairs]
+
+        async def leave(writers: list[asyncio.StreamWriter]) -> None:
+            for writer in writers:
+                writer.close()
+            await until(lambda: not server.keeper._open and server.keeper._timer is None)
+
+        await leave(await crowd(4))
+        assert given_back == []
+        await leave(await crowd(10))
+        assert given_back == [1]
+        await leave(await crowd(10))
+        assert given_back == [1, 1]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 
 import pytest
 from structlog.testing import capture_logs
 
-from chilly_movies.vitals import telling, vitals
+from chilly_movies.vitals import give_back, telling, vitals
 
 pytestmark = pytest.mark.anyio
 
@@ -37,3 +38,14 @@ async def test_sigusr1_logs_them_while_the_server_runs() -> None:
                 await asyncio.sleep(0.01)
     assert lines[0]["event"] == "vitals"
     assert lines[0]["tasks"] >= 1
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="needs glibc")
+async def test_what_was_freed_in_between_is_given_back() -> None:
+    things = [bytearray(2000) for _ in range(30_000)]
+    kept = things[::1000]
+    del things
+    before = vitals()["memory"]
+    give_back()
+    assert vitals()["memory"] < before - 30_000_000
+    assert len(kept) == 30

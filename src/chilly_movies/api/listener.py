@@ -60,6 +60,7 @@ class Listener(Owner):
         self._gone = True
         if self._timer is not None:
             self._timer.cancel()
+        self._subscription.shortcut = self._subscription.alarm = None  # they hold us
         self._subscription.close()
         super().left()
 
