@@ -18,6 +18,8 @@ import structlog
 log = structlog.get_logger(__name__)
 
 _SHOWN = 12
+_M_MMAP_THRESHOLD = -3
+_LARGE = 1024 * 1024
 
 
 def vitals() -> dict[str, Any]:
@@ -59,6 +61,15 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def keep_little() -> None:
+    """Let memory of large buffers go back to the system as soon as they are freed.
+
+    glibc would by itself keep as much as the largest was, several times: uploads, say.
+    """
+    if tune := getattr(ctypes.CDLL(None), "mallopt", None):
+        tune(_M_MMAP_THRESHOLD, _LARGE)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from tests.integration.engine import magnet_to, running
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_films, make_torrent
 from tests.security import hostile
+from tests.siege import bombs
 
 pytestmark = pytest.mark.anyio
 MIB = 1 << 20
@@ -132,3 +133,20 @@ async def test_what_no_film_has_is_refused_as_at_a_start(tmp_path: Path) -> None
             await inspect(downloader, data=data)
         with pytest.raises(InvalidSource):
             await inspect(downloader, data=b"d4:infode")
+
+
+@pytest.mark.parametrize(
+    ("info", "sentence"),
+    [(bombs.deep(10**6), "invalid metadata"), (bombs.files(60_000), "1 to 20000 files")],
+    ids=["nested", "many files"],
+)
+async def test_metadata_that_is_a_bomb_is_refused_as_soon_as_it_is_there(
+    tmp_path: Path, info: bytes, sentence: str
+) -> None:
+    async with running(tmp_path) as downloader, bombs.MetadataPeer(info) as magnet:
+        with pytest.raises(SourceRejected, match=sentence):
+            await inspect(downloader, magnet)
+        await downloader.start(id="a", source_urn=magnet)
+        job = await downloader.wait("a")
+        assert job.error is not None
+        assert (job.status, job.error.code) == (Status.FAILED, "source_rejected")

@@ -30,3 +30,15 @@ async def test_a_local_user_is_served_throughout_and_the_server_stays_small(
             assert verdict.watch.took
             assert verdict.watch.grown < 64
         assert await siege.complaints() == ""
+
+
+@pytest.mark.parametrize("attack", ["torrents", "listeners"])
+async def test_a_server_of_its_own_settings_stands_too(tmp_path: Path, attack: str) -> None:
+    row = next(row for row in ROWS if row.attack == attack)
+    async with Siege(tmp_path, row.settings) as siege:
+        await siege.warm_up(attacks=False)
+        verdict = await siege.stand(row, dict(row.small), settle=0.2)
+        assert not [what for what in verdict.broken if not what.startswith(_LOOSE)], verdict.line()
+        assert verdict.watch.took
+        assert verdict.watch.grown < 96
+        assert await siege.complaints() == ""

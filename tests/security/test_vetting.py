@@ -20,6 +20,7 @@ from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.vetting import Gate, Selection
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.models import Options, Source, SourceType
+from tests.siege.bombs import torrent_files, tracked
 
 pytestmark = pytest.mark.anyio
 
@@ -203,6 +204,25 @@ def test_a_million_files_are_refused_at_once() -> None:
     with pytest.raises(InvalidSource):
         p.parse_torrent(data)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(("data", "tamed"), [
+    pytest.param(data, tamed, id=name) for name, data, tamed in torrent_files()
+])  # fmt: skip
+def test_every_bomb_is_refused_or_tamed(data: bytes, tamed: bool) -> None:
+    if tamed:
+        assert len(p.build(request(torrent(data=data), allow_private=True)).trackers) == 100
+    else:
+        with pytest.raises(InvalidSource, match=r"usable|more than|larger"):
+            p.identify(torrent(data=data))
+
+
+def test_of_many_trackers_only_the_first_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    monkeypatch.setattr(vetting.Gate, "lets_tracker", lambda _, url: looks.append(url))
+    data = tracked(50_000, b"http://127.0.0.1:9/%d")
+    assert p.build(request(torrent(data=data))).trackers == []
+    assert len(looks) == 1000
 
 
 def test_the_engine_has_the_same_limits_for_metadata_that_comes_later() -> None:

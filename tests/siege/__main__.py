@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from tests.siege.field import Siege, Verdict
@@ -24,15 +25,16 @@ async def besiege(names: Sequence[str], small: bool, requests: int, folder: Path
     """Run the attacks; how many of them the server did not stand."""
     rows = [row for row in ROWS if not names or row.attack in names]
     found: list[Verdict] = []
-    async with Siege(folder) as siege:
-        await siege.warm_up()
-        for row in rows:
-            facts = dict(row.small if small else row.full)
-            if row.attack == "forwarded" and requests:
-                facts["requests"] = requests
-            found.append(await siege.stand(row, facts))
-            say(found[-1].line())
-        say(f"the server's log: {await siege.complaints() or 'no errors'}")
+    for number, (settings, some) in enumerate(groupby(rows, lambda row: row.settings)):
+        async with Siege(folder / str(number), settings) as siege:
+            await siege.warm_up()
+            for row in some:
+                facts = dict(row.small if small else row.full)
+                if row.attack == "forwarded" and requests:
+                    facts["requests"] = requests
+                found.append(await siege.stand(row, facts))
+                say(found[-1].line())
+            say(f"the server's log: {await siege.complaints() or 'no errors'}")
     return sum(bool(verdict.broken) for verdict in found)
 
 

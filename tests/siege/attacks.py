@@ -11,6 +11,7 @@ import json
 import os
 import random
 import resource
+import socket
 import sys
 import time
 from collections import Counter
@@ -18,6 +19,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import uvloop
+
+from tests.siege.bombs import torrents
 
 Facts = dict[str, Any]
 Attack = Callable[["Field"], Awaitable[None]]
@@ -264,6 +267,38 @@ async def streams(field: Field) -> None:
     await asyncio.sleep(field.facts["hold"])
 
 
+@attack
+async def listeners(field: Field) -> None:
+    """Event streams that hear many changes, which one in ten does not read."""
+    kept: list[asyncio.StreamWriter] = []
+
+    async def one(number: int) -> None:
+        sock = socket.socket()
+        sock.setblocking(False)
+        deaf = number % 10 == 0
+        if deaf:  # or the system would keep megabytes for it
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", field.port))
+        reader, writer = await asyncio.open_connection(sock=sock)
+        writer.write(b"GET /events HTTP/1.1\r\n%b\r\n" % _HOST)
+        status = await status_of(reader)
+        field.seen[status] += 1
+        if deaf:
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            field.seen["let in, deaf"] += status == "200"
+        else:
+            field.facts.setdefault("tasks", []).append(asyncio.create_task(_eat(reader)))
+        kept.append(writer)
+
+    await field.all(map(one, range(field.facts["streams"])), field.facts["at_once"])
+    body = b'{"id": "%b"}' % field.facts["job"].encode()
+    for number in range(field.facts["changes"]):
+        verb = b"resume" if number % 2 else b"pause"
+        head = b"POST /download/%b HTTP/1.1\r\n%bContent-Type: application/json\r\n" % (verb, _HOST)
+        await field.ask(head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+    field.seen["open at the end"] = sum(not (w.transport.is_closing() or _ended(w)) for w in kept)
+
+
 def _ended(writer: asyncio.StreamWriter) -> bool:
     return bool(writer.transport.get_protocol()._stream_reader.at_eof())  # type: ignore[attr-defined]
 
@@ -415,6 +450,9 @@ async def pipelines(field: Field) -> None:
         writer.close()
 
     await field.all(map(one, range(field.facts["connections"])), field.facts["connections"])
+
+
+attack(torrents)
 
 
 async def _run(name: str, port: int, facts: Facts) -> Facts:

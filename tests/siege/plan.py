@@ -33,6 +33,7 @@ class Row:
     p99: float = P99_MS
     most: dict[str, float] = field(default_factory=dict)
     never: tuple[str, ...] = ("500", "502", "silent", "no connection")
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 ROWS = (
@@ -62,4 +63,12 @@ ROWS = (
         {"requests": 1000}, {"requests": 100}, grows=16, most={"ms for 99 of 100": 50}),
     Row("pipelines", "{connections} connections that send 20,000 calls and read nothing",
         {"connections": 100, "hold": 5}, {"connections": 10, "hold": 0.5}, grows=32),
+    Row("torrents", "torrents that are to blow the parser up, {rounds} times (A20)",
+        {"rounds": 5, "whole": True}, {"rounds": 1, "whole": False}, grows=64,
+        never=("500", "502", "silent", "no connection", "not as wanted"),
+        settings={"CHILLY_RATE_LIMIT_START": "9999/second", "CHILLY_METADATA_TIMEOUT": "5"}),
+    Row("listeners", "{streams} event streams where 500 may be, one in ten does not read (A38)",
+        {"streams": 600, "at_once": 50, "changes": 1000},
+        {"streams": 600, "at_once": 50, "changes": 20}, grows=32, most={"200": 500},
+        settings={"CHILLY_MAX_STREAMS": "500", "CHILLY_RATE_LIMIT_CANCEL": "99999/second"}),
 )  # fmt: skip

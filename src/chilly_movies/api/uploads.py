@@ -7,9 +7,12 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
+from starlette.types import Message, Receive
 
 from chilly_movies.errors import InvalidRequest
 from chilly_movies.intake import MAX_TORRENT_BYTES
+
+_PIECE = 256 * 1024
 
 
 def is_json(request: Request) -> bool:
@@ -28,12 +31,36 @@ async def read_upload(request: Request) -> tuple[dict[str, Any], bytes]:
     Raises:
         InvalidRequest: it has no such part.
     """
-    async with request.form(max_files=1, max_fields=20) as form:
+    pieces = Request(request.scope, _in_pieces(request.receive))
+    async with pieces.form(max_files=1, max_fields=20) as form:
         fields = {key: value for key, value in form.items() if not isinstance(value, UploadFile)}
         upload = form.get("torrent")
         if not isinstance(upload, UploadFile):
             raise InvalidRequest("The form needs a file in the part 'torrent'.", field="torrent")
         return fields, await upload.read(MAX_TORRENT_BYTES + 1)
+
+
+def _in_pieces(receive: Receive) -> Receive:
+    """The same body in small pieces: the form's parser copies each, and others are served between.
+
+    Args:
+        receive: gives the body, in large pieces perhaps.
+    """
+    message: Message = {"type": "http.request", "more_body": True}
+    at = 0
+
+    async def piece() -> Message:
+        nonlocal message, at
+        if at >= len(message.get("body", b"")) and message.get("more_body"):
+            message, at = await receive(), 0
+        if message["type"] != "http.request":
+            return message
+        body = message.get("body", b"")
+        part, at = body[at : at + _PIECE], at + _PIECE
+        more = at < len(body) or message.get("more_body", False)
+        return {"type": "http.request", "body": part, "more_body": more}
+
+    return piece
 
 
 def checked(kind: type[BaseModel], body: object) -> dict[str, Any]:

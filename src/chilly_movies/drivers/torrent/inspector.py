@@ -13,7 +13,7 @@ from chilly_movies.drivers.publish import INCOMPLETE
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.session import TorrentSession
-from chilly_movies.errors import EngineError, NoMetadata
+from chilly_movies.errors import EngineError, NoMetadata, SourceRejected
 from chilly_movies.models import InspectedTorrent, Options, Source
 
 _SECONDS = 30.0
@@ -93,6 +93,8 @@ class Inspector:
             while self._session.has(torrent):
                 if (found := await torrent.described()) is not None:
                     return found
+                if torrent.problem is not None:  # its metadata came, and nobody has a better one
+                    raise SourceRejected(torrent.problem)
                 await asyncio.sleep(_AGAIN)
             return None
         finally:

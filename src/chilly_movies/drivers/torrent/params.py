@@ -21,6 +21,7 @@ from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.vetting import MAX_FILES, Gate
 from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
+from chilly_movies.intake import MAX_TORRENT_BYTES
 from chilly_movies.models import InspectedTorrent, MediaFile, Options, Source, SourceFacts
 from chilly_movies.names import safe_name, safe_paths
 
@@ -207,6 +208,8 @@ def _part_websockets(params: lt.add_torrent_params, *, wanted: bool) -> None:
 
 def _parse(source: Source) -> lt.add_torrent_params:
     if source.data is not None:
+        if len(source.data) > MAX_TORRENT_BYTES:
+            raise InvalidSource("This torrent file is larger than 10 MiB.", field="torrent")
         return parse_torrent(source.data)
     return _parse_magnet(_as_magnet(source.urn))
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import libtorrent as lt
 
@@ -20,10 +21,14 @@ from chilly_movies.drivers.addresses import literal_host_is_public, resolves_to_
 from chilly_movies.drivers.programs import is_program
 from chilly_movies.errors import SourceRejected
 
+T = TypeVar("T")
+
 MAX_TRACKERS = 100
 MAX_WEB_SEEDS = 20
 MAX_PEERS = 200
 MAX_NODES = 50
+_LOOKED_AT = 10
+"""So many times the entries that are kept are looked at: a link may name them by ten thousands."""
 MAX_FILES = 20_000
 MAX_DEPTH = 16
 MAX_PATH_BYTES = 2000
@@ -99,12 +104,17 @@ def vet(params: lt.add_torrent_params, gate: Gate) -> None:
     peers, nodes = _readable(params, "peers"), _readable(params, "dht_nodes")
     tiers = params.tracker_tiers or [0] * len(trackers)
     pairs = zip(trackers, tiers, strict=False)
-    kept = [pair for pair in pairs if gate.lets_tracker(pair[0])][:MAX_TRACKERS]
+    kept = _first(pairs, lambda pair: gate.lets_tracker(pair[0]), MAX_TRACKERS)
     params.trackers = [url for url, _ in kept]
     params.tracker_tiers = [tier for _, tier in kept]
-    params.url_seeds = [url for url in seeds if gate.lets_web_seed(url)][:MAX_WEB_SEEDS]
-    params.peers = [peer for peer in peers if gate.lets_peer(*peer)][:MAX_PEERS]
-    params.dht_nodes = [node for node in nodes if gate.lets_peer(*node)][:MAX_NODES]
+    params.url_seeds = _first(seeds, gate.lets_web_seed, MAX_WEB_SEEDS)
+    params.peers = _first(peers, lambda peer: gate.lets_peer(*peer), MAX_PEERS)
+    params.dht_nodes = _first(nodes, lambda node: gate.lets_peer(*node), MAX_NODES)
+
+
+def _first(entries: Iterable[T], fits: Callable[[T], bool], most: int) -> list[T]:
+    """The first that fit, of as many as are worth a look."""
+    return list(islice(filter(fits, islice(entries, _LOOKED_AT * most)), most))
 
 
 def _readable(params: lt.add_torrent_params, name: str) -> list[Any]:
