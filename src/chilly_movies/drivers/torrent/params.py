@@ -33,6 +33,8 @@ WEBSOCKET_TIER = 100
 _V1 = re.compile(r"[0-9a-fA-F]{40}")
 _V1_BASE32 = re.compile(r"[a-zA-Z2-7]{32}")
 _V2 = re.compile(r"(?:1220)?([0-9a-fA-F]{64})")
+_FILE = b"4:pathl"
+"""Each file of a v1 torrent begins so, or nearly so."""
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -220,6 +222,8 @@ def parse_torrent(data: bytes) -> lt.add_torrent_params:
     Raises:
         InvalidSource: it is none, or it breaks a limit.
     """
+    if data.count(_FILE) > MAX_FILES:  # else the parser would hold everybody up for a moment
+        raise _too_many_files()
     try:
         params: lt.add_torrent_params = lt.load_torrent_buffer(data, _LIMITS)  # type: ignore[call-overload]
     except (RuntimeError, ValueError) as error:
@@ -227,8 +231,12 @@ def parse_torrent(data: bytes) -> lt.add_torrent_params:
             f"This is not a usable torrent file: {plain(error)}.", field="torrent"
         ) from None
     if params.ti is None or params.ti.num_files() > MAX_FILES:
-        raise InvalidSource(f"This torrent has more than {MAX_FILES} files.", field="torrent")
+        raise _too_many_files()
     return params
+
+
+def _too_many_files() -> InvalidSource:
+    return InvalidSource(f"This torrent has more than {MAX_FILES} files.", field="torrent")
 
 
 def _as_magnet(urn: str) -> str:

@@ -169,10 +169,12 @@ def check_layout(layout: lt.file_storage) -> list[int]:
     Raises:
         SourceRejected: no or too many files, links, too deep or too long paths.
     """
+    if layout.num_files() > 2 * MAX_FILES:  # padding included; a look at each takes its time
+        raise _too_many_files()
     pad = lt.file_flags_t.flag_pad_file
     indices = [i for i in range(layout.num_files()) if not layout.file_flags(i) & pad]
     if not indices or len(indices) > MAX_FILES:
-        raise SourceRejected(f"The torrent must have 1 to {MAX_FILES} files.")
+        raise _too_many_files()
     for index in indices:
         if layout.file_flags(index) & lt.file_flags_t.flag_symlink:
             raise SourceRejected("The torrent holds links to other files; those are refused.")
@@ -183,6 +185,10 @@ def check_layout(layout: lt.file_storage) -> list[int]:
                 f"{MAX_PATH_BYTES} bytes."
             )
     return indices
+
+
+def _too_many_files() -> SourceRejected:
+    return SourceRejected(f"The torrent must have 1 to {MAX_FILES} files.")
 
 
 @dataclass(frozen=True, slots=True)
