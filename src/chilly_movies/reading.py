@@ -16,6 +16,7 @@ from chilly_movies import events as e
 from chilly_movies.bus import EventBus
 from chilly_movies.errors import (
     ChillyError,
+    DiskError,
     EngineError,
     FileNotFound,
     InvalidRequest,
@@ -317,6 +318,13 @@ class _Watched:
         return self._reader.available(offset)
 
     async def read(self, offset: int, length: int) -> bytes:
+        try:
+            return await self._read(offset, length)
+        except DiskError:
+            self._watch.check(waiting=False)  # no wonder if the job was removed meanwhile
+            raise
+
+    async def _read(self, offset: int, length: int) -> bytes:
         there = offset >= self.size or self._reader.available(offset) > 0
         self._watch.check(waiting=not there)
         if there:
