@@ -43,8 +43,8 @@ model-breaks: setup ## breaks the core on purpose, line by line; the model test 
 
 .PHONY: audit
 audit: setup ## what bandit, pip-audit, zizmor and a search for secrets say; needs the network
-	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/python -m pip install \
-		--quiet --disable-pip-version-check bandit detect-secrets pip-audit zizmor; }
+	@test -x .audit/bin/cyclonedx-py || { $(PYTHON) -m venv .audit && .audit/bin/python -m pip install \
+		--quiet --disable-pip-version-check bandit cyclonedx-bom detect-secrets pip-audit zizmor; }
 	@$(BIN)/python -m tests.security.audit
 
 .PHONY: doors

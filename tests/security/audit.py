@@ -7,8 +7,10 @@ if one could not look, as without a way to the service of known vulnerabilities.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +25,8 @@ _NO_SECRETS = {
     ("src/chilly_movies/settings.py", "Basic Auth Credentials"),
 }
 """Examples like `user:password@host`, and the name of a file."""
+_OPENSSL = re.compile(rb"OpenSSL (\d\.\d+\.\d+[a-z]?) +\d{1,2} [A-Z][a-z]{2} 20\d\d")
+"""As it says of itself; other programs name versions, too."""
 CLEAN, FOUND, BLIND = range(3)
 
 
@@ -81,10 +85,37 @@ def pip_audit() -> tuple[int, str]:
     return FOUND, said
 
 
+def sbom() -> tuple[int, str]:
+    """Write down what is installed (CycloneDX), with the OpenSSL that is part of wheels."""
+    target = ROOT / ".audit" / "sbom.json"
+    run = _run(_TOOLS / "cyclonedx-py", "environment", sys.prefix, "--of", "JSON", "-o", target)
+    if run.returncode != 0:
+        return BLIND, (run.stdout + run.stderr).strip()
+    told = json.loads(target.read_text())
+    inside = _vendored(Path(sysconfig.get_path("purelib")))
+    told["components"] += [
+        {"type": "library", "name": "openssl", "version": version, "bom-ref": f"openssl@{where}",
+         "description": f"part of {where}"}
+        for where, version in inside
+    ]  # fmt: skip
+    target.write_text(json.dumps(told, indent=2) + "\n")
+    parts = ", ".join(f"OpenSSL {version} in {where}" for where, version in inside)
+    return CLEAN, f"{len(told['components'])} parts in {target.relative_to(ROOT)}; {parts}"
+
+
+def _vendored(installed: Path) -> list[tuple[str, str]]:
+    """The package and the version of each OpenSSL that is linked into a wheel's library."""
+    found = set()
+    for library in installed.rglob("*.so*"):
+        if match := _OPENSSL.search(library.read_bytes()):
+            found.add((library.relative_to(installed).parts[0], match[1].decode()))
+    return sorted(found)
+
+
 def main() -> int:
     """All of them."""
     worst = CLEAN
-    for look in (ruff, bandit, zizmor, secrets, pip_audit):
+    for look in (ruff, bandit, zizmor, secrets, sbom, pip_audit):
         verdict, said = look()
         word = ("clean", "FOUND", "NOT DONE")[verdict]
         sys.stdout.write(f"{look.__name__:10}  {word:8}  {said}\n")

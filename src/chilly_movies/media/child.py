@@ -2,7 +2,8 @@
 
 It has no files of its own. It asks its parent for bytes over standard output and gets them over
 standard input, so it works on films that are still arriving, and it can reach nothing else of
-ours. Its memory and time are limited by the system. See `sandbox.py` for the other side.
+ours, where MediaInfo is at work nothing at all. Its memory and time are limited by the system. See
+`sandbox.py` for the other side.
 """
 
 from __future__ import annotations
@@ -78,6 +79,9 @@ def facts(file: BinaryIO, _words: Sequence[str]) -> bytes:
     """What MediaInfo says, as its own JSON."""
     from pymediainfo import MediaInfo
 
+    if not MediaInfo.can_parse():  # loads the library: afterwards nothing can be loaded
+        raise OSError("MediaInfo is not there")
+    open_no_more()
     # Speed 0 = headers only: 5 reads of 64 KiB for most films, half a second less than the default
     return MediaInfo.parse(file, output="JSON", parse_speed=0, full=False).encode()
 
@@ -109,6 +113,15 @@ def limit() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def open_no_more() -> None:
+    """Let the system refuse every further file and connection to this process.
+
+    MediaInfo follows what playlists and manifests refer to: in the place of a film one would make
+    it call any address and read any file.
+    """
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
 
 
 TASKS: dict[str, tuple[Callable[[BinaryIO, Sequence[str]], bytes], int]] = {
