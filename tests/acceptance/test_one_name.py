@@ -1,6 +1,6 @@
 """Many jobs whose films want one name, beside the user's own of that name (A18).
 
-`CHILLY_SAME_NAMES` says how many jobs, 40 in CI.
+`CHILLY_SAME_NAMES` says how many jobs, 24 in CI.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.peers.torrents import make_film, make_torrent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
-JOBS = int(os.environ.get("CHILLY_SAME_NAMES", "40"))
+JOBS = int(os.environ.get("CHILLY_SAME_NAMES", "24"))
 _WITHIN = 120.0
 _NFC = unicodedata.normalize("NFC", "Amélie.mkv")
 _NFD = unicodedata.normalize("NFD", "Amélie.mkv")
