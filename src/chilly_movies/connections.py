@@ -308,6 +308,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._doorkeeper.allow(self, LINGER_SECONDS)
         if self.cycle is None or self.cycle.response_complete:
             self._doorkeeper.waits(self)
+        if self.cycle is not None and self.cycle.response_complete:
+            self.cycle.body = bytearray()  # of a body that nobody wanted
 
     def pause_writing(self) -> None:
         """The client does not read as fast as we write."""

@@ -58,9 +58,13 @@ def give_back() -> None:
     Call it after much was freed; it takes about 10 ms.
     """
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    trim()
+
+
+def trim() -> None:
+    """The same without looking for garbage first: half a millisecond."""
+    if give := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        give(0)
 
 
 def keep_little() -> None:

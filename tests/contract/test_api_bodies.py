@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import re
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message, Receive, Scope, Send
 
 from chilly_movies.api import bodies
 from chilly_movies.api.bodies import json_flaw
+from chilly_movies.api.files import ChoiceBody
 from tests.contract.web import URN, Api, api, problem
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +100,20 @@ def test_no_body_whatever_breaks_the_check(body: bytes | str) -> None:
     assert flaw is None or flaw
 
 
+@pytest.mark.parametrize(
+    ("body", "flaw"),
+    [('{"a": [["\\ud83c"]]}', "UTF-8"), ('[{"b": {"\\ud83c": 1}}]', "UTF-8"),
+     ('{"\\ud83c": 1, "\\udfac": 2}', "UTF-8"), ('"\\udfac"', "UTF-8"),
+     ('{"a":' * 19 + "1" + "}" * 19, None), ('{"a":' * 20 + "1" + "}" * 20, "deeper"),
+     ('{"a":' * 20 + "{}" + "}" * 20, "deeper"), ('[{"a":' * 10 + "[1]" + "}]" * 10, "deeper"),
+     ('[{"a":' * 9 + "[1]" + "}]" * 9, None), ("[" * 20 + "]" * 20, None),
+     ("[" * 21 + "]" * 21, "deeper"), ('{"a": [[], {"b": [{"b": 0, "b": 0}]}]}', "twice")],
+)  # fmt: skip
+def test_a_flaw_is_seen_however_deep_it_lies(body: str, flaw: str | None) -> None:
+    found = json_flaw(body.encode())
+    assert found is None if flaw is None else flaw in str(found)
+
+
 async def test_a_body_without_end_is_cut_off(web: Api) -> None:
     sent = 0
 
@@ -139,13 +157,13 @@ async def test_a_thousand_errors_in_a_list_are_told_by_the_first(web: Api) -> No
 async def test_large_bodies_take_turns_and_a_slow_one_does_not_stop_small_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bodies, "_ROOM", 3 * MIB // 4)
+    monkeypatch.setattr(bodies, "_ROOM", 3 * MIB)
     async with api(start_limit="100/second") as web:
         go = asyncio.Event()
         began = asyncio.Event()
 
         async def slow() -> AsyncIterator[bytes]:
-            yield START.encode() + b" " * 40_000
+            yield START.encode() + b" " * 20_000  # of unknown length, and more than most need
             began.set()
             await go.wait()
             yield b" "
@@ -161,6 +179,75 @@ async def test_large_bodies_take_turns_and_a_slow_one_does_not_stop_small_ones(
             assert not second.done()
             go.set()
         assert (first.result().status_code, second.result().status_code) == (200, 200)
+
+
+CHOICE = json.dumps({"files": [{"index": n, "priority": n % 8} for n in range(20_000)]}).encode()
+
+
+def peak(call: Callable[[], object]) -> int:
+    """The most bytes of Python's memory that it had at once."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_looking_at_json_keeps_nothing_of_it_but_its_text() -> None:
+    assert json_flaw(CHOICE) is None
+    assert peak(lambda: json_flaw(CHOICE)) < 1.5 * len(CHOICE)
+
+
+def test_a_choice_among_20_000_files_takes_less_memory_than_three_of_its_texts() -> None:
+    value = json.loads(CHOICE)
+    assert peak(lambda: ChoiceBody.model_validate(value)) < 3 * len(CHOICE)
+
+
+@pytest.mark.parametrize(
+    ("count", "padding", "times"),
+    [(1, 0, 0), (400, 0, 0), (600, 0, 1), (1, MIB // 4, 1), (20_000, 0, 1)],
+)
+async def test_what_a_costly_body_took_goes_back_to_the_system(
+    web: Api, monkeypatch: pytest.MonkeyPatch, count: int, padding: int, times: int
+) -> None:
+    given_back: list[bool] = []
+    monkeypatch.setattr(bodies, "trim", lambda: given_back.append(True))
+    choices = [{"index": n, "priority": 0} for n in range(count)]
+    body = json.dumps({"files": choices}, separators=(",", ":")).encode() + b" " * padding
+    answer = await web.client.patch("/downloads/a/files", content=body, headers=JSON)
+    problem(answer, 404, "job_not_found")
+    assert len(given_back) == times
+
+
+async def test_costly_bodies_are_looked_at_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inside = most = 0
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        await receive()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        inside -= 1
+
+    gate = bodies.BodyGate(app, ["/download/start"], [("PATCH", re.compile("/downloads/"))])
+    body = b'{"files": []}' + b" " * (MIB // 4)
+    scope: Scope = {"type": "http", "method": "PATCH", "path": "/downloads/a/files", "headers":
+                    [(b"content-type", b"application/json"),
+                     (b"content-length", str(len(body)).encode())]}  # fmt: skip
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(_message: Message) -> None:
+        raise AssertionError("nothing is wrong with it")
+
+    await asyncio.gather(*(gate(dict(scope), receive, send) for _ in range(5)))
+    assert most == 1
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "99999999999999", "1e3"])

@@ -340,3 +340,13 @@ async def test_memory_is_given_back_once_when_most_of_a_crowd_has_left(
         assert given_back == [1]
         await leave(await crowd(10))
         assert given_back == [1, 1]
+
+
+async def test_what_came_of_a_body_that_nobody_wants_is_not_kept() -> None:
+    head = b"POST /download/start HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
+    async with door() as server, server.client() as (reader, writer):
+        writer.write(head + b"Content-Length: 30000\r\n\r\n" + b"x" * 10_000)
+        assert b" 415 " in await reader.readline()
+        await until(lambda: server.keeper._waiting)
+        [connection] = server.keeper._waiting
+        assert connection.cycle.body == b""

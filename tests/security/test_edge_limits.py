@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import sys
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -22,14 +22,28 @@ pytestmark = pytest.mark.anyio
 # --- rates ----------------------------------------------------------------------------------
 
 
-def test_a_million_addresses_cost_no_more_memory_than_ten_thousand() -> None:
-    windows, limit = Windows(), parse("60/minute")
-    for number in range(1_000_000):
-        windows.hit(limit, ("/download/start", f"2001:db8:{number:x}::/64"))
-        if number == MAX_CLIENTS:
-            full = sys.getsizeof(windows._windows)
+def test_however_many_addresses_come_they_cost_half_a_megabyte() -> None:
+    limit, paths = parse("60/minute"), ("/download/start", "/download/cancel")
+    tracemalloc.start()
+    try:
+        windows = Windows()
+        for number in range(20_000):
+            windows.hit(limit, (paths[number % 2], f"2001:db8:{number:x}::/64"))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 500_000
+    for number in range(20_000, 150_000):
+        windows.hit(limit, (paths[number % 2], f"2001:db8:{number:x}::/64"))
     assert len(windows) == MAX_CLIENTS
-    assert sys.getsizeof(windows._windows) <= 2 * full
+
+
+def test_thousands_of_addresses_are_each_counted_for_themselves() -> None:
+    windows, limit = Windows(), parse("2/minute")
+    clients = [("/download/start", f"10.0.{number >> 8}.{number & 255}") for number in range(2000)]
+    for left in (1, 0):
+        assert all(windows.hit(limit, client)[:2] == (True, left) for client in clients)
+    assert not any(windows.hit(limit, client)[0] for client in clients)
 
 
 def test_a_window_ends_and_begins_anew_whatever_the_wall_clock_does() -> None:

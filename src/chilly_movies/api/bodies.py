@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from typing import Self
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chilly_movies.api.keys import header_values
 from chilly_movies.api.problems import problem
+from chilly_movies.vitals import trim
 
 _JSON = "application/json"
 _CHOICE_LIMIT = 1024 * 1024
@@ -27,15 +28,17 @@ _UPLOAD_PACE = 64 * 1024
 """Bytes a second below which an upload does not get as long as that."""
 _AT_ONCE = 32 * 1024
 """JSON up to here is checked at once; more of it in a thread, so that others are served."""
+_UNANNOUNCED = 16 * 1024
+"""Bytes of a body of unknown length after which it is a large one."""
 _MAX_DEPTH = 20
 _MAX_COMMAS = 50_000
 """The largest body of any use, a choice among all files of a torrent, has four fifths of that."""
 _CROWD = 1000
-"""Commas from which on bodies are handled one after the other: each may take 30 ms."""
+"""Commas from which on bodies are handled one after the other: each may take 60 ms."""
 _ROOM = 12 * 1024 * 1024
 """Bytes that all large bodies may take together."""
-_JSON_COST = 3
-"""How many times its size a large JSON body takes while it is looked at."""
+_JSON_COST = 12
+"""How many times its size a large JSON body takes until it is answered; the largest come alone."""
 
 
 class BodyGate:
@@ -55,7 +58,7 @@ class BodyGate:
         self._paths = frozenset(paths)
         self._shaped = tuple(shaped)
         self._room = _Room(_ROOM)
-        self._crowded = asyncio.Lock()
+        self._costly = asyncio.Lock()
         self._reader = ThreadPoolExecutor(1, "json")  # one after the other: that bounds memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,8 +83,8 @@ class BodyGate:
                 answer = problem(413, f"The body is larger than {body.limit} bytes.")
                 await answer(scope, receive, send)
                 return
-            crowded = kind == _JSON and whole.count(b",") > _CROWD
-            async with self._crowded if crowded else nullcontext():
+            costly = kind == _JSON and (len(whole) > _JSON_LIMIT or whole.count(b",") > _CROWD)
+            async with self._alone() if costly else nullcontext():
                 flaw = await self._flaw(whole) if kind == _JSON and whole else None
                 if flaw is None:
                     await self._app(scope, _replay(whole, receive), send)
@@ -89,6 +92,15 @@ class BodyGate:
             errors = [{"field": "", "message": flaw}]
             answer = problem(422, f"The body is not usable JSON: {flaw}.", errors=errors)
             await answer(scope, receive, send)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """One after the other; what one took the next finds free, or the system."""
+        async with self._costly:
+            try:
+                yield
+            finally:
+                trim()
 
     async def _flaw(self, body: bytes) -> str | None:
         if len(body) <= _AT_ONCE:
@@ -172,7 +184,7 @@ class _Body:
             part, more = message.get("body", b""), message.get("more_body", False)
             if len(body) + len(part) > self.limit:
                 return None
-            if len(body) + len(part) > _AT_ONCE:
+            if len(body) + len(part) > _UNANNOUNCED:
                 await self._take(self.limit)
             body += part
             if not self._is_json:
@@ -212,65 +224,68 @@ def json_flaw(body: bytes) -> str | None:
     """What makes this JSON unusable for us, None if nothing does.
 
     Refused besides broken JSON: very many members, NaN and infinity, numbers past 2^53 (RFC 8259
-    section 6), duplicate keys, more than 20 levels, and lone surrogates.
+    section 6), duplicate keys, more than 20 levels, and lone surrogates. Nothing of the value is
+    kept: of each object only its height, as soon as it is read.
     """
     if body.count(b",") > _MAX_COMMAS:
         return "it has too many members"
     try:
-        text = body.decode("utf-8")
         value = json.loads(
-            text,
+            body.decode("utf-8"),
             parse_constant=_refuse,
             parse_float=_finite,
             parse_int=_bounded,
-            object_pairs_hook=_unique,
+            object_pairs_hook=_weighed,
         )
-        if "\\u" in text:  # only so can half a character get in
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        too_deep = _height(value) > _MAX_DEPTH
     except UnicodeError:
         return "it is not valid UTF-8 text"
     except RecursionError:
-        return f"it is nested deeper than {_MAX_DEPTH} levels"
+        too_deep = True
     except json.JSONDecodeError as error:
         return f"{error.msg} at position {error.pos}"
     except ValueError as error:
         return str(error)
-    return _too_deep(value)
+    return f"it is nested deeper than {_MAX_DEPTH} levels" if too_deep else None
 
 
-def _refuse(name: str) -> object:
+def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
+def _finite(text: str) -> None:
+    if float(text) in (float("inf"), float("-inf")):
         raise ValueError("a number is too large")
-    return value
 
 
-def _bounded(text: str) -> int:
-    if len(text) > 17 or abs(int(text)) > 2**53:
+def _bounded(text: str) -> None:
+    if len(text) > 15 and (len(text) > 17 or abs(int(text)) > 2**53):
         raise ValueError("a number is too large")
-    return int(text)
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+class _Height(int):
+    """What is left of an object: how many levels it had."""
+
+
+_HEIGHTS = tuple(map(_Height, range(_MAX_DEPTH + 2)))
+"""One for each, so that thousands of objects take no room; the last stands for all above."""
+
+
+def _weighed(pairs: list[tuple[str, object]]) -> _Height:
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("a key is there twice")
-    return found
+    "".join(members).encode()  # an error if half a character is in a key
+    if not any(members.values()):  # numbers, too, of which nothing is kept
+        return _HEIGHTS[2 if members else 1]
+    height = 1 + max(map(_height, members.values()))
+    return _HEIGHTS[min(height, _MAX_DEPTH + 1)]
 
 
-def _too_deep(value: object) -> str | None:
-    level: list[object] = [value]
-    for _ in range(_MAX_DEPTH):
-        level = [
-            child
-            for item in level
-            if isinstance(item, dict | list)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return None
-    return f"it is nested deeper than {_MAX_DEPTH} levels"
+def _height(value: object) -> int:
+    """The levels of a value; an error if half a character is in one of its texts."""
+    if isinstance(value, list):
+        return 1 + max(map(_height, value), default=0)
+    if isinstance(value, str) and not value.isascii():
+        value.encode()
+    return value if isinstance(value, _Height) else 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from chilly_movies.api.naming import media_type
@@ -54,10 +55,14 @@ class FileChoice(TypedDict):
     priority: _Priority
 
 
+_Choice = Annotated[FileChoice, AfterValidator(itemgetter("index", "priority"))]
+"""A pair in the end, which takes a third of the memory of a dictionary."""
+
+
 class ChoiceBody(Wire):
     """Files and what they are worth; those that are not named stay as they are."""
 
-    files: Annotated[list[FileChoice], Field(fail_fast=True)] = Field(
+    files: Annotated[list[_Choice], Field(fail_fast=True)] = Field(
         min_length=1, max_length=MAX_FILES
     )
 
@@ -81,7 +86,7 @@ async def choose_files(request: Request, id: JobId, body: ChoiceBody) -> Respons
     A completed download cannot be changed any more: start it again for other files.
     """
     downloader: Downloader = request.app.state.downloader
-    chosen = {choice["index"]: choice["priority"] for choice in body.files}
+    chosen: dict[int, int] = dict(body.files)  # type: ignore[arg-type]
     if len(chosen) != len(body.files):
         raise InvalidRequest("A file is named twice.", field="files")
     job = await downloader.choose_files(check_id(id), chosen)

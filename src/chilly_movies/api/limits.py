@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
+from array import array
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -18,8 +18,10 @@ from chilly_movies.api.clients import client_of
 from chilly_movies.api.detached import when_over
 from chilly_movies.api.problems import problem
 
-MAX_CLIENTS = 10_000
+MAX_CLIENTS = 16_384
 """Clients that are remembered; a million addresses cost no more memory than these."""
+_WAYS = 8
+"""Windows among which the one that ends first gives way."""
 _STREAMS = ("/events", "/stream")
 _ALL_STREAMS = 8
 """All clients together may have so many times the streams of one."""
@@ -28,7 +30,8 @@ _ALL_STREAMS = 8
 class Windows:
     """Fixed windows of time in which hits are counted, for a bounded number of keys.
 
-    The key that came first is forgotten first: its window is the oldest.
+    All memory there will ever be is taken at once, 24 bytes a key, which has its place among a few
+    slots that its (salted) hash names, and the window that ends first gives way to a new one.
 
     Args:
         clock: monotonic seconds; the wall clock may jump.
@@ -39,11 +42,14 @@ class Windows:
         self, clock: Callable[[], float] = time.monotonic, size: int = MAX_CLIENTS
     ) -> None:
         self._clock = clock
-        self._size = size
-        self._windows: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+        self._ways = min(_WAYS, size)
+        size -= size % self._ways
+        self._keys = array("q", [0]) * size
+        self._ends = array("d", [-math.inf]) * size
+        self._counts = array("Q", [0]) * size
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return sum(end > -math.inf for end in self._ends)
 
     def hit(self, limit: RateLimitItem, key: tuple[str, str]) -> tuple[bool, int, int]:
         """Count one.
@@ -52,16 +58,24 @@ class Windows:
             Whether it is within the limit, how many are left, and seconds until the window ends.
         """
         now = self._clock()
-        end, count = self._windows.get(key, (0.0, 0))
-        if end <= now:
-            end, count = now + limit.get_expiry(), 0
-            self._windows.pop(key, None)
-            if len(self._windows) >= self._size:
-                self._windows.popitem(last=False)
-        allowed = count < limit.amount
-        count += allowed
-        self._windows[key] = (end, count)
-        return allowed, limit.amount - count, max(1, math.ceil(end - now))
+        slot = self._slot(hash(key))
+        if self._ends[slot] <= now:
+            self._ends[slot], self._counts[slot] = now + limit.get_expiry(), 0
+        allowed = self._counts[slot] < limit.amount
+        self._counts[slot] += allowed
+        left = limit.amount - self._counts[slot]
+        return allowed, left, max(1, math.ceil(self._ends[slot] - now))
+
+    def _slot(self, key: int) -> int:
+        """Where its window is, or is to be."""
+        first = key % len(self._keys) // self._ways * self._ways
+        slots = range(first, first + self._ways)
+        for slot in slots:
+            if self._keys[slot] == key:
+                return slot
+        slot = min(slots, key=self._ends.__getitem__)
+        self._keys[slot], self._ends[slot] = key, -math.inf
+        return slot
 
 
 class RateGate:
