@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 _SHOWN = 12
 _M_MMAP_THRESHOLD = -3
-_LARGE = 1024 * 1024
+_LARGE = 256 * 1024
 
 
 def vitals() -> dict[str, Any]:
@@ -70,7 +70,7 @@ def trim() -> None:
 def keep_little() -> None:
     """Let memory of large buffers go back to the system as soon as they are freed.
 
-    glibc would by itself keep as much as the largest was, several times: uploads, say.
+    glibc would by itself keep as much as the largest was, several times: uploads and choices, say.
     """
     if tune := getattr(ctypes.CDLL(None), "mallopt", None):
         tune(_M_MMAP_THRESHOLD, _LARGE)

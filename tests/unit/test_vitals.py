@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import sys
 
 import pytest
 from structlog.testing import capture_logs
@@ -49,3 +50,26 @@ async def test_what_was_freed_in_between_is_given_back() -> None:
     give_back()
     assert vitals()["memory"] < before - 30_000_000
     assert len(kept) == 30
+
+
+_HOLES = """
+from chilly_movies.vitals import _resident, keep_little
+keep_little()
+pins, blocks = [], []
+for _ in range(2):  # the first blocks that are freed would teach the C library to keep such ones
+    for _ in range(40):
+        blocks.append(b"x" * 500_000)
+        pins.append(bytearray(50_000))
+    full = _resident()
+    blocks.clear()
+print(full - _resident())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="needs glibc")
+async def test_bodies_of_half_a_megabyte_leave_no_holes() -> None:
+    python = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _HOLES, stdout=asyncio.subprocess.PIPE
+    )
+    told, _ = await python.communicate()
+    assert int(told) > 15_000_000
