@@ -32,7 +32,10 @@ demo: setup ## the main job: a film arrives through the API, on this machine alo
 serve: setup ## the backend on http://localhost:3000
 	@$(BIN)/chilly serve
 
+# hundreds of processes are started: none should compile everything anew, whatever is set outside
+test: export PYTHONDONTWRITEBYTECODE :=
 test: setup ## all tests
+	@$(BIN)/python -m compileall -q src
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 model: setup ## the downloader against its specification: EXAMPLES random runs over each store
