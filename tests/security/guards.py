@@ -115,7 +115,7 @@ GUARDS = (
           "        if not is_in(peer, self._proxies):\n            return peer\n        fields",
           "        fields", 21, _LIMITS + "test_only_a_known_proxy_is_believed_and_only_its_own_entry"),
     Guard("the limiter forgets", "api/limits.py",
-          "            if len(self._windows) >= self._size:", "            if False:",
+          "slot = min(slots, key=self._ends.__getitem__)", "slot = first",
           22, _LIMITS + "test_when_there_is_no_room_the_oldest_window_is_forgotten"),
     Guard("an IPv6 client is its network", "api/clients.py",
           "return str(ipaddress.IPv6Network((address, 64), strict=False))", "return host",
