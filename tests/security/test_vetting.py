@@ -20,7 +20,7 @@ from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.vetting import Gate, Selection
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.models import Options, Source, SourceType
-from tests.siege.bombs import torrent_files, tracked
+from tests.siege.bombs import torrent_files
 
 pytestmark = pytest.mark.anyio
 
@@ -220,8 +220,10 @@ def test_every_bomb_is_refused_or_tamed(data: bytes, tamed: bool) -> None:
 def test_of_many_trackers_only_the_first_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
     monkeypatch.setattr(vetting.Gate, "lets_tracker", lambda _, url: looks.append(url))
-    data = tracked(50_000, b"http://127.0.0.1:9/%d")
-    assert p.build(request(torrent(data=data))).trackers == []
+    params = lt.add_torrent_params()
+    params.trackers = ["http://127.0.0.1:9/"] * 50_000
+    vetting.vet(params, Gate())
+    assert params.trackers == []
     assert len(looks) == 1000
 
 

@@ -71,7 +71,8 @@ def torrent_files(whole: bool = True) -> Iterator[tuple[str, bytes, bool]]:
                   "31 MB": large(31_000_000)}  # fmt: skip
     for name, info in infos.items():
         yield name, b"d4:info%be" % info, False
-    yield "50,000 trackers", tracked(50_000), True
+    yield "50,000 trackers", tracked(50_000), False
+    yield "4,000 trackers", tracked(4_000), True
 
 
 def metadata() -> Iterator[tuple[str, bytes]]:

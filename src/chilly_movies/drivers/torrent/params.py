@@ -35,6 +35,8 @@ _V1_BASE32 = re.compile(r"[a-zA-Z2-7]{32}")
 _V2 = re.compile(r"(?:1220)?([0-9a-fA-F]{64})")
 _FILE = b"4:pathl"
 """Each file of a v1 torrent begins so, or nearly so."""
+_ADDRESS = b"://"
+_MAX_ADDRESSES = 5000
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -224,6 +226,9 @@ def parse_torrent(data: bytes) -> lt.add_torrent_params:
     """
     if data.count(_FILE) > MAX_FILES:  # else the parser would hold everybody up for a moment
         raise _too_many_files()
+    if data.count(_ADDRESS) > _MAX_ADDRESSES:
+        sentence = f"This torrent names more than {_MAX_ADDRESSES} trackers and web seeds."
+        raise InvalidSource(sentence, field="torrent")
     try:
         params: lt.add_torrent_params = lt.load_torrent_buffer(data, _LIMITS)  # type: ignore[call-overload]
     except (RuntimeError, ValueError) as error:
