@@ -205,11 +205,11 @@ def test_a_choice_among_20_000_files_takes_less_memory_than_three_of_its_texts()
 
 
 @pytest.mark.parametrize(
-    ("count", "padding", "times"),
-    [(1, 0, 0), (400, 0, 0), (600, 0, 1), (1, MIB // 4, 1), (20_000, 0, 1)],
+    ("count", "padding", "costly"),
+    [(1, 0, False), (400, 0, False), (600, 0, True), (1, MIB // 4, True), (20_000, 0, True)],
 )
 async def test_what_a_costly_body_took_goes_back_to_the_system(
-    web: Api, monkeypatch: pytest.MonkeyPatch, count: int, padding: int, times: int
+    web: Api, monkeypatch: pytest.MonkeyPatch, count: int, padding: int, costly: bool
 ) -> None:
     given_back: list[bool] = []
     monkeypatch.setattr(bodies, "trim", lambda: given_back.append(True))
@@ -217,7 +217,7 @@ async def test_what_a_costly_body_took_goes_back_to_the_system(
     body = json.dumps({"files": choices}, separators=(",", ":")).encode() + b" " * padding
     answer = await web.client.patch("/downloads/a/files", content=body, headers=JSON)
     problem(answer, 404, "job_not_found")
-    assert len(given_back) == times
+    assert bool(given_back) == costly
 
 
 async def test_costly_bodies_are_looked_at_one_after_the_other(

@@ -97,6 +97,7 @@ class BodyGate:
     async def _alone(self) -> AsyncIterator[None]:
         """One after the other; what one took the next finds free, or the system."""
         async with self._costly:
+            trim()
             try:
                 yield
             finally:
@@ -106,7 +107,9 @@ class BodyGate:
         if len(body) <= _AT_ONCE:
             return json_flaw(body)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reader, json_flaw, body)
+        flaw = await loop.run_in_executor(self._reader, json_flaw, body)
+        trim()
+        return flaw
 
     def _takes_body(self, scope: Scope) -> bool:
         if scope["type"] != "http":
