@@ -18,11 +18,6 @@ import structlog
 log = structlog.get_logger(__name__)
 
 _SHOWN = 12
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGE = 1024 * 1024
-"""More than a reader of a film gets at once: a mapping for each of these would halve its speed."""
-_AT_HAND = 2 * 1024 * 1024
-"""What the C library may keep for the next ones, for the same reason."""
 
 
 def vitals() -> dict[str, Any]:
@@ -68,16 +63,6 @@ def trim() -> None:
     """The same without looking for garbage first: half a millisecond."""
     if give := getattr(ctypes.CDLL(None), "malloc_trim", None):
         give(0)
-
-
-def keep_little() -> None:
-    """Let memory of large buffers go back to the system as soon as they are freed.
-
-    glibc would by itself keep as much as the largest was, several times: uploads and choices, say.
-    """
-    if tune := getattr(ctypes.CDLL(None), "mallopt", None):
-        tune(_M_MMAP_THRESHOLD, _LARGE)
-        tune(_M_TRIM_THRESHOLD, _AT_HAND)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import asyncio
 import ctypes
 import os
 import signal
-import sys
 
 import pytest
 from structlog.testing import capture_logs
@@ -50,27 +49,3 @@ async def test_what_was_freed_in_between_is_given_back() -> None:
     give_back()
     assert vitals()["memory"] < before - 30_000_000
     assert len(kept) == 30
-
-
-_CHUNKS = """
-import os, resource, tempfile
-from chilly_movies.api.stream import CHUNK
-from chilly_movies.vitals import keep_little
-keep_little()
-film = tempfile.TemporaryFile()
-film.write(bytes(CHUNK))
-film.flush()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(100):
-    chunk = os.pread(film.fileno(), CHUNK, 0)
-    del chunk
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-async def test_what_a_film_is_read_into_is_not_fetched_from_the_system_each_time() -> None:
-    python = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _CHUNKS, stdout=asyncio.subprocess.PIPE
-    )
-    told, _ = await python.communicate()
-    assert int(told) < 1000  # each chunk has 128 pages

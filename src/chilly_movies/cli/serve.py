@@ -89,9 +89,8 @@ def _loop() -> Any:
 async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin: bool) -> None:
     from chilly_movies.app import build_backend
     from chilly_movies.server import Stopper
-    from chilly_movies.vitals import keep_little, telling
+    from chilly_movies.vitals import telling
 
-    keep_little()
     task, stopper = asyncio.current_task(), Stopper()
     assert task is not None  # noqa: S101 (for the type checker)
     backend = build_backend(settings, mock=mock)
