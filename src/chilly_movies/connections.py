@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from itertools import chain
 from typing import Any
+from weakref import ref
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -217,16 +218,20 @@ class GuardedProtocol(HttpToolsProtocol):
         """The first byte of a request."""
         super().on_message_begin()
         self.scope["extensions"] = {
-            DETACH: {"detach": self._detach},
+            DETACH: {"detach": self._detach},  # which request it is, `on_headers_complete` says
             CUT: {"close": self.transport.close, "abort": self.transport.abort},
         }
         self._in_head, self._parsed, self._received = True, 0, 0
 
-    def _detach(self, owner: Owner) -> Line:
-        """Forget the request; the owner writes the rest of the answer. See `Line`."""
-        self.scope["extensions"][DETACH] = {"owner": owner}
-        self._owner = owner
-        self.cycle.disconnected = True  # or its end would count as a broken answer
+    def _detach(self, request: dict[str, Any], owner: Owner) -> Line:
+        """Forget the request, and others behind it; the owner writes the rest of the answer.
+
+        Args:
+            request: what the extension has for it. There may be a newer one on the connection.
+            owner: see there.
+        """
+        request["owner"] = self._owner = owner
+        request["cycle"]().disconnected = True  # or its end would count as a broken answer
         self.cycle = self.scope = self.parser = self.headers = None  # type: ignore[assignment]
         self.pipeline = _NOTHING_AHEAD
         self.flow.resume_reading()
@@ -278,7 +283,9 @@ class GuardedProtocol(HttpToolsProtocol):
         """The head is there; the request begins."""
         self._in_head, self._received = False, 0
         self._doorkeeper.is_busy(self)
+        request = self.scope["extensions"][DETACH]
         super().on_headers_complete()
+        request["cycle"] = ref(self.cycle)
         if len(self.pipeline) > MAX_AHEAD:
             self._verdict = 0
             raise ValueError("too many requests are sent ahead")

@@ -167,11 +167,16 @@ async def test_a_head_request_of_events_gets_no_body() -> None:
         assert (answer.status_code, answer.content) == (200, b"")
 
 
-async def hear(live: Live) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection that listens."""
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+async def hear(
+    live: Live, behind: bytes = b""
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that listens; what it asks behind that comes in the same breath."""
     host, port = live.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET /events?event=stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    writer.write(b"GET /events?event=stream HTTP/1.1\r\nHost: localhost\r\n\r\n" + behind)
     async with asyncio.timeout(10):
         await reader.readuntil(b": listening\n\n")
     return reader, writer
@@ -188,12 +193,15 @@ async def test_listeners_have_no_tasks_of_their_own() -> None:
             writer.close()
 
 
-async def test_what_a_listener_asks_after_that_is_not_answered_and_its_stream_goes_on() -> None:
+@pytest.mark.parametrize("behind", [b"", HEALTH, HEALTH * 9])
+async def test_what_a_listener_asks_after_that_is_not_answered_and_its_stream_goes_on(
+    behind: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async with show() as (downloader, live):
-        reader, writer = await hear(live)
+        reader, writer = await hear(live, behind)
         [ear] = downloader._bus._subscriptions
         await until(lambda: ear.shortcut is not None)
-        writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+        writer.write(HEALTH * 100)
         await writer.drain()
         async with httpx2.AsyncClient(base_url=live.url) as client:
             assert (await client.get("/health")).status_code == 200
@@ -205,6 +213,7 @@ async def test_what_a_listener_asks_after_that_is_not_answered_and_its_stream_go
         assert b"HTTP/1.1" not in rest
         assert rest.endswith(b"\r\n0\r\n\r\n")
         writer.close()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def told(logs: list[Any]) -> list[int]:
@@ -212,7 +221,10 @@ def told(logs: list[Any]) -> list[int]:
     return [line["status"] for line in logs if line["event"] == "request"]
 
 
-async def test_a_listener_counts_as_a_stream_and_is_logged_until_and_when_it_leaves() -> None:
+@pytest.mark.parametrize("behind", [b"", HEALTH])
+async def test_a_listener_counts_as_a_stream_and_is_logged_until_and_when_it_leaves(
+    behind: bytes,
+) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
     pace = Pace()
     pace.hold()
@@ -222,7 +234,7 @@ async def test_a_listener_counts_as_a_stream_and_is_logged_until_and_when_it_lea
             httpx2.AsyncClient(base_url=live.url) as client,
         ):
             with structlog.testing.capture_logs() as logs:
-                _, writer = await hear(live)
+                _, writer = await hear(live, behind)
                 [ear] = downloader._bus._subscriptions
                 await until(lambda: ear.shortcut is not None)
                 assert (await client.get("/events")).status_code == 429

@@ -13,9 +13,10 @@ from typing import Protocol
 from starlette.types import Scope
 
 DETACH = "chilly.detach"
-"""The ASGI extension: its `detach` gives an owner a `Line`, between two sends of a chunked answer.
+"""The ASGI extension, a dict whose `detach` takes itself and an owner and gives a `Line`.
 
-The handler must return at once then, and send nothing any more.
+It may be called between two sends of an answer that said `transfer-encoding: chunked` itself. The
+handler must return at once then, and send nothing any more.
 """
 
 

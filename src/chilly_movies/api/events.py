@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from fastapi import Request, Response
 from starlette.datastructures import QueryParams
@@ -197,8 +198,8 @@ class _Pen:
         self, scope: Scope, send: Send, limit: asyncio.Timeout, nudge: Callable[[], None]
     ) -> None:
         self.sent = 0
-        server = (scope.get("extensions") or {}).get(DETACH, {})
-        self._detach = server.get("detach") if scope["method"] == "GET" else None
+        server = (scope.get("extensions") or {}).get(DETACH)
+        self._server: dict[str, Any] | None = server if scope["method"] == "GET" else None
         self._send = send
         self._limit = limit
         self._nudge = nudge
@@ -215,12 +216,12 @@ class _Pen:
     @property
     def can_hand_over(self) -> bool:
         """Whether the server can keep the connection without a handler."""
-        return self._detach is not None
+        return self._server is not None
 
     def hand_over(self, listener: Listener) -> None:
         """Give the connection away; the handler must return at once."""
-        assert self._detach is not None  # noqa: S101 (for the type checker)
-        listener.begin(self._detach(listener))
+        assert self._server is not None  # noqa: S101 (for the type checker)
+        listener.begin(self._server["detach"](self._server, listener))
 
     async def begin(self) -> None:
         """Send status and headers."""
