@@ -193,7 +193,7 @@ async def test_listeners_have_no_tasks_of_their_own() -> None:
             writer.close()
 
 
-@pytest.mark.parametrize("behind", [b"", HEALTH, HEALTH * 9])
+@pytest.mark.parametrize("behind", [b"", HEALTH, HEALTH * 9], ids=["nothing", "one", "nine"])
 async def test_what_a_listener_asks_after_that_is_not_answered_and_its_stream_goes_on(
     behind: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -221,7 +221,7 @@ def told(logs: list[Any]) -> list[int]:
     return [line["status"] for line in logs if line["event"] == "request"]
 
 
-@pytest.mark.parametrize("behind", [b"", HEALTH])
+@pytest.mark.parametrize("behind", [b"", HEALTH], ids=["nothing", "one"])
 async def test_a_listener_counts_as_a_stream_and_is_logged_until_and_when_it_leaves(
     behind: bytes,
 ) -> None:
