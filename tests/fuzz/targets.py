@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import libtorrent as lt
+from pydantic import ValidationError
 
 from chilly_movies import intake, signalling, tracker
 from chilly_movies.api.bodies import json_flaw
@@ -35,7 +36,7 @@ from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.vetting import Gate, vet
 from chilly_movies.errors import ChillyError, InvalidRequest, SettingsError
 from chilly_movies.media import convert
-from chilly_movies.models import Options, Source, SourceType
+from chilly_movies.models import TOP_PRIORITY, Options, Source, SourceType
 from chilly_movies.names import numbered, safe_name, safe_paths
 from chilly_movies.settings import Settings, load_settings, secrets_of
 from chilly_movies.swarms import SwarmTable
@@ -259,13 +260,25 @@ def ranges(data: bytes) -> None:
     assert all(a[1] < b[0] for a, b in pairwise(ordered)), "bytes sent twice"
 
 
+def _choice(value: object) -> None:
+    """A choice of files, which the framework hands to its handler as it is."""
+    try:
+        pairs = ChoiceBody.model_validate(value).files
+    except ValidationError:
+        return
+    for index, priority in dict(pairs).items():  # type: ignore[arg-type]
+        assert 0 <= index < intake.MAX_FILES
+        assert 0 <= priority <= TOP_PRIORITY
+
+
 def bodies(data: bytes) -> None:
     """JSON bodies: what passes the gate is JSON to everybody, and the models stand it."""
     if json_flaw(data) is not None:
         return
     value = json.loads(data)
     assert json_flaw(json.dumps(value).encode()) is None, "another verdict when written anew"
-    for kind in (StartBody, ChoiceBody, CreateBody):
+    _choice(value)
+    for kind in (StartBody, CreateBody):
         try:
             known = checked(kind, value)
         except InvalidRequest as error:
