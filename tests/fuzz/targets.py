@@ -263,10 +263,10 @@ def ranges(data: bytes) -> None:
 def _choice(value: object) -> None:
     """A choice of files, which the framework hands to its handler as it is."""
     try:
-        pairs = ChoiceBody.model_validate(value).files
+        pairs: Any = ChoiceBody.model_validate(value).files
     except ValidationError:
         return
-    for index, priority in dict(pairs).items():  # type: ignore[arg-type]
+    for index, priority in pairs:
         assert 0 <= index < intake.MAX_FILES
         assert 0 <= priority <= TOP_PRIORITY
 
