@@ -13,6 +13,7 @@ from chilly_movies.errors import InvalidRequest
 from chilly_movies.intake import MAX_TORRENT_BYTES
 
 _PIECE = 256 * 1024
+"""Bytes that the parser of forms gets at once."""
 
 
 def is_json(request: Request) -> bool:

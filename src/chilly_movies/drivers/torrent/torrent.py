@@ -48,9 +48,9 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 _ANSWER_TIMEOUT = 20.0
-_SPOILED_SECONDS = 15.0
 _A_TURN, _BETWEEN_TURNS = 25, 0.02
 """How many watchers are woken at once, and the seconds before the next ones are."""
+_SPOILED_SECONDS = 15.0
 """So long it is said that wrong data came, even if the right one comes meanwhile."""
 _FORGIVEN_AFTER = 5.0
 """Seconds without any peer, of which an honest one was banned, until the torrent is added anew."""
