@@ -41,13 +41,16 @@ class DiskWatch:
         """Look again and again until cancelled."""
         while True:
             await asyncio.sleep(_INTERVAL)
-            try:
-                await self.look()
-            except ChillyError as error:
-                log.error("a job could not be stopped", code=error.code, problem=str(error))
+            await self.look()
 
     async def look(self) -> None:
-        """Look once, and stop the jobs that must wait."""
+        """Look once, and stop the jobs that must wait. One that cannot be is for the next look."""
+        try:
+            await self._look()
+        except ChillyError as error:
+            log.error("a job could not be stopped", code=error.code, problem=str(error))
+
+    async def _look(self) -> None:
         running = [job for job in self._ledger.running() if job.status is Status.ACTIVE]
         if not running:
             return

@@ -33,6 +33,7 @@ from chilly_movies.reading import Reading
 from chilly_movies.retry import RetryPolicy
 from chilly_movies.runner import DISK_PAUSES, Runner
 from chilly_movies.scheduler import Scheduler, Waits
+from chilly_movies.single_flight import SingleFlight
 from chilly_movies.upkeep import Upkeep
 from chilly_movies.verbs import Verbs
 
@@ -90,7 +91,8 @@ class Downloader:
         self._upkeep = Upkeep(self._drivers, self._ledger, self._runner)
         self._verbs = Verbs(self._drivers, self._ledger, self._runner)
         self._background: list[asyncio.Task[None]] = []
-        self._opening = asyncio.Lock()
+        self._opening = SingleFlight(self._open_once, "opening")
+        self._closing = asyncio.Lock()
         self._open = False
         self._closed = False
 
@@ -116,8 +118,7 @@ class Downloader:
         """
         if not self._open or self._closed:
             self._refuse_if_closed()
-            async with self._opening:
-                await self._open_once()
+            await self._opening.run()
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -128,9 +129,9 @@ class Downloader:
         if self._open:
             return
         loaded = await self._ledger.load()
-        self._open = True
         self._listeners.open()
         await self._disk.look()  # before anything is written
+        self._open = True
         self._upkeep.go_on(loaded)
         self._background = [
             asyncio.create_task(self._scheduler.run(), name="scheduler"),
@@ -143,7 +144,8 @@ class Downloader:
     async def aclose(self) -> None:
         """Stop everything and keep it: active jobs go on at the next start. Idempotent."""
         self._closed = True
-        async with self._opening:  # of two callers the second waits until the first is done
+        await self._opening.settled()
+        async with self._closing:  # of two callers the second waits until the first is done
             if self._open:
                 await self._stop()
             await self._close_parts()

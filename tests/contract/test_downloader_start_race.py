@@ -1,4 +1,4 @@
-"""What becomes of a job whose start is being stored while the downloader closes."""
+"""What becomes of jobs whose start meets the downloader's own: while it opens, while it closes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from chilly_movies.diskwatch import DiskWatch
 from chilly_movies.models import Status
-from tests.contract.rig import Rig
+from tests.contract.rig import Rig, reach
 from tests.doubles import GatedStore, idle
 
 pytestmark = pytest.mark.anyio
@@ -32,3 +33,31 @@ async def test_a_start_that_is_being_stored_when_the_downloader_closes_is_told(r
     stored = [change.seq for change in await store.changes_since(0)]
     assert told == stored[-2:]
     assert rig.pace.sleepers == 0, "a job was begun while the downloader closed"
+
+
+async def test_jobs_go_on_although_whoever_opened_the_downloader_left_meanwhile(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go, look = asyncio.Event(), asyncio.Event(), DiskWatch.look
+
+    async def slowly(watch: DiskWatch) -> None:
+        reached.set()
+        await go.wait()
+        await look(watch)
+
+    rig.make()
+    await rig.bring(Status.ACTIVE)
+    await rig.downloader.aclose()
+    monkeypatch.setattr(DiskWatch, "look", slowly)
+    downloader = rig.make()
+    rig.pace.flow()
+    first = asyncio.create_task(downloader.open())
+    await reached.wait()
+    first.cancel()
+    await asyncio.wait([first])
+    second = asyncio.create_task(downloader.status("a"))
+    await idle()
+    assert not second.done(), "it answered before it was open"
+    go.set()
+    await second
+    await reach(downloader, "a", Status.COMPLETED)

@@ -1,4 +1,4 @@
-"""A torrent whose adding is cancelled does not stay in the session with nobody to end it."""
+"""Who is cancelled while the engine opens or adds a torrent leaves nothing half done behind."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.params import AddRequest
 from chilly_movies.drivers.torrent.reading import Library
 from chilly_movies.drivers.torrent.session import TorrentSession
+from chilly_movies.drivers.torrent.torrent import Torrent
+from chilly_movies.drivers.torrent.traffic import Traffic
 from chilly_movies.models import Options, Source, SourceType, Status
 from chilly_movies.storage.memory import MemoryResumeStore
 from tests.doubles import make_job
@@ -21,14 +23,88 @@ from tests.integration.engine import QUIET
 pytestmark = pytest.mark.anyio
 
 
+def a_magnet(folder: Path) -> AddRequest:
+    source = Source(SourceType.TORRENT, f"magnet:?xt=urn:btih:{1:040x}")
+    return AddRequest(
+        source=source, save_path=folder, part_path=folder, options=Options(), allow_private=True
+    )
+
+
+@pytest.mark.parametrize("step", ["prepare", "opened"])
+async def test_an_engine_whose_first_caller_left_while_it_opened_still_hears_of_torrents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    reached, go, real = asyncio.Event(), asyncio.Event(), getattr(Traffic, step)
+
+    async def slowly(traffic: Traffic, *words: object) -> None:
+        reached.set()
+        await go.wait()
+        await real(traffic, *words)
+
+    monkeypatch.setattr(Traffic, step, slowly)
+    session = TorrentSession(EngineConfig(tmp_path, **QUIET))
+    first = asyncio.create_task(session.add(a_magnet(tmp_path)))
+    await reached.wait()
+    first.cancel()
+    await asyncio.wait([first])
+    adding = asyncio.create_task(session.add(a_magnet(tmp_path)))
+    go.set()
+    torrent = await adding
+    async with asyncio.timeout(10):
+        await session.refresh(torrent)
+    await torrent.remove()
+    await session.aclose()
+
+
+async def test_an_engine_that_is_closed_while_it_opens_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended, closed = asyncio.Event(), [], Traffic.closed
+
+    async def prepare(_traffic: Traffic) -> None:
+        begun.set()
+
+    async def hear(traffic: Traffic) -> None:
+        ended.append(traffic)
+        await closed(traffic)
+
+    monkeypatch.setattr(Traffic, "prepare", prepare)
+    monkeypatch.setattr(Traffic, "closed", hear)
+    session = TorrentSession(EngineConfig(tmp_path, **QUIET))
+    opening = asyncio.create_task(session.open())
+    await begun.wait()
+    opening.cancel()
+    await session.aclose()
+    assert ended == [session.traffic]
+    assert opening.cancelled()
+
+
+async def test_a_torrent_that_leaves_while_it_is_looked_at_does_not_end_the_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    twice = asyncio.Event()
+
+    def gone(_torrent: Torrent, _now: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            twice.set()
+        raise RuntimeError("invalid torrent handle used")
+
+    monkeypatch.setattr(Torrent, "revive", gone)
+    session = TorrentSession(EngineConfig(tmp_path, **QUIET))
+    torrent = await session.add(a_magnet(tmp_path))
+    async with asyncio.timeout(10):
+        await twice.wait()
+    await torrent.remove()
+    await session.aclose()
+
+
 async def test_adding_can_be_cancelled_at_any_moment_and_done_again(tmp_path: Path) -> None:
     session = TorrentSession(EngineConfig(tmp_path, **QUIET))
     await session.open()
-    source = Source(SourceType.TORRENT, f"magnet:?xt=urn:btih:{1:040x}")
-    request = AddRequest(
-        source=source, save_path=tmp_path, part_path=tmp_path, options=Options(),
-        allow_private=True,
-    )  # fmt: skip
+    request = a_magnet(tmp_path)
     cancelled = 0
     for steps in range(1, 40):
         adding = asyncio.create_task(session.add(request))

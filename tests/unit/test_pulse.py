@@ -42,7 +42,33 @@ def test_those_who_were_good_are_called_every_other_second_and_rarely_after_two_
     assert calls[58:63] == [118, 120, 180, 240, 300]
 
 
-def test_nobody_is_called_who_never_sent_anything() -> None:
+def test_those_a_link_names_are_called_ever_more_rarely_and_without_end() -> None:
+    pulse = Pulse()
+    pulse.expect([SEED])
+    assert not pulse.is_gone(0.0, 0, owed=False)
+    calls = [now for now in range(1, 400) if pulse.to_call(float(now)) == (SEED,)]
+    assert calls == [4, 12, 28, 60, 120, 180, 240, 300, 360]
+
+
+def test_with_those_who_were_good_those_a_link_names_are_called_too() -> None:
+    pulse, good = Pulse(), ("192.0.2.2", 6881)
+    pulse.expect([SEED, *(("192.0.2.3", port) for port in range(1, 40))])
+    pulse.expect([SEED, good])
+    pulse.remember([good])
+    assert not pulse.is_gone(0.0, 5, owed=False)
+    assert not pulse.to_call(1.0)
+    assert pulse.to_call(2.0) == (SEED, good)
+
+
+def test_of_those_a_link_names_only_twenty_are_called() -> None:
+    pulse = Pulse()
+    pulse.expect([("192.0.2.3", port) for port in range(1, 40)])
+    assert not pulse.is_gone(0.0, 0, owed=False)
+    called = pulse.to_call(2.0) or pulse.to_call(4.0)
+    assert [port for _, port in called] == [*range(20, 40)]
+
+
+def test_nobody_else_is_called_who_never_sent_anything() -> None:
     pulse = Pulse()
     assert not any(pulse.to_call(float(now)) for now in range(100))
 

@@ -2,12 +2,13 @@
 
 A network that was away for half a minute leaves connections behind that both sides believe in.
 TCP sends on them ever more rarely, so that data comes back as long after the network as it was
-away; and peers that could not be reached three times the engine never asks again.
+away; and peers that could not be reached three times the engine never asks again: neither those
+who were good nor those a link names, who may be all there are and not be up yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _SILENCE = 12.0
 """Seconds in which peers that owe us data send nothing at all, until they are called anew."""
@@ -17,6 +18,8 @@ _CALL = 2.0
 """Seconds between two calls to peers that were good, while nobody is connected."""
 _OFTEN = 60
 """So many calls in a row come quickly: two minutes."""
+_PATIENTLY = 4.0
+"""Seconds until the first call to those a link names; the next ones come ever later."""
 _LOOK = 2.0
 """A longer time between two looks is our own sleep, and no silence of others."""
 _KNOWN = 20
@@ -28,6 +31,7 @@ class Pulse:
     """One torrent's."""
 
     def __init__(self) -> None:
+        self._named: tuple[Address, ...] = ()
         self._known: dict[Address, None] = {}
         self._received = 0
         self._looked = float("inf")
@@ -35,6 +39,10 @@ class Pulse:
         self._patience = _SILENCE
         self._alone = 0.0
         self._calls = 0
+
+    def expect(self, peers: Sequence[Address]) -> None:
+        """These the link or the resume data names; nobody knows yet whether they are good."""
+        self._named = tuple(peers[-_KNOWN:])
 
     def remember(self, peers: Iterable[Address]) -> None:
         """These sent us data, and can be called."""
@@ -68,11 +76,17 @@ class Pulse:
     def to_call(self, now: float) -> tuple[Address, ...]:
         """Whom to call while nobody is connected."""
         self._alone += self._passed(now)
-        pause = _CALL if self._calls < _OFTEN else _RARELY
-        if not self._known or self._alone < pause:
+        known = tuple({**dict.fromkeys(self._named), **self._known})
+        if not known or self._alone < self._pause():
             return ()
         self._alone, self._calls = 0.0, self._calls + 1
-        return tuple(self._known)
+        return known
+
+    def _pause(self) -> float:
+        """Seconds until the next call."""
+        if self._known:
+            return _CALL if self._calls < _OFTEN else _RARELY
+        return min(_RARELY, _PATIENTLY * 2.0 ** min(self._calls, 10))
 
     def _passed(self, now: float) -> float:
         passed, self._looked = max(0.0, now - self._looked), now

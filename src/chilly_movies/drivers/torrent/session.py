@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
 
@@ -21,16 +21,18 @@ import structlog
 from chilly_movies.clocks import TimeOfDay
 from chilly_movies.drivers.plain import require_plain
 from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent import stun, vetting
+from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.alerts import AlertBell, mask, text
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.filters import limit_everyone
 from chilly_movies.drivers.torrent.hangup import forget, hang_up, hang_up_for_good, port_of
+from chilly_movies.drivers.torrent.stun import StunCheck
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
 from chilly_movies.drivers.torrent.traffic import Traffic
 from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.drivers.volume import disk_error
 from chilly_movies.errors import SourceRejected
+from chilly_movies.single_flight import SingleFlight
 
 log = structlog.get_logger(__name__)
 
@@ -56,9 +58,8 @@ class TorrentSession:
         self._refreshes: list[asyncio.Future[None]] = []
         self._ticker: asyncio.Task[None] | None = None
         self._ses: Any = None
-        self._opening = asyncio.Lock()
-        self._stun_note: str | None = None
-        self._stun_asked = False
+        self._opening = SingleFlight(self._open, "engine-opening")
+        self._stun = StunCheck("")
         self.traffic = Traffic(config, self._touch_all)
         self._asked: set[int] = set()
         self._coming: list[frozenset[str]] = []
@@ -94,23 +95,23 @@ class TorrentSession:
         }
 
     async def open(self) -> None:
-        """Start the engine. Idempotent; of several callers all but the first wait for it."""
-        async with self._opening:
-            if self._outdated:
-                await self._give_up()
-            if self._ses is None:
-                await self._open()
+        """Start the engine. Idempotent; all who ask meanwhile wait, and none can break it off."""
+        if self._ses is None or self._outdated:
+            await self._opening.run()
 
     async def _open(self) -> None:
+        if self._outdated:
+            await self._give_up()
         await self.traffic.prepare()
         settings = {**settings_pack(self._config), "alert_mask": self._alert_mask()}
-        self._ses = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
+        session = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
         if self._config.download_limit or self._config.upload_limit:
-            limit_everyone(self._ses)
-        await self.traffic.opened(self._ses)
-        self._bell = AlertBell(self._ses, self._drain)
+            limit_everyone(session)
+        await self.traffic.opened(session)
+        self._bell = AlertBell(session, self._drain)
         self._ticker = asyncio.create_task(self._tick_forever(), name="engine-ticker")
-        self._stun_asked, self._stun_note = False, None
+        self._stun = StunCheck(self._config.stun_server if self._config.uses_webrtc else "")
+        self._ses = session  # it is open only now
 
     def _alert_mask(self) -> int:
         return mask(webrtc=self._config.uses_webrtc, pieces=self._hears_pieces)
@@ -127,6 +128,10 @@ class TorrentSession:
 
     async def aclose(self) -> None:
         """Stop the engine. Idempotent; all torrents were removed before."""
+        await self._opening.settled()
+        await self._end()
+
+    async def _end(self) -> None:
         if self._ses is None:
             return
         session, self._ses = self._ses, None
@@ -169,7 +174,7 @@ class TorrentSession:
             if not self._torrents:
                 break
             await asyncio.sleep(_TICK)
-        await self.aclose()
+        await self._end()
         self._outdated = False
 
     @property
@@ -268,6 +273,7 @@ class TorrentSession:
         torrent = self._torrents[handle] = Torrent(self, handle)
         torrent.read_only, torrent.only_look = request.read_only, request.only_look
         torrent.hashes, torrent.private = hashes, private
+        torrent.expect(params.peers)
         torrent.selection, torrent.patience = selection, self._config.metadata_timeout
         torrent.notes += [f"WebRTC: {url} does not lead to a public address" for url in dropped]
         torrent.update(await asyncio.to_thread(handle.status))
@@ -277,21 +283,14 @@ class TorrentSession:
     def _join_webrtc(self, torrent: Torrent) -> None:
         if self._config.uses_webrtc:
             torrent.join_webrtc(self._config.webtorrent_trackers)
-            if self._stun_note:
-                torrent.notes.append(self._stun_note)
+            if self._stun.silent:
+                torrent.notes.append(self._stun.note)
 
     async def _check_stun(self) -> None:
         """Take a silent STUN server away from the engine, which would wait for it."""
-        server = self._config.stun_server
-        async with self._opening:  # who comes meanwhile waits for the answer, too
-            if self._stun_asked or not (self._config.uses_webrtc and server):
-                return
-            self._stun_asked = True
-            if await stun.answers(server):
-                return
-        self._stun_note = f"WebRTC: the STUN server {server} does not answer, going on without it"
-        log.warning("the STUN server does not answer", server=server)
-        self._ses.apply_settings({"webtorrent_stun_server": ""})
+        await self._stun.find_out()
+        if self._stun.silent:
+            self._ses.apply_settings({"webtorrent_stun_server": ""})
 
     async def remove(self, torrent: Torrent, handle: lt.torrent_handle) -> None:
         """Take a torrent out of the session and wait until it is."""
@@ -331,9 +330,10 @@ class TorrentSession:
         for torrent in tuple(self._torrents.values()):
             if torrent.state.peers:
                 await torrent.peers()
-            torrent.revive(time.monotonic())
-            if self._config.uses_webrtc:
-                torrent.offer_again(time.monotonic())
+            with suppress(RuntimeError):  # it left the session meanwhile
+                torrent.revive(time.monotonic())
+                if self._config.uses_webrtc:
+                    torrent.offer_again(time.monotonic())
 
     # --- alerts -----------------------------------------------------------------------------
 

@@ -10,6 +10,12 @@ import asyncio
 import os
 import struct
 
+import structlog
+
+from chilly_movies.single_flight import SingleFlight
+
+log = structlog.get_logger(__name__)
+
 _BINDING_REQUEST = 0x0001
 _BINDING_SUCCESS = 0x0101
 _MAGIC_COOKIE = 0x2112A442
@@ -59,3 +65,36 @@ async def answers(server: str) -> bool:
         return False
     finally:
         transport.close()
+
+
+class StunCheck:
+    """Whether a STUN server answers, found out once however many ask.
+
+    Args:
+        server: `host:port`, "" for none.
+
+    Attributes:
+        silent: it was asked, and did not answer.
+    """
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._asked = not server
+        self._asking = SingleFlight(self._ask, "stun-check")
+        self.silent = False
+
+    @property
+    def note(self) -> str:
+        """One clause on what its silence means."""
+        return f"WebRTC: the STUN server {self._server} does not answer, going on without it"
+
+    async def find_out(self) -> None:
+        """Ask it, unless that was done."""
+        if not self._asked:
+            await self._asking.run()
+
+    async def _ask(self) -> None:
+        self.silent = not await answers(self._server)
+        self._asked = True
+        if self.silent:
+            log.warning("the STUN server does not answer", server=self._server)

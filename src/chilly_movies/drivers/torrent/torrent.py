@@ -279,8 +279,12 @@ class Torrent:
         )
         return tuple(peer_of(info, self.rtc_addresses) for info in infos)
 
+    def expect(self, peers: Sequence[tuple[str, int]]) -> None:
+        """These were named to us; while nobody is there they are called again and again."""
+        self._pulse.expect(peers)
+
     def revive(self, now: float) -> None:
-        """End connections that seem dead, and call those again who were good."""
+        """End connections that seem dead, and call those again who were good or were named."""
         state = self.state
         if not self._runs or state.finished or state.checking:
             return
