@@ -58,14 +58,13 @@ async def three_jobs(ours: Backend, folder: Path, seeder: LibtorrentPeer) -> lis
         make(folder, "half-way", 16 * MIB),
         make(folder, "idle", MIB),
     ]
+    for film, limit in zip(films, (0, 2 * MIB), strict=False):
+        await seeder.seed(film.path, film.folder, upload_limit=limit)
     for film in films:
-        slow = film.name.startswith("half")
-        await seeder.seed(film.path, film.folder, upload_limit=2 * MIB if slow else 0)
         await ours.start(f"{film.magnet}&x.pe=127.0.0.1:{seeder.port}", id=film.name)
-        if film.name.startswith("idle"):
-            await ours.verb("pause", {"id": film.name})
-        elif not slow:
-            await ours.wait(film.name)
+    await ours.wait(films[0].name)
+    await ours.verb("pause", {"id": films[2].name})
+    await seeder.seed(films[2].path, films[2].folder)  # not before, or it might be complete already
     await ours.until("half-way.mkv", lambda event: event["progress"]["bytesDownloaded"] > 6 * MIB)
     return films
 
