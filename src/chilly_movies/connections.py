@@ -198,6 +198,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """It is gone."""
         self._doorkeeper.leave(self)
         super().connection_lost(exc)
+        self._forget()
         owner, self._owner = self._owner, None  # so that nobody has to collect the two of us
         if owner is not None:
             owner.left()
@@ -232,12 +233,16 @@ class GuardedProtocol(HttpToolsProtocol):
         """
         request["owner"] = self._owner = owner
         request["cycle"]().disconnected = True  # or its end would count as a broken answer
-        self.cycle = self.scope = self.parser = self.headers = None  # type: ignore[assignment]
-        self.pipeline = _NOTHING_AHEAD
+        self._forget()
         self.flow.resume_reading()
         if self.transport.is_closing():
             owner.left()
         return self
+
+    def _forget(self) -> None:
+        """Let go of the requests: they refer to us, so only the collector would find their heads."""
+        self.cycle = self.scope = self.parser = self.headers = None  # type: ignore[assignment]
+        self.pipeline = _NOTHING_AHEAD
 
     def write(self, chunk: bytes) -> bool:
         """See `Line`."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from uvicorn.server import ServerState
 
 from chilly_movies import connections
 from chilly_movies.app import MockDownloader, create_app
-from chilly_movies.connections import Doorkeeper
+from chilly_movies.connections import Doorkeeper, GuardedProtocol
 from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.server import _Server, bind, server_config
 from chilly_movies.vitals import give_back
@@ -350,3 +352,42 @@ async def test_what_came_of_a_body_that_nobody_wants_is_not_kept() -> None:
         await until(lambda: server.keeper._waiting)
         [connection] = server.keeper._waiting
         assert connection.cycle.body == b""
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        HELLO + b"\r\n",
+        HELLO + b"X: " + b"a" * 100 * KIB + b"\r\n\r\n",
+        HELLO + b"".join(b"X-%04d: 1234567890\r\n" % n for n in range(5000)) + b"\r\n",
+        HELLO + b"X-Half: a",
+        b"POST /download/pause HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{",
+        (HELLO + b"\r\n") * 40,
+        b"no HTTP at all\r\n\r\n",
+    ],
+    ids=["answered", "long field", "many fields", "half a head", "half a body", "many", "no HTTP"],
+)
+async def test_what_a_connection_held_goes_with_it_and_waits_for_no_collector(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    alive: WeakSet[GuardedProtocol] = WeakSet()
+    enter = Doorkeeper.enter
+
+    def noted(keeper: Doorkeeper, connection: GuardedProtocol) -> bool:
+        alive.add(connection)
+        return enter(keeper, connection)
+
+    monkeypatch.setattr(Doorkeeper, "enter", noted)
+    async with door() as server:
+        await server.ask(HELLO + b"Connection: close\r\n\r\n")  # what the first one makes
+        gc.disable()
+        try:
+            async with server.client() as (reader, writer):
+                writer.write(sent)
+                await until(lambda: alive)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await read_all(reader)
+            await until(lambda: not alive)
+        finally:
+            gc.enable()
