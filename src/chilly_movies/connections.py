@@ -240,7 +240,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self
 
     def _forget(self) -> None:
-        """Let go of the requests: they refer to us, so only the collector would find their heads."""
+        """Let go of the requests: they refer to us, and the collector finds their heads late."""
         self.cycle = self.scope = self.parser = self.headers = None  # type: ignore[assignment]
         self.pipeline = _NOTHING_AHEAD
 
