@@ -20,7 +20,7 @@ from chilly_movies.connections import Doorkeeper, GuardedProtocol
 from chilly_movies.errors import SettingsError
 
 _BACKLOG = 1024
-_RECEIVE = 12 * 1024
+_RECEIVE = 32 * 1024
 _DRAIN = 2
 """Seconds that answers under way have to end, once all streams were told to."""
 LAST_RESORT = 9.0
