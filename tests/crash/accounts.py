@@ -55,8 +55,8 @@ class Accounts:
             if before is None or before.job not in jobs or not sent.payload:
                 continue
             found = stored.jobs.get(before.job)
-            if found is None or found.status == "canceled":
-                continue
+            if found is None or found.status == "canceled" or jobs[before.job].doomed:
+                continue  # its file may be gone as it should
             good = self._good(jobs[before.job], stored)
             self._judge(jobs[before.job], before.good, good, sent.payload, sent.pieces)
 
