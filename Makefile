@@ -45,9 +45,10 @@ model-breaks: setup ## breaks the core on purpose, line by line; the model test 
 	@$(BIN)/python -m tests.model.breaks
 
 .PHONY: audit
-audit: setup ## what bandit, pip-audit, zizmor and a search for secrets say; needs the network
-	@test -x .audit/bin/cyclonedx-py || { $(PYTHON) -m venv .audit && .audit/bin/python -m pip install \
-		--quiet --disable-pip-version-check bandit cyclonedx-bom detect-secrets pip-audit zizmor; }
+audit: setup ## what bandit, semgrep, pip-audit, zizmor and a search for secrets say; needs the network
+	@test -x .audit/bin/semgrep || { $(PYTHON) -m venv .audit && .audit/bin/python -m pip install \
+		--quiet --disable-pip-version-check bandit cyclonedx-bom detect-secrets pip-audit zizmor semgrep && \
+		.audit/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "guarddog<2"; }
 	@$(BIN)/python -m tests.security.audit
 
 .PHONY: doors

@@ -25,6 +25,8 @@ _NO_SECRETS = {
     ("src/chilly_movies/settings.py", "Basic Auth Credentials"),
 }
 """Examples like `user:password@host`, and the name of a file."""
+_NO_THREATS = {("src/chilly_movies/cli/serve.py", "shady-links")}
+"""An address that is put together: our own."""
 _OPENSSL = re.compile(rb"OpenSSL (\d\.\d+\.\d+[a-z]?) +\d{1,2} [A-Z][a-z]{2} 20\d\d")
 """As it says of itself; other programs name versions, too."""
 CLEAN, FOUND, BLIND = range(3)
@@ -66,6 +68,26 @@ def secrets() -> tuple[int, str]:
            for hits in found.values() for hit in hits
            if (hit["filename"], hit["type"]) not in _NO_SECRETS]  # fmt: skip
     return (FOUND, "\n".join(new)) if new else (CLEAN, f"nothing in {len(files)} files")
+
+
+def semgrep() -> tuple[int, str]:
+    """What code that means harm looks like, by the rules GuardDog had for Python.
+
+    Semgrep's own rules are only at its makers' server; these come with a package.
+    """
+    place = "lib/python3*/site-packages/guarddog/analyzer/sourcecode/*.yml"
+    rules = [str(rule) for rule in _TOOLS.parent.glob(place) if not rule.name.startswith("npm-")]
+    configs = [word for rule in rules for word in ("--config", rule)]
+    run = _run(_TOOLS / "semgrep", "scan", "--metrics=off", "--disable-version-check", "--json",
+               *configs, "src")  # fmt: skip
+    if run.returncode != 0 or not rules:
+        return BLIND, (run.stdout + run.stderr).strip() or "its rules are not there"
+    told = json.loads(run.stdout)
+    hits = [(hit["path"], hit["check_id"].rpartition(".")[2]) for hit in told["results"]]
+    new = [f"{path}: {rule}" for path, rule in hits if (path, rule) not in _NO_THREATS]
+    if new or told["errors"]:
+        return FOUND, "\n".join([*new, *(error["message"] for error in told["errors"])])
+    return CLEAN, f"{len(rules)} rules, nothing in {len(told['paths']['scanned'])} files"
 
 
 def pip_audit() -> tuple[int, str]:
@@ -115,7 +137,7 @@ def _vendored(installed: Path) -> list[tuple[str, str]]:
 def main() -> int:
     """All of them."""
     worst = CLEAN
-    for look in (ruff, bandit, zizmor, secrets, sbom, pip_audit):
+    for look in (ruff, bandit, semgrep, zizmor, secrets, sbom, pip_audit):
         verdict, said = look()
         word = ("clean", "FOUND", "NOT DONE")[verdict]
         sys.stdout.write(f"{look.__name__:10}  {word:8}  {said}\n")
