@@ -45,16 +45,19 @@ class FileWatch:
                 log.warning("files could not be looked at", code=error.code, problem=str(error))
 
     async def look(self) -> None:
-        """Tell what changed since the last look."""
-        for job in tuple(self._ledger):
+        """Tell what changed since the last look. Jobs at rest cost nothing, however many."""
+        for job in self._ledger.running():
             if job.status is Status.ACTIVE and job.files:
                 self._tell(job, await self._files(job))
-            elif job.status is Status.COMPLETED and job.id in self._told:
-                whole = [FileStanding(f.index, f.size, 4) for f in job.files if f.wanted]
-                if self._tell(job, whole):
-                    del self._told[job.id]
-        for gone in self._told.keys() - {job.id for job in self._ledger}:
-            del self._told[gone]
+        for job_id in tuple(self._told):
+            if job_id not in self._ledger or self._is_told(self._ledger.get(job_id)):
+                del self._told[job_id]
+
+    def _is_told(self, job: Job) -> bool:
+        """Whether the job is complete, and so are its files for all who listen."""
+        if job.status is not Status.COMPLETED:
+            return False
+        return self._tell(job, [FileStanding(f.index, f.size, 4) for f in job.files if f.wanted])
 
     def _tell(self, job: Job, standings: Sequence[FileStanding]) -> bool:
         """Whether all that became complete could be told."""

@@ -316,7 +316,7 @@ class Ledger:
     async def save_progress(self) -> None:
         """Store all figures that moved since the last call, in one write."""
         # a job whose change is being stored right now would be overwritten with older figures
-        dirty = self._dirty & self._jobs.keys() - self._changing
+        dirty = {i for i in self._dirty if i in self._jobs and i not in self._changing}
         if not dirty and self._reserved - self._seq >= _RESERVE // 2:
             return
         self._dirty -= dirty
