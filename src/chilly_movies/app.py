@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ from chilly_movies.ports import (
     TorrentInspector,
     TorrentMaker,
 )
+from chilly_movies.retry import RetryPolicy
 from chilly_movies.settings import Settings, read_keys, read_proxy
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
@@ -62,6 +64,7 @@ class WebTorrentDownloader(Downloader):
             downloader can use a state folder at a time.
         max_active: how many jobs may download at once.
         min_free_space: bytes that stay free on the disk of the media folder.
+        metadata_tries: how often a magnet waits for its metadata before it fails, 0 = without end.
         **engine: further fields of `EngineConfig` (`port`, `dht`, `download_limit`, ...).
     """
 
@@ -72,6 +75,7 @@ class WebTorrentDownloader(Downloader):
         state_dir: str | Path | None = None,
         max_active: int = 3,
         min_free_space: int = MIN_FREE_SPACE,
+        metadata_tries: int = 100,
         **engine: Any,
     ) -> None:
         state = Path(state_dir or platformdirs.user_state_path("chilly-movies"))
@@ -85,7 +89,8 @@ class WebTorrentDownloader(Downloader):
         self._torrents = driver
         drivers = {SourceType.TORRENT: driver}
         guard = DiskGuard(MediaVolume(config.media_root, state.absolute()), min_free_space)
-        super().__init__(drivers, jobs, max_active=max_active, guard=guard)
+        retry = RetryPolicy(long_attempts=metadata_tries or math.inf)
+        super().__init__(drivers, jobs, max_active=max_active, retry=retry, guard=guard)
 
     @property
     def network_problem(self) -> str | None:
@@ -365,6 +370,7 @@ def _torrents(settings: Settings) -> Downloader:
         state_dir=settings.state_dir,
         max_active=settings.max_active,
         min_free_space=settings.min_free_space,
+        metadata_tries=settings.metadata_tries,
         **engine_options(settings),
     )
 

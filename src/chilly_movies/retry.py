@@ -21,6 +21,7 @@ from chilly_movies.errors import (
     DiskError,
     DownloadError,
     EngineError,
+    NoMetadata,
     SourceUnavailable,
     StoreError,
 )
@@ -35,6 +36,8 @@ class Patience(Enum):
     """It fails: trying again would not change it."""
     BOUNDED = auto()
     """It is tried so many times, then it fails: the source or the driver is at fault."""
+    LONG = auto()
+    """The same with many more tries: nobody is at fault, but perhaps there is nothing to find."""
     ENDLESS = auto()
     """It is tried as long as it is wanted, ever more rarely: the network is at fault."""
     UNTIL_WELL = auto()
@@ -45,6 +48,8 @@ def patience_with(error: ChillyError) -> Patience:
     """How often a job is tried again after this error."""
     if isinstance(error, DiskError | StoreError):
         return Patience.UNTIL_WELL
+    if isinstance(error, NoMetadata):
+        return Patience.LONG
     if isinstance(error, SourceUnavailable | EngineError):
         return Patience.ENDLESS
     if isinstance(error, DownloadError) and error.retryable:
@@ -58,6 +63,8 @@ class RetryPolicy:
 
     Attributes:
         max_attempts: tries in all, the first one included; at least 1.
+        long_attempts: the same where patience is `LONG`. By default a day of them, more or less,
+            if each takes two minutes.
         base: seconds of the first wait before jitter.
         cap: seconds no wait exceeds.
 
@@ -66,14 +73,23 @@ class RetryPolicy:
     """
 
     max_attempts: int = 5
+    long_attempts: float = 100
     base: float = 5.0
     cap: float = 900.0
 
     def __post_init__(self) -> None:
-        if self.max_attempts < 1:
-            raise ValueError("max_attempts must be at least 1")
+        if self.max_attempts < 1 or not self.long_attempts >= 1:
+            raise ValueError("max_attempts and long_attempts must be at least 1")
         if not (0 <= self.base <= self.cap and math.isfinite(self.cap)):
             raise ValueError("base and cap must be finite, and 0 <= base <= cap")
+
+    def attempts(self, patience: Patience) -> float:
+        """How often a job is tried in all, `inf` = without end."""
+        return {
+            Patience.NONE: 1,
+            Patience.BOUNDED: self.max_attempts,
+            Patience.LONG: self.long_attempts,
+        }.get(patience, math.inf)
 
 
 CALL_POLICY = RetryPolicy(max_attempts=3, base=0.5, cap=5.0)

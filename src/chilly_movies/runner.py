@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -299,9 +300,8 @@ class Runner:
         if patience is Patience.UNTIL_WELL:
             return e.Waiting(problem, self._clock() + self._disk_pause(job.id, error))
         attempt = job.attempts + 1
-        endless = patience is Patience.ENDLESS
-        if patience is Patience.NONE or (not endless and attempt >= self._retry.max_attempts):
-            return e.Failed(problem)
+        if attempt >= self._retry.attempts(patience):
+            return e.Failed(_given_up(problem, attempt))
         delay = next_delay(attempt, self._retry, random.random)
         return e.Retrying(problem, self._clock() + timedelta(seconds=delay))
 
@@ -315,3 +315,10 @@ class Runner:
     def forget(self, job_id: str) -> None:
         """The job is gone from the list."""
         self._disk_trouble.pop(job_id, None)
+
+
+def _given_up(problem: JobError, attempts: int) -> JobError:
+    if attempts == 1:  # trying again would not change it
+        return problem
+    what = problem.message.removesuffix(".")
+    return replace(problem, message=f"{what}; given up after {attempts} tries, resume tries again.")

@@ -101,6 +101,9 @@ class Settings(BaseSettings):
     metadata_timeout: int = Field(
         120, ge=5, le=86_400, description="seconds a magnet waits before others get its slot"
     )
+    metadata_tries: int = Field(
+        100, ge=0, le=10**6, description="how often it waits so before it fails, 0 = without end"
+    )
     seed_ratio: float = Field(1.0, ge=0, le=1000, description="stop seeding there, 0 = never seed")
     seed_time: int = Field(86_400, ge=0, le=10**9, description="seconds, 0 = never seed")
     download_limit: Rate = Field(0, description="bytes per second, 0 = unlimited")

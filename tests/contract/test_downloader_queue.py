@@ -153,6 +153,7 @@ async def test_each_wait_is_longer_and_after_the_last_attempt_the_job_fails(rig:
     assert (failed.status, failed.attempts, failed.next_attempt_at) == (FAILED, 3, None)
     assert failed.error is not None
     assert failed.error.code == "driver_crashed"
+    assert failed.error.message.endswith("; given up after 3 tries, resume tries again.")
     events = await history(downloader, "a")
     assert [events.count(name) for name in ("started", "retrying", "error")] == [3, 2, 1]
 

@@ -243,6 +243,20 @@ async def test_metadata_that_never_comes_gives_the_slot_to_others_and_says_why(
     assert dead.error.message == "Nobody sent the torrent's metadata within 1 s."
 
 
+async def test_a_magnet_nobody_has_fails_in_the_end_and_can_be_tried_again(tmp_path: Path) -> None:
+    magnet = "magnet:?xt=urn:btih:" + "d" * 40
+    async with running(tmp_path, metadata_timeout=0.5, metadata_tries=2) as downloader:
+        await downloader.start(id="dead", source_urn=magnet)
+        failed = await downloader.wait("dead")
+        again = await downloader.resume("dead")
+    assert (failed.status, failed.attempts) == (Status.FAILED, 2)
+    assert failed.error is not None
+    assert failed.error.code == "no_metadata"
+    given_up = "within 0.5 s; given up after 2 tries, resume tries again."
+    assert failed.error.message == f"Nobody sent the torrent's metadata {given_up}"
+    assert (again.status, again.attempts) == (Status.QUEUED, 0)
+
+
 # --- three hundred hostile files ------------------------------------------------------------
 
 

@@ -88,6 +88,7 @@ async def attempt(
         (errors.StoreError, Patience.UNTIL_WELL),
         (errors.SourceUnavailable, Patience.ENDLESS),
         (errors.EngineError, Patience.ENDLESS),
+        (errors.NoMetadata, Patience.LONG),
         (errors.SourceNotFound, Patience.BOUNDED),
         (errors.DriverCrashed, Patience.BOUNDED),
         (errors.SourceRejected, Patience.NONE),
@@ -122,6 +123,24 @@ def test_a_later_attempt_never_waits_less(
 def test_the_default_doubles_from_five_seconds_to_a_quarter_of_an_hour() -> None:
     delays = [next_delay(n, RetryPolicy(), lambda: 1.0) for n in (1, 2, 3, 8, 9, 10**9)]
     assert delays == [5, 10, 20, 640, 900, 900]
+
+
+def test_patience_says_how_often_a_job_is_tried_in_all() -> None:
+    policy = RetryPolicy(max_attempts=7, long_attempts=70)
+    assert [policy.attempts(patience) for patience in Patience] == [1, 7, 70, math.inf, math.inf]
+    assert RetryPolicy(long_attempts=math.inf).attempts(Patience.LONG) == math.inf
+
+
+def test_by_default_nobody_is_asked_for_metadata_much_longer_than_a_day() -> None:
+    tries = RetryPolicy().attempts(Patience.LONG)
+    waits = sum(next_delay(n, RetryPolicy(), lambda: 0.5) for n in range(1, int(tries)))
+    assert 16 * 3600 < waits + 120 * tries < 32 * 3600
+
+
+@pytest.mark.parametrize("attempts", [0, -1, math.nan])
+def test_patience_without_a_try_is_refused(attempts: float) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        RetryPolicy(long_attempts=attempts)
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ class Torrent:
         if self.problem is not None:
             raise SourceRejected(self.problem)
         if not self.state.has_metadata and time.monotonic() - self._began > self.patience:
-            raise NoMetadata(f"Nobody sent the torrent's metadata within {self.patience:.0f} s.")
+            raise NoMetadata(f"Nobody sent the torrent's metadata within {self.patience:g} s.")
         return self.state
 
     def metadata(self) -> p.Metadata | None:
