@@ -35,6 +35,7 @@ _PROXY = "tests/security/test_proxy.py::"
 _INTERFACE = "tests/security/test_interface.py::"
 _PACKETS = "tests/security/test_packets.py::"
 _LISTED = "tests/integration/test_listed_peers.py::"
+_CONFINED = "tests/security/test_confinement.py::"
 _LIMITS = "tests/security/test_edge_limits.py::"
 _KEYS = "tests/security/test_edge_keys.py::"
 _CONNECTIONS = "tests/security/test_edge_connections.py::"
@@ -305,8 +306,14 @@ GUARDS = (
           73, "tests/integration/test_anonymous.py::"
           "test_in_anonymous_mode_nobody_is_told_which_program_we_are"),
     Guard("the child that looks into films opens nothing more", "media/child.py",
-          "    open_no_more()\n", "",
+          "    open_no_more()\n    confine()\n", "",
           74, "tests/security/test_media_references.py::test_a_list_of_addresses_in_the_place_of_a_film_calls_nobody"),
+    Guard("who takes that child over can do nothing", "media/child.py",
+          "    open_no_more()\n    confine()\n", "    open_no_more()\n",
+          75, _CONFINED + "test_a_film_that_takes_the_child_over_reaches_nothing_outside_of_it"),
+    Guard("nor write where it may still read", "media/confinement.py",
+          "_unless(_OPENAT[column], 2, _WRITING)", "_unless(_OPENAT[column], 2, 0)",
+          75, _CONFINED + "test_who_still_imports_modules_may_read_files_and_do_nothing_else"),
 )  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 It has no files of its own. It asks its parent for bytes over standard output and gets them over
 standard input, so it works on films that are still arriving, and it can reach nothing else of
-ours, where MediaInfo is at work nothing at all. Its memory and time are limited by the system. See
-`sandbox.py` for the other side.
+ours, where MediaInfo is at work nothing at all, not even if a film takes it over
+(`confinement.py`). Its memory and time are limited by the system. See `sandbox.py` for the other
+side.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, cast
+
+from chilly_movies.media.confinement import confine
 
 READ, DONE, FAILED = 1, 2, 3
 QUESTION = struct.Struct(">BQI")
@@ -82,6 +85,7 @@ def facts(file: BinaryIO, _words: Sequence[str]) -> bytes:
     if not MediaInfo.can_parse():  # loads the library: afterwards nothing can be loaded
         raise OSError("MediaInfo is not there")
     open_no_more()
+    confine()
     # Speed 0 = headers only: 5 reads of 64 KiB for most films, half a second less than the default
     return MediaInfo.parse(file, output="JSON", parse_speed=0, full=False).encode()
 
@@ -90,6 +94,7 @@ def sidecar(file: BinaryIO, words: Sequence[str]) -> bytes:
     """A subtitle file as WebVTT; `words` are the ending, the language and the picture rate."""
     from chilly_movies.media.convert import to_vtt
 
+    confine(importing=True)  # encodings are modules
     ending, language, fps = words
     return _cues(to_vtt(file.read(), ending, language, float(fps) or None), complete=True)
 
@@ -98,6 +103,7 @@ def embedded(file: BinaryIO, words: Sequence[str]) -> bytes:
     """A film's text track as WebVTT; its number is the only word."""
     from chilly_movies.media import matroska, mp4
 
+    confine(importing=True)
     kind = matroska if file.read(4) == b"\x1a\x45\xdf\xa3" else mp4
     vtt, complete = kind.track_to_vtt(file, int(words[0]))
     return _cues(vtt, complete=complete)
