@@ -24,6 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 		--constraint constraints.txt "pip>=25.1"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable . --group dev
+	@$(BIN)/python -m pip uninstall --quiet --yes setuptools 2>/dev/null || true # venv's own, old
 	@touch $@
 
 demo: setup ## the main job: a film arrives through the API, on this machine alone
