@@ -15,6 +15,7 @@ from chilly_movies.cli.exits import Exit
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.render import table
 from chilly_movies.errors import ChillyError, SettingsError
+from chilly_movies.loading import loading
 
 if TYPE_CHECKING:
     from chilly_movies.settings import Settings
@@ -85,8 +86,9 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 
 def _stored(settings: Settings, *, verify: bool) -> Iterator[Finding]:
-    from chilly_movies.app import DATABASE
-    from chilly_movies.storage.inspection import survey
+    with loading():
+        from chilly_movies.app import DATABASE
+        from chilly_movies.storage.inspection import survey
 
     database = settings.state_dir.absolute() / DATABASE
     media = settings.media_root.absolute()

@@ -16,6 +16,7 @@ from chilly_movies.cli.exits import Exit, exit_of_status
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
 from chilly_movies.cli.sources import Wanted, read_files, read_sources
+from chilly_movies.loading import loading
 from chilly_movies.models import Job, Status
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ class _Getting:
         return max((exit_of_status(job.status) for job in jobs), default=Exit.DONE)
 
     def _downloader(self) -> Downloader:
-        from chilly_movies.app import WebTorrentDownloader, check_writable, engine_options
+        with loading():
+            from chilly_movies.app import WebTorrentDownloader, check_writable, engine_options
 
         check_writable(self._settings.media_root)
         engine: dict[str, Any] = dict(engine_options(self._settings))
@@ -105,6 +107,8 @@ class _Getting:
             self._settings.media_root,
             state_dir=state_folder(self._settings, self._wanted, self._files),
             max_active=len(self._wanted),
+            min_free_space=self._settings.min_free_space,
+            metadata_tries=self._settings.metadata_tries,
             **engine,
         )
 

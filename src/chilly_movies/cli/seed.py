@@ -18,6 +18,7 @@ from chilly_movies.cli.boards import Board, board_for
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
+from chilly_movies.loading import loading
 from chilly_movies.models import MadeTorrent, Options, Phase, Progress
 
 if TYPE_CHECKING:
@@ -122,8 +123,9 @@ class _Seeding:
                 await asyncio.gather(*(_watch(o, torrent, board) for o, torrent in offers.values()))
 
     def _config(self) -> EngineConfig:
-        from chilly_movies.app import engine_options
-        from chilly_movies.drivers.torrent import EngineConfig
+        with loading():
+            from chilly_movies.app import engine_options
+            from chilly_movies.drivers.torrent import EngineConfig
 
         return EngineConfig(self._settings.media_root, **engine_options(self._settings))
 

@@ -18,6 +18,7 @@ from chilly_movies import __version__
 from chilly_movies.cli.exits import Exit
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
+from chilly_movies.loading import loading
 
 if TYPE_CHECKING:
     from chilly_movies.app import Backend
@@ -62,8 +63,9 @@ def serve(
         stop_with_stdin: Stop when standard input ends; for programs that start the server.
         json: Say the address as one JSON line.
     """
-    from chilly_movies.logs import configure_logs, hide
-    from chilly_movies.settings import load_settings, secrets_of
+    with loading():
+        from chilly_movies.logs import configure_logs, hide
+        from chilly_movies.settings import load_settings, secrets_of
 
     settings = load_settings(
         host=host, port=port, media_root=media_root, state_dir=state_dir, max_active=max_active,
@@ -87,9 +89,10 @@ def _loop() -> Any:
 
 
 async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin: bool) -> None:
-    from chilly_movies.app import build_backend
-    from chilly_movies.server import Stopper
-    from chilly_movies.vitals import telling
+    with loading():
+        from chilly_movies.app import build_backend
+        from chilly_movies.server import Stopper
+        from chilly_movies.vitals import telling
 
     task, stopper = asyncio.current_task(), Stopper()
     assert task is not None  # noqa: S101 (for the type checker)
