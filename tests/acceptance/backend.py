@@ -16,6 +16,8 @@ from typing import Any, Self
 
 import httpx2
 
+from tests.acceptance.warm import WarmProcess, start_warm
+
 CHILLY = Path(sys.executable).parent / "chilly"
 _READY_WITHIN = 100.0
 _SILENCE = 240.0
@@ -60,15 +62,21 @@ class Backend:
         folder: media and state lie below it.
         settings: environment variables.
         arguments: further words of the command line.
+        warm: start it faster, by a fork (`warm.py`).
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, str] | None = None, *arguments: str
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        *arguments: str,
+        warm: bool = False,
     ) -> None:
         self._folder = folder
         self._environment = clean_environment(folder, settings)
         self._arguments = arguments
-        self._process: asyncio.subprocess.Process | None = None
+        self._warm = warm
+        self._process: asyncio.subprocess.Process | WarmProcess | None = None
         self._log = folder / "server.log"
         self.url = ""
         self.http = httpx2.AsyncClient()
@@ -87,11 +95,17 @@ class Backend:
     async def __aenter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / "chilly.toml").touch()
+        words = ("serve", *self._arguments)
         with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                CHILLY, "serve", *self._arguments, env=self._environment, cwd=self._folder,
-                stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
-            )  # fmt: skip
+            if self._warm:
+                self._process = await start_warm(
+                    words, self._environment, self._folder, log.fileno()
+                )
+            else:
+                self._process = await asyncio.create_subprocess_exec(
+                    CHILLY, *words, env=self._environment, cwd=self._folder,
+                    stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
+                )  # fmt: skip
         try:
             self.url = await asyncio.wait_for(self._address(), _READY_WITHIN)
         except BaseException:

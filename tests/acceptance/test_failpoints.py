@@ -37,11 +37,11 @@ async def test_a_kill_between_any_two_steps_costs_no_finished_piece_and_no_secon
         film = film_in(folder, STEPS.index(step))
         key = await seeder.seed(film.path, film.folder, upload_limit=5 * MIB)
         link = f"{film.magnet}&x.pe=127.0.0.1:{seeder.port}"
-        ours = Backend(folder, {"CHILLY_FAILPOINT": f"{step}:exit"})
+        ours = Backend(folder, {"CHILLY_FAILPOINT": f"{step}:exit"}, warm=True)
         async with ours:
             await ours.start(link, id="a")
             assert await ours.died() == -9
-        async with Backend(folder) as ours:
+        async with Backend(folder, warm=True) as ours:
             job = await ours.wait("a")
         assert (step, job["status"]) == (step, "completed")
         media = sorted(p.name for p in (folder / "media").rglob("[!.]*") if p.is_file())
@@ -61,7 +61,7 @@ async def test_a_cancel_that_was_answered_is_finished_after_a_kill(
 ) -> None:
     film = film_in(tmp_path)
     await seeder.seed(film.path, film.folder, upload_limit=3 * MIB)
-    async with Backend(tmp_path, {"CHILLY_FAILPOINT": "canceled.stored:exit"}) as ours:
+    async with Backend(tmp_path, {"CHILLY_FAILPOINT": "canceled.stored:exit"}, warm=True) as ours:
         await ours.start(f"{film.magnet}&x.pe=127.0.0.1:{seeder.port}", id="a")
         await ours.until("a", lambda event: event["progress"]["bytesDownloaded"] > MIB)
         asking = asyncio.create_task(ours.http.post("/download/cancel", json={"id": "a"}))
@@ -71,7 +71,7 @@ async def test_a_cancel_that_was_answered_is_finished_after_a_kill(
     incomplete = tmp_path / "media" / ".incomplete"
     assert [p.name for p in incomplete.rglob("*.mkv")] == ["film.mkv"]
     (incomplete / ("f" * 32)).mkdir()
-    async with Backend(tmp_path) as ours:
+    async with Backend(tmp_path, warm=True) as ours:
         assert (await ours.job("a"))["status"] == "canceled"
         async with asyncio.timeout(5):
             while list(incomplete.rglob("*.mkv")) or "belongs to no job" not in ours.log():  # noqa: ASYNC110 (another process)
@@ -88,13 +88,13 @@ async def test_a_kill_in_the_middle_of_a_move_leaves_one_whole_film_in_the_new_f
         folder = media.parent
         film = film_in(folder, MOVES.index(step))
         await seeder.seed(film.path, film.folder)
-        async with Backend(folder, {"CHILLY_FAILPOINT": f"{step}:exit"}) as ours:
+        async with Backend(folder, {"CHILLY_FAILPOINT": f"{step}:exit"}, warm=True) as ours:
             await ours.start(f"{film.magnet}&x.pe=127.0.0.1:{seeder.port}", id="a")
             await ours.wait("a")
             answer = await ours.http.post("/downloads/a/move", json={"folder": to})
             assert answer.status_code == 200
             assert await ours.died() == -9
-        async with Backend(folder) as ours:
+        async with Backend(folder, warm=True) as ours:
             await ours.until("a", lambda event: event["event"] == "moved")
             job = await ours.job("a")
         assert (step, job["path"], job["movingTo"]) == (step, f"{to}/film.mkv", None)

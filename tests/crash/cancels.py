@@ -94,7 +94,7 @@ class Cancels:
         self._keys: dict[str, str] = {}
 
     def _backend(self) -> Backend:
-        return Backend(self._folder / "server", SETTINGS)
+        return Backend(self._folder / "server", SETTINGS, warm=True)
 
     async def life(self, count: int = HERD) -> None:
         """One herd, its end, a kill, and what a new start makes of it."""

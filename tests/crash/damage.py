@@ -136,7 +136,7 @@ class Trials:
         self.account = Account()
         self._folder = folder
         self._herd = Herd(folder / "films", seeder)
-        self._server = Backend(folder / "server", SETTINGS)
+        self._server = Backend(folder / "server", SETTINGS, warm=True)
         self._dice = dice
         self._herds = 0
         self._jobs: dict[str, Small] = {}
@@ -150,7 +150,7 @@ class Trials:
         self._herds += 1
         films = await self._herd.grow(count, SIZE, piece=PIECE, rate=_RATE)
         self._jobs = {f"job-{self._herds}-{n}": film for n, film in enumerate(films)}
-        self._server = Backend(self._folder / "server", SETTINGS)
+        self._server = Backend(self._folder / "server", SETTINGS, warm=True)
         async with self._server:
             for name, film in self._jobs.items():
                 await self._server.start(film.magnet, id=name)
@@ -162,7 +162,7 @@ class Trials:
             await self._stop(polite=self._herds % 2 == 0)
         await self._while_down([*names[2::4], *names[3::4]])
         await self._herd.limit(films, 0)
-        self._server = Backend(self._folder / "server", SETTINGS)
+        self._server = Backend(self._folder / "server", SETTINGS, warm=True)
         async with self._server:
             for name in names[1::4]:
                 await self._server.verb("resume", {"id": name})
@@ -170,7 +170,7 @@ class Trials:
             await self._finished(names[0::2], "of a finished film, server up")
             await self._stop(polite=self._herds % 2 == 1)
         await self._finished(names[1::2], "of a finished film, server down")
-        self._server = Backend(self._folder / "server", SETTINGS)
+        self._server = Backend(self._folder / "server", SETTINGS, warm=True)
         async with self._server:
             await self._found_and_mended()
             for name in names:

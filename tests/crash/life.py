@@ -25,7 +25,7 @@ class Life:
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str], last_id: int) -> None:
-        self.server = Backend(folder, settings)
+        self.server = Backend(folder, settings, warm=True)
         self.heard: list[dict[str, Any]] = []
         self.stream_ended = False
         self._last_id = last_id

@@ -59,7 +59,7 @@ async def kill_at(point: str, folder: Path, herd: Herd, account: Account) -> Non
     jobs = {f"job-{number}": film for number, film in enumerate(films)}
     ended: dict[str, str] = {}
     begun: set[str] = set()
-    ours = Backend(folder / "server", {**SETTINGS, "CHILLY_FAILPOINT": f"{point}:exit"})
+    ours = Backend(folder / "server", {**SETTINGS, "CHILLY_FAILPOINT": f"{point}:exit"}, warm=True)
     async with ours:
         acting = asyncio.create_task(_act(ours, point, jobs, begun, ended))
         try:
@@ -76,7 +76,7 @@ async def kill_at(point: str, folder: Path, herd: Herd, account: Account) -> Non
     jobs = {name: film for name, film in jobs.items() if name in begun | stored.jobs.keys()}
     account.broken += [f"{point}: {name} is lost" for name in _lost(jobs, ended, stored)]
     await herd.limit(films, 0)
-    async with Backend(folder / "server", SETTINGS) as ours:
+    async with Backend(folder / "server", SETTINGS, warm=True) as ours:
         account.broken += [f"{point}: {why}" for why in await _verdict(ours, jobs, ended)]
 
 

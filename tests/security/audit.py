@@ -11,7 +11,11 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+
+from chilly_movies.drivers.torrent.built import OPENSSL
 
 ROOT = Path(__file__).parents[2]
 _TOOLS = ROOT / ".audit" / "bin"
@@ -25,10 +29,11 @@ _NO_SECRETS = {
     ("src/chilly_movies/settings.py", "Basic Auth Credentials"),
 }
 """Examples like `user:password@host`, and the name of a file."""
+_HOUSE = Path(__file__).parent / "house"
+_PLANTED = re.compile(r"# ([a-z-]+)$")
+"""The rule that a planted line breaks."""
 _NO_THREATS = {("src/chilly_movies/cli/serve.py", "shady-links")}
 """An address that is put together: our own."""
-_OPENSSL = re.compile(rb"OpenSSL (\d\.\d+\.\d+[a-z]?) +\d{1,2} [A-Z][a-z]{2} 20\d\d")
-"""As it says of itself; other programs name versions, too."""
 CLEAN, FOUND, BLIND = range(3)
 
 
@@ -70,24 +75,59 @@ def secrets() -> tuple[int, str]:
     return (FOUND, "\n".join(new)) if new else (CLEAN, f"nothing in {len(files)} files")
 
 
+class _Blind(Exception):
+    """A tool could not look."""
+
+
+def _scan(rules: Iterable[str | Path], what: str | Path) -> tuple[list[tuple[str, str, int]], int]:
+    """What semgrep finds: file, rule and line of each; and how many files it read."""
+    configs = [word for rule in rules for word in ("--config", rule)]
+    run = _run(_TOOLS / "semgrep", "scan", "--metrics=off", "--disable-version-check", "--json",
+               "--no-git-ignore", *configs, what)  # fmt: skip
+    if run.returncode != 0 or not configs:
+        raise _Blind((run.stdout + run.stderr).strip() or "its rules are not there")
+    told = json.loads(run.stdout)
+    if told["errors"]:
+        raise _Blind("\n".join(error["message"] for error in told["errors"]))
+    hits = [(hit["path"], hit["check_id"].rpartition(".")[2], hit["start"]["line"])
+            for hit in told["results"]]  # fmt: skip
+    return hits, len(told["paths"]["scanned"])
+
+
+def house_rules() -> tuple[int, str]:
+    """Our own rules for semgrep; each must find the line that breaks it on purpose."""
+    rules, planted = _HOUSE / "rules.yml", (_HOUSE / "planted.txt").read_text()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "planted.py"
+            target.write_text(planted)
+            found = {(line, rule) for _, rule, line in _scan([rules], target)[0]}
+        hits, files = _scan([rules], "src")
+    except _Blind as blind:
+        return BLIND, str(blind)
+    lines = enumerate(planted.splitlines(), 1)
+    wanted = {(number, match[1]) for number, line in lines if (match := _PLANTED.search(line))}
+    missed = [f"planted.txt:{line} {rule} is not found" for line, rule in sorted(wanted - found)]
+    if missed or hits:
+        return FOUND, "\n".join([*missed, *(f"{path}:{line} {rule}" for path, rule, line in hits)])
+    return CLEAN, f"nothing in {files} files; all {len(wanted)} planted lines are found"
+
+
 def semgrep() -> tuple[int, str]:
     """What code that means harm looks like, by the rules GuardDog had for Python.
 
     Semgrep's own rules are only at its makers' server; these come with a package.
     """
     place = "lib/python3*/site-packages/guarddog/analyzer/sourcecode/*.yml"
-    rules = [str(rule) for rule in _TOOLS.parent.glob(place) if not rule.name.startswith("npm-")]
-    configs = [word for rule in rules for word in ("--config", rule)]
-    run = _run(_TOOLS / "semgrep", "scan", "--metrics=off", "--disable-version-check", "--json",
-               *configs, "src")  # fmt: skip
-    if run.returncode != 0 or not rules:
-        return BLIND, (run.stdout + run.stderr).strip() or "its rules are not there"
-    told = json.loads(run.stdout)
-    hits = [(hit["path"], hit["check_id"].rpartition(".")[2]) for hit in told["results"]]
-    new = [f"{path}: {rule}" for path, rule in hits if (path, rule) not in _NO_THREATS]
-    if new or told["errors"]:
-        return FOUND, "\n".join([*new, *(error["message"] for error in told["errors"])])
-    return CLEAN, f"{len(rules)} rules, nothing in {len(told['paths']['scanned'])} files"
+    rules = [rule for rule in _TOOLS.parent.glob(place) if not rule.name.startswith("npm-")]
+    try:
+        hits, files = _scan(rules, "src")
+    except _Blind as blind:
+        return BLIND, str(blind)
+    new = [f"{path}:{line} {rule}" for path, rule, line in hits if (path, rule) not in _NO_THREATS]
+    return (
+        (FOUND, "\n".join(new)) if new else (CLEAN, f"{len(rules)} rules, nothing in {files} files")
+    )
 
 
 def pip_audit() -> tuple[int, str]:
@@ -129,7 +169,7 @@ def _vendored(installed: Path) -> list[tuple[str, str]]:
     """The package and the version of each OpenSSL that is linked into a wheel's library."""
     found = set()
     for library in installed.rglob("*.so*"):
-        if match := _OPENSSL.search(library.read_bytes()):
+        if match := OPENSSL.search(library.read_bytes()):
             found.add((library.relative_to(installed).parts[0], match[1].decode()))
     return sorted(found)
 
@@ -137,10 +177,10 @@ def _vendored(installed: Path) -> list[tuple[str, str]]:
 def main() -> int:
     """All of them."""
     worst = CLEAN
-    for look in (ruff, bandit, semgrep, zizmor, secrets, sbom, pip_audit):
+    for look in (ruff, bandit, house_rules, semgrep, zizmor, secrets, sbom, pip_audit):
         verdict, said = look()
         word = ("clean", "FOUND", "NOT DONE")[verdict]
-        sys.stdout.write(f"{look.__name__:10}  {word:8}  {said}\n")
+        sys.stdout.write(f"{look.__name__:11}  {word:8}  {said}\n")
         worst = max(worst, verdict) if FOUND not in (worst, verdict) else FOUND
     return worst
 

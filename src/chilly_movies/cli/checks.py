@@ -291,15 +291,17 @@ def check_ports(settings: Settings, *, running: bool) -> Iterator[Finding]:
 def check_engine() -> Iterator[Finding]:
     """The torrent engine."""
     try:
+        from chilly_movies.drivers.torrent.built import openssl_inside
         from chilly_movies.drivers.torrent.checkup import engine_version
 
-        found = engine_version()
+        found, openssl = engine_version(), openssl_inside() or "none of its own"
     except ImportError as error:
         yield Finding("engine", "problem", f"The torrent engine cannot be loaded: {error}.",
                       "Install Chilly Movies anew.")  # fmt: skip
         return
     if found.startswith(_ENGINE):
-        yield Finding("engine", "ok", f"The torrent engine is libtorrent {found}.")
+        what = f"The torrent engine is libtorrent {found} (OpenSSL inside: {openssl})."
+        yield Finding("engine", "ok", what)
     else:
         what = f"The torrent engine is libtorrent {found}, and was tested as {_ENGINE} only."
         yield Finding("engine", "problem", what, f"pip install libtorrent=={_ENGINE}")  # fmt: skip

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import libtorrent as lt
 import structlog
@@ -23,6 +23,7 @@ from chilly_movies.drivers.plain import require_plain
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.alerts import AlertBell, mask, text
+from chilly_movies.drivers.torrent.built import start_engine
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.filters import limit_everyone
 from chilly_movies.drivers.torrent.hangup import forget, hang_up, hang_up_for_good, port_of
@@ -104,7 +105,7 @@ class TorrentSession:
             await self._give_up()
         await self.traffic.prepare()
         settings = {**settings_pack(self._config), "alert_mask": self._alert_mask()}
-        session = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
+        session = await asyncio.to_thread(start_engine, settings)
         if self._config.download_limit or self._config.upload_limit:
             limit_everyone(session)
         await self.traffic.opened(session)
