@@ -61,7 +61,11 @@ def unmounted(media: Path, disk: Path) -> Loss:
     def go() -> None:
         subprocess.run(["umount", "--lazy", str(media)], check=True)
 
-    return Loss(go, lambda: bind(disk, media), lambda: [path.name for path in media.iterdir()])
+    return Loss(go, lambda: bind(disk, media), lambda: _below(media))
+
+
+def _below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 def replaced(media: Path, _disk: Path) -> Loss:
@@ -107,7 +111,7 @@ async def lose(folder: Path, loss_of: Callable[[Path, Path], Loss], *, host: str
         finally:
             if loss_of is unmounted:
                 mounts.unmount(media)
-                verdict.broken += [f"on the bare mount point: {p.name}" for p in media.iterdir()]
+                verdict.broken += [f"on the bare mount point: {path}" for path in _below(media)]
     return verdict
 
 

@@ -305,6 +305,9 @@ GUARDS = (
           'pack["peer_fingerprint"] = ""', "pass",
           73, "tests/integration/test_anonymous.py::"
           "test_in_anonymous_mode_nobody_is_told_which_program_we_are"),
+    Guard("the engine writes to the folder that was looked at, not to its name", "drivers/torrent/session.py",
+          "params.save_path = params.part_file_dir = held.path", "pass",
+          41, _HOSTILE + "test_a_folder_swapped_for_a_link_while_a_film_arrives_leads_the_engine_nowhere"),
     Guard("the child that looks into films opens nothing more", "media/child.py",
           "    open_no_more()\n    confine()\n", "",
           74, "tests/security/test_media_references.py::test_a_list_of_addresses_in_the_place_of_a_film_calls_nobody"),

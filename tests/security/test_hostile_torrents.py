@@ -225,6 +225,26 @@ def test_rights_to_run_are_taken_before_publishing_and_nothing_else_changes(tmp_
     assert stat.S_IMODE(single.stat().st_mode) == 0o666
 
 
+async def test_a_folder_swapped_for_a_link_while_a_film_arrives_leads_the_engine_nowhere(
+    tmp_path: Path, seeder: LibtorrentPeer
+) -> None:
+    hostile, outside = Hostile(tmp_path, {"film.mkv": 8 * 1024 * KIB}), tmp_path / "outside"
+    outside.mkdir()
+    await seeder.seed(hostile.path, hostile.folder, upload_limit=2 * 1024 * KIB)
+    # at each save the engine closes its files, and opens or makes them at the next write
+    async with running(tmp_path, save_interval=0.05) as downloader:
+        await downloader.start(id="a", source_urn=hostile.magnet(seeder.port))
+        await until(downloader, "a", lambda job: job.progress.bytes_downloaded > 1024 * KIB)
+        staging = tmp_path / "media/.incomplete" / (await downloader.status("a")).key
+        staging.rename(tmp_path / "aside")
+        staging.symlink_to(outside)
+        # what is there is looked for by its name when it is saved, and is missing
+        stopped = await until(downloader, "a", lambda job: job.status is not Status.ACTIVE)
+    assert stopped.error is not None
+    assert stopped.error.code == "disk_error"
+    assert list(outside.iterdir()) == []
+
+
 # --- metadata -------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import structlog
 from cyclopts import Parameter
 
 from chilly_movies import __version__
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from chilly_movies.app import Backend
     from chilly_movies.server import Stopper
     from chilly_movies.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 _Flag = Parameter(negative="", show_default=False)
 
@@ -146,12 +149,22 @@ async def _listen(
         films = "downloads are scripted" if mock else f"films go to {media}"
         out.say(f"Chilly Movies {__version__} serves {url}, {films}, Ctrl-C stops")
         out.record({"version": __version__, "url": url, "mediaRoot": None if mock else str(media)})
+        if not mock:
+            await asyncio.to_thread(_tell_versions)
         settle()
         doorkeeper = Doorkeeper(settings.max_connections, settings.trusted_proxies)
         await serve(backend.app, sockets, backend.downloader.end_events, doorkeeper, stopper)
     finally:
         for listener in sockets:
             listener.close()
+
+
+def _tell_versions() -> None:
+    """What deals with strangers, for who reads of a fault in a version; takes some 20 ms."""
+    from chilly_movies.drivers.torrent.built import openssl_inside
+    from chilly_movies.drivers.torrent.checkup import engine_version
+
+    log.info("the engine is libtorrent", version=engine_version(), openssl=openssl_inside())
 
 
 def _address(host: str, listener: socket.socket) -> str:

@@ -1,7 +1,9 @@
 """Makes sure that unfinished data is plain: folders and files of ours, and no way out of them.
 
 The engine follows any link that lies in its way and writes through it, so before it gets a folder,
-and before the folder is published, every entry is looked at without following anything.
+and before the folder is published, every entry is looked at without following anything. The engine
+opens and makes files at any time later, too, so it gets the very folder that was looked at, and not
+its name: where a disk is unmounted or a folder swapped for a link, the name leads elsewhere.
 """
 
 from __future__ import annotations
@@ -34,12 +36,45 @@ def refuse_link(folder: Path) -> None:
         raise NotPlainError(f"its folder '{folder.name}' is a link to another place")
 
 
+class Held:
+    """A folder that is held open: whatever becomes of its name, this one is meant.
+
+    Args:
+        folder: its name.
+        handle: an open descriptor of it; None = nothing is held, and the name must do.
+    """
+
+    def __init__(self, folder: Path, handle: int | None = None) -> None:
+        self._folder = folder
+        self._handle = handle
+
+    @property
+    def path(self) -> str:
+        """What leads to it as long as it is held; where systems cannot say that, its name."""
+        way = Path(f"/proc/self/fd/{self._handle}")
+        return str(way if self._handle is not None and way.exists() else self._folder)
+
+    def let_go(self) -> None:
+        """The descriptor is closed, and its number may mean something else soon. Idempotent."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def __del__(self) -> None:
+        self.let_go()
+
+
 def check_staging(staging: Path) -> None:
-    """Look at a staging folder before the engine writes to it, and keep others out of it.
+    """Look at a staging folder, and keep others out of it.
 
     Raises:
         NotPlainError: it, its parent, or anything in it is a link or no ordinary file.
     """
+    _hold(staging).let_go()
+
+
+def _hold(staging: Path) -> Held:
+    """The same, and hold it if it was made already."""
     parent = os.open(staging.parent.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in (staging.parent.name, staging.name):
@@ -48,19 +83,22 @@ def check_staging(staging: Path) -> None:
             os.fchmod(parent, 0o700)
         _walk(parent, strip=False)
     except FileNotFoundError:
-        pass  # not made yet
-    finally:
         os.close(parent)
+        return Held(staging)
+    except BaseException:
+        os.close(parent)
+        raise
+    return Held(staging, parent)
 
 
-async def require_plain(staging: Path) -> None:
-    """The same, beside the event loop.
+async def hold_plain(staging: Path) -> Held:
+    """Look at a staging folder before the engine writes to it, beside the event loop, and hold it.
 
     Raises:
-        DiskError: it is not so; nothing is written then.
+        DiskError: it is not plain; nothing is written then.
     """
     try:
-        await asyncio.to_thread(check_staging, staging)
+        return await asyncio.to_thread(_hold, staging)
     except NotPlainError as error:
         sentence = f"In the folder of unfinished data {error.strerror}, so nothing is written."
         raise DiskError(sentence) from None

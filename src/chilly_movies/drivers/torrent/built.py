@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
 
 import libtorrent as lt
-import structlog
-
-log = structlog.get_logger(__name__)
 
 OPENSSL = re.compile(rb"OpenSSL (\d\.\d+\.\d+[a-z]?) +\d{1,2} [A-Z][a-z]{2} 20\d\d")
 """As a library says it of itself; other programs name versions, too."""
@@ -31,14 +26,3 @@ def openssl_inside() -> str | None:
             return found[1].decode() if found else None
     except (OSError, ValueError):
         return None
-
-
-def start_engine(settings: Mapping[str, Any]) -> lt.session:
-    """An engine, and a line in the log that says what it is; call it in a thread.
-
-    Args:
-        settings: names and values of libtorrent's `settings_pack`.
-    """
-    session = lt.session(cast(Any, settings))
-    log.info("the engine is open", libtorrent=lt.__version__, openssl=openssl_inside())
-    return session

@@ -13,17 +13,16 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import libtorrent as lt
 import structlog
 
 from chilly_movies.clocks import TimeOfDay
-from chilly_movies.drivers.plain import require_plain
+from chilly_movies.drivers.plain import hold_plain
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.alerts import AlertBell, mask, text
-from chilly_movies.drivers.torrent.built import start_engine
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.filters import limit_everyone
 from chilly_movies.drivers.torrent.hangup import forget, hang_up, hang_up_for_good, port_of
@@ -105,7 +104,7 @@ class TorrentSession:
             await self._give_up()
         await self.traffic.prepare()
         settings = {**settings_pack(self._config), "alert_mask": self._alert_mask()}
-        session = await asyncio.to_thread(start_engine, settings)
+        session = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
         if self._config.download_limit or self._config.upload_limit:
             limit_everyone(session)
         await self.traffic.opened(session)
@@ -193,12 +192,16 @@ class TorrentSession:
         """
         await self.open()
         params, dropped = await self.vetted(request)
+        held = None
         if request.save_path == request.part_path:
-            await require_plain(request.save_path)
+            held = await hold_plain(request.save_path)
+            params.save_path = params.part_file_dir = held.path
         async with self._alone(p.hash_names(params)) as other:
             if other is not None and other.only_look:
                 await other.remove()  # who only looks gives way to a job
-            return await self._add_shielded(params, request, dropped)
+            torrent = await self._add_shielded(params, request, dropped)
+        torrent.held = held
+        return torrent
 
     async def vetted(self, request: p.AddRequest) -> tuple[lt.add_torrent_params, list[str]]:
         """Add parameters that passed the gate, and the WebSocket trackers that did not."""
@@ -266,7 +269,7 @@ class TorrentSession:
         if not private:
             self.traffic.needs_all()
         if not private or any(map(is_websocket, params.trackers)):
-            await self._check_stun()
+            await self._stun.spare(self._ses)
         try:
             handle = await asyncio.to_thread(self._ses.add_torrent, params)
         except RuntimeError as error:
@@ -286,12 +289,6 @@ class TorrentSession:
             torrent.join_webrtc(self._config.webtorrent_trackers)
             if self._stun.silent:
                 torrent.notes.append(self._stun.note)
-
-    async def _check_stun(self) -> None:
-        """Take a silent STUN server away from the engine, which would wait for it."""
-        await self._stun.find_out()
-        if self._stun.silent:
-            self._ses.apply_settings({"webtorrent_stun_server": ""})
 
     async def remove(self, torrent: Torrent, handle: lt.torrent_handle) -> None:
         """Take a torrent out of the session and wait until it is."""

@@ -10,6 +10,7 @@ import asyncio
 import os
 import struct
 
+import libtorrent as lt
 import structlog
 
 from chilly_movies.single_flight import SingleFlight
@@ -92,6 +93,12 @@ class StunCheck:
         """Ask it, unless that was done."""
         if not self._asked:
             await self._asking.run()
+
+    async def spare(self, engine: lt.session) -> None:
+        """Take a silent one away from the engine, which would wait for it."""
+        await self.find_out()
+        if self.silent:
+            engine.apply_settings({"webtorrent_stun_server": ""})
 
     async def _ask(self) -> None:
         self.silent = not await answers(self._server)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import libtorrent as lt
 import structlog
 
+from chilly_movies.drivers.plain import Held
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.bans import Strikes
@@ -56,6 +57,10 @@ _FORGIVEN_AFTER = 5.0
 """Seconds without any peer, of which an honest one was banned, until the torrent is added anew."""
 
 
+_LATE_WRITES = 2.0
+"""Seconds in which all is written that was to be written when a torrent left."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrackerStanding:
     """How a tracker last answered: the peers it named, or what went wrong."""
@@ -91,6 +96,7 @@ class Torrent:
         selection: which files are wanted, also before they are known.
         choosing: that is being told to the engine, which until then wants nothing.
         patience: seconds the metadata may take to come.
+        held: the folder of its unfinished data.
         shut_out: addresses that were, as wrong data came from there.
         strikes: what the addresses of its peers did, good and bad.
     """
@@ -102,6 +108,7 @@ class Torrent:
         self._changed.set()
         self.waits = Waits()
         self.pieces = Pieces(handle)
+        self.held: Held | None = None
         self.read_only = False
         self.only_look = False
         self.hashes: frozenset[str] = frozenset()
@@ -415,6 +422,9 @@ class Torrent:
     async def remove(self) -> None:
         """Take it out of the session; files stay."""
         await self._session.remove(self, self._handle)
+        if self.held is not None:
+            # what the engine still has to write must not go to whatever gets the number next
+            asyncio.get_running_loop().call_later(_LATE_WRITES, self.held.let_go)
 
 
 async def answer(future: asyncio.Future[T], what: str) -> T:
