@@ -104,7 +104,8 @@ class Verbs:
 
     async def remove(self, job: Job, *, delete_files: bool) -> Job:
         """See `Downloader.remove`."""
-        if not job.status.is_final:
+        if not job.status.is_final or job.status is Status.FAILED:
+            # the row first: a failed one, too, must not be tried again once its data is gone
             await self._ledger.record(job.id, e.Canceled())
         elif job.seeding:  # the row first: if it cannot be removed it does not seed either
             await self._ledger.record(job.id, e.SeedingStopped("the download was removed"))

@@ -215,9 +215,9 @@ async def test_watching_ends_as_the_job_does(served: dict[str, str]) -> None:
 
 async def test_watching_everything_until_interrupted(served: dict[str, str]) -> None:
     """It goes on over jobs that end, and Ctrl-C ends it."""
-    await chilly("add", "mock:?seconds=603&dn=Film", "--id", "w1", env=served)
     async with running("watch", "--json", env=served) as process:
-        await until(process, "w1", "snapshot")
+        await chilly("add", "mock:?seconds=603&dn=Film", "--id", "w1", env=served)
+        await until(process, "w1", "metadata")  # its name is known then
         await chilly("cancel", "w1", env=served)
         assert (await until(process, "w1", "canceled"))["name"] == "Film"
         process.send_signal(signal.SIGINT)

@@ -18,6 +18,7 @@ from chilly_movies.errors import (
     StoreError,
     UnsupportedSource,
 )
+from chilly_movies.events import Change
 from chilly_movies.models import Job, Options, SourceType, Status
 from tests.contract.rig import Rig, history, reach
 from tests.doubles import GatedStore, idle
@@ -346,6 +347,33 @@ async def test_a_verb_that_cannot_be_stored_changes_nothing(rig: Rig, verb: str)
         await getattr(downloader, verb)("a")
     assert await downloader.status("a") == before
     assert (rig.pace.sleepers, rig.driver.removed) == (1, [])
+
+
+async def test_the_data_of_a_failed_job_stays_if_its_removal_cannot_be_stored(rig: Rig) -> None:
+    store = GatedStore()
+    downloader = rig.make(store=store)
+    before = await rig.bring(FAILED)
+    store.failing = 1
+    with pytest.raises(StoreError):
+        await downloader.remove("a")
+    assert (await downloader.status("a"), rig.driver.removed) == (before, [])
+
+
+async def test_a_failed_job_whose_data_is_gone_is_not_tried_again_though_it_could_not_be_removed(
+    rig: Rig,
+) -> None:
+    class Keeping(GatedStore):
+        async def delete(self, change: Change) -> None:
+            raise StoreError("The disk is full.")
+
+    downloader = rig.make(store=Keeping())
+    await rig.bring(FAILED)
+    with pytest.raises(StoreError):
+        await downloader.remove("a")
+    assert (await downloader.status("a")).status is CANCELED
+    assert rig.driver.removed == [("a", False)]
+    with pytest.raises(IllegalTransition):
+        await downloader.start(id="a")
 
 
 async def test_a_start_that_cannot_be_stored_leaves_no_job_and_can_be_repeated(rig: Rig) -> None:

@@ -106,6 +106,9 @@ async def full_disk(fire: Fire, life: Life) -> None:
     filler = fire.media / "filler"
     async with victim(fire, life) as job:
         await past(life, job.id, MIB // 2)
+        await fire.swarm.limit(
+            job.film.name, MIB // 4
+        )  # or it might be there before the disk is full
         try:
             with filler.open("wb", buffering=0) as file, suppress(OSError):
                 while True:  # until there is no room, whoever else writes meanwhile
@@ -113,6 +116,7 @@ async def full_disk(fire: Fire, life: Life) -> None:
             await sentence(fire, life, job.id, "room|space|full", "full disk")
         finally:
             filler.unlink()
+            await fire.swarm.limit(job.film.name, fire.rate)
         await completes(fire, life, job)
 
 
