@@ -75,7 +75,7 @@ async def test_a_backup_moves_an_installation_to_another_folder(
     old, new, archive = tmp_path / "old", tmp_path / "new", tmp_path / "all.tar.gz"
     old.mkdir()
     (old / "chilly.toml").write_text('media_root = "somewhere"\nmax_active = 7\n')
-    async with Backend(old) as ours:
+    async with Backend(old, warm=True) as ours:
         films = await three_jobs(ours, tmp_path / "sources", seeder)
         code, said, _ = await chilly(old, "backup", archive)
         assert (code, "holds 3 jobs" in said, "API keys" in said) == (0, True, True)
@@ -92,7 +92,7 @@ async def test_a_backup_moves_an_installation_to_another_folder(
     assert code == 0, complained
     assert 'media_root = "' + str(new / "films") in (new / "chilly.toml").read_text()
     assert "max_active = 7" in (new / "chilly.toml").read_text()
-    async with Backend(new, settings) as ours:
+    async with Backend(new, settings, warm=True) as ours:
         whole, half, idle = [await ours.job(film.name) for film in films]
         assert (whole["status"], idle["status"]) == ("completed", "paused")
         assert half["status"] in ("active", "queued", "completed")  # it goes on at once
@@ -114,7 +114,7 @@ async def doctor_in(
 
 
 async def test_a_state_folder_that_is_not_empty_is_replaced_only_when_asked(tmp_path: Path) -> None:
-    async with Backend(tmp_path / "ours") as ours:
+    async with Backend(tmp_path / "ours", warm=True) as ours:
         await ours.start(f"magnet:?xt=urn:btih:{1:040x}", id="a")
         assert (await chilly(tmp_path / "ours", "backup", tmp_path / "b.tar.gz"))[0] == 0
         code, _, said = await restore(tmp_path, "--force")
@@ -124,7 +124,7 @@ async def test_a_state_folder_that_is_not_empty_is_replaced_only_when_asked(tmp_
     code, _, said = await restore(tmp_path, "--force")
     assert code == 0, said
     assert (tmp_path / "ours" / "state" / "chilly.db.old").exists()
-    async with Backend(tmp_path / "ours") as ours:
+    async with Backend(tmp_path / "ours", warm=True) as ours:
         assert (await ours.job("a"))["status"] in ("active", "queued")
 
 
@@ -148,7 +148,7 @@ async def test_the_doctor_finds_what_is_wrong_and_changes_nothing(
 ) -> None:
     film = make(tmp_path / "sources", "whole", MIB)
     await seeder.seed(film.path, film.folder)
-    async with Backend(tmp_path / "ours") as ours:
+    async with Backend(tmp_path / "ours", warm=True) as ours:
         await ours.start(f"{film.magnet}&x.pe=127.0.0.1:{seeder.port}", id="film")
         await ours.wait("film")
     ours_folder, media = tmp_path / "ours", tmp_path / "ours" / "media"

@@ -87,7 +87,7 @@ async def the_user_saves(media: Path, done: asyncio.Event) -> dict[Path, bytes]:
 async def test_many_jobs_of_one_name_are_all_kept_and_nothing_there_is_altered(
     tmp_path: Path,
 ) -> None:
-    async with LibtorrentPeer() as seeder, Backend(tmp_path / "ours", SETTINGS) as ours:
+    async with LibtorrentPeer() as seeder, Backend(tmp_path / "ours", SETTINGS, warm=True) as ours:
         before, done = own(ours.media), asyncio.Event()
         films = [Namesake(tmp_path / "films", number) for number in range(JOBS)]
         for film in films:

@@ -78,7 +78,7 @@ async def arriving(
 ) -> AsyncIterator[tuple[Backend, str, str]]:
     """A server to which a film can come at 1.2 times its bitrate, its address and its magnet."""
     torrent = make_torrent(film, folder / "film.torrent", piece_size=64 * 1024)
-    async with LibtorrentPeer() as seeder, Backend(folder) as ours:
+    async with LibtorrentPeer() as seeder, Backend(folder, warm=True) as ours:
         await seeder.seed(torrent.path, torrent.folder)
         await seeder.set_upload_limit(int(1.2 * torrent.size / seconds))
         yield ours, f"{ours.url}/stream/a", magnet_to(torrent, seeder.port)

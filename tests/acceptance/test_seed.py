@@ -163,7 +163,7 @@ def engine_port(backend: Backend) -> int:
 
 
 async def test_seed_false_makes_a_torrent_and_no_job(tmp_path: Path) -> None:
-    async with Backend(tmp_path) as ours:
+    async with Backend(tmp_path, warm=True) as ours:
         make_film(ours.media / "film.mkv", 1000)
         body = {"path": "film.mkv", "seed": False, "version": "v1"}
         made = (await ours.http.post("/torrents/create", json=body)).json()
@@ -174,7 +174,7 @@ async def test_seed_false_makes_a_torrent_and_no_job(tmp_path: Path) -> None:
 
 
 async def test_paths_that_lead_nowhere_or_out_are_refused(tmp_path: Path) -> None:
-    async with Backend(tmp_path) as ours:
+    async with Backend(tmp_path, warm=True) as ours:
         (ours.media / "empty").mkdir()
         (ours.media / "out").symlink_to("/etc")
         expected = {
@@ -195,7 +195,7 @@ async def test_paths_that_lead_nowhere_or_out_are_refused(tmp_path: Path) -> Non
 
 
 async def test_the_server_answers_others_while_it_reads(tmp_path: Path) -> None:
-    async with Backend(tmp_path) as ours:
+    async with Backend(tmp_path, warm=True) as ours:
         make_film(ours.media / "big.mkv", 192 * MIB)
         body = {"path": "big.mkv", "seed": False}
         making = asyncio.create_task(ours.http.post("/torrents/create", json=body))

@@ -36,12 +36,12 @@ async def test_nothing_is_written_to_a_bare_mount_point_and_the_job_goes_on_when
     media = ours / "media"
     make_image(image, 64 * MIB)
     with mounted(image, media):
-        async with Backend(ours, LITTLE) as server:
+        async with Backend(ours, LITTLE, warm=True) as server:
             await server.start(magnet, id="film")
             await server.until("film", lambda e: e["progress"]["bytesDownloaded"] > 4 * MIB)
             await server.kill()
     assert list(media.iterdir()) == []
-    async with Backend(ours, LITTLE) as server:
+    async with Backend(ours, LITTLE, warm=True) as server:
         waits = await server.until("film", lambda event: "mounted" in event.get("reason", ""))
         assert waits["status"] == "queued"
         assert list(media.iterdir()) == []

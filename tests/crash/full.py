@@ -207,7 +207,7 @@ async def fill_up(
                 film.name, film.torrent.path, film.torrent.folder, host=host, rate=size * MIB // 12
             )
             film = Film(1, film.torrent, film.sha256, host, port)
-            async with Backend(ours, SETTINGS) as server:
+            async with Backend(ours, SETTINGS, warm=True) as server:
                 disk = FullDisk(ours, which, server, film, held=held)
                 await disk.run()
                 return disk.verdict

@@ -140,7 +140,7 @@ class Neighbourhood:
         self._net = f"127.{20 + seed % 200}"
         self._lanes = lanes
         self._swarm = Swarm(time_limit=24 * 3600)
-        self._server = Backend(folder / "server", SETTINGS)
+        self._server = Backend(folder / "server", SETTINGS, warm=True)
         self._stack = AsyncExitStack()
         self._films: list[Film] = []
         self._rubbish: list[Path] = []

@@ -106,7 +106,7 @@ async def lose(folder: Path, loss_of: Callable[[Path, Path], Loss], *, host: str
                     film.name, film.torrent.path, film.torrent.folder, host=host, rate=2 * MIB
                 )
                 film = Film(1, film.torrent, film.sha256, host, port)
-                async with Backend(ours, SETTINGS) as server:
+                async with Backend(ours, SETTINGS, warm=True) as server:
                     await _download(server, film, loss_of(media, disk), verdict)
         finally:
             if loss_of is unmounted:

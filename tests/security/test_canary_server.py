@@ -144,7 +144,7 @@ def settings(*, private: bool) -> dict[str, str]:
 
 async def test_no_spelling_of_this_machine_is_talked_to_by_any_way_in(tmp_path: Path) -> None:
     assert len(SPELLINGS) >= 60
-    async with canary() as home, Backend(tmp_path, settings(private=False)) as ours:
+    async with canary() as home, Backend(tmp_path, settings(private=False), warm=True) as ours:
         await send_all(ours, home.port, SPELLINGS)
         jobs = (await ours.http.get("/downloads?limit=200")).json()["items"]
         assert len(jobs) > 20
@@ -153,7 +153,7 @@ async def test_no_spelling_of_this_machine_is_talked_to_by_any_way_in(tmp_path: 
 
 
 async def test_the_same_ways_lead_there_where_private_addresses_are_allowed(tmp_path: Path) -> None:
-    async with canary() as home, Backend(tmp_path, settings(private=True)) as ours:
+    async with canary() as home, Backend(tmp_path, settings(private=True), warm=True) as ours:
         await send_all(ours, home.port, ("127.0.0.1", "[::1]"))
         for word in (b"GET /announce?", b"GET /seed", b"GET /link.torrent", b"Upgrade: websocket",
                      b"BitTorrent protocol", b"\x16\x03"):  # fmt: skip

@@ -144,7 +144,7 @@ async def test_a_hostile_torrent_arrives_and_is_played_without_harm(
         ],
     )  # fmt: skip
     magnet = lt.make_magnet_uri(lt.load_torrent_file(str(torrent)))
-    async with LibtorrentPeer() as seeder, Backend(tmp_path / "ours") as ours:
+    async with LibtorrentPeer() as seeder, Backend(tmp_path / "ours", warm=True) as ours:
         await seeder.seed(torrent, tmp_path / "source")
         await ours.start(f"{magnet}&x.pe=127.0.0.1:{seeder.port}", id="a")
         job = await ours.wait("a")

@@ -295,7 +295,7 @@ async def test_every_hostile_torrent_file_is_refused_or_tamed_and_the_server_liv
     hostile = list(documents())
     assert len(hostile) >= 300
     taken = []
-    async with Backend(home, settings) as ours:
+    async with Backend(home, settings, warm=True) as ours:
         before = {name: entry for name, entry in tree(around).items() if not _is_ours(name)}
         for number, (what, data) in enumerate(hostile):
             answer = await ours.http.post(

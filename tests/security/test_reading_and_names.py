@@ -46,7 +46,7 @@ async def test_random_calls_that_only_ask_write_nothing(tmp_path: Path) -> None:
                "?path=/stream/a/0", "?status=failed", "?action=cancel&id=a")  # fmt: skip
     override = {"x-http-method-override": "DELETE", "x-method-override": "POST"}
     asked = [target for target in routes() if target[0] in READING and "events" not in target[1]]
-    async with Backend(tmp_path) as ours:
+    async with Backend(tmp_path, warm=True) as ours:
         media = ours.media
         media.mkdir(exist_ok=True)
         (media / "film.mkv").write_bytes(b"film" * 9000)
@@ -54,7 +54,9 @@ async def test_random_calls_that_only_ask_write_nothing(tmp_path: Path) -> None:
         assert answer.status_code == 200, answer.text
         assert (await ours.wait("a"))["status"] == "completed"
         await ours.verb("pause", {"id": "a"})
-    async with Backend(tmp_path) as ours:  # anew: what the job was storing when it stopped is done
+    async with Backend(
+        tmp_path, warm=True
+    ) as ours:  # anew: what the job was storing when it stopped is done
         [database] = (tmp_path / "state").glob("*.db")
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as witness:
             version = witness.execute("PRAGMA data_version").fetchone()
