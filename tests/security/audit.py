@@ -30,6 +30,13 @@ _NO_SECRETS = {
 }
 """Examples like `user:password@host`, and the name of a file."""
 _HOUSE = Path(__file__).parent / "house"
+_AT_HOME = {
+    ("src/chilly_movies/api/watching.py", "the-host-proves-nothing"),
+    ("src/chilly_movies/cli/network_checks.py", "one-way-out"),
+    ("src/chilly_movies/client.py", "one-way-out"),
+}
+"""A playlist names the host it was asked by, which was checked before; the doctor asks the user's
+proxy whether it is there; the command line talks to the user's server."""
 _PLANTED = re.compile(r"# ([a-z-]+)$")
 """The rule that a planted line breaks."""
 _NO_THREATS = {("src/chilly_movies/cli/serve.py", "shady-links")}
@@ -102,11 +109,12 @@ def house_rules() -> tuple[int, str]:
             target = Path(folder) / "planted.py"
             target.write_text(planted)
             found = {(line, rule) for _, rule, line in _scan([rules], target)[0]}
-        hits, files = _scan([rules], "src")
+        everywhere, files = _scan([rules], "src")
     except _Blind as blind:
         return BLIND, str(blind)
     lines = enumerate(planted.splitlines(), 1)
     wanted = {(number, match[1]) for number, line in lines if (match := _PLANTED.search(line))}
+    hits = [hit for hit in everywhere if hit[:2] not in _AT_HOME]
     missed = [f"planted.txt:{line} {rule} is not found" for line, rule in sorted(wanted - found)]
     if missed or hits:
         return FOUND, "\n".join([*missed, *(f"{path}:{line} {rule}" for path, rule, line in hits)])
