@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from chilly_movies.cli.exits import (
 from chilly_movies.cli.get import state_folder
 from chilly_movies.cli.output import Output, clean
 from chilly_movies.cli.remote import server_url
+from chilly_movies.cli.serve import allow_descriptors
 from chilly_movies.cli.setting_list import described
 from chilly_movies.cli.sources import read_files, read_source, read_sources
 from chilly_movies.client import ApiClient, ClientError, NoServer
@@ -382,3 +384,23 @@ def test_an_address_must_be_one() -> None:
     for wrong in ("localhost:3000", "ftp://localhost", "http://", "http://a:b"):
         with pytest.raises(ClientError, match="must look like"):
             ApiClient(wrong)
+
+
+@pytest.mark.parametrize(
+    ("limits", "then"),
+    [
+        ((1024, 524_288), (4200, 524_288)),
+        ((1024, 2000), (2000, 2000)),
+        ((1024, resource.RLIM_INFINITY), (4200, resource.RLIM_INFINITY)),
+        ((20_000, 20_000), None),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None),
+    ],
+)
+def test_a_server_may_hold_more_descriptors_than_is_usual_and_never_fewer_than_it_may(
+    monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], then: tuple[int, int] | None
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: asked.append(wanted))
+    allow_descriptors(4200)
+    assert asked == ([] if then is None else [then])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_DESCRIPTORS = 4096
+"""Connections, listeners and files; each download has two of its own besides."""
 _Flag = Parameter(negative="", show_default=False)
 
 
@@ -77,9 +80,24 @@ def serve(
     )  # fmt: skip
     configure_logs(settings.log_level, settings.log_format)
     hide(secrets_of(settings))
+    allow_descriptors(_DESCRIPTORS + 2 * settings.max_active)
     out = Output(as_json=json)
     run(_serve(settings, out, mock=mock, stop_with_stdin=stop_with_stdin), loop_factory=_loop())
     return Exit.DONE
+
+
+def allow_descriptors(wanted: int) -> None:
+    """Let the process hold so many, if the system lets us: 1,024, as usual, are soon used up.
+
+    Args:
+        wanted: how many; a limit that is higher stays.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    reachable = wanted if hard == unlimited else min(wanted, hard)
+    if soft != unlimited and soft < reachable:
+        with suppress(OSError, ValueError):  # the system may have a limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
 
 
 def _loop() -> Any:
