@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import structlog
 from cyclopts import Parameter
 
 from chilly_movies import __version__
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from chilly_movies.app import Backend
     from chilly_movies.server import Stopper
     from chilly_movies.settings import Settings
-
-log = structlog.get_logger(__name__)
 
 _DESCRIPTORS = 4096
 """Connections, listeners and files; each download has two of its own besides."""
@@ -179,9 +176,12 @@ async def _listen(
 
 def _tell_versions() -> None:
     """What deals with strangers, for who reads of a fault in a version; takes some 20 ms."""
+    import structlog
+
     from chilly_movies.drivers.torrent.built import openssl_inside
     from chilly_movies.drivers.torrent.checkup import engine_version
 
+    log = structlog.get_logger(__name__)
     log.info("the engine is libtorrent", version=engine_version(), openssl=openssl_inside())
 
 

@@ -70,8 +70,8 @@ def confine(*, importing: bool = False) -> bool:
         kernel has no seccomp.
     """
     column, architecture = _ARCHITECTURES.get(platform.machine(), (0, 0))
-    if sys.platform != "linux" or not architecture:
-        return False
+    if sys.platform != "linux" or not architecture or sys.maxsize < 2**32:
+        return False  # to a 32-bit Python the system says what the machine could
     steps = list(_steps(column, architecture, importing=importing))
     array = (_Filter * len(steps))(*(_Filter(*step) for step in steps))
     program = _Program(len(steps), array)
