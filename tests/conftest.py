@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,25 @@ if threading.current_thread() is threading.main_thread():
 # A busy machine may hold up any example; a test that is stuck ends by pytest's time limit.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+_QUICK = ("contract", "unit")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Folders whose tests compute and folders whose tests wait take turns, a file each.
+
+    So several workers at once keep the machine busy; the many quick tests come last and even out
+    what the long ones leave. Within a file the order stays.
+    """
+    lanes: dict[str, dict[Path, list[pytest.Item]]] = {}
+    for item in items:
+        folder = item.path.relative_to(Path(ROOT) / "tests").parts[0]
+        lanes.setdefault(folder, {}).setdefault(item.path, []).append(item)
+    slow = [list(files.values()) for folder, files in lanes.items() if folder not in _QUICK]
+    quick = [list(lanes[folder].values()) for folder in _QUICK if folder in lanes]
+    turns = [*zip_longest(*slow, fillvalue=()), *quick]
+    items[:] = [item for turn in turns for file in turn for item in file]
 
 
 @pytest.fixture(scope="session")
