@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,10 @@ Listening = set[tuple[str, str, int]]
 
 def sockets_of(pid: int) -> Listening:
     """Protocol, address and port of all that this process can be reached at."""
-    mine = {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
-    found = set()
+    mine, found = set(), set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            mine.add(str(link.readlink()))
     for table, state in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
         path = Path(f"/proc/{pid}/net") / table
         for line in path.read_text().splitlines()[1:] if path.exists() else ():

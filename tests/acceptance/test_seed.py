@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +154,10 @@ async def test_the_api_makes_a_torrent_and_seeds_it_from_where_it_lies(tmp_path:
 def engine_port(backend: Backend) -> int:
     """Where the backend's engine listens for peers, as the kernel knows it."""
     assert backend._process is not None
-    links = [str(f.readlink()) for f in Path(f"/proc/{backend._process.pid}/fd").iterdir()]
-    inodes = {link[8:-1] for link in links if link.startswith("socket:")}
+    inodes = set()
+    for descriptor in Path(f"/proc/{backend._process.pid}/fd").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            inodes.add(str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]"))
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     api = int(backend.url.rpartition(":")[2])
     ports = {int(row[1][9:], 16) for row in rows if row[3] == "0A" and row[9] in inodes}

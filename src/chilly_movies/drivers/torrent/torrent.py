@@ -422,9 +422,10 @@ class Torrent:
     async def remove(self) -> None:
         """Take it out of the session; files stay."""
         await self._session.remove(self, self._handle)
-        if self.held is not None:
+        held, self.held = self.held, None
+        if held is not None:
             # what the engine still has to write must not go to whatever gets the number next
-            asyncio.get_running_loop().call_later(_LATE_WRITES, self.held.let_go)
+            asyncio.get_running_loop().call_later(_LATE_WRITES, held.let_go)
 
 
 async def answer(future: asyncio.Future[T], what: str) -> T:
