@@ -9,10 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Import within it: what is loaded is not looked through again and again meanwhile.
+    """Import within it: what is loaded stays and is never looked through.
 
-    Modules leave little behind, and looking for it took a seventh of a start. What runs for long
-    looks once (`vitals.settle`).
+    Modules make next to no garbage, and looking for it took a seventh of a start.
     """
     gc.disable()
     try:

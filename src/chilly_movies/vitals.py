@@ -44,10 +44,8 @@ def vitals() -> dict[str, Any]:
 def settle() -> None:
     """What is loaded by now stays: garbage is no longer looked for in it.
 
-    A look through all of it takes a tenth of a second, in which nobody is answered. This is the
-    last one: `loading` put it off, and 7 MB go with what modules left behind.
+    A look through all of it takes a tenth of a second, in which nobody is answered.
     """
-    gc.unfreeze()
     gc.collect()
     gc.freeze()
 
