@@ -37,7 +37,7 @@ serve: setup ## the backend on http://localhost:3000
 test: export PYTHONDONTWRITEBYTECODE :=
 test: setup ## all tests
 	@$(BIN)/python -m compileall -q src
-	@$(BIN)/python -m pytest -n 8 --dist loadgroup
+	@$(BIN)/python -m pytest -n 6 --dist loadgroup
 
 model: setup ## the downloader against its specification: EXAMPLES random runs over each store
 	@CHILLY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 0 -q tests/model

@@ -124,7 +124,7 @@ class Reading:
                 return await self._driver(job).open_file(job, index, bitrate=bitrate, quiet=quiet)
             except FileNotFound:
                 before, job = job, self._ledger.get(job.id)
-                if (job.path, job.moving_to) == (before.path, before.moving_to):
+                if job is before:  # places are not compared: it may have gone and come back
                     raise
 
     def _count(self, job_id: str, index: int, change: int) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def tmpfs(folder: Path, size: int) -> Iterator[Path]:
 
 def remount(folder: Path, options: str) -> None:
     """Changes the options of what is mounted there, even while files are open for writing."""
-    _run("mount", "-o", f"remount,{options}", str(folder))
+    patiently(("mount", "-o", f"remount,{options}", str(folder)))
 
 
 @contextmanager
@@ -97,6 +97,20 @@ def commits(folder: Path) -> str:
     for info in Path("/proc/fs/jbd2").glob(f"loop{os.minor(device)}-*/info"):
         return info.read_text().splitlines()[0]
     return ""
+
+
+def patiently(words: Sequence[str], seconds: float = 5.0) -> None:
+    """Do it as soon as nobody has files open there: some are held for a moment longer."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            _run(*words)
+        except OSError as error:
+            if "busy" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def copy_image(image: Path, copy: Path) -> None:

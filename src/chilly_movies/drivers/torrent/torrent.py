@@ -57,7 +57,7 @@ _FORGIVEN_AFTER = 5.0
 """Seconds without any peer, of which an honest one was banned, until the torrent is added anew."""
 
 
-_LATE_WRITES = 2.0
+_LATE_WRITES = 0.5
 """Seconds in which all is written that was to be written when a torrent left."""
 
 
