@@ -1,0 +1,1 @@
+"""Tools for long runs and measurements. Tests are in `tests/`; nothing here is shipped."""
