@@ -16,7 +16,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from chilly_movies.api.app import build_app
-from chilly_movies.api.keys import KeyScope
+from chilly_movies.api.policy import KeyScope
 from chilly_movies.api.security import Access
 from chilly_movies.api.signing import Signer, load_secret
 from chilly_movies.diskguard import DiskGuard

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chilly_movies.api.clients import household, is_in, parse_networks
 from chilly_movies.api.detached import DETACH, Line, Owner
-from chilly_movies.api.limits import is_stream
+from chilly_movies.api.policy import Stream, policy_found
 from chilly_movies.api.security import PAGE_HEADERS
 from chilly_movies.api.stream import CUT
 from chilly_movies.vitals import give_back
@@ -326,7 +326,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read as fast as we write."""
         super().pause_writing()
-        film = self.scope is not None and is_film(self.scope.get("path", ""))
+        policy = None if self.scope is None else policy_found(self.scope)
+        film = policy is not None and policy.stream is Stream.FILM
         self._doorkeeper.allow(self, PLAYER_SECONDS if film else READ_SECONDS)
         self._doorkeeper.owes(self, not film)
 
@@ -367,8 +368,3 @@ class GuardedProtocol(HttpToolsProtocol):
         head = b"".join(b"%b: %b\r\n" % field for field in fields)
         self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, title.encode(), head) + body)
         self.transport.close()
-
-
-def is_film(path: str) -> bool:
-    """Whether a player may pause in the middle of this answer."""
-    return is_stream(path) and path.startswith("/stream")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -19,6 +18,7 @@ from chilly_movies.api import bodies
 from chilly_movies.api.bodies import json_flaw
 from chilly_movies.api.files import ChoiceBody
 from tests.contract.web import URN, Api, api, problem
+from tests.security.asgi import policies
 
 pytestmark = pytest.mark.anyio
 
@@ -234,7 +234,7 @@ async def test_costly_bodies_are_looked_at_one_after_the_other(
             await asyncio.sleep(0)
         inside -= 1
 
-    gate = bodies.BodyGate(app, ["/download/start"], [("PATCH", re.compile("/downloads/"))])
+    gate = bodies.BodyGate(app, policies())
     body = b'{"files": []}' + b" " * (MIB // 4)
     scope: Scope = {"type": "http", "method": "PATCH", "path": "/downloads/a/files", "headers":
                     [(b"content-type", b"application/json"),

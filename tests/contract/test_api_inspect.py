@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.api.keys import KeyScope
+from chilly_movies.api.policy import KeyScope
 from chilly_movies.errors import NoMetadata, SourceRejected
 from chilly_movies.models import InspectedTorrent, Source
 from tests.contract.web import Api, api, problem

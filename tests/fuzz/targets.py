@@ -42,6 +42,7 @@ from chilly_movies.settings import Settings, load_settings, secrets_of
 from chilly_movies.swarms import SwarmTable
 from chilly_movies.watching.languages import language_of
 from tests.fuzz import seeds
+from tests.security.asgi import policies
 
 Run = Callable[[bytes], None]
 _ROOT = Path("/media/films")
@@ -336,8 +337,8 @@ def _through_the_gates(scope: dict[str, Any]) -> tuple[bool, list[int]]:
             answered.append(message["status"])
 
     access = Access(api_secret=_SECRET, proxies=("127.0.0.1",))
-    app = KeyGate(handler, KeyRing(access.all_keys), access.signer)
-    gates = ForwardedGate(HostGate(app, access), access.proxies)
+    app = KeyGate(handler, policies(), KeyRing(access.all_keys), access.signer)
+    gates = ForwardedGate(HostGate(app, policies(), access), access.proxies)
     running = gates(scope, receive, send)
     try:
         running.send(None)

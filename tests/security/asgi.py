@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -14,6 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message
 
 from chilly_movies.api.app import documented_app
+from chilly_movies.api.policy import Policies, every_route
 from chilly_movies.app import MockDownloader, create_app
 from chilly_movies.metadata.mock import MockMetadataProvider
 from tests.contract.rig import SCRIPT, Pace
@@ -37,11 +39,15 @@ class Answer:
 
 
 def table() -> list[APIRoute]:
-    """Every route there is; the framework keeps those of a router to itself."""
-    found = documented_app().routes
-    inner = [getattr(route, "original_router", None) for route in found]
-    every = [*found, *(route for router in inner if router for route in router.routes)]
+    """Every route there is."""
+    every = [route for _, route in every_route(documented_app().routes)]
     return [route for route in every if isinstance(route, APIRoute)]
+
+
+@cache
+def policies() -> Policies:
+    """What each of them asks and allows."""
+    return Policies(documented_app().routes)
 
 
 def templates() -> Iterator[tuple[str, str]]:

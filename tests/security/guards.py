@@ -37,6 +37,7 @@ _PACKETS = "tests/security/test_packets.py::"
 _LISTED = "tests/integration/test_listed_peers.py::"
 _CONFINED = "tests/security/test_confinement.py::"
 _LIMITS = "tests/security/test_edge_limits.py::"
+_POLICIES = "tests/security/test_policies.py::"
 _KEYS = "tests/security/test_edge_keys.py::"
 _CONNECTIONS = "tests/security/test_edge_connections.py::"
 _HOSTILE = "tests/security/test_hostile_torrents.py::"
@@ -55,19 +56,27 @@ GUARDS = (
           "_HOST.fullmatch(values[0]) if len(values) == 1", "_HOST.fullmatch(values[0]) if values",
           3, _EDGE + "test_two_hosts_are_one_too_many"),
     Guard("who names localhost needs a key, too", "api/keys.py",
-          "not self._keys or _is_open(scope[\"path\"]):",
-          "not self._keys or _is_open(scope[\"path\"]) or any(\n"
+          "        if needed is None:",
+          "        if needed is None or any(\n"
           "                host.startswith(b\"localhost\") for host in header_values(scope, b\"host\")"
           "\n        ):",
           4, _EDGE + "test_the_checks_come_in_the_order_of_the_contract"),
     Guard("JSON says that it is JSON", "api/bodies.py",
-          "        if kind is None or (kind != _JSON and scope[\"path\"] not in self._paths):\n",
+          "        if kind is None or (kind != _JSON and not wanted.upload):\n",
           "        kind = kind or _JSON\n        if False:\n",
           5, _BODIES + "test_a_body_of_another_type_is_refused"),
-    Guard("bodies of paths with parameters pass the gate, too", "api/app.py",
-          "BodyGate(inner, fixed, shaped)", "BodyGate(inner, fixed)",
+    Guard("bodies of paths with parameters pass the gate, too", "api/policy.py",
+          "            if method in entry.methods and entry.path.match(path):",
+          "            if method in entry.methods and entry.policy.route == path:",
           5, "tests/security/test_edge_matrix.py"
           "::test_every_route_with_a_body_wants_it_to_be_json"),
+    Guard("gates see an address as the router does", "api/policy.py",
+          'path.removesuffix("\\n")', "path",
+          5, _POLICIES + "test_the_gates_find_the_route_that_the_router_takes"),
+    Guard("no route is without a policy", "api/policy.py",
+          "        if policy is None:\n",
+          "        policy = policy or Policy(None)\n        if policy is None:\n",
+          17, _POLICIES + "test_an_application_with_a_route_without_a_policy_is_not_made"),
     Guard("posts of other sites are refused", "api/security.py",
           '            return where not in (b"cross-site", b"same-site")', "            return True",
           6, _EDGE + "test_a_post_without_origin_is_judged_by_where_the_browser_says_it_comes_from"),
@@ -75,7 +84,7 @@ GUARDS = (
           "_LOOPBACK_ORIGIN.fullmatch(origin)", "_LOOPBACK_ORIGIN.match(origin)",
           7, _EDGE + "test_pages_from_elsewhere_may_neither_call_nor_read"),
     Guard("only known origins may read", "api/security.py",
-          "origin if welcome else None, scope", 'origin or "*", scope',
+          "origin if welcome else None, embeddable", 'origin or "*", embeddable',
           8, _LIMITS + "test_every_answer_says_who_may_embed_it_and_films_may_be_by_pages_of_this_machine"),
     Guard("preflights are answered for known origins", "api/security.py",
           "        elif not welcome:", '        elif not welcome and scope["method"] != "OPTIONS":',
@@ -106,6 +115,9 @@ GUARDS = (
     Guard("a link only reads", "api/keys.py",
           'if scope["method"] not in ("GET", "HEAD") or len(expires)', "if len(expires)",
           18, _KEYS + "test_a_link_is_handed_out_to_a_reader_and_opens_only_its_film"),
+    Guard("a link opens films and subtitles alone", "api/keys.py",
+          "        if not self._policies.of(scope).signable:", "        if False:",
+          19, _KEYS + "test_a_sound_signature_over_anything_but_a_film_opens_nothing"),
     Guard("a signature covers the path", "api/signing.py",
           'f"{expires}\\n{path}"', 'f"{expires}\\n"',
           19, _KEYS + "test_a_signature_ends_and_cannot_be_stretched_moved_or_forged"),
@@ -122,7 +134,7 @@ GUARDS = (
           "return str(ipaddress.IPv6Network((address, 64), strict=False))", "return host",
           23, _EDGE + "test_clients_are_told_apart_ipv6_ones_by_their_network"),
     Guard("each client has a count of its own", "api/limits.py",
-          '(scope["path"], client_of(scope)))', '(scope["path"], "all"))',
+          "(policy.route, client_of(scope)))", '(policy.route, "all"))',
           24, _EDGE + "test_clients_are_told_apart_ipv6_ones_by_their_network"),
     Guard("half a head is given up", "connections.py",
           "            connection.too_slow()", "            pass",

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.api.keys import KeyScope, needed_scope
+from chilly_movies.api.policy import KeyScope
 from tests.contract.web import api
-from tests.security.asgi import table
+from tests.security.asgi import policies, table
 from tests.security.guards import GUARDS, Guard
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +75,9 @@ def test_what_changes_anything_takes_more_than_a_key_to_read() -> None:
     changing = [(m, route.path) for route in table() for m in (route.methods or set()) - READING]
     assert len(changing) >= 10
     for method, path in changing:
-        assert needed_scope(method, path) > KeyScope.READ
+        needed = policies().find(method, path).scope
+        assert needed is not None
+        assert needed > KeyScope.READ
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: f"{guard.door} {guard.what}")

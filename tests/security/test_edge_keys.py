@@ -10,10 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
-from chilly_movies.api.keys import KeyRing, KeyScope, needed_scope
+from chilly_movies.api.keys import KeyRing
+from chilly_movies.api.policy import KeyScope
 from chilly_movies.api.signing import MAX_SECONDS, SECRET_FILE, Signer, load_secret
 from chilly_movies.settings import read_keys
 from tests.contract.web import SECRET, api, problem
+from tests.security.asgi import policies
 
 pytestmark = pytest.mark.anyio
 
@@ -46,9 +48,9 @@ async def test_each_key_may_do_what_its_scope_says_and_no_more() -> None:
 
 
 def test_a_method_nobody_thought_of_takes_the_highest_scope() -> None:
-    assert needed_scope("BREW", "/downloads") is KeyScope.ADMIN
-    assert needed_scope("DELETE", "/x") is KeyScope.ADMIN
-    assert needed_scope("PATCH", "/downloads/a/files") is KeyScope.CONTROL
+    assert policies().find("BREW", "/downloads").scope is KeyScope.ADMIN
+    assert policies().find("DELETE", "/x").scope is KeyScope.ADMIN
+    assert policies().find("PATCH", "/downloads/a/files").scope is KeyScope.CONTROL
 
 
 async def test_keys_without_a_main_secret_close_the_door_too() -> None:
@@ -181,12 +183,22 @@ def test_a_signature_ends_and_cannot_be_stretched_moved_or_forged() -> None:
     assert not signer.verify(FILM, expires, signature)
 
 
-def test_a_link_holds_a_day_at_most_and_only_for_films() -> None:
+def test_a_link_holds_a_day_at_most_and_only_for_a_path() -> None:
     signer = Signer(b"s" * 32, clock=lambda: 0.0)
     assert query(signer.sign(FILM, 10**9))["expires"] == str(MAX_SECONDS)
-    for path in ("/downloads", "/stream", "/links", "stream/a", "/stream/a\\b", ""):
-        with pytest.raises(ValueError, match="only addresses of films"):
+    for path in ("stream/a", "/stream/a\\b", ""):
+        with pytest.raises(ValueError, match="begins with a slash"):
             signer.sign(path)
+
+
+async def test_a_sound_signature_over_anything_but_a_film_opens_nothing() -> None:
+    signer = Signer(b"s" * 32)
+    async with api(api_secret=SECRET, signer=signer) as web:
+        for path in ("/downloads", "/downloads/a", "/stream", "/links", "/events", "/openapi.json",
+                     "/download/status/a", "/nothing", "/metadata/search"):  # fmt: skip
+            problem(await web.client.get(signer.sign(path)), 401, "unauthorized")
+        problem(await web.client.get(signer.sign(FILM)), 404, "job_not_found")
+        assert (await web.client.get(signer.sign("/subtitles/a"))).status_code == 404
 
 
 def test_the_secret_is_made_once_kept_private_and_made_anew_if_it_is_damaged(

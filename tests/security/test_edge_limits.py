@@ -15,6 +15,7 @@ from chilly_movies.api import bodies
 from chilly_movies.api.clients import ForwardedGate, client_of
 from chilly_movies.api.limits import MAX_CLIENTS, StreamGate, Windows
 from tests.contract.web import SECRET, api, problem
+from tests.security.asgi import policies
 
 pytestmark = pytest.mark.anyio
 
@@ -148,7 +149,7 @@ async def test_each_client_has_a_bounded_number_of_streams_and_gets_them_back() 
         if scope["path"] != "/health":
             await leave.wait()
 
-    gate = StreamGate(app, per_client=3)
+    gate = StreamGate(app, policies(), per_client=3)
 
     async def ask(client: str, path: str = "/events") -> None:
         async def send(message: Message) -> None:
@@ -200,7 +201,7 @@ async def test_a_body_that_does_not_come_is_given_up_in_time(
 
     scope: Scope = {"type": "http", "method": "POST", "path": "/download/start",
                     "headers": [(b"content-type", b"application/json")]}  # fmt: skip
-    await bodies.BodyGate(app, ["/download/start"])(scope, never, send)
+    await bodies.BodyGate(app, policies())(scope, never, send)
     assert gave_up[0]["status"] == 408
     assert (b"connection", b"close") in gave_up[0]["headers"]
 

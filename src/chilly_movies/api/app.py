@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any, Literal
 
 import structlog
 from fastapi import APIRouter, FastAPI, Query, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, WithJsonSchema
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chilly_movies.api import (
@@ -33,6 +32,7 @@ from chilly_movies.api.clients import ForwardedGate, client_of
 from chilly_movies.api.detached import when_over
 from chilly_movies.api.keys import KeyGate, KeyRing
 from chilly_movies.api.limits import RateGate, StreamGate
+from chilly_movies.api.policy import KeyScope, Limit, Policies, Policy, Stream, hot, hot_lane
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import JOB_ID_PATTERN, EventOut, Health, JobId, StartBody, to_json
 from chilly_movies.api.security import Access, HostGate
@@ -77,6 +77,7 @@ class StartUpload(BaseModel):
 
 
 @system.get("/health", response_model=Health, responses=documented())
+@Policy(scope=None)
 async def health(request: Request) -> Response:
     """Whether the server is there; needs no key."""
     downloader: Downloader = request.app.state.downloader
@@ -98,6 +99,8 @@ _Statuses = Annotated[
 
 
 @system.get("/events", responses={**documented(422, 429), **_EVENTS}, response_class=Response)
+@Policy(KeyScope.READ, stream=Stream.EVENTS)
+@hot(events.stream_events)
 async def all_events(
     request: Request,
     id: Annotated[list[JobId] | None, Query(description="Only these jobs.")] = None,  # noqa: A002
@@ -111,6 +114,8 @@ async def all_events(
 @system.get(
     "/events/{id}", responses={**documented(404, 422, 429), **_EVENTS}, response_class=Response
 )
+@Policy(KeyScope.READ, stream=Stream.EVENTS)
+@hot(events.stream_events)
 async def job_events(
     request: Request,
     id: JobId,  # noqa: A002
@@ -119,15 +124,6 @@ async def job_events(
 ) -> Response:
     """One job's changes: its history so far, then changes as they happen."""
     return await events.stream_events(request)
-
-
-_LIKE_STARTS = ("/torrents/create", "/torrents/inspect")
-_HOT_LANE = [  # the routes that are asked most, without the framework's parameter handling
-    Route("/download/status/{id}", downloads.hot_status),
-    Route("/events", events.stream_events),
-    Route("/events/{id}", events.stream_events),
-    Route("/stream/{id}/{index}", stream.hot_stream),
-]
 
 
 def build_app(
@@ -174,27 +170,23 @@ def build_app(
         if on_stop is not None:
             await on_stop()
 
-    routes = [*_HOT_LANE, Mount("/", api)]
-    hot = Starlette(routes=routes, lifespan=lifespan, exception_handlers=api.exception_handlers)
-    for state in (api.state, hot.state):
+    lanes = [*hot_lane(api.routes), Mount("/", api)]
+    app = Starlette(routes=lanes, lifespan=lifespan, exception_handlers=api.exception_handlers)
+    for state in (api.state, app.state):
         state.downloader, state.signer = downloader, access.signer
         state.facts, state.stream_timeout = facts, stream_timeout
-    return _guarded(hot, access, start_limit, cancel_limit)
+    return _guarded(app, api.state.policies, access, start_limit, cancel_limit)
 
 
-def _guarded(inner: ASGIApp, access: Access, start_limit: str, cancel_limit: str) -> ASGIApp:
+def _guarded(
+    inner: ASGIApp, policies: Policies, access: Access, start_limit: str, cancel_limit: str
+) -> ASGIApp:
     """The application behind its gates; the last one made is passed first."""
-    every = (*downloads.router.routes, *files.router.routes, *torrents.router.routes)
-    routes = [route for route in every if isinstance(route, APIRoute)]
-    shaped = [(m, r.path_regex) for r in routes if r.body_field and r.param_convertors
-              for m in r.methods or ()]  # fmt: skip
-    fixed = {r.path for r in routes if "POST" in (r.methods or ()) and not r.param_convertors}
-    app: ASGIApp = BodyGate(inner, fixed, shaped)
-    app = StreamGate(app, access.max_streams)
-    limits = {"/download/start": start_limit, "/download/cancel": cancel_limit}
-    app = RateGate(app, {**limits, **dict.fromkeys(_LIKE_STARTS, start_limit)})
-    app = KeyGate(app, KeyRing(access.all_keys), access.signer)
-    app = HostGate(app, access)
+    app: ASGIApp = BodyGate(inner, policies)
+    app = StreamGate(app, policies, access.max_streams)
+    app = RateGate(app, policies, {Limit.START: start_limit, Limit.CANCEL: cancel_limit})
+    app = KeyGate(app, policies, KeyRing(access.all_keys), access.signer)
+    app = HostGate(app, policies, access)
     return ForwardedGate(AccessLog(app), access.proxies)
 
 
@@ -211,10 +203,10 @@ def documented_app() -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)
-    for part in (downloads, files, watching, stream, torrents, links, metadata):
-        app.include_router(part.router)
-    app.include_router(system)
+    for router in _routers():
+        app.include_router(router)
     docs.install(app)
+    app.state.policies = Policies(app.routes)
     make = app.openapi
 
     def contract() -> dict[str, Any]:
@@ -224,6 +216,14 @@ def documented_app() -> FastAPI:
 
     app.openapi = contract  # type: ignore[method-assign]
     return app
+
+
+def _routers() -> Iterator[APIRouter]:
+    """All of them, in the order of the contract; links are made for what the others say."""
+    first = [part.router for part in (downloads, files, watching, stream, torrents)]
+    last = [metadata.router, system]
+    others = Policies([route for router in (*first, *last) for route in router.routes])
+    yield from (*first, links.router(others), *last)
 
 
 def _complete(contract: dict[str, Any]) -> dict[str, Any]:

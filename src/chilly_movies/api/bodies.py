@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from typing import Self
@@ -13,14 +12,11 @@ from typing import Self
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chilly_movies.api.keys import header_values
+from chilly_movies.api.policy import JSON, Body, Policies
 from chilly_movies.api.problems import problem
 from chilly_movies.vitals import trim
 
 _JSON = "application/json"
-_CHOICE_LIMIT = 1024 * 1024
-_JSON_LIMIT = 256 * 1024
-_ID_LIMIT = 16 * 1024
-_ID_ONLY = ("/download/pause", "/download/resume", "/download/cancel")
 _UPLOAD_LIMIT = 11 * 1024 * 1024
 _JSON_SECONDS = 9.0
 _UPLOAD_SECONDS = 60.0
@@ -46,32 +42,28 @@ class BodyGate:
 
     Args:
         app: what comes next.
-        paths: the paths whose POST has a body.
-        shaped: further methods and shapes of paths that have one.
+        policies: which routes read a body, and how much of one.
     """
 
-    def __init__(
-        self, app: ASGIApp, paths: Collection[str],
-        shaped: Collection[tuple[str, re.Pattern[str]]] = (),
-    ) -> None:  # fmt: skip
+    def __init__(self, app: ASGIApp, policies: Policies) -> None:
         self._app = app
-        self._paths = frozenset(paths)
-        self._shaped = tuple(shaped)
+        self._policies = policies
         self._room = _Room(_ROOM)
         self._costly = asyncio.Lock()
         self._reader = ThreadPoolExecutor(1, "json")  # one after the other: that bounds memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if not self._takes_body(scope):
+        wanted = self._policies.of(scope).body if scope["type"] == "http" else None
+        if wanted is None:
             await self._app(scope, receive, send)
             return
         kind = _content_type(scope)
-        if kind is None or (kind != _JSON and scope["path"] not in self._paths):
+        if kind is None or (kind != _JSON and not wanted.upload):
             detail = "The body must be application/json (or multipart/form-data for a file)."
             await problem(415, detail)(scope, receive, send)
             return
-        async with _Body(kind, scope, receive, self._room) as body:
+        async with _Reading(kind, wanted, scope, receive, self._room) as body:
             try:
                 async with asyncio.timeout(body.seconds) as patience:
                     whole = await body.read(patience)
@@ -83,7 +75,7 @@ class BodyGate:
                 answer = problem(413, f"The body is larger than {body.limit} bytes.")
                 await answer(scope, receive, send)
                 return
-            costly = kind == _JSON and (len(whole) > _JSON_LIMIT or whole.count(b",") > _CROWD)
+            costly = kind == _JSON and (len(whole) > JSON.limit or whole.count(b",") > _CROWD)
             async with self._alone() if costly else nullcontext():
                 flaw = await self._flaw(whole) if kind == _JSON and whole else None
                 if flaw is None:
@@ -111,14 +103,6 @@ class BodyGate:
         trim()
         return flaw
 
-    def _takes_body(self, scope: Scope) -> bool:
-        if scope["type"] != "http":
-            return False
-        method, path = scope["method"], scope["path"]
-        if path in self._paths:
-            return bool(method == "POST")
-        return any(method == shape[0] and shape[1].match(path) for shape in self._shaped)
-
 
 _CLOSE = {"Connection": "close"}
 
@@ -143,7 +127,7 @@ class _Room:
         self._given_back.set()
 
 
-class _Body:
+class _Reading:
     """One request's body; entered for as long as it is held.
 
     Attributes:
@@ -151,13 +135,11 @@ class _Body:
         seconds: how long it has at first.
     """
 
-    def __init__(self, kind: str, scope: Scope, receive: Receive, room: _Room) -> None:
+    def __init__(
+        self, kind: str, wanted: Body, scope: Scope, receive: Receive, room: _Room
+    ) -> None:
         self._is_json = kind == _JSON
-        self.limit = _UPLOAD_LIMIT
-        if self._is_json:
-            self.limit = _ID_LIMIT if scope["path"] in _ID_ONLY else _JSON_LIMIT
-        if scope["method"] == "PATCH":
-            self.limit = _CHOICE_LIMIT
+        self.limit = wanted.limit if self._is_json else _UPLOAD_LIMIT
         self.seconds = _JSON_SECONDS
         self._lengths = header_values(scope, b"content-length")
         self._receive = receive

@@ -77,7 +77,7 @@ class ForwardedGate:
         """ASGI."""
         if self._proxies and scope["type"] == "http" and scope.get("client"):
             host, port = scope["client"]
-            scope = {**scope, "client": (self._client(host, scope), port)}
+            scope["client"] = (self._client(host, scope), port)
         await self._app(scope, receive, send)
 
     def _client(self, peer: str, scope: Scope) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 from fastapi import FastAPI, Request, Response
 
+from chilly_movies.api.policy import KeyScope, Policy
+
 _ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
@@ -58,22 +60,27 @@ def install(app: FastAPI) -> None:
         return to_yaml(app.openapi())
 
     @app.get("/openapi.json", include_in_schema=False)
+    @Policy(KeyScope.READ)
     async def contract_json() -> Response:
         return Response(as_json(), media_type="application/json")
 
     @app.get("/openapi.yaml", include_in_schema=False)
+    @Policy(KeyScope.READ)
     async def contract_yaml() -> Response:
         return Response(as_yaml(), media_type="application/yaml")
 
     @app.get("/docs", include_in_schema=False)
+    @Policy(scope=None)
     async def page() -> Response:
         return Response(_PAGE, media_type="text/html")
 
     @app.get("/docs/start.js", include_in_schema=False)
+    @Policy(scope=None)
     async def script() -> Response:
         return Response(_SCRIPT, media_type="text/javascript")
 
     @app.get("/docs/{name}", include_in_schema=False)
+    @Policy(scope=None)
     async def asset(name: str, _request: Request) -> Response:
         if name not in _ASSETS:
             return Response(status_code=404)

@@ -8,6 +8,15 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
 from chilly_movies.api import listing
+from chilly_movies.api.policy import (
+    JSON,
+    JSON_OR_UPLOAD,
+    SMALL_JSON,
+    KeyScope,
+    Limit,
+    Policy,
+    hot,
+)
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import (
     IdBody,
@@ -69,6 +78,7 @@ def _short(job: Job) -> Response:
         "responses": {"200": {"links": {verb: _same_job(verb) for verb in _VERBS}}},
     },
 )
+@Policy(KeyScope.CONTROL, limit=Limit.START, body=JSON_OR_UPLOAD)
 async def start(request: Request) -> Response:
     """Accept a download and answer at once.
 
@@ -112,12 +122,14 @@ _VERB_ERRORS = documented(404, 408, 409, 413, 415, 422)
 
 
 @router.post("/download/pause", response_model=JobOut, responses=_VERB_ERRORS)
+@Policy(KeyScope.CONTROL, body=SMALL_JSON)
 async def pause(body: IdBody, request: Request) -> Response:
     """Stop all traffic of a job, in both directions, before answering."""
     return _short(await _downloader(request).pause(check_id(body.id)))
 
 
 @router.post("/download/resume", response_model=JobOut, responses=_VERB_ERRORS)
+@Policy(KeyScope.CONTROL, body=SMALL_JSON)
 async def resume(body: IdBody, request: Request) -> Response:
     """Let a paused or failed job go on from what is there."""
     return _short(await _downloader(request).resume(check_id(body.id)))
@@ -128,15 +140,10 @@ async def resume(body: IdBody, request: Request) -> Response:
     response_model=JobOut,
     responses=documented(404, 408, 409, 413, 415, 422, 429),
 )
+@Policy(KeyScope.CONTROL, limit=Limit.CANCEL, body=SMALL_JSON)
 async def cancel(body: IdBody, request: Request) -> Response:
     """Give a job up and delete its unfinished data; a finished film stays."""
     return _short(await _downloader(request).cancel(check_id(body.id)))
-
-
-@router.get("/download/status/{id}", response_model=JobOut, responses=documented(404, 422))
-async def status(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
-    """How far a job is."""
-    return _short(await _downloader(request).status(check_id(id)))
 
 
 async def hot_status(request: Request) -> Response:
@@ -144,7 +151,16 @@ async def hot_status(request: Request) -> Response:
     return await status(request, request.path_params["id"])
 
 
+@router.get("/download/status/{id}", response_model=JobOut, responses=documented(404, 422))
+@Policy(KeyScope.READ)
+@hot(hot_status)
+async def status(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
+    """How far a job is."""
+    return _short(await _downloader(request).status(check_id(id)))
+
+
 @router.get("/downloads", response_model=JobPage, responses=documented(422))
+@Policy(KeyScope.READ)
 async def list_jobs(
     request: Request,
     status: Annotated[list[Status] | None, Query(description="Only these; repeatable.")] = None,
@@ -170,6 +186,7 @@ async def list_jobs(
 
 
 @router.get("/downloads/{id}", response_model=JobDetail, responses=documented(404, 422))
+@Policy(KeyScope.READ)
 async def one_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """All that is known of a job."""
     job = await _downloader(request).status(check_id(id))
@@ -177,6 +194,7 @@ async def one_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the c
 
 
 @router.get("/downloads/{id}/peers", response_model=PeersOut, responses=documented(404, 422))
+@Policy(KeyScope.READ)
 async def list_peers(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """The peers a job is connected to right now, by transport."""
     found = await _downloader(request).peers(check_id(id))
@@ -185,6 +203,7 @@ async def list_peers(request: Request, id: JobId) -> Response:  # noqa: A002 (th
 
 
 @router.post("/downloads/{id}/recheck", response_model=JobOut, responses=documented(404, 409, 422))
+@Policy(KeyScope.CONTROL)
 async def recheck(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """Compare every byte of a job on the disk with its hash; nothing is written meanwhile.
 
@@ -199,6 +218,7 @@ async def recheck(request: Request, id: JobId) -> Response:  # noqa: A002 (the c
     response_model=JobOut,
     responses=documented(404, 408, 409, 413, 415, 422),
 )
+@Policy(KeyScope.CONTROL, body=JSON)
 async def move(request: Request, id: JobId, body: MoveBody) -> Response:  # noqa: A002
     """Put a film into another folder of the media folder; one that still arrives gets there later.
 
@@ -211,6 +231,7 @@ async def move(request: Request, id: JobId, body: MoveBody) -> Response:  # noqa
 @router.delete(
     "/downloads/{id}", status_code=204, response_class=Response, responses=documented(404, 422)
 )
+@Policy(KeyScope.ADMIN)
 async def remove(
     request: Request,
     id: JobId,  # noqa: A002 (the contract's name)

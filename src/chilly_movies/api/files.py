@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from chilly_movies.api.naming import media_type
+from chilly_movies.api.policy import Body, KeyScope, Policy
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import JobId, Wire, to_json
 from chilly_movies.downloader import Downloader
@@ -68,6 +69,7 @@ class ChoiceBody(Wire):
 
 
 @router.get("/downloads/{id}/files", response_model=FilesOut, responses=documented(404, 422))
+@Policy(KeyScope.READ)
 async def list_files(request: Request, id: JobId) -> Response:  # noqa: A002
     """Every file of a download, and how far it is."""
     downloader: Downloader = request.app.state.downloader
@@ -80,6 +82,7 @@ async def list_files(request: Request, id: JobId) -> Response:  # noqa: A002
     response_model=FilesOut,
     responses=documented(404, 408, 409, 413, 415, 422),
 )
+@Policy(KeyScope.CONTROL, body=Body(1024 * 1024))
 async def choose_files(request: Request, id: JobId, body: ChoiceBody) -> Response:  # noqa: A002
     """Choose which files to have and which first, before the download, while it runs or paused.
 

@@ -5,34 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from enum import IntEnum
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chilly_movies.api.policy import KeyScope, Policies
 from chilly_movies.api.problems import problem
 from chilly_movies.api.signing import Signer
-
-_OPEN_PATHS = ("/health", "/docs")
-_READ_METHODS = ("GET", "HEAD", "OPTIONS")
-
-
-class KeyScope(IntEnum):
-    """What a key may do; each may all that stands before it."""
-
-    READ = 1
-    """Look at jobs, events and films."""
-    CONTROL = 2
-    """Start, pause, resume and cancel, too."""
-    ADMIN = 3
-    """Everything: remove jobs and films, too."""
-
-
-def needed_scope(method: str, path: str) -> KeyScope:
-    """What a request takes. An unknown method takes the most."""
-    if method in _READ_METHODS:
-        return KeyScope.READ
-    return KeyScope.CONTROL if method in ("POST", "PATCH", "PUT") else KeyScope.ADMIN
 
 
 def header_values(scope: Scope, name: bytes) -> list[bytes]:
@@ -69,18 +48,22 @@ class KeyGate:
 
     Args:
         app: what comes next.
+        policies: which routes want a key, and which a link opens.
         keys: those that are known; none = everybody may call.
         signer: who made the signed links.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyRing, signer: Signer) -> None:
+    def __init__(self, app: ASGIApp, policies: Policies, keys: KeyRing, signer: Signer) -> None:
         self._app = app
+        self._policies = policies
         self._keys = keys
         self._signer = signer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or not self._keys or _is_open(scope["path"]):
+        asked = scope["type"] == "http" and bool(self._keys)
+        needed = self._policies.of(scope).scope if asked else None
+        if needed is None:
             await self._app(scope, receive, send)
             return
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -89,7 +72,6 @@ class KeyGate:
             await self._app(scope, receive, send)
             return
         allowed = self._keys.scope_of(given.pop()) if len(given) == 1 else None
-        needed = needed_scope(scope["method"], scope["path"])
         if allowed is None:
             await _unauthorized(scope, receive, send, some=bool(given), query=query)
         elif allowed < needed:
@@ -104,6 +86,8 @@ class KeyGate:
         expires, signature = query.get("expires", []), query.get("sig", [])
         if scope["method"] not in ("GET", "HEAD") or len(expires) != 1 or len(signature) != 1:
             return False
+        if not self._policies.of(scope).signable:
+            return False
         return self._signer.verify(scope["path"], expires[0], signature[0])
 
 
@@ -116,10 +100,6 @@ async def _unauthorized(
     elif "sig" in query:
         detail = "This link does not hold, or no longer."
     await problem(401, detail, headers={"WWW-Authenticate": "Bearer"})(scope, receive, send)
-
-
-def _is_open(path: str) -> bool:
-    return any(path == open_ or path.startswith(open_ + "/") for open_ in _OPEN_PATHS)
 
 
 def _given_keys(scope: Scope, query: Mapping[str, list[str]]) -> Iterable[bytes]:

@@ -16,13 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chilly_movies.api.clients import client_of
 from chilly_movies.api.detached import when_over
+from chilly_movies.api.policy import Limit, Policies
 from chilly_movies.api.problems import problem
 
 MAX_CLIENTS = 16_384
 """Clients that are remembered; a million addresses cost no more memory than these."""
 _WAYS = 8
 """Windows among which the one that ends first gives way."""
-_STREAMS = ("/events", "/stream")
 _ALL_STREAMS = 8
 """All clients together may have so many times the streams of one."""
 
@@ -79,27 +79,28 @@ class Windows:
 
 
 class RateGate:
-    """Counts the requests of each client to the limited paths; too many get 429.
+    """Counts the requests of each client to the limited routes; too many get 429.
 
     Args:
         app: what comes next.
-        limits: path to a limit like `60/minute`.
+        policies: which routes are limited.
+        limits: each as text like `60/minute`.
     """
 
-    def __init__(self, app: ASGIApp, limits: Mapping[str, str]) -> None:
+    def __init__(self, app: ASGIApp, policies: Policies, limits: Mapping[Limit, str]) -> None:
         self._app = app
-        self._limits: dict[str, RateLimitItem] = {
-            path: parse(text) for path, text in limits.items()
-        }
+        self._policies = policies
+        self._limits = {which: parse(text) for which, text in limits.items()}
         self.windows = Windows()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        limit = self._limits.get(scope["path"]) if scope["type"] == "http" else None
-        if limit is None or scope["method"] != "POST":
+        policy = self._policies.of(scope) if scope["type"] == "http" else None
+        if policy is None or policy.limit is None:
             await self._app(scope, receive, send)
             return
-        allowed, left, wait = self.windows.hit(limit, (scope["path"], client_of(scope)))
+        limit = self._limits[policy.limit]
+        allowed, left, wait = self.windows.hit(limit, (policy.route, client_of(scope)))
         headers = {
             "RateLimit-Policy": f'"default";q={limit.amount};w={limit.get_expiry()}',
             "RateLimit": f'"default";r={left};t={wait}',
@@ -117,17 +118,19 @@ class StreamGate:
 
     Args:
         app: what comes next.
+        policies: which routes have answers that stay open.
         per_client: streams one client may have open.
     """
 
-    def __init__(self, app: ASGIApp, per_client: int) -> None:
+    def __init__(self, app: ASGIApp, policies: Policies, per_client: int) -> None:
         self._app = app
+        self._policies = policies
         self._per_client = per_client
         self._open: dict[str, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or not is_stream(scope["path"]):
+        if scope["type"] != "http" or self._policies.of(scope).stream is None:
             await self._app(scope, receive, send)
             return
         client = client_of(scope)
@@ -148,11 +151,6 @@ class StreamGate:
         self._open[client] -= 1
         if not self._open[client]:
             del self._open[client]
-
-
-def is_stream(path: str) -> bool:
-    """Whether answers of this path may stay open."""
-    return path.startswith(_STREAMS)
 
 
 def _adding(send: Send, headers: Mapping[str, str]) -> Send:

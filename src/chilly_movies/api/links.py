@@ -8,12 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from chilly_movies.api.policy import KeyScope, Policies, Policy
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import Wire, iso, to_json
 from chilly_movies.api.signing import DEFAULT_SECONDS, MAX_SECONDS, Signer
-
-router = APIRouter(tags=["links"])
-_PATTERN = r"^/(stream|subtitles)/[A-Za-z0-9._:\-]+(/[A-Za-z0-9._:\-]+)*$"
 
 
 class LinkOut(Wire):
@@ -23,20 +21,36 @@ class LinkOut(Wire):
     expires_at: datetime = Field(description="When it ends.")
 
 
-@router.get("/links", response_model=LinkOut, responses=documented(422))
-async def link(
-    request: Request,
-    path: Annotated[
-        str,
-        Query(max_length=1024, pattern=_PATTERN, description="What to open: a film or subtitles.",
-              examples=["/stream/1/0"]),
-    ],
-    seconds: Annotated[
-        int, Query(ge=1, le=MAX_SECONDS, description="How long the link holds.")
-    ] = DEFAULT_SECONDS,
-) -> Response:  # fmt: skip
-    """A link for a player: whoever has it can read this one address until it ends."""
-    signer: Signer = request.app.state.signer
+def router(policies: Policies) -> APIRouter:
+    """The route, for the addresses whose policy lets a signature open them.
+
+    Args:
+        policies: of all other routes.
+    """
+    beginnings = {policy.route.split("/")[1] for _, policy in policies if policy.signable}
+    part = r"[A-Za-z0-9._:\-]+"
+    pattern = rf"^/({'|'.join(sorted(beginnings))})/{part}(/{part})*$"
+    made = APIRouter(tags=["links"])
+
+    @made.get("/links", response_model=LinkOut, responses=documented(422))
+    @Policy(KeyScope.READ)
+    async def link(
+        request: Request,
+        path: str = Query(
+            max_length=1024, pattern=pattern, description="What to open: a film or subtitles.",
+            examples=["/stream/1/0"],
+        ),
+        seconds: Annotated[
+            int, Query(ge=1, le=MAX_SECONDS, description="How long the link holds.")
+        ] = DEFAULT_SECONDS,
+    ) -> Response:  # fmt: skip
+        """A link for a player: whoever has it can read this one address until it ends."""
+        return _answer(request.app.state.signer, path, seconds)
+
+    return made
+
+
+def _answer(signer: Signer, path: str, seconds: int) -> Response:
     ends = datetime.fromtimestamp(signer.expires(seconds), UTC)
     body = {"url": signer.sign(path, seconds), "expiresAt": iso(ends)}
     return Response(to_json(body), media_type="application/json",

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from chilly_movies.api.policy import KeyScope, Policy
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import Wire, to_json
 from chilly_movies.ports import MetadataProvider
@@ -152,6 +153,7 @@ def _video(video: Video) -> VideoOut:
 
 
 @router.get("/search", response_model=TitlePageOut, responses=documented(422))
+@Policy(KeyScope.READ)
 async def search(
     request: Request,
     query: Annotated[str, Query(min_length=1, max_length=200, description="Words of the name.")],
@@ -164,6 +166,7 @@ async def search(
 
 
 @router.get("/{kind}/{id}", response_model=TitleDetailsOut, responses=documented(404, 422))
+@Policy(KeyScope.READ)
 async def details(request: Request, kind: TitleKind, id: TitleId) -> Response:  # noqa: A002
     """Everything about one title."""
     found = _details(await _provider(request).details(kind, id))
@@ -171,6 +174,7 @@ async def details(request: Request, kind: TitleKind, id: TitleId) -> Response:  
 
 
 @router.get("/tv/{id}/season/{number}", response_model=SeasonOut, responses=documented(404, 422))
+@Policy(KeyScope.READ)
 async def season(
     request: Request,
     id: TitleId,  # noqa: A002 (the contract's name)
@@ -182,6 +186,7 @@ async def season(
 
 
 @router.get("/{kind}/{id}/videos", response_model=VideosOut, responses=documented(404, 422))
+@Policy(KeyScope.READ)
 async def videos(request: Request, kind: TitleKind, id: TitleId) -> Response:  # noqa: A002
     """Trailers and clips, official trailers first."""
     found = await _provider(request).videos(kind, id)
@@ -190,6 +195,7 @@ async def videos(request: Request, kind: TitleKind, id: TitleId) -> Response:  #
 
 
 @router.get("/{kind}/{id}/similar", response_model=TitlePageOut, responses=documented(404, 422))
+@Policy(KeyScope.READ)
 async def similar(
     request: Request,
     kind: TitleKind,

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chilly_movies.api.keys import KeyScope, header_values
+from chilly_movies.api.keys import header_values
+from chilly_movies.api.policy import KeyScope, Policies
 from chilly_movies.api.problems import problem
 from chilly_movies.api.signing import Signer
 
@@ -33,8 +34,6 @@ PAGE_HEADERS = [
     (b"x-permitted-cross-domain-policies", b"none"),
 ]
 """What every answer carries, besides who may embed it."""
-_EMBEDDED = ("/stream/", "/subtitles/")
-"""A player in a page of this machine on another port loads these without asking for CORS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +69,16 @@ class HostGate:
     """Refuses a foreign or doubtful Host (421) and a foreign Origin (403), and answers preflights.
 
     Adds the security headers of every answer.
+
+    Args:
+        app: what comes next.
+        policies: which answers may be embedded.
+        access: which hosts and origins are known.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, policies: Policies, access: Access) -> None:
         self._app = app
+        self._policies = policies
         self._hosts = {h.lower() for h in (*_LOOPBACK_HOSTS, *access.hosts)}
         self._origins = {o.lower().rstrip("/") for o in access.origins}
 
@@ -84,7 +89,8 @@ class HostGate:
             return
         origin = self._origin(scope)
         welcome = self._may_call(scope, origin)
-        guarded = _with_headers(send, origin if welcome else None, scope["path"])
+        embeddable = self._policies.of(scope).embeddable
+        guarded = _with_headers(send, origin if welcome else None, embeddable=embeddable)
         if not self._known_host(scope):
             detail = "The Host header does not name this server; CHILLY_ALLOWED_HOSTS adds names."
             await problem(421, detail)(scope, receive, guarded)
@@ -150,9 +156,12 @@ _PREFLIGHT = [
 ]  # fmt: skip
 
 
-def _with_headers(send: Send, origin: str | None, path: str) -> Send:
-    """Send with the security headers, and CORS ones for an origin that was let in."""
-    embedders = b"same-site" if path.startswith(_EMBEDDED) else b"same-origin"
+def _with_headers(send: Send, origin: str | None, *, embeddable: bool) -> Send:
+    """Send with the security headers, and CORS ones for an origin that was let in.
+
+    What is embeddable a page of this machine on another port loads without asking for CORS.
+    """
+    embedders = b"same-site" if embeddable else b"same-origin"
 
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":

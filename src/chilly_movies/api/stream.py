@@ -20,6 +20,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from chilly_movies.api.naming import disposition, media_type
+from chilly_movies.api.policy import KeyScope, Policy, Stream, hot
 from chilly_movies.api.problems import documented, from_error, problem
 from chilly_movies.api.ranges import Answer, Entity, decide
 from chilly_movies.api.schemas import JobId
@@ -61,17 +62,35 @@ _Index = Annotated[
 ]
 
 
+FILM = Policy(KeyScope.READ, stream=Stream.FILM, signable=True, embeddable=True)
+
+
 @router.get("/stream/{id}", responses=_ANSWERS, response_class=Response, name="stream_film")
 @router.head("/stream/{id}", responses=_ANSWERS, response_class=Response, name="stream_film_head")
+@FILM
 async def stream_film(request: Request, id: JobId, resume: _Resume = False) -> Response:  # noqa: A002
     """The largest video of a download, while it arrives; see the route with a file index."""
     return _stream(request, id, None, resume=resume)
+
+
+async def hot_stream(request: Request) -> Response:
+    """The same, without the framework's parameter handling: players ask often."""
+    text = request.path_params.get("fileIndex")
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) <= 5):
+        raise InvalidRequest("The file index must be a whole number.", field="fileIndex")
+    resume = request.query_params.get("resume", "false").lower()
+    if resume not in ("true", "false", "1", "0"):
+        raise InvalidRequest("The value of resume must be true or false.", field="resume")
+    index = None if text is None else int(text)
+    return _stream(request, request.path_params["id"], index, resume=resume in ("true", "1"))
 
 
 @router.get("/stream/{id}/{fileIndex}", responses=_ANSWERS, response_class=Response,
             name="stream_file")  # fmt: skip
 @router.head("/stream/{id}/{fileIndex}", responses=_ANSWERS, response_class=Response,
              name="stream_file_head")  # fmt: skip
+@FILM
+@hot(hot_stream)
 async def stream_file(
     request: Request,
     id: JobId,  # noqa: A002 (the contract's name)
@@ -84,18 +103,6 @@ async def stream_file(
     and waited for. A queued download is started, a paused one only with `resume=true`.
     """
     return _stream(request, id, index, resume=resume)
-
-
-async def hot_stream(request: Request) -> Response:
-    """The same, without the framework's parameter handling: players ask often."""
-    text = request.path_params.get("index")
-    if text is not None and not (text.isascii() and text.isdigit() and len(text) <= 5):
-        raise InvalidRequest("The file index must be a whole number.", field="fileIndex")
-    resume = request.query_params.get("resume", "false").lower()
-    if resume not in ("true", "false", "1", "0"):
-        raise InvalidRequest("The value of resume must be true or false.", field="resume")
-    index = None if text is None else int(text)
-    return _stream(request, request.path_params["id"], index, resume=resume in ("true", "1"))
 
 
 def _stream(request: Request, job_id: str, index: int | None, *, resume: bool) -> Response:

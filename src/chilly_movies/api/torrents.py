@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from chilly_movies import intake
 from chilly_movies.api.naming import media_type
+from chilly_movies.api.policy import JSON, JSON_OR_UPLOAD, KeyScope, Limit, Policy
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import Count, JobId, Wire, to_json
 from chilly_movies.api.uploads import checked, is_json, read_json, read_upload
@@ -94,6 +95,7 @@ class CreatedOut(Wire):
     responses=documented(404, 408, 409, 413, 415, 422, 429, 502),
     summary="Make a torrent",
 )
+@Policy(KeyScope.CONTROL, limit=Limit.START, body=JSON)
 async def create_torrent(body: CreateBody, request: Request) -> Response:
     """Make a torrent of what lies in the media folder, and seed it.
 
@@ -179,6 +181,7 @@ class InspectedOut(Wire):
         },
     },
 )
+@Policy(KeyScope.CONTROL, limit=Limit.START, body=JSON_OR_UPLOAD)
 async def inspect_torrent(request: Request) -> Response:
     """What is in a torrent, before it is downloaded; nothing is stored.
 

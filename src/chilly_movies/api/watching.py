@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
 from chilly_movies.api import stream
+from chilly_movies.api.policy import KeyScope, Policy
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import JobId, Wire, to_json
 from chilly_movies.api.signing import DEFAULT_SECONDS, Signer
@@ -120,6 +121,7 @@ def _subtitles(request: Request) -> SubtitleDesk:
 
 
 @router.get("/downloads/{id}/media", response_model=MediaPage, responses=documented(404, 422))
+@Policy(KeyScope.READ)
 async def media(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """What is inside the films: length, codecs, languages, and whether browsers play them.
 
@@ -131,6 +133,7 @@ async def media(request: Request, id: JobId) -> Response:  # noqa: A002 (the con
 
 
 @router.get("/subtitles/{id}", response_model=SubtitlesOut, responses=documented(404, 422))
+@Policy(KeyScope.READ, signable=True, embeddable=True)
 async def list_subtitles(request: Request, id: JobId) -> Response:  # noqa: A002
     """Subtitle files beside the films, and text tracks inside them."""
     job_id = check_id(id)
@@ -147,6 +150,7 @@ async def list_subtitles(request: Request, id: JobId) -> Response:  # noqa: A002
     },
     response_class=Response,
 )
+@Policy(KeyScope.READ, signable=True, embeddable=True)
 async def subtitle(
     request: Request,
     id: JobId,  # noqa: A002 (the contract's name)
@@ -172,6 +176,7 @@ async def subtitle(
 )
 @router.head("/stream/{id}.m3u8", response_class=Response, name="job_playlist_head",
              responses=documented(404, 422, 503))  # fmt: skip
+@stream.FILM
 async def job_playlist(request: Request, id: JobId) -> Response:  # noqa: A002
     """All films of a job in order, for VLC, mpv and their kin. Its links need no key.
 
