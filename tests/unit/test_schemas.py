@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from chilly_movies.api import schemas as s
 from chilly_movies.events import Change
-from chilly_movies.models import Job, Phase, Progress, Status
+from chilly_movies.models import Job, Peer, Phase, Progress, Status, Transport
 from tests.contract.test_job_store import FULL_JOB
 from tests.doubles import NOON, make_job
 
@@ -30,6 +30,12 @@ def check(model: type[BaseModel], value: Any) -> dict[str, Any]:
     return wire
 
 
+def shown(job: Job) -> dict[str, Any]:
+    """The job in full, as it goes out."""
+    wire: dict[str, Any] = json.loads(bytes(s.answer(s.JobDetail.model_validate(job)).body))
+    return wire
+
+
 @pytest.mark.parametrize("job", JOBS, ids=["full", "fresh"])
 def test_a_job_in_short_is_what_its_model_says(job: Job) -> None:
     wire = check(s.JobOut, s.job_out(job))
@@ -40,8 +46,10 @@ def test_a_job_in_short_is_what_its_model_says(job: Job) -> None:
 
 @pytest.mark.parametrize("job", JOBS, ids=["full", "fresh"])
 def test_a_job_in_full_has_every_member_of_its_model(job: Job) -> None:
-    wire = check(s.JobDetail, s.job_detail(job))
-    assert set(wire) == {field.alias for field in s.JobDetail.model_fields.values()}
+    wire = check(s.JobDetail, shown(job))
+    assert list(wire) == [field.alias for field in s.JobDetail.model_fields.values()]
+    assert wire["createdAt"] == s.iso(job.created_at)
+    assert (wire["sourceType"], wire["infoHash"]) == (job.source.type, job.info_hash)
     assert set(wire["progress"]) == {field.alias for field in s.ProgressOut.model_fields.values()}
     assert wire["sourceUrn"] == job.source.urn
     assert len(wire["files"]) == len(job.files)
@@ -49,8 +57,24 @@ def test_a_job_in_full_has_every_member_of_its_model(job: Job) -> None:
         assert set(file) == set(s.FileOut.model_fields)
 
 
+def test_the_body_of_an_answer_is_compact_and_leaves_text_as_it_is() -> None:
+    peer = Peer("[::1]:1", Transport.WEBRTC, "\u2713 client", 99.9, 5, 0)
+    answer = s.answer(s.PeersOut(peers=[s.PeerOut.model_validate(peer)]))
+    assert answer.media_type == "application/json"
+    assert bytes(answer.body).decode() == (
+        '{"peers":[{"address":"[::1]:1","transport":"webrtc","client":"\u2713 client",'
+        '"percent":99.9,"downloadSpeed":5,"uploadSpeed":0}]}'
+    )
+
+
+@pytest.mark.parametrize("model", [s.JobDetail, s.PeerOut, s.FileOut, s.OptionsOut])
+def test_a_value_that_is_not_what_the_contract_says_is_not_sent(model: type[BaseModel]) -> None:
+    with pytest.raises(ValidationError):
+        model.model_validate(NOON)
+
+
 def test_a_page_of_jobs_is_what_its_model_says() -> None:
-    items = [s.job_detail(job) for job in JOBS]
+    items = [shown(job) for job in JOBS]
     check(s.JobPage, {"items": items, "nextCursor": None, "total": 2})
 
 
@@ -77,7 +101,7 @@ def test_an_event_is_encoded_once_for_all_listeners() -> None:
 @pytest.mark.parametrize("phase", [None, *Phase])
 def test_every_status_and_phase_is_known_to_the_models(status: Status, phase: Phase | None) -> None:
     job = make_job("a", status, progress=Progress(phase=phase))
-    assert check(s.JobDetail, s.job_detail(job))["progress"]["phase"] == phase
+    assert check(s.JobDetail, shown(job))["progress"]["phase"] == phase
 
 
 def test_no_figure_of_progress_is_left_out() -> None:
@@ -93,13 +117,12 @@ def test_members_are_spelled_in_camel_case() -> None:
 
 
 def test_neither_key_nor_torrent_bytes_leave() -> None:
-    wire = s.to_json(s.job_detail(FULL_JOB)).decode()
+    wire = s.to_json(shown(FULL_JOB)).decode()
     assert FULL_JOB.key not in wire
     assert "4:info" not in wire
 
 
 def test_times_are_written_as_javascript_does() -> None:
-    assert s.iso(None) is None
     assert s.iso(NOON) == "2030-01-02T12:00:00.000Z"
     east = NOON.astimezone(timezone(timedelta(hours=9))) + timedelta(microseconds=123_999)
     assert s.iso(east) == "2030-01-02T12:00:00.123Z"

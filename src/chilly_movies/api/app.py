@@ -34,7 +34,7 @@ from chilly_movies.api.keys import KeyGate, KeyRing
 from chilly_movies.api.limits import RateGate, StreamGate
 from chilly_movies.api.policy import KeyScope, Limit, Policies, Policy, Stream, hot, hot_lane
 from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import JOB_ID_PATTERN, EventOut, Health, JobId, StartBody, to_json
+from chilly_movies.api.schemas import JOB_ID_PATTERN, EventOut, Health, JobId, StartBody, answer
 from chilly_movies.api.security import Access, HostGate
 from chilly_movies.downloader import Downloader
 from chilly_movies.events import EVENT_NAMES
@@ -85,8 +85,7 @@ async def health(request: Request) -> Response:
     for job in await downloader.list():
         counts[job.status] += 1
     network = downloader.network_problem
-    body = {"status": "ok", "version": __version__, "jobs": counts, "network": network}
-    return Response(to_json(body), media_type="application/json")
+    return answer(Health(status="ok", version=__version__, jobs=counts, network=network))
 
 
 _Names = Annotated[

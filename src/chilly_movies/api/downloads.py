@@ -25,11 +25,11 @@ from chilly_movies.api.schemas import (
     JobOut,
     JobPage,
     MoveBody,
+    PeerOut,
     PeersOut,
     StartBody,
-    job_detail,
+    answer,
     job_out,
-    peer_out,
     to_json,
 )
 from chilly_movies.api.uploads import checked, is_json, read_json, read_upload
@@ -177,20 +177,15 @@ async def list_jobs(
     """Jobs with all that is known of them, page by page."""
     jobs = await _downloader(request).list()
     page = listing.page(jobs, statuses=status, sort=sort, limit=limit, cursor=cursor)
-    body = {
-        "items": [job_detail(job) for job in page.jobs],
-        "nextCursor": page.next_cursor,
-        "total": page.total,
-    }
-    return Response(to_json(body), media_type="application/json")
+    items = [JobDetail.model_validate(job) for job in page.jobs]
+    return answer(JobPage(items=items, next_cursor=page.next_cursor, total=page.total))
 
 
 @router.get("/downloads/{id}", response_model=JobDetail, responses=documented(404, 422))
 @Policy(KeyScope.READ)
 async def one_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """All that is known of a job."""
-    job = await _downloader(request).status(check_id(id))
-    return Response(to_json(job_detail(job)), media_type="application/json")
+    return answer(JobDetail.model_validate(await _downloader(request).status(check_id(id))))
 
 
 @router.get("/downloads/{id}/peers", response_model=PeersOut, responses=documented(404, 422))
@@ -198,8 +193,7 @@ async def one_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the c
 async def list_peers(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """The peers a job is connected to right now, by transport."""
     found = await _downloader(request).peers(check_id(id))
-    body = {"peers": [peer_out(peer) for peer in found]}
-    return Response(to_json(body), media_type="application/json")
+    return answer(PeersOut(peers=[PeerOut.model_validate(peer) for peer in found]))
 
 
 @router.post("/downloads/{id}/recheck", response_model=JobOut, responses=documented(404, 409, 422))

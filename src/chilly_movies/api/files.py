@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, ConfigDict, Field
@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from chilly_movies.api.naming import media_type
 from chilly_movies.api.policy import Body, KeyScope, Policy
 from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import JobId, Wire, to_json
+from chilly_movies.api.schemas import JobId, Shown, Wire, answer
 from chilly_movies.downloader import Downloader
 from chilly_movies.errors import InvalidRequest
 from chilly_movies.intake import MAX_FILES, check_id
@@ -28,7 +28,7 @@ _Priority = Annotated[
 ]
 
 
-class FileState(Wire):
+class FileState(Shown):
     """One file of a download."""
 
     index: int
@@ -40,7 +40,7 @@ class FileState(Wire):
     stream_url: str = Field(description="Where it can be played, while it arrives, too.")
 
 
-class FilesOut(Wire):
+class FilesOut(Shown):
     """The files of a download; none before its metadata is known."""
 
     files: list[FileState]
@@ -99,21 +99,21 @@ async def choose_files(request: Request, id: JobId, body: ChoiceBody) -> Respons
 def _answer(job: Job, standings: Sequence[FileStanding]) -> Response:
     known = {standing.index: standing for standing in standings}
     files = [_file(job, number, known) for number in range(len(job.files))]
-    return Response(to_json({"files": files}), media_type="application/json")
+    return answer(FilesOut(files=files))
 
 
-def _file(job: Job, number: int, known: dict[int, FileStanding]) -> dict[str, Any]:
+def _file(job: Job, number: int, known: dict[int, FileStanding]) -> FileState:
     file = job.files[number]
     standing = known.get(file.index, FileStanding(file.index, 0, 0))
     percent = 100 * standing.done / file.size if file.size else 100.0 * file.wanted
     if standing.done < file.size:
         percent = min(99.99, percent)
-    return {
-        "index": file.index,
-        "path": file.path,
-        "size": file.size,
-        "percent": round(percent, 2),
-        "priority": standing.priority,
-        "mediaType": media_type(file.path),
-        "streamUrl": f"/stream/{job.id}/{file.index}",
-    }
+    return FileState(
+        index=file.index,
+        path=file.path,
+        size=file.size,
+        percent=round(percent, 2),
+        priority=standing.priority,
+        media_type=media_type(file.path),
+        stream_url=f"/stream/{job.id}/{file.index}",
+    )

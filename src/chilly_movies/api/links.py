@@ -10,15 +10,15 @@ from pydantic import Field
 
 from chilly_movies.api.policy import KeyScope, Policies, Policy
 from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import Wire, iso, to_json
+from chilly_movies.api.schemas import Moment, Shown, answer
 from chilly_movies.api.signing import DEFAULT_SECONDS, MAX_SECONDS, Signer
 
 
-class LinkOut(Wire):
+class LinkOut(Shown):
     """A link that needs no key."""
 
     url: str = Field(description="Path and query; put the server's address before it.")
-    expires_at: datetime = Field(description="When it ends.")
+    expires_at: Moment = Field(description="When it ends.")
 
 
 def router(policies: Policies) -> APIRouter:
@@ -52,6 +52,6 @@ def router(policies: Policies) -> APIRouter:
 
 def _answer(signer: Signer, path: str, seconds: int) -> Response:
     ends = datetime.fromtimestamp(signer.expires(seconds), UTC)
-    body = {"url": signer.sign(path, seconds), "expiresAt": iso(ends)}
-    return Response(to_json(body), media_type="application/json",
-                    headers={"Cache-Control": "no-store"})  # fmt: skip
+    made = answer(LinkOut(url=signer.sign(path, seconds), expires_at=ends))
+    made.headers["Cache-Control"] = "no-store"
+    return made

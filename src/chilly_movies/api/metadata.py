@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from chilly_movies.api.policy import KeyScope, Policy
 from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import Wire, to_json
+from chilly_movies.api.schemas import Shown, answer
 from chilly_movies.ports import MetadataProvider
-from chilly_movies.titles import (
-    Season,
-    Title,
-    TitleDetails,
-    TitleKind,
-    TitlePage,
-    Video,
-)
+from chilly_movies.titles import TitleKind
 
 router = APIRouter(prefix="/metadata", tags=["metadata"])
 
@@ -25,7 +19,7 @@ TitleId = Annotated[int, Path(ge=1, le=2**31 - 1, description="The catalogue's n
 PageNumber = Annotated[int, Query(ge=1, le=500)]
 
 
-class TitleOut(Wire):
+class TitleOut(Shown):
     """A film or series as a search finds it."""
 
     id: int
@@ -40,7 +34,7 @@ class TitleOut(Wire):
     backdrop: str | None
 
 
-class TitlePageOut(Wire):
+class TitlePageOut(Shown):
     """One page of titles."""
 
     page: int
@@ -49,7 +43,7 @@ class TitlePageOut(Wire):
     results: list[TitleOut]
 
 
-class EpisodeOut(Wire):
+class EpisodeOut(Shown):
     """One episode."""
 
     number: int
@@ -59,7 +53,7 @@ class EpisodeOut(Wire):
     runtime: int | None
 
 
-class SeasonOut(Wire):
+class SeasonOut(Shown):
     """One season."""
 
     number: int
@@ -70,7 +64,7 @@ class SeasonOut(Wire):
     episodes: list[EpisodeOut]
 
 
-class VideoOut(Wire):
+class VideoOut(Shown):
     """A trailer or clip."""
 
     name: str
@@ -81,7 +75,7 @@ class VideoOut(Wire):
     language: str | None
 
 
-class VideosOut(Wire):
+class VideosOut(Shown):
     """Trailers and clips of a title."""
 
     results: list[VideoOut]
@@ -106,52 +100,6 @@ def _provider(request: Request) -> MetadataProvider:
     return found
 
 
-def _json(value: Any) -> Response:
-    return Response(to_json(value), media_type="application/json")
-
-
-def _page(found: TitlePage) -> Response:
-    out = TitlePageOut(
-        page=found.page,
-        total_pages=found.total_pages,
-        total_results=found.total_results,
-        results=[TitleOut(**_title(title)) for title in found.results],
-    )
-    return _json(out.model_dump(mode="json", by_alias=True))
-
-
-def _title(title: Title) -> dict[str, Any]:
-    return {name: getattr(title, name) for name in TitleOut.model_fields}
-
-
-def _season(season: Season) -> SeasonOut:
-    fields = {name: getattr(season, name) for name in SeasonOut.model_fields if name != "episodes"}
-    episodes = [
-        EpisodeOut(**{name: getattr(episode, name) for name in EpisodeOut.model_fields})
-        for episode in season.episodes
-    ]
-    return SeasonOut(**fields, episodes=episodes)
-
-
-def _details(details: TitleDetails) -> TitleDetailsOut:
-    return TitleDetailsOut(
-        **_title(details.title),
-        original_name=details.original_name,
-        tagline=details.tagline,
-        runtime=details.runtime,
-        genres=list(details.genres),
-        released=details.released,
-        cast=list(details.cast),
-        directors=list(details.directors),
-        seasons=[_season(season) for season in details.seasons],
-        external_ids=dict(details.external_ids),
-    )
-
-
-def _video(video: Video) -> VideoOut:
-    return VideoOut(**{name: getattr(video, name) for name in VideoOut.model_fields})
-
-
 @router.get("/search", response_model=TitlePageOut, responses=documented(422))
 @Policy(KeyScope.READ)
 async def search(
@@ -162,15 +110,16 @@ async def search(
     page: PageNumber = 1,
 ) -> Response:
     """Titles that match the words."""
-    return _page(await _provider(request).search(query, kind, year=year, page=page))
+    found = await _provider(request).search(query, kind, year=year, page=page)
+    return answer(TitlePageOut.model_validate(found))
 
 
 @router.get("/{kind}/{id}", response_model=TitleDetailsOut, responses=documented(404, 422))
 @Policy(KeyScope.READ)
 async def details(request: Request, kind: TitleKind, id: TitleId) -> Response:  # noqa: A002
     """Everything about one title."""
-    found = _details(await _provider(request).details(kind, id))
-    return _json(found.model_dump(mode="json", by_alias=True))
+    found = asdict(await _provider(request).details(kind, id))
+    return answer(TitleDetailsOut.model_validate({**found.pop("title"), **found}))
 
 
 @router.get("/tv/{id}/season/{number}", response_model=SeasonOut, responses=documented(404, 422))
@@ -181,8 +130,7 @@ async def season(
     number: Annotated[int, Path(ge=0, le=10_000, description="0 holds the specials.")],
 ) -> Response:
     """One season with its episodes."""
-    found = _season(await _provider(request).season(id, number))
-    return _json(found.model_dump(mode="json", by_alias=True))
+    return answer(SeasonOut.model_validate(await _provider(request).season(id, number)))
 
 
 @router.get("/{kind}/{id}/videos", response_model=VideosOut, responses=documented(404, 422))
@@ -190,8 +138,7 @@ async def season(
 async def videos(request: Request, kind: TitleKind, id: TitleId) -> Response:  # noqa: A002
     """Trailers and clips, official trailers first."""
     found = await _provider(request).videos(kind, id)
-    out = VideosOut(results=[_video(video) for video in found])
-    return _json(out.model_dump(mode="json", by_alias=True))
+    return answer(VideosOut(results=[VideoOut.model_validate(video) for video in found]))
 
 
 @router.get("/{kind}/{id}/similar", response_model=TitlePageOut, responses=documented(404, 422))
@@ -203,4 +150,5 @@ async def similar(
     page: PageNumber = 1,
 ) -> Response:
     """Titles like this one."""
-    return _page(await _provider(request).similar(kind, id, page=page))
+    found = await _provider(request).similar(kind, id, page=page)
+    return answer(TitlePageOut.model_validate(found))

@@ -1,4 +1,7 @@
-"""What goes over the wire: camelCase JSON. Models document it, functions make it."""
+"""What goes over the wire: camelCase JSON, described by models, which also make the answers.
+
+Only what is asked for or told all the time (a job in short, its events) is made by hand.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,16 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Response
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
 from chilly_movies.events import Change
@@ -15,9 +27,6 @@ from chilly_movies.intake import MAX_FILES, MAX_FOLDER
 from chilly_movies.models import (
     Job,
     JobError,
-    MediaFile,
-    Options,
-    Peer,
     Phase,
     Progress,
     SourceType,
@@ -48,10 +57,33 @@ Folder = Annotated[
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 
+def iso(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds, as JavaScript writes it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Moment = Annotated[
+    datetime,
+    PlainSerializer(iso, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+
+def _of(value: str, member: str) -> AliasChoices:
+    """A member of a value within the one that is shown; its name on the wire comes first."""
+    return AliasChoices(to_camel(f"{value}_{member}"), AliasPath(value, member))
+
+
 class Wire(BaseModel):
     """camelCase outside, snake_case inside; types are taken literally."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, strict=True)
+
+
+class Shown(Wire):
+    """What an answer says, made of a value's attributes of the same names."""
+
+    model_config = ConfigDict(from_attributes=True, strict=False)
 
 
 class StartBody(Wire):
@@ -99,7 +131,7 @@ class MoveBody(Wire):
     folder: Folder
 
 
-class TransportsOut(Wire):
+class TransportsOut(Shown):
     """How many peers are connected by which transport."""
 
     tcp: int
@@ -108,7 +140,7 @@ class TransportsOut(Wire):
     webseed: int
 
 
-class PeerOut(Wire):
+class PeerOut(Shown):
     """One connected peer."""
 
     address: str = Field(description="IP address and port.")
@@ -119,13 +151,13 @@ class PeerOut(Wire):
     upload_speed: int = Field(description="Payload bytes per second to it.")
 
 
-class PeersOut(Wire):
+class PeersOut(Shown):
     """The peers a job is connected to right now."""
 
     peers: list[PeerOut]
 
 
-class ProgressOut(Wire):
+class ProgressOut(Shown):
     """How far a job is."""
 
     percent: float = Field(ge=0, le=100)
@@ -141,14 +173,14 @@ class ProgressOut(Wire):
     transports: TransportsOut = Field(description="The peers by transport.")
 
 
-class ErrorOut(Wire):
+class ErrorOut(Shown):
     """Why a job failed or is tried again."""
 
     code: str
     message: str
 
 
-class JobOut(Wire):
+class JobOut(Shown):
     """A job in short."""
 
     id: str
@@ -158,7 +190,7 @@ class JobOut(Wire):
     error: ErrorOut | None = None
 
 
-class FileOut(Wire):
+class FileOut(Shown):
     """One file of a job."""
 
     index: int
@@ -168,7 +200,7 @@ class FileOut(Wire):
     blocked: bool = Field(description="Left out because it looks like a program.")
 
 
-class OptionsOut(Wire):
+class OptionsOut(Shown):
     """What the caller asked of this job; null = the server's setting."""
 
     files: list[int] | None
@@ -184,8 +216,8 @@ class JobDetail(JobOut):
     """A job with all that is known of it."""
 
     name: str | None
-    source_type: SourceType
-    source_urn: str
+    source_type: SourceType = Field(validation_alias=_of("source", "type"))
+    source_urn: str = Field(validation_alias=_of("source", "urn"))
     info_hash: str | None
     path: str | None = Field(description="Where the film lies in the media folder.")
     moving_to: str | None = Field(description="Where it is on its way to, null if it stays.")
@@ -194,14 +226,14 @@ class JobDetail(JobOut):
     seeding: bool
     position: int = Field(description="Place in the queue.")
     attempts: int = Field(description="Failed tries in a row.")
-    next_attempt_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
+    next_attempt_at: Moment | None
+    created_at: Moment
+    updated_at: Moment
+    started_at: Moment | None
+    completed_at: Moment | None
 
 
-class JobPage(Wire):
+class JobPage(Shown):
     """A page of jobs."""
 
     items: list[JobDetail]
@@ -224,7 +256,7 @@ class EventOut(JobOut):
     )
 
 
-class Health(Wire):
+class Health(Shown):
     """That the server is there."""
 
     status: str = Field(examples=["ok"])
@@ -233,13 +265,6 @@ class Health(Wire):
     network: str | None = Field(
         None, description="Why nothing is sent or received at the moment, null if it may be."
     )
-
-
-def iso(moment: datetime | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds, as JavaScript writes it."""
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def progress_out(progress: Progress) -> dict[str, Any]:
@@ -264,18 +289,6 @@ def progress_out(progress: Progress) -> dict[str, Any]:
     }
 
 
-def peer_out(peer: Peer) -> dict[str, Any]:
-    """See `PeerOut`."""
-    return {
-        "address": peer.address,
-        "transport": peer.transport,
-        "client": peer.client,
-        "percent": peer.percent,
-        "downloadSpeed": peer.download_speed,
-        "uploadSpeed": peer.upload_speed,
-    }
-
-
 def _error_out(error: JobError | None) -> dict[str, str] | None:
     return None if error is None else {"code": error.code, "message": error.message}
 
@@ -292,53 +305,9 @@ def job_out(job: Job) -> dict[str, Any]:
     return out
 
 
-def job_detail(job: Job) -> dict[str, Any]:
-    """See `JobDetail`."""
-    return {
-        "id": job.id,
-        "status": job.status,
-        "progress": progress_out(job.progress),
-        "reason": job.reason,
-        "error": _error_out(job.error),
-        "name": job.name,
-        "sourceType": job.source.type,
-        "sourceUrn": job.source.urn,
-        "infoHash": job.info_hash,
-        "path": job.path,
-        "movingTo": job.moving_to,
-        "files": [_file_out(file) for file in job.files],
-        "options": _options_out(job.options),
-        "seeding": job.seeding,
-        "position": job.position,
-        "attempts": job.attempts,
-        "nextAttemptAt": iso(job.next_attempt_at),
-        "createdAt": iso(job.created_at),
-        "updatedAt": iso(job.updated_at),
-        "startedAt": iso(job.started_at),
-        "completedAt": iso(job.completed_at),
-    }
-
-
-def _file_out(file: MediaFile) -> dict[str, Any]:
-    return {
-        "index": file.index,
-        "path": file.path,
-        "size": file.size,
-        "wanted": file.wanted,
-        "blocked": file.blocked,
-    }
-
-
-def _options_out(options: Options) -> dict[str, Any]:
-    return {
-        "files": None if options.files is None else list(options.files),
-        "downloadLimit": options.download_limit,
-        "uploadLimit": options.upload_limit,
-        "seedRatio": options.seed_ratio,
-        "seedTime": options.seed_time,
-        "allowExecutables": options.allow_executables,
-        "folder": options.folder,
-    }
+def answer(shown: BaseModel) -> Response:
+    """A model as the answer to a request."""
+    return Response(shown.model_dump_json(by_alias=True), media_type="application/json")
 
 
 def to_json(value: Any) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
@@ -10,13 +11,12 @@ from pydantic import Field
 from chilly_movies.api import stream
 from chilly_movies.api.policy import KeyScope, Policy
 from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import JobId, Wire, to_json
+from chilly_movies.api.schemas import JobId, Shown, answer
 from chilly_movies.api.signing import DEFAULT_SECONDS, Signer
 from chilly_movies.browsers import plays_in_browsers
 from chilly_movies.downloader import Downloader
 from chilly_movies.errors import JobNotFound
 from chilly_movies.intake import check_id
-from chilly_movies.tracks import MediaFacts
 from chilly_movies.watching.facts import FactsDesk, FactsState, FileFacts
 from chilly_movies.watching.playlist import MEDIA_TYPE, playlist
 from chilly_movies.watching.subtitles import Subtitle, SubtitleDesk, SubtitleSource
@@ -30,7 +30,7 @@ _UNKNOWN = {
 }
 
 
-class VideoOut(Wire):
+class VideoOut(Shown):
     """The picture."""
 
     codec: str
@@ -41,7 +41,7 @@ class VideoOut(Wire):
     hdr: str | None = Field(description="HDR10, HDR10+, HLG or Dolby Vision; null: ordinary.")
 
 
-class AudioOut(Wire):
+class AudioOut(Shown):
     """One sound track; the first is what plays unless one chooses."""
 
     codec: str
@@ -50,7 +50,7 @@ class AudioOut(Wire):
     title: str | None
 
 
-class TextOut(Wire):
+class TextOut(Shown):
     """One subtitle track inside the film."""
 
     codec: str
@@ -59,7 +59,7 @@ class TextOut(Wire):
     forced: bool
 
 
-class MediaOut(Wire):
+class MediaOut(Shown):
     """What a film says of itself."""
 
     container: str
@@ -71,7 +71,7 @@ class MediaOut(Wire):
     chapters: int
 
 
-class FileMediaOut(Wire):
+class FileMediaOut(Shown):
     """A film or music file and what is inside."""
 
     index: int
@@ -83,13 +83,13 @@ class FileMediaOut(Wire):
     media: MediaOut | None
 
 
-class MediaPage(Wire):
+class MediaPage(Shown):
     """The films and music of a job."""
 
     files: list[FileMediaOut]
 
 
-class SubtitleOut(Wire):
+class SubtitleOut(Shown):
     """One choice in a subtitle menu."""
 
     n: str = Field(description="Its name in the URL.")
@@ -104,7 +104,7 @@ class SubtitleOut(Wire):
     url: str = Field(description="Path and query; signed if the server wants keys.")
 
 
-class SubtitlesOut(Wire):
+class SubtitlesOut(Shown):
     """The subtitles of a job that are known so far."""
 
     subtitles: list[SubtitleOut]
@@ -128,8 +128,7 @@ async def media(request: Request, id: JobId) -> Response:  # noqa: A002 (the con
     Read as soon as their heads have arrived; answered within about a second.
     """
     told = await _facts(request).of_job(check_id(id))
-    body = {"files": [_file_out(one) for one in told]}
-    return Response(to_json(body), media_type="application/json")
+    return answer(MediaPage(files=[_file_out(one) for one in told]))
 
 
 @router.get("/subtitles/{id}", response_model=SubtitlesOut, responses=documented(404, 422))
@@ -138,8 +137,7 @@ async def list_subtitles(request: Request, id: JobId) -> Response:  # noqa: A002
     """Subtitle files beside the films, and text tracks inside them."""
     job_id = check_id(id)
     found = await _subtitles(request).of_job(job_id)
-    body = {"subtitles": [_subtitle_out(request, job_id, one) for one in found]}
-    return Response(to_json(body), media_type="application/json")
+    return answer(SubtitlesOut(subtitles=[_subtitle_out(request, job_id, one) for one in found]))
 
 
 @router.get(
@@ -224,51 +222,19 @@ def _link(request: Request, path: str, seconds: int = DEFAULT_SECONDS) -> str:
     return signer.sign(path, seconds) if request.app.state.wants_keys else path
 
 
-def _subtitle_out(request: Request, job_id: str, one: Subtitle) -> dict[str, Any]:
-    return {
-        "n": one.n,
-        "label": one.label,
-        "language": one.language,
-        "source": one.source,
-        "file": one.file,
-        "film": one.film,
-        "format": one.format,
-        "forced": one.forced,
-        "sdh": one.sdh,
-        "url": _link(request, f"/subtitles/{job_id}/{one.n}.vtt"),
-    }
+def _subtitle_out(request: Request, job_id: str, one: Subtitle) -> SubtitleOut:
+    url = _link(request, f"/subtitles/{job_id}/{one.n}.vtt")
+    return SubtitleOut(**asdict(one), url=url)
 
 
-def _file_out(one: FileFacts) -> dict[str, Any]:
+def _file_out(one: FileFacts) -> FileMediaOut:
     plays, verdict = plays_in_browsers(one.facts) if one.facts else (None, _UNKNOWN[one.state])
-    return {
-        "index": one.file.index,
-        "path": one.file.path,
-        "size": one.file.size,
-        "state": one.state,
-        "playsInBrowsers": False if one.state is FactsState.UNREADABLE else plays,
-        "verdict": verdict,
-        "media": _media_out(one.facts) if one.facts else None,
-    }
-
-
-def _media_out(facts: MediaFacts) -> dict[str, Any]:
-    video = facts.video
-    return {
-        "container": facts.container,
-        "duration": facts.duration,
-        "bitrate": facts.bitrate,
-        "video": video and {
-            "codec": video.codec, "width": video.width, "height": video.height,
-            "frameRate": video.frame_rate, "bitDepth": video.bit_depth, "hdr": video.hdr,
-        },
-        "audio": [
-            {"codec": a.codec, "language": a.language, "channels": a.channels, "title": a.title}
-            for a in facts.audio
-        ],
-        "subtitles": [
-            {"codec": t.codec, "language": t.language, "title": t.title, "forced": t.forced}
-            for t in facts.subtitles
-        ],
-        "chapters": facts.chapters,
-    }  # fmt: skip
+    return FileMediaOut(
+        index=one.file.index,
+        path=one.file.path,
+        size=one.file.size,
+        state=one.state,
+        plays_in_browsers=False if one.state is FactsState.UNREADABLE else plays,
+        verdict=verdict,
+        media=None if one.facts is None else MediaOut.model_validate(one.facts),
+    )
