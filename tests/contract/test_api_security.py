@@ -170,16 +170,18 @@ async def test_the_body_is_checked_before_the_job_is_looked_for() -> None:
 # --- host and origin ------------------------------------------------------------------------
 
 HOSTS = ["localhost:3000", "127.0.0.1:3000", "[::1]:3000", "localhost", "LOCALHOST:3000",
-         "127.0.0.1"]  # fmt: skip
+         "127.0.0.1", "localhost.", "localhost.:3000"]  # fmt: skip
 FOREIGN_HOSTS = [
     "evil.example", "evil.example:3000", "localhost.evil.example", "evil.example.localhost",
-    "localhost:4000", "127.0.0.1:80", "127.0.0.2", "0.0.0.0:3000", "[::]:3000", "localhost.",
-    "localhost:", "localhost:x", "localhost:3000:3000", "localhost@evil.example", "192.168.1.5",
+    "localhost:4000", "127.0.0.1:80", "127.0.0.2", "0.0.0.0:3000", "[::]:3000", "localhost..",
+    "127.0.0.1.", "localhost:", "localhost:x", "localhost:3000:3000", "localhost@evil.example",
+    "192.168.1.5",
     "evil.example#localhost", "localhost/../x", "", " ", "127.1", "2130706433", "local_host",
     "localhost:003000000",
 ]  # fmt: skip
 ORIGINS = ["http://localhost", "http://localhost:5173", "http://127.0.0.1:8080",
-           "https://localhost:3000", "http://[::1]:3000", "HTTP://LOCALHOST:3000"]  # fmt: skip
+           "https://localhost:3000", "http://[::1]:3000", "HTTP://LOCALHOST:3000",
+           "http://localhost.:3000"]  # fmt: skip
 FOREIGN_ORIGINS = [
     "null", "http://evil.example", "http://localhost.evil.example", "http://127.0.0.1.evil.example",
     "http://evil.example:3000", "http://localhost@evil.example", "file://", "ftp://localhost",

@@ -40,7 +40,7 @@ _EVIL = (
     "127.0.0.2", "127.0.0.1.", "127.0.0.01", "127.000.000.001", "2130706433", "0x7f000001",
     "0x7f.1", "0177.0.0.1", "017700000001", "[::]", "[::]:3000", "[::ffff:127.0.0.1]",
     "[0:0:0:0:0:0:0:1]", "[::1%25lo]", "[::1", "::1", "::1:3000", "[localhost]", "[127.0.0.1]",
-    "192.168.1.5", "10.0.0.1", "169.254.169.254", "localhost.", "localhost.:3000", "localhost:",
+    "192.168.1.5", "10.0.0.1", "169.254.169.254", "localhost..", "localhost.:4000", "localhost:",
     "localhost:x", "localhost:-1", "localhost:4000", "localhost:80", "127.0.0.1:443",
     "[::1]:3001", "localhost:3000:3000", "localhost:003000000", "localhost@evil.example",
     "evil.example@localhost", "user:pass@localhost:3000", "evil.example#localhost",

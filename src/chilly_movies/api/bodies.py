@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -75,6 +76,8 @@ class BodyGate:
                 answer = problem(413, f"The body is larger than {body.limit} bytes.")
                 await answer(scope, receive, send)
                 return
+            if kind == _JSON:
+                whole = whole.removeprefix(codecs.BOM_UTF8)  # RFC 8259 section 8.1 lets us
             costly = kind == _JSON and (len(whole) > JSON.limit or whole.count(b",") > _CROWD)
             async with self._alone() if costly else nullcontext():
                 flaw = await self._flaw(whole) if kind == _JSON and whole else None

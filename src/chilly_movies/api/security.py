@@ -18,7 +18,7 @@ from chilly_movies.api.signing import Signer
 
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::(\d{1,5}))?")
-_LOOPBACK_ORIGIN = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
+_LOOPBACK_ORIGIN = re.compile(r"https?://(localhost\.?|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _CSP = (
     b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
@@ -108,7 +108,7 @@ class HostGate:
         match = _HOST.fullmatch(values[0]) if len(values) == 1 else None
         if match is None:
             return False
-        name = match[1].decode().lower()
+        name = _without_root(match[1].decode().lower())
         port = scope["server"][1] if scope.get("server") else None
         if match[2] is not None and name in _LOOPBACK_HOSTS and port not in (None, int(match[2])):
             return False
@@ -146,6 +146,12 @@ class HostGate:
     @staticmethod
     def _is_preflight(scope: Scope) -> bool:
         return bool(header_values(scope, b"access-control-request-method"))
+
+
+def _without_root(name: str) -> str:
+    """The name without the dot that stands for the root of all names; an address has none."""
+    last = name.removesuffix(".").rpartition(".")[2]
+    return name if last.isdigit() else name.removesuffix(".")
 
 
 _PREFLIGHT = [
