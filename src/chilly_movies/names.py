@@ -55,13 +55,13 @@ def safe_paths(paths: Iterable[str]) -> Iterator[str]:
     """Harmless and distinct relative paths, in order; `/` separates components.
 
     Two names that a case-blind or normalising file system would take for one are told apart by
-    a number.
+    a number. So is a file from a folder: the folder keeps the name.
     """
-    taken: set[str] = set()
+    safe = [_safe_parts(path) for path in paths]
+    taken = {_key(folder) for folder in _folders(safe)}
     next_numbers: dict[str, int] = {}  # thousands may want one name: none starts to count anew
-    for path in paths:
-        parts = [safe_name(part) for part in path.split("/") if part not in ("", ".", "..")]
-        candidate = wanted = "/".join(parts or ["unnamed"])
+    for parts in safe:
+        candidate = wanted = "/".join(parts)
         key = wanted_key = _key(wanted)
         number = next_numbers.get(wanted_key, 2)
         while key in taken:
@@ -71,6 +71,18 @@ def safe_paths(paths: Iterable[str]) -> Iterator[str]:
             next_numbers[wanted_key] = number
         taken.add(key)
         yield candidate
+
+
+def _safe_parts(path: str) -> tuple[str, ...]:
+    parts = (safe_name(part) for part in path.split("/") if part not in ("", ".", ".."))
+    return tuple(parts) or ("unnamed",)
+
+
+def _folders(paths: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """All that lie above these files."""
+    for folder in {parts[:-1] for parts in paths}:
+        for depth in range(1, len(folder) + 1):
+            yield "/".join(folder[:depth])
 
 
 def _key(path: str) -> str:

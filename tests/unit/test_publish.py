@@ -84,6 +84,13 @@ def test_safe_paths_are_relative_harmless_and_distinct_to_a_case_blind_disk(
         assert all(part not in ("", ".", "..") and len(part.encode()) < 255 for part in parts)
 
 
+def test_a_file_never_has_the_name_of_a_folder_above_another_one() -> None:
+    paths = ["f/a", "f/a/b/c", "f/A/B", "f/a (2)/d", "f"]
+    assert list(names.safe_paths(paths)) == [
+        "f/a (3)", "f/a/b/c", "f/A/B (2)", "f/a (2)/d", "f (2)",
+    ]  # fmt: skip
+
+
 def test_safe_paths_keep_folders_and_number_only_the_last_component() -> None:
     assert list(names.safe_paths(["F/a.mkv", "F/A.mkv", "F/../a.mkv", "/etc/passwd", ""])) == [
         "F/a.mkv", "F/A (2).mkv", "F/a (3).mkv", "etc/passwd", "unnamed",
