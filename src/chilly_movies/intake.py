@@ -25,6 +25,24 @@ _MAX_RATIO = 1000
 MAX_FILES = 20_000
 """Files a torrent may have; a file index is below that."""
 
+_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))
+_QUOTES = (
+    '"',
+    "'",
+    "`",
+    "<",
+    ">",
+    "\u201c",
+    "\u201d",
+    "\u201e",
+    "\u2018",
+    "\u2019",
+    "\u00ab",
+    "\u00bb",
+)
+_MAGNET = re.compile(r"magnet(?::|%3A)", re.IGNORECASE)
+_LINE_BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
+
 _SPELLINGS = {
     "sourceType": "source_type", "sourceUrn": "source_urn", "downloadLimit": "download_limit",
     "uploadLimit": "upload_limit", "seedRatio": "seed_ratio", "seedTime": "seed_time",
@@ -161,14 +179,30 @@ def _source(given: Mapping[str, Any]) -> Source | None:
             raise InvalidRequest("A torrent file needs the sourceType 'torrent'.", field="torrent")
     if not isinstance(urn, str) or len(urn) > _MAX_URN:
         raise InvalidRequest("The sourceUrn must be text of at most 64 KiB.", field="sourceUrn")
-    urn = urn.strip()
+    urn = clean_link(urn) if kind is SourceType.TORRENT else urn.strip()
     if not urn and data is None:
         if "source_urn" in given:
             raise InvalidRequest("The sourceUrn is empty.", field="sourceUrn")
         return None
-    if not urn.isprintable():
-        raise InvalidRequest("The sourceUrn holds characters no link has.", field="sourceUrn")
+    _refuse_odd_signs(urn)
     return Source(kind, urn, data)
+
+
+def clean_link(text: str) -> str:
+    """A link without what is copied with it: blanks, quotes, invisible signs, line breaks."""
+    text = text.translate(_INVISIBLE).strip()
+    quoted = text.startswith(_QUOTES)
+    text = text.strip("".join(_QUOTES) if quoted else '"<>').strip()
+    return _LINE_BREAK.sub("", text) if _MAGNET.match(text) else text
+
+
+def _refuse_odd_signs(urn: str) -> None:
+    for place, sign in enumerate(urn, 1):
+        if not sign.isprintable():
+            raise InvalidRequest(
+                f"The sourceUrn holds a sign that no link has: U+{ord(sign):04X} at place {place}.",
+                field="sourceUrn",
+            )
 
 
 def _source_type(value: object) -> SourceType:

@@ -109,6 +109,11 @@ def test_sources(tmp_path: Path) -> None:
     assert read_source(" magnet:?xt=urn:btih:ab ").urn == "magnet:?xt=urn:btih:ab"
     assert read_source("http://films.example/x.torrent").torrent is None
     assert read_source("c" * 40).urn == "c" * 40
+    assert read_source("\ufeff'MAGNET:?xt=x&tr=http://t/a'").urn == "MAGNET:?xt=x&tr=http://t/a"
+    for link in (path.as_uri(), f"file:{path}", f"FILE://localhost{path.as_uri()[7:]}"):
+        assert read_source(link).torrent == b"d4:infoe"
+    with pytest.raises(CommandFailed, match="names no file of this machine"):
+        read_source("file://elsewhere/x.torrent")
     assert read_source(str(path)).torrent == b"d4:infoe"
     assert len(read_sources((str(path), str(path), "c" * 40))) == 2
     with pytest.raises(CommandFailed, match="cannot be read: No such file"):

@@ -6,8 +6,11 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from chilly_movies.cli.exits import CommandFailed, Exit
+from chilly_movies.intake import clean_link
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _MAX_TORRENT = 10 * 1024 * 1024
@@ -40,11 +43,14 @@ def read_source(text: str) -> Wanted:
     Raises:
         CommandFailed: it looks like a torrent file and cannot be read.
     """
-    text = text.strip()
+    text, link = text.strip(), clean_link(text)
+    if link.lower().startswith("file:"):
+        text = _path_of(link)
+    elif _SCHEME.match(link):
+        return Wanted(link, urn=link)
     path = Path(text)
-    looks_like_path = text.lower().endswith(".torrent") or "/" in text
-    if _SCHEME.match(text) or not (looks_like_path or path.is_file()):
-        return Wanted(text, urn=text)
+    if not (text.lower().endswith(".torrent") or "/" in text or path.is_file()):
+        return Wanted(link, urn=link)
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_TORRENT + 1)
@@ -55,6 +61,21 @@ def read_source(text: str) -> Wanted:
     if len(data) > _MAX_TORRENT:
         raise CommandFailed(f"{text} is too large for a torrent file.", Exit.USAGE)
     return Wanted(text, torrent=data)
+
+
+def _path_of(link: str) -> str:
+    """The path that a `file:` link names (RFC 8089).
+
+    Raises:
+        CommandFailed: it names none, or one of another machine.
+    """
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        parts = urlsplit("")
+    if not parts.path or parts.netloc.lower() not in ("", "localhost"):
+        raise CommandFailed(f"{link} names no file of this machine.", Exit.USAGE)
+    return url2pathname(parts.path)
 
 
 def read_sources(texts: tuple[str, ...]) -> list[Wanted]:
