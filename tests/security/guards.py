@@ -173,8 +173,7 @@ GUARDS = (
           "text.translate(_FORBIDDEN).strip()", "text.strip()",
           36, _PUBLISH + "test_a_safe_name_is_one_harmless_component_of_at_most_200_bytes"),
     Guard("names of a torrent are made safe", _TORRENT + "params.py",
-          "safe_paths(layout.file_path(i) for i in indices)",
-          "(layout.file_path(i) for i in indices)",
+          "zip(indices, safe_paths(wanted), strict=True)", "zip(indices, wanted, strict=True)",
           37, "tests/unit/test_torrent_params.py"
           "::test_hostile_names_in_a_torrent_stay_below_its_folder"),
     Guard("names of devices are changed", "names.py",

@@ -299,3 +299,155 @@ def test_a_few_websocket_trackers_are_kept_each_in_a_tier_of_its_own() -> None:
     params = p.build(request(torrent(MAGNET + "".join(f"&tr={url}" for url in urls))))
     assert params.trackers == urls[:5]
     assert len(set(params.tracker_tiers)) == 5
+
+
+# --- what a torrent file spells its own way -----------------------------------------------------
+
+
+def with_members(**members: Any) -> bytes:
+    """A torrent file with these members beside `info`."""
+    torrent_file: Any = lt.bdecode(raw_torrent())
+    torrent_file |= {key.replace("_", "-").encode(): value for key, value in members.items()}
+    return lt.bencode(torrent_file)
+
+
+def test_web_seeds_of_a_torrent_file_are_not_encoded_twice() -> None:
+    seeds = [b"http://h.example/a%20[x].mkv", b"HTTP://h.example/f\r\n", "http://h.example/é".encode(),
+             b"http://h.example/\xe9", 7]  # fmt: skip
+    made = p.build(request(torrent(data=with_members(url_list=seeds))))
+    assert made.url_seeds == [
+        "http://h.example/a%20%5Bx%5D.mkv", "http://h.example/f", "http://h.example/%C3%A9",
+        "http://h.example/%E9",
+    ]  # fmt: skip
+    one = p.build(request(torrent(data=with_members(url_list=b"http://h.example/a%20b"))))
+    assert one.url_seeds == ["http://h.example/a%20b"]
+
+
+def test_a_web_seed_of_several_files_is_a_folder() -> None:
+    decoded: Any = lt.bdecode(raw_torrent())
+    files = [{b"length": 8192, b"path": [name]} for name in (b"a", b"b")]
+    decoded[b"info"] = {**decoded[b"info"], b"files": files}
+    del decoded[b"info"][b"length"]
+    decoded[b"url-list"] = [b"http://h.example/a%20b", b"http://h.example/c/"]
+    made = p.build(request(torrent(data=lt.bencode(decoded))))
+    assert made.url_seeds == ["http://h.example/a%20b/", "http://h.example/c/"]
+
+
+def test_trackers_of_a_torrent_file_may_have_blanks_and_capitals() -> None:
+    one = p.build(request(torrent(data=with_members(announce=b" http://h.example/announce \r\n"))))
+    assert one.trackers == ["http://h.example/announce"]
+    tiers = [[b"HTTP://H.example/A", b"http://h.example/\xff "], 5, [b"udp://h.example:1"], b"x"]
+    data = with_members(announce_list=tiers, announce=b"http://other.example/")
+    many = p.build(request(torrent(data=data)))
+    assert many.trackers == ["http://h.example/A", "http://h.example/%FF", "udp://h.example:1"]
+    assert many.tracker_tiers == [0, 0, 2]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        raw_torrent().replace(b"6:pieces", b"6:pieces20:" + b"y" * 20 + b"6:pieces", 1),
+        raw_torrent().replace(b"i16384e", b"i016384e", 1),
+        raw_torrent().replace(b"4:name", b"04:name", 1),
+        raw_torrent()[:-1] + b"1:xi-0ee",
+        raw_torrent()[:-1] + b"4:infodee",
+    ],
+    ids=["a key twice", "a zero in a number", "a zero in a length", "minus zero", "info twice"],
+)
+def test_a_torrent_that_two_programs_would_read_differently_is_refused(broken: bytes) -> None:
+    with pytest.raises(InvalidSource, match=r"usable|names no files") as refused:
+        p.identify(torrent(data=broken))
+    assert refused.value.field == "torrent"
+
+
+def test_what_was_only_written_in_another_order_or_goes_on_behind_its_end_is_taken() -> None:
+    unsorted = raw_torrent().replace(b"6:lengthi16384e", b"", 1)[:-2] + b"6:lengthi16384eee"
+    assert p.identify(torrent(data=unsorted)).name == "film"
+    assert p.identify(torrent(data=raw_torrent() + b"\n")).name == "film"
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (
+            b"\n<!DOCTYPE html><html><title>Log in</title>",
+            "it is a web page, perhaps one that asks",
+        ),
+        (b"\xef\xbb\xbf<html>", "it is a web page"),
+        (b'{"error": "not found"}', "it does not begin like one"),
+        (b"", "it does not begin like one"),
+        (
+            raw_torrent(length=16384 * 200_001, pieces=b"x" * 20 * 200_001),
+            "more than 200000 pieces",
+        ),
+        (b"d10:magnet-uri%d:%se" % (len(MAGNET), MAGNET.encode()), "names no files"),
+    ],
+    ids=["login page", "with BOM", "JSON", "empty", "pieces", "only a magnet"],
+)
+def test_what_is_sent_instead_of_a_torrent_is_called_by_its_name(
+    data: bytes, sentence: str
+) -> None:
+    with pytest.raises(InvalidSource, match=sentence):
+        p.identify(torrent(data=data))
+
+
+@pytest.mark.parametrize("version", ["v1", "hybrid", "v2"])
+def test_ordinary_torrents_are_read_without_a_change(tmp_path: Path, version: Version) -> None:
+    seeds, trackers = ["http://f.example/a%20b/"], ["udp://t.example:1", "http://t.example/a"]
+    data = make(tmp_path, version, ["a.mkv", "b.mkv"], trackers=trackers, web_seeds=seeds)
+    made = p.build(request(torrent(data=data)))
+    assert (made.trackers, made.url_seeds, made.tracker_tiers) == (trackers, seeds, [0, 1])
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+def named(top: bytes, *files: bytes, **members: Any) -> list[str]:
+    """The paths of a torrent with these names, as they will be on the disk."""
+    decoded: Any = lt.bdecode(raw_torrent(name=top))
+    info = decoded[b"info"]
+    if files:
+        del info[b"length"]
+        info[b"files"] = [{b"length": 10, b"path": [name]} for name in files]
+    decoded |= {key.encode(): value for key, value in members.items()}
+    data = lt.bencode(decoded)
+    parsed = p.parse_torrent(data).ti
+    assert parsed is not None
+    found = p.read_metadata(parsed, encoding=p.encoding_of(torrent(data=data)))
+    assert p.identify(torrent(data=data)).name == found.facts.name
+    return [found.facts.name or "", *found.disk_paths.values()]
+
+
+def test_names_in_an_old_charset_are_read_as_the_torrent_says_or_as_they_all_fit() -> None:
+    assert named("Amélie.mkv".encode("cp1252")) == ["Amélie.mkv"] * 2
+    assert named("電影.mkv".encode("gbk"), encoding=b"GBK") == ["電影.mkv"] * 2
+    assert named("Серия".encode("koi8-r"), encoding=b"koi8-r")[0] == "Серия"
+    names = ["Ирония судьбы 1.avi", "Ирония судьбы 2.avi", "Субтитры.srt"]
+    folder = named("Ирония судьбы".encode("cp1251"), *(name.encode("cp1251") for name in names))
+    assert folder == ["Ирония судьбы", *(f"Ирония судьбы/{name}" for name in names)]
+
+
+def test_a_name_that_is_utf8_beside_one_that_is_not_keeps_its_letters() -> None:
+    assert named(b"film", "é.mkv".encode(), "Für Alle.mkv".encode("cp1252"))[1:] == [
+        "film/é.mkv", "film/Für Alle.mkv"]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", [b"hex", b"idna", b"unicode_escape", b"\xff\x00", b"utf-8", 7])
+def test_an_encoding_that_is_none_is_not_believed(said: object) -> None:
+    assert named("Für Ärzte.mkv".encode("cp1252"), encoding=said) == ["Für Ärzte.mkv"] * 2
+
+
+def test_a_charset_hides_no_way_out_of_the_folder() -> None:
+    for path in named(b"caf\xe9", b"..", b"\xe9/../../x", b"\xe9\x00.mkv")[1:]:
+        assert path.startswith("café/")
+        assert not {"", ".", ".."} & set(path.split("/"))
+        assert path.count("/") == 1
+    assert named(b"caf\xe9", b"..", b"")[1:] == ["café/_", "café/_ (2)"]
+
+
+def test_a_file_in_the_way_of_a_folder_gets_a_number() -> None:
+    for names in ([[b"a"], [b"a", b"b.mkv"]], [[b"A", b"b.mkv"], [b"a"]]):
+        files = [{b"length": 8192, b"path": path} for path in names]
+        found = {path for path, _, _ in files_of(raw_torrent(length=None, files=files)).values()}
+        assert any(path.casefold() == "film/a/b.mkv" for path in found)
+        assert "film/a (2)" in found

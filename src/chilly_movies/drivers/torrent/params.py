@@ -6,18 +6,21 @@ With `session.py` the only module that knows libtorrent. Formats: magnet links B
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import libtorrent as lt
 
 from chilly_movies.drivers.programs import is_program, left_out
-from chilly_movies.drivers.torrent import vetting
+from chilly_movies.drivers.torrent import bencoding, vetting
+from chilly_movies.drivers.torrent.bencoding import texts
+from chilly_movies.drivers.torrent.magnets import read_magnet
+from chilly_movies.drivers.torrent.raw_names import repaired_paths
+from chilly_movies.drivers.torrent.urls import tidy_url
 from chilly_movies.drivers.torrent.vetting import MAX_FILES, Gate
 from chilly_movies.drivers.torrent.webrtc import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
@@ -30,13 +33,13 @@ _MAX_WEBSOCKETS = 5
 """Each of them is made ten offers, and each offer holds a socket for half a minute."""
 WEBSOCKET_TIER = 100
 """First of the tiers for WebSocket trackers; tiers go to 255."""
-_V1 = re.compile(r"[0-9a-fA-F]{40}")
-_V1_BASE32 = re.compile(r"[a-zA-Z2-7]{32}")
-_V2 = re.compile(r"(?:1220)?([0-9a-fA-F]{64})")
 _FILE = b"4:pathl"
 """Each file of a v1 torrent begins so, or nearly so."""
 _ADDRESS = b"://"
 _MAX_ADDRESSES = 5000
+_ENCODING = b"8:encoding"
+_BEGINNING = 1000
+_PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--", b"<script")
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -117,11 +120,23 @@ def identify(source: Source) -> SourceFacts:
     params = _parse(source)
     if params.ti is not None:
         try:
-            facts = read_metadata(params.ti).facts
+            facts = read_metadata(params.ti, encoding=encoding_of(source)).facts
         except SourceRejected as error:
             raise InvalidSource(str(error), field="torrent") from None
         return replace(facts, files=(), note=None)  # files come later, like those of a magnet
     return SourceFacts(identities=_identities(params.info_hashes), name=_magnet_name(params))
+
+
+def encoding_of(source: Source) -> str:
+    """What a torrent file says its names are written in, "" if it does not say."""
+    if source.data is None or _ENCODING not in source.data:
+        return ""
+    try:
+        torrent: Any = lt.bdecode(source.data)
+    except RuntimeError:
+        return ""
+    said = torrent.get(b"encoding") if isinstance(torrent, dict) else None
+    return said.decode("ascii", "replace") if isinstance(said, bytes) else ""
 
 
 def build(request: AddRequest) -> lt.add_torrent_params:
@@ -215,7 +230,7 @@ def _parse(source: Source) -> lt.add_torrent_params:
         if len(source.data) > MAX_TORRENT_BYTES:
             raise InvalidSource("This torrent file is larger than 10 MiB.", field="torrent")
         return parse_torrent(source.data)
-    return _parse_magnet(_as_magnet(source.urn))
+    return _parse_magnet(source.urn)
 
 
 def parse_torrent(data: bytes) -> lt.add_torrent_params:
@@ -232,44 +247,72 @@ def parse_torrent(data: bytes) -> lt.add_torrent_params:
     try:
         params: lt.add_torrent_params = lt.load_torrent_buffer(data, _LIMITS)  # type: ignore[call-overload]
     except (RuntimeError, ValueError) as error:
-        raise InvalidSource(
-            f"This is not a usable torrent file: {plain(error)}.", field="torrent"
-        ) from None
-    if params.ti is None or params.ti.num_files() > MAX_FILES:
+        raise _unusable(_in_other_words(data, plain(error))) from None
+    if params.ti is None:
+        raise InvalidSource("This torrent file names no files.", field="torrent")
+    if params.ti.num_files() > MAX_FILES:
         raise _too_many_files()
+    try:
+        _take_addresses(params, bencoding.decode(data))
+    except ValueError as error:
+        raise _unusable(str(error)) from None
     return params
+
+
+def _take_addresses(params: lt.add_torrent_params, torrent: dict[bytes, Any]) -> None:
+    """Trackers and web seeds as the file spells them.
+
+    The engine drops trackers with a blank behind them, and encodes web seeds that are encoded.
+    """
+    tiers = torrent.get(b"announce-list")
+    trackers = [
+        (url, number)
+        for number, tier in enumerate(tiers if isinstance(tiers, list) else ())
+        for url in texts(tier, _MAX_ADDRESSES)
+    ]
+    if not trackers:
+        trackers = [(url, 0) for url in texts(torrent.get(b"announce"), 1)]
+    tidy = [(tidy_url(url), number) for url, number in trackers]
+    params.trackers = [url for url, _ in tidy if url.isascii()]
+    params.tracker_tiers = [number for url, number in tidy if url.isascii()]
+    seeds = (tidy_url(url) for url in texts(torrent.get(b"url-list"), _MAX_ADDRESSES))
+    assert params.ti is not None  # noqa: S101 (for the type checker)
+    end = "/" if params.ti.num_files() > 1 else ""  # BEP 19: a folder's
+    folders = (url.removesuffix(end) + end for url in seeds if url.isascii() and url)
+    params.url_seeds = list(dict.fromkeys(folders))
+
+
+def _unusable(why: str) -> InvalidSource:
+    return InvalidSource(f"This is not a usable torrent file: {why}.", field="torrent")
+
+
+def _in_other_words(data: bytes, problem: str) -> str:
+    """What the engine says, or for what happens often something that helps."""
+    if data[:_BEGINNING].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGES):
+        return "it is a web page, perhaps one that asks for a login"
+    if not data.startswith(b"d"):
+        return "it does not begin like one"
+    if problem == "too many pieces in torrent":
+        return f"it has more than {_LIMITS['max_pieces']} pieces"
+    return problem
 
 
 def _too_many_files() -> InvalidSource:
     return InvalidSource(f"This torrent has more than {MAX_FILES} files.", field="torrent")
 
 
-def _as_magnet(urn: str) -> str:
-    """A magnet link for any spelling of an info hash."""
-    if urn.lower().startswith("magnet:"):
-        return "magnet:" + urn[7:]  # the engine knows only this spelling
-    bare = urn.removeprefix("urn:btih:").removeprefix("urn:btmh:")
-    if _V1.fullmatch(bare):
-        return f"magnet:?xt=urn:btih:{bare}"
-    if match := _V2.fullmatch(bare):
-        return f"magnet:?xt=urn:btmh:1220{match[1]}"
-    if _V1_BASE32.fullmatch(bare):
-        try:
-            return f"magnet:?xt=urn:btih:{base64.b32decode(bare.upper()).hex()}"
-        except binascii.Error:
-            pass
-    raise InvalidSource(
-        "The sourceUrn must be a magnet link, an info hash or a link to a torrent file."
-    )
-
-
 def _parse_magnet(urn: str) -> lt.add_torrent_params:
+    magnet = read_magnet(urn)
     try:
-        params = lt.parse_magnet_uri(urn)
+        params = lt.parse_magnet_uri(magnet.link)
     except (RuntimeError, UnicodeError) as error:
         raise InvalidSource(f"This magnet link is broken: {plain(error)}.") from None
     if not (params.info_hashes.has_v1() or params.info_hashes.has_v2()):
         raise InvalidSource("This magnet link has no info hash.")
+    if magnet.files is not None:
+        most = max(magnet.files, default=-1) + 1
+        params.file_priorities = [4 if i in magnet.files else 0 for i in range(most)]
+        params.flags |= lt.torrent_flags.default_dont_download
     return params
 
 
@@ -302,7 +345,11 @@ def hash_names(params: lt.add_torrent_params) -> frozenset[str]:
 
 
 def read_metadata(
-    info: lt.torrent_info, priorities: Sequence[int] = (), *, programs: bool = False
+    info: lt.torrent_info,
+    priorities: Sequence[int] = (),
+    *,
+    programs: bool = False,
+    encoding: str = "",
 ) -> Metadata:
     """The info dictionary as values.
 
@@ -310,13 +357,16 @@ def read_metadata(
         info: the info dictionary.
         priorities: the engine's priority of each file, 0 = not wanted; missing ones are wanted.
         programs: whether programs are wanted like other files.
+        encoding: what names that are not UTF-8 are written in, "" = unknown.
 
     Raises:
         SourceRejected: the torrent has what no film has; see `vetting.check_layout`.
     """
     layout = info.layout()
     indices = vetting.check_layout(layout)
-    paths = dict(zip(indices, safe_paths(layout.file_path(i) for i in indices), strict=True))
+    names = repaired_paths(info, encoding)
+    wanted = (names.get(i) or layout.file_path(i) for i in indices)
+    paths = dict(zip(indices, safe_paths(wanted), strict=True))
     blocked = {i for i in indices if not programs and is_program(layout.file_path(i))}
     if blocked.issuperset(indices):
         raise SourceRejected("This torrent holds nothing but programs; allowExecutables allows it.")
@@ -328,12 +378,13 @@ def read_metadata(
         for i in indices
     )
     note = left_out([paths[i] for i in sorted(blocked)])
-    facts = SourceFacts(_identities(info.info_hashes()), safe_name(info.name()), files, note)
+    name = safe_name(names[0].split("/")[0] if names else info.name())
+    facts = SourceFacts(_identities(info.info_hashes()), name, files, note)
     return Metadata(facts, paths, info.priv(), paths[indices[0]].split("/")[0])
 
 
 def describe(
-    info: lt.torrent_info, trackers: Sequence[str], peers: int | None = None
+    info: lt.torrent_info, trackers: Sequence[str], peers: int | None = None, *, encoding: str = ""
 ) -> InspectedTorrent:
     """A torrent for whoever wants to know what is in it.
 
@@ -341,11 +392,13 @@ def describe(
         info: the info dictionary.
         trackers: those that may be talked to.
         peers: how many were heard of.
+        encoding: what names that are not UTF-8 are written in, "" = unknown.
 
     Raises:
         SourceRejected: the torrent has what no film has.
     """
-    facts, hashes = read_metadata(info, programs=True).facts, info.info_hashes()
+    facts = read_metadata(info, programs=True, encoding=encoding).facts
+    hashes = info.info_hashes()
     return InspectedTorrent(
         name=facts.name or "",
         v1=str(hashes.v1) if hashes.has_v1() else None,

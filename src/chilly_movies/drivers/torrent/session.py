@@ -277,6 +277,7 @@ class TorrentSession:
         torrent = self._torrents[handle] = Torrent(self, handle)
         torrent.read_only, torrent.only_look = request.read_only, request.only_look
         torrent.hashes, torrent.private = hashes, private
+        torrent.encoding = p.encoding_of(request.source)
         torrent.expect(params.peers)
         torrent.selection, torrent.patience = selection, self._config.metadata_timeout
         torrent.notes += [f"WebRTC: {url} does not lead to a public address" for url in dropped]

@@ -94,6 +94,7 @@ class Torrent:
         problem: what else stopped it, None if nothing.
         pieces: which of them are there, and the order of the others.
         selection: which files are wanted, also before they are known.
+        encoding: what names that are not UTF-8 are written in, "" = unknown.
         choosing: that is being told to the engine, which until then wants nothing.
         patience: seconds the metadata may take to come.
         held: the folder of its unfinished data.
@@ -122,6 +123,7 @@ class Torrent:
         self.rtc_addresses: set[tuple[str, int]] = set()
         self.notes: list[str] = []
         self.selection = Selection()
+        self.encoding = ""
         self.choosing = False
         self.patience = math.inf
         self._began = time.monotonic()
@@ -236,7 +238,9 @@ class Torrent:
             return None
         chosen = self.selection.priorities(info.layout()) if self.choosing else None
         priorities = self._handle.get_file_priorities() if chosen is None else chosen
-        return p.read_metadata(info, priorities, programs=self.selection.programs)
+        return p.read_metadata(
+            info, priorities, programs=self.selection.programs, encoding=self.encoding
+        )
 
     def choose_files(self) -> None:
         """The metadata came: look at the files, and only then want any of them."""
@@ -246,7 +250,7 @@ class Torrent:
         self.choosing = True
         self.private = info.priv()
         try:
-            vetting.check_layout(info.layout())
+            vetting.check_info(info)
         except SourceRejected as error:
             self.problem = str(error)
         else:
@@ -264,7 +268,10 @@ class Torrent:
             trackers = [str(tracker["url"]) for tracker in self._handle.trackers()]
         except RuntimeError:
             return None
-        return None if info is None else p.describe(info, trackers, status.list_peers)
+        if info is None:
+            return None
+        vetting.check_info(info)
+        return p.describe(info, trackers, status.list_peers, encoding=self.encoding)
 
     async def peers(self) -> tuple[Peer, ...]:
         """Its connected peers; the state's count by transport is renewed, too."""

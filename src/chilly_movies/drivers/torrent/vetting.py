@@ -9,6 +9,7 @@ only WebSocket trackers go round it, so theirs are resolved here (`settle_websoc
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ import libtorrent as lt
 
 from chilly_movies.drivers.addresses import literal_host_is_public, resolves_to_public
 from chilly_movies.drivers.programs import is_program
+from chilly_movies.drivers.torrent import bencoding
+from chilly_movies.drivers.torrent.urls import tidy_url
 from chilly_movies.errors import SourceRejected
 
 T = TypeVar("T")
@@ -100,9 +103,10 @@ def _is_public_number(host: str) -> bool:
 
 def vet(params: lt.add_torrent_params, gate: Gate) -> None:
     """Cap the lists, and drop what must not be talked to."""
-    trackers, seeds = _readable(params, "trackers"), _readable(params, "url_seeds")
+    trackers = map(tidy_url, _readable(params, "trackers"))
+    seeds = map(tidy_url, _readable(params, "url_seeds"))
     peers, nodes = _readable(params, "peers"), _readable(params, "dht_nodes")
-    tiers = params.tracker_tiers or [0] * len(trackers)
+    tiers = params.tracker_tiers or itertools.repeat(0)
     pairs = zip(trackers, tiers, strict=False)
     kept = _first(pairs, lambda pair: gate.lets_tracker(pair[0]), MAX_TRACKERS)
     params.trackers = [url for url, _ in kept]
@@ -158,6 +162,22 @@ async def _leads_out(url: str) -> bool:
 
 
 # --- files ----------------------------------------------------------------------------------
+
+
+def check_info(info: lt.torrent_info) -> None:
+    """Refuse what no film has, and what another program would read differently.
+
+    Args:
+        info: the info dictionary as peers sent it; of a torrent file all was looked at before.
+
+    Raises:
+        SourceRejected: see `check_layout`; or a key is there twice.
+    """
+    check_layout(info.layout())
+    try:
+        bencoding.decode(info.info_section())
+    except ValueError as error:
+        raise SourceRejected(f"The torrent's metadata is not usable: {error}.") from None
 
 
 def check_layout(layout: lt.file_storage) -> list[int]:
