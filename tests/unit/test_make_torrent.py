@@ -46,7 +46,7 @@ async def test_what_the_user_says_of_it_is_in_it(tmp_path: Path) -> None:
     make_films(tmp_path / "show", {"a.mkv": 20_000, "b.mkv": 30_000})
     trackers = ["udp://one.example:6969", "wss://two.example"]
     made = await make_torrent(
-        tmp_path / "show", trackers=[*trackers, trackers[0]], web_seeds=["https://w.example/"],
+        tmp_path / "show", trackers=[*trackers, f" {trackers[0].upper()} "], web_seeds=["HTTPS://w.example/"],
         private=True, piece_size=32_768, name="Other", comment="by us",
     )  # fmt: skip
     torrent = read(made.data)
@@ -101,8 +101,16 @@ def _only_hidden(path: Path) -> None:
 
 def _with_a_file_called(name: str) -> Callable[[Path], None]:
     def prepare(path: Path) -> None:
-        path.mkdir()
+        path.mkdir(exist_ok=True)
         (path / name).write_text("x")
+
+    return prepare
+
+
+def _with_files_called(*names: str) -> Callable[[Path], None]:
+    def prepare(path: Path) -> None:
+        for name in names:
+            _with_a_file_called(name)(path)
 
     return prepare
 
@@ -119,6 +127,21 @@ def _with_a_file_called(name: str) -> Callable[[Path], None]:
         (_with_a_file_called("back\\slash"), InvalidRequest, "cannot be part of a torrent"),
         (_with_a_file_called("\u202egnp.exe"), InvalidRequest, "cannot be part of a torrent"),
         (_with_a_file_called("latin\udcff"), InvalidRequest, "cannot be part of a torrent"),
+        (
+            _with_files_called("\udcff.mkv", "ok.mkv"),
+            InvalidRequest,
+            "The name '\ufffd.mkv' cannot",
+        ),
+        (
+            _with_files_called("ok.mkv", "\udcff.mkv"),
+            InvalidRequest,
+            "The name '\ufffd.mkv' cannot",
+        ),
+        (
+            _with_files_called("a.mkv", "\u202eb.mkv"),
+            InvalidRequest,
+            "The name '\ufffdb.mkv' cannot",
+        ),
         (_with_a_file_called("it"), InvalidRequest, "only v1 can tell that"),
         (_few_of_them, InvalidRequest, "The folder has more than 2 files: only v1 takes those."),
     ],

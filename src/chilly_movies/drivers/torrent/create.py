@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ import libtorrent as lt
 
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.content import Content, read_content, shown
+from chilly_movies.drivers.torrent.urls import tidy_url
 from chilly_movies.errors import DiskError, InvalidRequest, InvalidSource
 from chilly_movies.intake import MAX_TORRENT_BYTES
 from chilly_movies.models import MadeTorrent, MediaFile, TorrentVersion
@@ -228,11 +230,23 @@ def _refuse_odd_names(recipe: _Recipe, content: Content) -> None:
             f"The folder '{recipe.name}' holds only a file of its own name: only v1 can tell that.",
             field="path",
         )
+    if _names_in_a_torrent(recipe.name, rests) == _wanted_names(recipe.name, rests):
+        return
+    for rest in rests:  # which of them? those before it get through alone, too
+        if _names_in_a_torrent(recipe.name, [rest]) != _wanted_names(recipe.name, [rest]):
+            raise _odd_name("/".join(rest) or recipe.name)
     known = _names_in_a_torrent(recipe.name, rests)
-    for number, rest in enumerate(rests):
-        if known[number : number + 1] != ["/".join([recipe.name, *rest])]:
-            odd = shown("/".join(rest) or recipe.name)
-            raise InvalidRequest(f"The name '{odd}' cannot be part of a torrent.", field="path")
+    for rest, name in zip_longest(rests, known):
+        if name != "/".join([recipe.name, *rest]):
+            raise _odd_name("/".join(rest) or recipe.name)
+
+
+def _odd_name(name: str) -> InvalidRequest:
+    return InvalidRequest(f"The name '{shown(name)}' cannot be part of a torrent.", field="path")
+
+
+def _wanted_names(name: str, rests: list[list[str]]) -> list[str]:
+    return ["/".join([name, *rest]) for rest in rests]
 
 
 def _names_in_a_torrent(name: str, rests: list[list[str]]) -> list[str]:
@@ -285,11 +299,11 @@ def _urls(field: str, urls: Sequence[str], schemes: tuple[str, ...], most: int) 
     if len(urls) > most:
         raise InvalidRequest(f"The {field} may be {most} at most.", field=field)
     for url in urls:
-        if not _is_url(url, schemes):
+        if not _is_url(url.strip(), schemes):
             known = ", ".join(f"{scheme}://" for scheme in schemes)
             raise InvalidRequest(f"The {field} must be addresses that begin with {known}.",
                                  field=field)  # fmt: skip
-    return tuple(dict.fromkeys(urls))
+    return tuple(dict.fromkeys(map(tidy_url, urls)))
 
 
 def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
