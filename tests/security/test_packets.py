@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import libtorrent as lt
 import pytest
 
 from chilly_movies.tracker import run_tracker
@@ -110,3 +112,29 @@ async def test_a_public_torrent_with_all_else_off_calls_its_tracker_and_its_peer
                 await fetch(ours, known)
                 await asyncio.sleep(1)
             assert called(capture) == {TRACKER, PEER}
+
+
+async def test_looking_into_a_torrent_file_asks_nobody_not_even_for_a_name(
+    tmp_path: Path, networks: TwoNetworks
+) -> None:
+    """Whoever made the file would learn from the question who looks at it, and when."""
+    about = "unique-name.stranger.example"
+    trackers = [f"{scheme}://{about}/announce" for scheme in ("wss", "http", "https", "udp")]
+    made = film(tmp_path, "told", trackers[0])
+    content: Any = lt.bdecode(made.path.read_bytes())
+    content |= {
+        b"announce-list": [[url.encode()] for url in trackers],
+        b"url-list": [f"http://{about}/film.mkv".encode()],
+        b"httpseeds": [f"http://{about}/seed".encode()],
+        b"nodes": [[about.encode(), 6881]],
+        b"similar": [b"s" * 20],
+    }
+    data = lt.bencode(content)
+    with Capture() as capture:
+        async with Backend(tmp_path, ALL_ON) as ours:
+            for name in ("one", "again"):
+                answer = await ours.http.post("/torrents/inspect", files={"torrent": (name, data)})
+                assert answer.json()["trackers"][-1] == trackers[0], answer.text
+            await asyncio.sleep(1)  # to show that nothing comes
+            assert called(capture) == set()
+            await ours.kill()

@@ -1,13 +1,15 @@
 """Looks into a torrent without downloading it: what is in it, and how many peers are about.
 
 A magnet's metadata is fetched by the engine of the jobs, which knows the DHT already. There it
-wants no file and writes nothing; a job that starts with the same torrent takes its place.
+wants no file and writes nothing; a job that starts with the same torrent takes its place. A torrent
+file is only read: no packet leaves for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import replace
 
 from chilly_movies.drivers.publish import INCOMPLETE
 from chilly_movies.drivers.torrent import params as p
@@ -79,12 +81,25 @@ class Inspector:
             allow_private=self._config.allow_private_addresses, read_only=True, only_look=True,
         )  # fmt: skip
         if source.data is not None:
-            params, _ = await self._session.vetted(request)
-            assert params.ti is not None  # noqa: S101 (for the type checker)
-            return p.describe(params.ti, params.trackers)
+            return self._read(request)
         while True:
             if (found := await self._ask_peers(request)) is not None:
                 return found
+
+    def _read(self, request: p.AddRequest) -> InspectedTorrent:
+        """What the torrent file says; nobody is asked, not even where a tracker's name leads.
+
+        Whoever made the file would learn from that who looks at it, and when.
+        """
+        config = self._config
+        params = p.build(
+            replace(
+                request, webtorrent=config.uses_webrtc, own_ports=config.own_ports,
+                websockets=config.webtorrent_trackers,
+            )
+        )  # fmt: skip
+        assert params.ti is not None  # noqa: S101 (for the type checker)
+        return p.describe(params.ti, params.trackers, encoding=p.encoding_of(request.source))
 
     async def _ask_peers(self, request: p.AddRequest) -> InspectedTorrent | None:
         """What the engine gets to know; None if the torrent left it before."""
