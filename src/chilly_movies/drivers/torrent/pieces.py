@@ -67,6 +67,11 @@ class Pieces:
         whole = lt.file_progress_flags_t.piece_granularity
         return list(await asyncio.to_thread(self._handle.file_progress, whole))
 
+    def checked(self) -> None:
+        """The engine compared the files on disk with their hashes."""
+        if self.on_check is not None:
+            self.on_check()
+
     async def flush(self) -> None:
         """Wait until all that arrived so far was handed to the file system.
 

@@ -11,7 +11,7 @@ from chilly_movies.drivers.torrent.pieces import Pieces, done_in
 from chilly_movies.drivers.torrent.shelf import Shelf
 from chilly_movies.drivers.torrent.windows import bytes_ahead
 from chilly_movies.errors import DiskError, FileNotFound, NotReadable
-from chilly_movies.models import FileStanding, Job, MediaFile, is_video
+from chilly_movies.models import FileStanding, Job, MediaFile, Status, is_video
 from chilly_movies.ports import FileReader
 
 _OPEN_AGAIN = 0.05
@@ -94,7 +94,7 @@ class Library:
         file = next((file for file in job.files if file.index == index), None)
         if file is None:
             raise FileNotFound(f"This download has no file {index}.")
-        if job.completed_at is not None:
+        if job.status is Status.COMPLETED:  # not while it is mended: bytes of it are wrong
             return await self._open_finished(job, file)
         shelf = self._shelves.setdefault(job.key, Shelf())
         reader = TorrentReader(shelf, file, bitrate, lambda: self._left(job.key, shelf))
@@ -144,7 +144,7 @@ class Library:
         )
 
     async def _done(self, job: Job, resume: bytes | None) -> Mapping[int, int]:
-        if job.completed_at is not None:
+        if job.status is Status.COMPLETED:
             return {file.index: file.size for file in job.files if file.wanted}
         shelf = self._shelves.get(job.key)
         if shelf is not None and shelf.pieces is not None:

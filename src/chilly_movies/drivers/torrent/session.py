@@ -376,6 +376,7 @@ class TorrentSession:
     def _on_checked(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None:
+            torrent.pieces.checked()
             waiting, torrent.waits.checked = torrent.waits.checked, []
             for future in waiting:
                 settle(future, None)

@@ -65,6 +65,7 @@ class Shelf:
         self._unknown: set[asyncio.Future[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._flushing: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._looking = 0
         self.order = Order()
 
@@ -163,15 +164,22 @@ class Shelf:
             self._flush_if_wanted()
 
     def _checked(self) -> None:
-        """The files were compared with their hashes: what was known before counts no more."""
-        if self.readers:
-            self._there, self._unsafe = bytearray(len(self._there)), set()
-            self._spawn(self.look())
+        """The files were compared with their hashes: what was known before counts no more.
+
+        Readers wait until the engine has said what is right. Pieces that arrive before it did are
+        noted, so the table keeps its length.
+        """
+        count, self._is_complete = len(self._there), False
+        self._there, self._safe, self._unsafe = bytearray(count), bytearray(count), set()
+        if count:
+            self._asking = self._spawn(self.look())
 
     async def settle(self) -> None:
         """Wait until everything that arrived is in its file, or the engine does not answer."""
         try:
             async with asyncio.timeout(_FLUSH_WITHIN):
+                if self._asking is not None:
+                    await asyncio.wait([self._asking])
                 while self._unsafe and self.pieces is not None:
                     await asyncio.wait([self._flush_soon()])
         except TimeoutError:
