@@ -248,16 +248,6 @@ def _bencoded(answer: dict[bytes, Bencodable]) -> Response:
     return Response(bencode(answer), media_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
-def tracker_app(swarms: SwarmTable | None = None, *, interval: int = DEFAULT_INTERVAL) -> Starlette:
-    """Builds the ASGI app of a new `Tracker`.
-
-    Args:
-        swarms: the table to serve; a new one if not given, its peers kept 2.5 intervals.
-        interval: the seconds between two announces that clients are asked for.
-    """
-    return Tracker(swarms, interval=interval).app
-
-
 # --- serving it --------------------------------------------------------------------
 
 

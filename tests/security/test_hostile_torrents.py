@@ -13,7 +13,8 @@ import libtorrent as lt
 import pytest
 
 from chilly_movies import Status
-from chilly_movies.drivers.plain import NotPlainError, check_staging, harmless
+from chilly_movies.drivers.plain import NotPlainError, harmless, hold_plain
+from chilly_movies.errors import DiskError
 from tests.acceptance.backend import Backend
 from tests.integration.engine import running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
@@ -178,14 +179,16 @@ async def test_a_link_planted_in_the_place_of_unfinished_data_is_not_followed(
     assert not list(outside.iterdir())
 
 
-def test_every_kind_of_link_and_special_file_in_unfinished_data_is_found(tmp_path: Path) -> None:
+async def test_every_kind_of_link_and_special_file_in_unfinished_data_is_found(
+    tmp_path: Path,
+) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"mine")
     staging = tmp_path / "media/.incomplete/key"
     deep = staging / "films/extras"
     deep.mkdir(parents=True)
     (deep / "film.mkv").write_bytes(b"film")
-    check_staging(staging)
+    (await hold_plain(staging)).let_go()
     assert stat.S_IMODE(staging.stat().st_mode) == 0o700
     planted = deep / "planted"
     plants: list[Callable[[], None]] = [
@@ -195,17 +198,17 @@ def test_every_kind_of_link_and_special_file_in_unfinished_data_is_found(tmp_pat
     ]  # fmt: skip
     for plant in plants:
         plant()
-        with pytest.raises(NotPlainError):
-            check_staging(staging)
+        with pytest.raises(DiskError, match="so nothing is written"):
+            await hold_plain(staging)
         with pytest.raises(NotPlainError):
             harmless(staging / "films")
         planted.unlink()
-    check_staging(staging)
+    (await hold_plain(staging)).let_go()
     (tmp_path / "elsewhere").mkdir()
     other = tmp_path / "media/.incomplete/other"
     other.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(NotPlainError):
-        check_staging(other)
+    with pytest.raises(DiskError, match="so nothing is written"):
+        await hold_plain(other)
     assert victim.read_bytes() == b"mine"
 
 

@@ -14,7 +14,6 @@ from chilly_movies.drivers.addresses import (
     is_public,
     literal_host_is_public,
     resolves_to_public,
-    url_is_public,
 )
 
 pytestmark = pytest.mark.anyio
@@ -90,27 +89,6 @@ def test_no_spelling_of_a_private_host_is_taken_for_public(host: str) -> None:
 )
 def test_names_pass_and_are_checked_when_they_are_resolved(host: str) -> None:
     assert literal_host_is_public(host)
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://1.1.1.1/a", "https://films.example:8080/x?y=http://127.0.0.1/", "udp://t.example:1/a",
-     "wss://t.example", "http://[2606:4700:4700::1111]/", "http://127.0.0.1@films.example/"],
-)  # fmt: skip
-def test_urls_of_public_hosts_pass(url: str) -> None:
-    assert url_is_public(url)
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://127.0.0.1/", "http://films.example@127.0.0.1/", "http://[::1]:80/", "http://[::1/",
-     "http:///path", "not a url", "", "file:///etc/passwd", "http://127.0.0.1\\@films.example/",
-     "http://0x7f.1/", "udp://localhost:1/announce", "http://2130706433/", "http://a\tb/c\\d",
-     "https://[::ffff:7f00:1]/", "http://１２７.0.0.1/", "http://[.1]/", "http://[films.example]/",
-     "http://0x.1/", "http://films.0x7f/", "http://1.2.3.999/"],
-)  # fmt: skip
-def test_urls_of_private_or_no_hosts_do_not(url: str) -> None:
-    assert not url_is_public(url)
 
 
 async def answer(

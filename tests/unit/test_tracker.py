@@ -20,12 +20,12 @@ from chilly_movies.tracker import (
     MAX_NUMWANT,
     BadQuery,
     Bencodable,
+    Tracker,
     answer_announce,
     answer_scrape,
     bencode,
     parse_announce,
     run_tracker,
-    tracker_app,
 )
 
 pytestmark = pytest.mark.anyio
@@ -304,7 +304,7 @@ async def test_there_is_no_scrape_of_everything(hostile: str) -> None:
 
 
 def client() -> httpx2.AsyncClient:
-    transport = httpx2.ASGITransport(tracker_app(), client=("127.0.0.1", 1))
+    transport = httpx2.ASGITransport(Tracker().app, client=("127.0.0.1", 1))
     return httpx2.AsyncClient(transport=transport, base_url="http://tracker")
 
 

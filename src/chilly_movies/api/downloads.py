@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import TypeAdapter
 
 from chilly_movies.api import listing
 from chilly_movies.api.policy import (
@@ -39,7 +38,6 @@ from chilly_movies.intake import check_id
 from chilly_movies.models import Job, Status
 
 router = APIRouter(tags=["downloads"])
-_OPTIONS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 _VERBS = ("pause", "resume", "cancel", "status", "one_job", "remove", "recheck", "move")

@@ -90,7 +90,7 @@ class _Playing:
             job_id = await self._begin(api)
             with board_for(self._out) as board:
                 job = await _with_files(api, job_id, board)
-                show = await self._show(api, remote, job)
+                show = await self._show(api, job)
                 following = asyncio.create_task(_follow(api, job, board))
                 try:
                     await api.first_bytes(show.url)
@@ -140,7 +140,7 @@ class _Playing:
             job = await api.resume(job["id"])
         return str(job["id"])
 
-    async def _show(self, api: ApiClient, remote: Remote, job: dict[str, Any]) -> Show:
+    async def _show(self, api: ApiClient, job: dict[str, Any]) -> Show:
         file = _choose(job, self._file)
         paths = [f"/stream/{job['id']}/{file['index']}"]
         paths += [

@@ -6,7 +6,6 @@ import asyncio
 import ipaddress
 import re
 import socket
-from urllib.parse import urlsplit
 
 NON_PUBLIC_V4 = (
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
@@ -56,17 +55,6 @@ def literal_host_is_public(host: str) -> bool:
         # and a name without a dot is looked for in the local network
         last = bare.rpartition(".")[2]  # no name ends in a number: some readers see an address
         return "." in bare and _NAME.fullmatch(bare) is not None and not _NUMBER.fullmatch(last)
-
-
-def url_is_public(url: str) -> bool:
-    """Whether the host of the URL is a name or a public address; False for broken URLs."""
-    if "\\" in url:
-        return False  # some readers take it for a slash, so for them another host is meant
-    try:
-        host = urlsplit(url).hostname
-    except ValueError:
-        return False
-    return host is not None and literal_host_is_public(host)
 
 
 async def resolves_to_public(host: str, port: int) -> bool:

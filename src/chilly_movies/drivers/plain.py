@@ -64,17 +64,12 @@ class Held:
         self.let_go()
 
 
-def check_staging(staging: Path) -> None:
-    """Look at a staging folder, and keep others out of it.
+def _hold(staging: Path) -> Held:
+    """Look at a staging folder, keep others out of it, and hold it if it was made already.
 
     Raises:
         NotPlainError: it, its parent, or anything in it is a link or no ordinary file.
     """
-    _hold(staging).let_go()
-
-
-def _hold(staging: Path) -> Held:
-    """The same, and hold it if it was made already."""
     parent = os.open(staging.parent.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in (staging.parent.name, staging.name):

@@ -26,7 +26,6 @@ class TorrentState:
         done: verified bytes of the wanted files.
         uploaded: payload bytes ever uploaded.
         seeding_time: seconds spent complete and running.
-        known_peers: addresses of peers heard of.
         rejected: bytes that arrived and did not have the right hash.
         transports: connected peers by transport, a few seconds old at most.
         upload_only: writing failed and the engine only uploads now.
@@ -47,7 +46,6 @@ class TorrentState:
     seeds: int = 0
     uploaded: int = 0
     seeding_time: int = 0
-    known_peers: int = 0
     transports: Transports = field(default_factory=Transports)
     upload_only: bool = False
     rejected: int = 0
@@ -70,7 +68,6 @@ def state_of(status: Any) -> TorrentState:
         seeds=status.num_seeds,
         uploaded=status.all_time_upload,
         seeding_time=int(status.finished_duration.total_seconds()),
-        known_peers=status.list_peers,
         upload_only=bool(status.flags & lt.torrent_flags.upload_mode),
         rejected=status.total_failed_bytes,
     )
