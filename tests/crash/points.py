@@ -55,7 +55,7 @@ class Account:
 
 async def kill_at(point: str, folder: Path, herd: Herd, account: Account) -> None:
     """One life that ends there, and the next one."""
-    films = await herd.grow(3, _SIZE, piece=32 * 1024, rate=_RATE)
+    films = await herd.grow(4, _SIZE, piece=32 * 1024, rate=_RATE)
     jobs = {f"job-{number}": film for number, film in enumerate(films)}
     ended: dict[str, str] = {}
     begun: set[str] = set()

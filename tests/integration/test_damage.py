@@ -95,7 +95,7 @@ async def test_what_is_claimed_is_in_the_files_at_every_save(
     original = SqliteResumeStore.save_resume
     monkeypatch.setattr(SqliteResumeStore, "save_resume", save)
     await seeder.seed(film.path, film.folder, upload_limit=6 * MIB)
-    async with running(tmp_path, save_bytes=PIECE) as downloader:
+    async with running(tmp_path, save_bytes=PIECE, save_interval=0.1) as downloader:
         await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
         await downloader.wait("a")
     assert wrong == []

@@ -235,7 +235,7 @@ async def test_a_folder_swapped_for_a_link_while_a_film_arrives_leads_the_engine
     outside.mkdir()
     await seeder.seed(hostile.path, hostile.folder, upload_limit=2 * 1024 * KIB)
     # at each save the engine closes its files, and opens or makes them at the next write
-    async with running(tmp_path, save_interval=0.05) as downloader:
+    async with running(tmp_path, save_bytes=1, save_interval=0.05) as downloader:
         await downloader.start(id="a", source_urn=hostile.magnet(seeder.port))
         await until(downloader, "a", lambda job: job.progress.bytes_downloaded > 1024 * KIB)
         staging = tmp_path / "media/.incomplete" / (await downloader.status("a")).key

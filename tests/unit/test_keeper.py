@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,22 +17,32 @@ from chilly_movies.errors import DiskError, StoreError
 from chilly_movies.storage.memory import MemoryResumeStore
 
 pytestmark = pytest.mark.anyio
+MIB = 1 << 20
 
 
 class Engine:
-    """What a keeper asks of a torrent."""
+    """What a keeper asks of a torrent, and the time; a save takes `takes` seconds."""
 
     def __init__(self) -> None:
         self.state = TorrentState()
         self.asked: list[bool] = []
+        self.now = 1000.0
+        self.takes = 0.0
+        self.begins: list[float] = []
 
     async def save(self, *, only_if_modified: bool, closing: bool) -> bytes | None:
         """Note whether nothing was a good answer, too."""
         self.asked.append(only_if_modified)
-        return None if only_if_modified and self.state.done == 0 else b"d1:ae"
+        self.begins.append(self.now)
+        self.now += self.takes
+        return None if only_if_modified and self.state.received == 0 else b"d1:ae"
 
     async def flush(self) -> None:
         """Nothing waits to be written."""
+
+    def clock(self) -> float:
+        """What time it is."""
+        return self.now
 
 
 class Broken(MemoryResumeStore):
@@ -48,7 +59,8 @@ class Broken(MemoryResumeStore):
 
 def keeper_of(engine: Engine, store: MemoryResumeStore, folder: Path, **more: Any) -> Keeper:
     torrent = cast(Torrent, engine)
-    return Keeper(store, "k", torrent, folder, **{"seconds": 1e9, "dirty": 1 << 60, **more})
+    limits = {"dirty": 32 * MIB, "seconds": 2.0, "within": 30.0, "clock": engine.clock}
+    return Keeper(store, "k", torrent, folder, **{**limits, **more})
 
 
 def is_saving(keeper: Keeper) -> bool:
@@ -60,48 +72,89 @@ async def finished(keeper: Keeper) -> None:
     await asyncio.wait([keeper._saving])
 
 
-async def test_a_save_begins_after_so_many_bytes_and_only_one_at_a_time(tmp_path: Path) -> None:
+async def at_rate(engine: Engine, keeper: Keeper, rate: float, seconds: float) -> list[float]:
+    """Let so many bytes a second arrive; when saves began, from the first moment on."""
+    began, engine.begins = engine.now, []
+    while engine.now < began + seconds:
+        before = engine.now
+        keeper.save_if_due()
+        if is_saving(keeper):
+            await finished(keeper)
+        engine.now = max(engine.now, before + 0.25)
+        got = engine.state.received + int(rate * (engine.now - before))
+        engine.state = TorrentState(received=got)
+    return [begin - began for begin in engine.begins]
+
+
+@pytest.mark.parametrize(
+    ("rate", "takes", "every"),
+    [
+        (MIB / 1000, 0.0, 30.0), (MIB, 0.0, 30.0), (2 * MIB, 0.0, 16.0), (8 * MIB, 0.0, 4.0),
+        (16 * MIB, 0.0, 2.0), (400 * MIB, 0.0, 2.0), (400 * MIB, 3.0, 5.0), (MIB, 10.0, 20.0),
+        (100 * MIB, 20.0, 20.0),
+    ],
+)  # fmt: skip
+async def test_a_save_begins_at_32_mib_or_2_s_whichever_is_later_and_ends_within_30_s(
+    tmp_path: Path, rate: float, takes: float, every: float
+) -> None:
+    """The last: a disk too slow for all that is saved without a rest."""
+    engine = Engine()
+    keeper = keeper_of(engine, MemoryResumeStore(), tmp_path)
+    engine.takes = takes
+    begins = await at_rate(engine, keeper, rate, 200.0)
+    gaps = [after - before for before, after in pairwise(begins[1:])]
+    assert gaps
+    assert all(every - 0.5 <= gap <= every + 0.5 for gap in gaps), gaps
+
+
+@pytest.mark.parametrize("takes", [0.0, 0.3, 5.0, 14.0])
+@pytest.mark.parametrize("rate", [MIB / 4, MIB, 3 * MIB, 30 * MIB, 600 * MIB])
+async def test_a_crash_costs_what_arrived_in_30_s_or_64_mib_whichever_is_more(
+    tmp_path: Path, rate: float, takes: float
+) -> None:
+    """At the worst moment: just before a save ends, all is lost since the one before began."""
+    engine = Engine()
+    keeper = keeper_of(engine, MemoryResumeStore(), tmp_path)
+    await at_rate(engine, keeper, rate, 60.0)
+    engine.takes = takes
+    begins = await at_rate(engine, keeper, rate, 300.0)
+    for before, after in pairwise(begins[1:]):
+        lost = rate * (after + takes - before)
+        assert lost <= max(64 * MIB, rate * (30.0 + 0.5))
+
+
+async def test_only_one_save_is_under_way_at_a_time(tmp_path: Path) -> None:
     engine, store = Engine(), MemoryResumeStore()
-    keeper = keeper_of(engine, store, tmp_path, dirty=10)
-    engine.state = TorrentState(done=9)
+    keeper = keeper_of(engine, store, tmp_path, dirty=10, seconds=0.0)
+    engine.state = TorrentState(received=9)
     keeper.save_if_due()
-    assert not is_saving(keeper)
-    engine.state = TorrentState(done=10)
+    await finished(keeper)
+    assert engine.asked == []
+    engine.state = TorrentState(received=10)
     keeper.save_if_due()
     first = keeper._saving
-    engine.state = TorrentState(done=30)
+    engine.state = TorrentState(received=30)
     keeper.save_if_due()
     assert keeper._saving is first
     await finished(keeper)
     assert await store.load_resume("k") is not None
 
 
-async def test_a_torrent_that_stands_still_is_looked_at_less_often(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine, store = Engine(), MemoryResumeStore()
-    keeper = keeper_of(engine, store, tmp_path, seconds=100.0)
-    keeper._saved_at -= 101
-    keeper.save_if_due()
-    assert not is_saving(keeper)
-    keeper._saved_at -= 100 * (IDLE - 1)
-    keeper.save_if_due()
-    await finished(keeper)
-    engine.state = TorrentState(done=1)
-    keeper._saved_at -= 101
-    keeper.save_if_due()
-    assert is_saving(keeper)
-    await keeper.aclose()
+async def test_a_torrent_that_stands_still_is_looked_at_less_often(tmp_path: Path) -> None:
+    engine = Engine()
+    keeper = keeper_of(engine, MemoryResumeStore(), tmp_path)
+    begins = await at_rate(engine, keeper, 0.0, 30.0)
+    assert begins == [2.0 * IDLE, 4.0 * IDLE]
 
 
-async def test_what_could_not_be_stored_is_said_and_then_saved_in_full(tmp_path: Path) -> None:
+async def test_what_a_failed_save_left_unsaved_counts_on(tmp_path: Path) -> None:
+    """It is saved as soon as may be, not as if it had been."""
     engine, store = Engine(), Broken()
-    engine.state = TorrentState(done=5)
-    keeper = keeper_of(engine, store, tmp_path, dirty=1)
-    engine.state = TorrentState(done=6)
+    keeper = keeper_of(engine, store, tmp_path)
+    engine.state = TorrentState(received=32 * MIB)
+    engine.now += 3
     keeper.save_if_due()
     await finished(keeper)
-    engine.state = TorrentState(done=7)
     with pytest.raises(StoreError):
         keeper.save_if_due()
     keeper.save_if_due()
@@ -110,16 +163,31 @@ async def test_what_could_not_be_stored_is_said_and_then_saved_in_full(tmp_path:
     assert await store.load_resume("k") is not None
 
 
+async def test_a_file_that_vanishes_between_two_saves_is_told_within_seconds(
+    tmp_path: Path,
+) -> None:
+    engine = Engine()
+    film = tmp_path / "film.mkv"
+    keeper = keeper_of(engine, MemoryResumeStore(), tmp_path)
+    keeper.watch({0: "film.mkv"})
+    film.write_bytes(b"film")
+    await at_rate(engine, keeper, 1000.0, 3.0)
+    film.unlink()
+    with pytest.raises(DiskError, match=r"film\.mkv"):
+        await at_rate(engine, keeper, 1000.0, 3.0)
+    assert engine.asked == []
+
+
 async def test_a_file_that_vanishes_while_it_is_written_is_a_disk_error(tmp_path: Path) -> None:
     engine, store = Engine(), MemoryResumeStore()
     (tmp_path / "a" / "b").mkdir(parents=True)
     folder = tmp_path / "a" / "b"
     (folder / "film.mkv").write_bytes(b"film")
-    keeper = keeper_of(engine, store, folder, dirty=1)
+    keeper = keeper_of(engine, store, folder, dirty=1, seconds=0.0)
     keeper.watch({0: "film.mkv"})
     await keeper.save()
     (folder / "film.mkv").unlink()
-    engine.state = TorrentState(done=1)
+    engine.state = TorrentState(received=1)
     keeper.save_if_due()
     await finished(keeper)
     with pytest.raises(DiskError, match=r"film\.mkv"):

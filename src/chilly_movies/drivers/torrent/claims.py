@@ -118,7 +118,7 @@ def flush(
             continue
         found = _flush_file(path, with_times=closing)
         if before is not None and (found is None or found.st_size < before.size):
-            raise DiskError(f"The unfinished file '{path.name}' was taken away or cut short.")
+            raise _taken_away(path)
         if found is None:
             continue
         if before is None:
@@ -128,6 +128,34 @@ def flush(
     for entry in new:
         flush_folder(entry)
     return looks
+
+
+def sizes(folder: Path, paths: Mapping[int, str], known: Mapping[int, int]) -> dict[int, int]:
+    """How large the files are that are there. Blocks.
+
+    Args:
+        folder: what the paths are relative to.
+        paths: the files that may be there.
+        known: the sizes of those that must be there.
+
+    Raises:
+        DiskError: one that was there is gone or became shorter.
+        OSError: the disk refused.
+    """
+    found: dict[int, int] = {}
+    for index, name in paths.items():
+        path = folder / name
+        try:
+            found[index] = path.stat().st_size
+        except FileNotFoundError:
+            found[index] = -1
+        if found[index] < known.get(index, -1):
+            raise _taken_away(path)
+    return {index: size for index, size in found.items() if size >= 0}
+
+
+def _taken_away(path: Path) -> DiskError:
+    return DiskError(f"The unfinished file '{path.name}' was taken away or cut short.")
 
 
 def _down_to(top: Path, folder: Path) -> Iterable[Path]:

@@ -84,8 +84,9 @@ class EngineConfig:
         upload_limit: bytes per second over all jobs, 0 = unlimited.
         seed_ratio: stop seeding at this ratio, 0 = never seed.
         seed_time: stop seeding after so many seconds, 0 = never seed.
-        save_interval: seconds that what was downloaded may be unsaved.
-        save_bytes: bytes of it that may be unsaved.
+        save_bytes: so much has arrived when it is flushed, or `save_within` is over.
+        save_interval: seconds between two flushes, at least.
+        save_within: seconds after which all that arrived is flushed, however little it is.
         metadata_timeout: seconds a magnet waits for its metadata before others get its slot.
         own_ports: where our own API listens; nothing is ever sent there.
         extra: raw libtorrent settings, for tests and benchmarks.
@@ -110,8 +111,9 @@ class EngineConfig:
     upload_limit: int = 0
     seed_ratio: float = 1.0
     seed_time: int = 24 * 3600
+    save_bytes: int = 32 * 1024 * 1024
     save_interval: float = 2.0
-    save_bytes: int = 16 * 1024 * 1024
+    save_within: float = 30.0
     metadata_timeout: float = 120.0
     own_ports: set[int] = field(default_factory=set)
     extra: dict[str, Any] = field(default_factory=dict)

@@ -293,7 +293,8 @@ class TorrentDriver:
         run.metadata = run.metadata or torrent.metadata()
         keeper = self._keepers[key] = Keeper(
             self._resume, key, torrent, request.save_path,
-            seconds=self._config.save_interval, dirty=self._config.save_bytes,
+            dirty=self._config.save_bytes, seconds=self._config.save_interval,
+            within=self._config.save_within,
         )  # fmt: skip
         keeper.watch(run.disk_paths())
         self._running[key] = torrent

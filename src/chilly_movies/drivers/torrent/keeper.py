@@ -7,11 +7,11 @@ stored.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from chilly_movies import failpoints
-from chilly_movies.drivers.torrent.claims import Claim, Look, flush
+from chilly_movies.drivers.torrent.claims import Claim, Look, flush, sizes
 from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.errors import DiskError
 from chilly_movies.ports import ResumeStore
@@ -25,13 +25,19 @@ MANY_FILES = 1000
 class Keeper:
     """Saves one torrent while it runs.
 
+    A crash of the system costs what arrived since the last save that ended had begun. So a save
+    begins early enough to end `within` seconds after that, if it takes as long as the last one;
+    a disk that needs more than half of them is never left alone.
+
     Args:
         store: where claims are kept.
         key: the job's key.
         torrent: what is saved.
         folder: where the engine writes to.
-        seconds: how long what was downloaded may be unsaved.
-        dirty: how many bytes of it may be unsaved.
+        dirty: how many bytes have arrived when a save begins, if there is time for so many.
+        seconds: the disk has so long for other work after a save. With many files it is longer.
+        within: seconds after which all that arrived is to be saved, however little it is.
+        clock: seconds that only grow; by default those of the event loop.
     """
 
     def __init__(
@@ -41,19 +47,24 @@ class Keeper:
         torrent: Torrent,
         folder: Path,
         *,
-        seconds: float,
         dirty: int,
+        seconds: float,
+        within: float,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._store = store
         self._key = key
         self._torrent = torrent
         self._folder = folder
-        self._seconds = seconds
         self._dirty = dirty
+        self._seconds = seconds
+        self._within = within
+        self._clock = clock or asyncio.get_running_loop().time
         self._paths: dict[int, str] = {}
         self._looks: dict[int, Look] = {}
-        self._saved_at = asyncio.get_running_loop().time()
-        self._saved_bytes = torrent.state.done
+        self._sizes: dict[int, int] = {}
+        self._safe_at = self._ended_at = self._looked_at = self._clock()
+        self._safe_bytes, self._took = torrent.state.received, 0.0
         self._owes = False
         self._saving: asyncio.Task[None] | None = None
 
@@ -62,7 +73,7 @@ class Keeper:
         self._paths = dict(paths)
 
     def save_if_due(self) -> None:
-        """Begin a save if it is time for one and none is under way.
+        """Begin a save, or a look at the files, if it is time for one and none is under way.
 
         Raises:
             DiskError: a file is gone, or the disk refused the save before this one.
@@ -71,14 +82,27 @@ class Keeper:
         if self._saving is not None and self._saving.done():
             done, self._saving = self._saving, None
             done.result()
-        now, have = asyncio.get_running_loop().time(), self._torrent.state.done
-        pace = max(1.0, len(self._paths) / MANY_FILES) * (IDLE if have == self._saved_bytes else 1)
-        due = now - self._saved_at >= self._seconds * pace
-        if self._saving is None and (due or have - self._saved_bytes >= self._dirty):
-            self._saved_at, self._saved_bytes = now, have
-            self._saving = asyncio.create_task(
-                self._save(only_if_modified=not self._owes, closing=False), name="resume save"
-            )
+        if self._saving is not None:
+            return
+        now, arrived = self._clock(), self._torrent.state.received - self._safe_bytes
+        if self._is_due(now, arrived):
+            self._begin(self._save(only_if_modified=not self._owes, closing=False))
+        elif arrived and now - self._looked_at >= self._pace:
+            self._begin(self._look())
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        self._saving = asyncio.create_task(work, name="resume save")
+
+    @property
+    def _pace(self) -> float:
+        return self._seconds * max(1.0, len(self._paths) / MANY_FILES)
+
+    def _is_due(self, now: float, arrived: int) -> bool:
+        rest = now - self._ended_at
+        if not arrived:
+            return rest >= self._pace * IDLE
+        enough = arrived >= self._dirty and rest >= self._pace
+        return enough or now + self._took >= self._safe_at + self._within
 
     async def save(self, *, closing: bool = False) -> None:
         """Save now, after the save that is under way.
@@ -100,8 +124,17 @@ class Keeper:
             if not saving.cancelled():
                 saving.exception()  # the save that follows does what this one could not
 
+    async def _look(self) -> None:
+        """See whether the files are all there: between two saves is a long time."""
+        try:
+            self._sizes = await asyncio.to_thread(sizes, self._folder, self._paths, self._sizes)
+        except OSError as error:
+            raise DiskError(f"The unfinished data cannot be found: {error.strerror}.") from None
+        self._looked_at = self._clock()
+
     async def _save(self, *, only_if_modified: bool, closing: bool) -> None:
         self._owes = True
+        began, arrived = self._clock(), self._torrent.state.received
         data = await self._torrent.save(only_if_modified=only_if_modified, closing=closing)
         failpoints.reach("resume.taken")
         if data is not None:
@@ -118,3 +151,6 @@ class Keeper:
             await self._store.save_resume(self._key, claim.encode())
         failpoints.reach("resume.stored")
         self._owes = False
+        self._safe_at, self._safe_bytes = began, arrived
+        self._looked_at = self._ended_at = self._clock()
+        self._took = self._ended_at - began
