@@ -19,7 +19,8 @@
     │   │   └── NoMetadata           no_metadata          (retried)
     │   ├── SourceNotFound           source_not_found     (retried)
     │   ├── DiskError                disk_error           (retried)
-    │   │   └── DiskFull             disk_full            (retried)
+    │   │   ├── DiskFull             disk_full            (retried)
+    │   │   └── OutOfDescriptors     out_of_descriptors   (retried)
     │   ├── SourceRejected           source_rejected
     │   ├── FilmDamaged              damaged
     │   └── DriverCrashed            driver_crashed       (retried)
@@ -202,6 +203,13 @@ class DiskFull(DiskError):
     """There is no room for the film, or there will be none when it has arrived."""
 
     code = "disk_full"
+
+
+class OutOfDescriptors(DiskError):
+    """The server or its machine can open no more files and connections for now."""
+
+    code = "out_of_descriptors"
+    status_hint = 503
 
 
 class SourceRejected(DownloadError):

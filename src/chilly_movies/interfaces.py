@@ -12,6 +12,8 @@ import struct
 import sys
 from collections.abc import Iterator
 
+from chilly_movies.descriptors import shortage
+
 _GETADDR, _NEWADDR, _GETLINK, _NEWLINK = 22, 20, 18, 16
 _ERROR, _DONE = 2, 3
 _DUMP = 0x301
@@ -48,6 +50,8 @@ def why_unusable(interface: str) -> str | None:
         if not any(_is_of_use(address) for owner, address in _addresses() if owner == index):
             return f"the interface {name} has no address"
     except OSError as error:
+        if shortage(error.errno):
+            return f"no file descriptor is left to look at the interface {interface} with"
         return f"the interface {interface} cannot be used ({error.strerror})"
     return None
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from chilly_movies import events as e
+from chilly_movies.descriptors import shortage
 from chilly_movies.diskguard import DiskGuard
 from chilly_movies.errors import (
     ChillyError,
@@ -21,6 +22,7 @@ from chilly_movies.errors import (
     DuplicateDownload,
     EngineError,
     FilmDamaged,
+    OutOfDescriptors,
     SourceRejected,
     StoreError,
 )
@@ -139,17 +141,17 @@ class Runner:
         """Run the job once; False if it only seeds, and what stopped it is over."""
         try:
             last = await self._consume(job, check=check)
+        except (EngineError, OutOfDescriptors) as error:
+            if not self._only_seeds(job.id):
+                raise
+            self._say(job.id, str(error))
+            await asyncio.sleep(_LOOK_AGAIN)
+            return False
         except DiskError as error:
             if self._is_current(job.id) and self._ledger.get(job.id).moving_to is not None:
                 return await self._stays(job.id, error, check=check)
             if not self._only_seeds(job.id) or not await self._outlast(job.id):
                 raise
-            return False
-        except EngineError as error:
-            if not self._only_seeds(job.id):
-                raise
-            self._say(job.id, str(error))
-            await asyncio.sleep(_LOOK_AGAIN)
             return False
         if self._must_move(job):
             return False
@@ -178,13 +180,18 @@ class Runner:
         if driver is None:
             raise SourceRejected(f"The source type '{job.source.type}' is not installed here.")
         report = Report(job.progress)
-        async with aclosing(driver.run(job, check=check)) as reports:
-            async for report in reports:
-                if not self._is_current(job.id):
-                    break  # a driver that goes on after it was told to stop
-                await self._take(job.id, report)
-                if self._must_move(job):
-                    break
+        try:
+            async with aclosing(driver.run(job, check=check)) as reports:
+                async for report in reports:
+                    if not self._is_current(job.id):
+                        break  # a driver that goes on after it was told to stop
+                    await self._take(job.id, report)
+                    if self._must_move(job):
+                        break
+        except OSError as error:  # may come from whatever opens something
+            if (short := shortage(error.errno)) is None:
+                raise
+            raise OutOfDescriptors(short) from None
         return report
 
     def _is_current(self, job_id: str) -> bool:

@@ -24,7 +24,7 @@ STEPS: dict[tuple[str, str | None], str | None] = {
     **{("removed", status): None for status in ANY},
 }  # fmt: skip
 ADDS = {"retrying", "error"}
-NOBODYS_FAULT = {"disk_error", "disk_full", "store_unavailable"}
+NOBODYS_FAULT = {"disk_error", "disk_full", "out_of_descriptors", "store_unavailable"}
 CLEARS = {"queued", "resumed", "completed"}
 
 

@@ -85,6 +85,7 @@ async def attempt(
     [
         (errors.DiskError, Patience.UNTIL_WELL),
         (errors.DiskFull, Patience.UNTIL_WELL),
+        (errors.OutOfDescriptors, Patience.UNTIL_WELL),
         (errors.StoreError, Patience.UNTIL_WELL),
         (errors.SourceUnavailable, Patience.ENDLESS),
         (errors.EngineError, Patience.ENDLESS),

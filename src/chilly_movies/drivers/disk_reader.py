@@ -7,6 +7,7 @@ import errno
 import os
 from pathlib import Path
 
+from chilly_movies.drivers.volume import disk_error
 from chilly_movies.errors import DiskError, FileNotFound
 
 _WITHOUT_WAITING: int | None = getattr(os, "RWF_NOWAIT", None)
@@ -40,7 +41,7 @@ class DiskFile:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
                 raise FileNotFoundError(error.errno, error.strerror) from None
-            raise DiskError(f"The file cannot be read: {error.strerror}.") from None
+            raise disk_error(error.errno, f"The file cannot be read: {error.strerror}.") from None
 
     @property
     def size(self) -> int:
@@ -56,7 +57,7 @@ class DiskFile:
         try:
             data = await asyncio.to_thread(os.pread, self._handle, length, offset)
         except OSError as error:
-            raise DiskError(f"The file cannot be read: {error.strerror}.") from None
+            raise disk_error(error.errno, f"The file cannot be read: {error.strerror}.") from None
         if not data:
             raise DiskError("The file became shorter while it was read.")
         return data

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from chilly_movies import failpoints
 from chilly_movies.drivers import publish as disk
+from chilly_movies.drivers.volume import disk_error
 from chilly_movies.errors import DiskError, DiskFull
 from chilly_movies.models import Job, MediaFile
 
@@ -78,7 +79,7 @@ class Mover:
         except FileExistsError:
             raise
         except OSError as error:
-            raise DiskError(f"{error.strerror or error}.") from None
+            raise disk_error(error.errno, f"{error.strerror or error}.") from None
         finally:
             self._stopped = True
             if not work.done():

@@ -85,10 +85,15 @@ def flush_tree(top: Path) -> None:
     if not top.is_dir():
         _flush_file(top)
         return
-    for folder, _, names in os.walk(top):
+    for folder, _, names in os.walk(top, onerror=_fail):
         for name in names:
             _flush_file(Path(folder, name))
         flush_folder(Path(folder))
+
+
+def _fail(error: OSError) -> None:
+    """A folder that cannot be listed would be left out without a word."""
+    raise error
 
 
 def _flush_file(path: Path) -> None:

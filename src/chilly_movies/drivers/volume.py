@@ -13,9 +13,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from chilly_movies.descriptors import shortage
 from chilly_movies.drivers.plain import refuse_link
 from chilly_movies.drivers.publish import INCOMPLETE, staging_folder
-from chilly_movies.errors import DiskError, DiskFull
+from chilly_movies.errors import DiskError, DiskFull, OutOfDescriptors
 from chilly_movies.ports import Room
 
 MARK = ".chilly-media"
@@ -28,6 +29,8 @@ _MARK_TEXT = (
 
 def disk_error(code: int | None, sentence: str) -> DiskError:
     """The error for what the system refused with this `errno`."""
+    if (short := shortage(code)) is not None:
+        return OutOfDescriptors(short)
     return (DiskFull if code in (errno.ENOSPC, errno.EDQUOT) else DiskError)(sentence)
 
 

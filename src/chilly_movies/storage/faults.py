@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from chilly_movies.descriptors import shortage, shortage_now
 from chilly_movies.errors import ChillyError, StoreError
 
 _IN_USE: Final = "The database is in use by another program."
@@ -30,6 +31,9 @@ _SENTENCES: Final = {
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
+
+_OPENS: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
+"""What SQLite says where a file could not be opened; not why."""
 
 _SYSTEM_SENTENCES: Final = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EIO: _DISK}
 
@@ -59,11 +63,13 @@ def _sentence(error: Exception) -> str | None:
     origin = getattr(error, "orig", None) or error
     if isinstance(origin, sqlite3.Error):
         # The low byte is the kind of error, the rest only details it.
-        return _SENTENCES.get(getattr(origin, "sqlite_errorcode", 0) & 0xFF, _OTHER)
+        kind = getattr(origin, "sqlite_errorcode", 0) & 0xFF
+        short = shortage_now() if kind in _OPENS else None
+        return short or _SENTENCES.get(kind, _OTHER)
     # Text that is not Unicode, a time without zone, a number of more than 64 bits; SQLAlchemy
     # wraps them if they appear before the statement runs.
     if isinstance(origin, ValueError | OverflowError):
         return _BAD_VALUE
     if isinstance(origin, OSError):
-        return _SYSTEM_SENTENCES.get(origin.errno or 0, _READ_ONLY)
+        return shortage(origin.errno) or _SYSTEM_SENTENCES.get(origin.errno or 0, _READ_ONLY)
     return _OTHER if isinstance(origin, SQLAlchemyError) else None

@@ -30,6 +30,7 @@ from chilly_movies.drivers.torrent.reasons import why_still
 from chilly_movies.drivers.torrent.run import Run, figures, goal, on_disk
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.drivers.torrent.torrent import Torrent
+from chilly_movies.drivers.volume import disk_error
 from chilly_movies.errors import (
     ChillyError,
     DiskError,
@@ -127,7 +128,8 @@ class TorrentDriver:
                 self._place.delete, job, files, delete_files=delete_files, claim=claim
             )
         except OSError as error:
-            raise DiskError(f"The job's files cannot be deleted: {error.strerror}.") from None
+            sentence = f"The job's files cannot be deleted: {error.strerror}."
+            raise disk_error(error.errno, sentence) from None
         failpoints.reach("remove.deleted")
         await self._resume.drop_resume(job.key)
 

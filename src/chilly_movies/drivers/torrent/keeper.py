@@ -13,7 +13,7 @@ from pathlib import Path
 from chilly_movies import failpoints
 from chilly_movies.drivers.torrent.claims import Claim, Look, flush, sizes
 from chilly_movies.drivers.torrent.torrent import Torrent
-from chilly_movies.errors import DiskError
+from chilly_movies.drivers.volume import disk_error
 from chilly_movies.ports import ResumeStore
 
 IDLE = 5
@@ -129,7 +129,8 @@ class Keeper:
         try:
             self._sizes = await asyncio.to_thread(sizes, self._folder, self._paths, self._sizes)
         except OSError as error:
-            raise DiskError(f"The unfinished data cannot be found: {error.strerror}.") from None
+            sentence = f"The unfinished data cannot be found: {error.strerror}."
+            raise disk_error(error.errno, sentence) from None
         self._looked_at = self._clock()
 
     async def _save(self, *, only_if_modified: bool, closing: bool) -> None:
@@ -144,7 +145,8 @@ class Keeper:
                 flush, self._folder, self._paths, self._looks, closing=closing
             )
         except OSError as error:
-            raise DiskError(f"The unfinished data cannot be saved: {error.strerror}.") from None
+            sentence = f"The unfinished data cannot be saved: {error.strerror}."
+            raise disk_error(error.errno, sentence) from None
         failpoints.reach("resume.flushed")
         if data is not None:
             claim = Claim(data, self._looks, closed=closing)

@@ -15,7 +15,7 @@ from chilly_movies.drivers.moving import Mover, make_folder
 from chilly_movies.drivers.torrent.place import Place
 from chilly_movies.drivers.torrent.reading import Library
 from chilly_movies.drivers.torrent.run import Run, on_disk, to_the_end
-from chilly_movies.errors import DiskError
+from chilly_movies.drivers.volume import disk_error
 from chilly_movies.models import Job, Phase, Progress, Report
 
 
@@ -44,7 +44,8 @@ async def publish(
             if error.errno == errno.EXDEV and folder:
                 folder = ""
                 continue
-            raise DiskError(f"The film cannot be published: {error.strerror}.") from None
+            sentence = f"The film cannot be published: {error.strerror}."
+            raise disk_error(error.errno, sentence) from None
         failpoints.reach("publish.renamed")
         run.published = True
         library.place(run.job.key, place.root, run.published_paths())

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.figures import TorrentState
-from chilly_movies.errors import DiskError
+from chilly_movies.drivers.volume import disk_error
 from chilly_movies.models import Job, MediaFile, Phase, Progress, Source
 
 T = TypeVar("T")
@@ -127,7 +127,8 @@ async def on_disk(work: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(work)
     except OSError as error:
-        raise DiskError(f"The media folder cannot be used: {error.strerror}.") from None
+        sentence = f"The media folder cannot be used: {error.strerror}."
+        raise disk_error(error.errno, sentence) from None
 
 
 async def to_the_end(work: Callable[[], object]) -> None:

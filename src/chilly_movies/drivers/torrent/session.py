@@ -20,6 +20,7 @@ import structlog
 
 from chilly_movies.clocks import TimeOfDay
 from chilly_movies.drivers.plain import hold_plain
+from chilly_movies.drivers.torrent import engine_errors as engine
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.alerts import AlertBell, mask, text
@@ -30,8 +31,6 @@ from chilly_movies.drivers.torrent.stun import StunCheck
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
 from chilly_movies.drivers.torrent.traffic import Traffic
 from chilly_movies.drivers.torrent.webrtc import is_websocket
-from chilly_movies.drivers.volume import disk_error
-from chilly_movies.errors import SourceRejected
 from chilly_movies.single_flight import SingleFlight
 
 log = structlog.get_logger(__name__)
@@ -97,7 +96,8 @@ class TorrentSession:
     async def open(self) -> None:
         """Start the engine. Idempotent; all who ask meanwhile wait, and none can break it off."""
         if self._ses is None or self._outdated:
-            await self._opening.run()
+            with engine.short_of_descriptors():
+                await self._opening.run()
 
     async def _open(self) -> None:
         if self._outdated:
@@ -108,7 +108,11 @@ class TorrentSession:
         if self._config.download_limit or self._config.upload_limit:
             limit_everyone(session)
         await self.traffic.opened(session)
-        self._bell = AlertBell(session, self._drain)
+        try:
+            self._bell = AlertBell(session, self._drain)
+        except OSError:
+            await self.traffic.closed()
+            raise
         self._ticker = asyncio.create_task(self._tick_forever(), name="engine-ticker")
         self._stun = StunCheck(self._config.stun_server if self._config.uses_webrtc else "")
         self._ses = session  # it is open only now
@@ -273,7 +277,7 @@ class TorrentSession:
         try:
             handle = await asyncio.to_thread(self._ses.add_torrent, params)
         except RuntimeError as error:
-            raise SourceRejected(f"The engine refused the torrent: {p.plain(error)}.") from None
+            raise engine.refused(error) from None
         torrent = self._torrents[handle] = Torrent(self, handle)
         torrent.read_only, torrent.only_look = request.read_only, request.only_look
         torrent.hashes, torrent.private = hashes, private
@@ -401,8 +405,7 @@ class TorrentSession:
         torrent = self._of(alert)
         future = torrent.waits.renamed.pop(alert.index, None) if torrent is not None else None
         if future is not None and not future.done():
-            sentence = f"A file could not be named: {alert.error.message()}."
-            future.set_exception(disk_error(alert.error.value(), sentence))
+            future.set_exception(engine.disk_said("A file could not be named", alert.error))
 
     def _on_removed(self, alert: Any) -> None:
         torrent = self._of(alert)
@@ -435,7 +438,7 @@ class TorrentSession:
     def _on_tracker_error(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None:
-            problem = text(alert.failure_reason) or alert.error.message()
+            problem = text(alert.failure_reason) or engine.why(alert.error)
             torrent.trackers[text(alert.tracker_url)] = TrackerStanding(problem=problem)
 
     def _on_announce(self, alert: Any) -> None:
@@ -474,19 +477,17 @@ class TorrentSession:
     def _on_file_error(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None:
-            sentence = f"The disk refused a file: {alert.error.message()}."
-            torrent.disk_problem = disk_error(alert.error.value(), sentence)
+            torrent.disk_problem = engine.disk_said("The disk refused a file", alert.error)
             torrent.fail(torrent.disk_problem)
 
     def _on_torrent_error(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None and torrent.disk_problem is None:
-            torrent.problem = f"The engine stopped the torrent: {alert.error.message()}."
-            torrent.fail(SourceRejected(torrent.problem))
+            torrent.lose(engine.why_stopped(alert.error))
 
     def _on_listen_failed(self, alert: Any) -> None:
         log.warning("cannot listen for peers", address=alert.listen_interface(), port=alert.port,
-                    problem=alert.error.message())  # fmt: skip
+                    problem=engine.why(alert.error))  # fmt: skip
 
     def _on_dropped(self, alert: Any) -> None:
         """Alerts were lost: ask for every torrent's state anew and fail what waits for one."""

@@ -187,9 +187,10 @@ class Torrent:
 
     def outdate(self) -> None:
         """Its engine is given up, and it must leave."""
-        self._lose(_set_back())
+        self.lose(_set_back())
 
-    def _lose(self, error: ChillyError) -> None:
+    def lose(self, error: ChillyError) -> None:
+        """It must leave the session, with this error."""
         self._lost = error
         self.fail(error)
 
@@ -216,10 +217,10 @@ class Torrent:
         except TimeoutError:
             pass
         self._changed.clear()
-        if self._lost is not None:
-            raise self._lost
         if self.disk_problem is not None:
             raise self.disk_problem
+        if self._lost is not None:
+            raise self._lost
         # the engine keeps it to itself for 600 s if the alert is lost
         if self.state.upload_only and not self.read_only:
             if self._refused:  # the alert, which says why, may come right after the figures
@@ -311,7 +312,7 @@ class Torrent:
             return
         self._alone_since = now if self._alone_since is None else self._alone_since
         if self._wronged and now - self._alone_since >= _FORGIVEN_AFTER:
-            self._lose(SourceUnavailable("The peers it had were shut out; they are asked anew."))
+            self.lose(SourceUnavailable("The peers it had were shut out; they are asked anew."))
             return
         for address in self._pulse.to_call(now):
             # of a peer that a tracker names earlier failures are forgiven
