@@ -63,8 +63,9 @@ check: setup ## style, types, import directions, and that the contract is curren
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m chilly_movies.api.contract --check contracts/openapi.yaml
 
-bench: setup ## side by side with other programs; prints tables
-	@$(BIN)/python -m benchmarks.engine
+bench: setup ## side by side with other programs; SIZE= in MiB, ROUNDS=, ONLY=ours,libtorrent, TREE= another clone
+	@$(BIN)/python -m benchmarks.engine $(if $(SIZE),--size-mib $(SIZE)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(ONLY),--only $(ONLY)) $(foreach tree,$(TREE),--tree $(tree))
 
 soak: leaks ## kill the server ROUNDS times and check every promise; SEED= repeats a run
 	@$(BIN)/python -m tests.crash.soak --rounds $(or $(ROUNDS),500) $(if $(SEED),--seed $(SEED))

@@ -2,7 +2,11 @@
 
 Run as `python -m benchmarks.engine`. Each download has a new tracker and a new libtorrent seeder
 in its own process; the contenders take turns, so that a busy moment hits all of them. Ours is a
-server process: a client starts the job over HTTP and watches the event stream all the time.
+server process: a client starts the job over HTTP and watches the event stream all the time. With
+`--tree` another clone of ours, with its own `.venv`, takes part, so that two states of the code are
+compared in the same minutes. Each figure is a median; the spread is that of the rounds, and a ratio
+is taken between the downloads of one round.
+
 The numbers say something about this machine at this moment, the ratios a little more.
 """
 
@@ -19,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.leechers import ALL_BYTES, LEECHERS, Leecher, Scene
+from benchmarks.leechers import ALL_BYTES, LEECHERS, Leecher, Scene, of_tree
 from benchmarks.meter import Mark, Watch
 from chilly_movies.tracker import run_tracker
 from tests.peers.libtorrent_peer import LibtorrentPeer
@@ -29,7 +33,8 @@ from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
 PIECE_SIZE = 1 << 20
 BASELINE = "libtorrent"
 HEADINGS = (
-    "client", "until", "seconds", "MB/s", "CPU s", "peak MB", "first byte s", "speed ratio",
+    "client", "until", "seconds", "min-max", "MB/s", "CPU s", "peak MB", "first byte s",
+    "speed ratio", "ratio min-max",
 )  # fmt: skip
 
 
@@ -53,27 +58,40 @@ class Row:
         shown: dict[str, Any] = {"client": self.name, "until": self.until}
         if not self.marks:
             return {**shown, "missing": self.missing}
-        against = baseline.seconds if baseline is not None and baseline.marks else None
+        seconds = [mark.seconds for mark in self.marks]
+        others = [] if baseline is None else [mark.seconds for mark in baseline.marks]
+        ratios = [other / own for other, own in zip(others, seconds, strict=False)]
         return {
             **shown,
             "seconds": round(self.seconds, 2),
+            "min-max": spread(seconds),
             "MB/s": round(size / 1e6 / self.seconds),
             "CPU s": round(statistics.median(mark.usage.cpu for mark in self.marks), 2),
             "peak MB": round(statistics.median(mark.usage.peak for mark in self.marks) / 1e6),
             "first byte s": round(statistics.median(self.first_bytes), 2)
             if self.first_bytes
             else None,
-            "speed ratio": None if against is None else round(against / self.seconds, 2),
-            "runs": [round(mark.seconds, 3) for mark in self.marks],
+            "speed ratio": round(statistics.median(ratios), 2) if ratios else None,
+            "ratio min-max": spread(ratios) if ratios else None,
+            "runs": [round(each, 3) for each in seconds],
         }
+
+
+def spread(values: Sequence[float]) -> str:
+    """The least and the greatest of them."""
+    return f"{min(values):.2f}-{max(values):.2f}"
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
     parser.add_argument("--size-mib", type=int, default=1024, help="size of the film")
-    parser.add_argument("--rounds", type=int, default=3, help="downloads of each contender")
+    parser.add_argument("--rounds", type=int, default=5, help="downloads of each contender")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--only", metavar="NAME,...", help="of these contenders only")
+    parser.add_argument(
+        "--tree", type=Path, action="append", default=[], metavar="PATH",
+        help="another clone of ours that takes part; may be given again",
+    )  # fmt: skip
     parser.add_argument("--dir", type=Path, help="where to work; else where temporary files go")
     options = parser.parse_args(arguments)
     names = [leecher.name for leecher in LEECHERS]
@@ -81,6 +99,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if unknown := set(chosen) - set(names):
         parser.error(f"no contender {', '.join(sorted(unknown))}; there is: {', '.join(names)}")
     options.leechers = [leecher for leecher in LEECHERS if leecher.name in chosen]
+    try:
+        options.leechers += map(of_tree, options.tree)
+    except ValueError as error:
+        parser.error(str(error))
     return options
 
 
@@ -160,9 +182,9 @@ async def run(options: argparse.Namespace) -> list[dict[str, Any]]:
     figures = [row.figures(size, baseline) for row in rows]
     print(
         f"{options.size_mib} MiB, pieces of {PIECE_SIZE >> 20} MiB, one seeder on loopback, "
-        f"to {kind}, median of {options.rounds}.\n"
+        f"to {kind}, median of {options.rounds} with their least and greatest.\n"
         "Seconds, CPU and first byte count from the start command; the ratio is to bare "
-        f"{BASELINE}.\n\n{table(figures)}"
+        f"{BASELINE}, to its last byte, in the same round.\n\n{table(figures)}"
     )
     if options.json is not None:
         report = {"sizeMib": options.size_mib, "rounds": options.rounds, "fileSystem": kind}

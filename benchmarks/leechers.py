@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import shutil
@@ -102,16 +103,17 @@ def _environment(config: EngineConfig, scratch: Path) -> dict[str, str]:
 
 
 class _Backend(PeerProcess):
-    """Our server process, as its users start it."""
+    """Our server process, as its users start it, with the Python of one tree of ours."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, python: str) -> None:
         super().__init__(time_limit=TIME_LIMIT)
         self._scene = scene
+        self._python = python
         self.url = ""
 
     async def _launch(self) -> None:
         await self._start(
-            [sys.executable, "-m", "chilly_movies", "serve", "--json"],
+            [self._python, "-m", "chilly_movies", "serve", "--json"],
             _environment(_config(self._scene), self.scratch),
         )
         assert self._running.stdout is not None
@@ -133,10 +135,10 @@ async def _events(client: httpx2.AsyncClient) -> AsyncIterator[AsyncIterator[dic
         yield (json.loads(line[5:]) async for line in lines if line.startswith("data:"))
 
 
-async def _ours(scene: Scene) -> Watch:
+async def _ours(scene: Scene, python: str = sys.executable) -> Watch:
     data = scene.torrent.path.read_bytes()
     async with (
-        _Backend(scene) as backend,
+        _Backend(scene, python) as backend,
         httpx2.AsyncClient(base_url=backend.url, trust_env=False) as client,
         _events(client) as events,
         scene.watch(backend.pid) as watch,
@@ -163,6 +165,19 @@ async def _follow(events: AsyncIterator[dict[str, Any]], watch: Watch) -> None:
             return
         seen = phase
     raise RuntimeError("the event stream ended before the job")
+
+
+def of_tree(tree: Path) -> Leecher:
+    """Another tree of ours as a contender: a clone with its own environment in `.venv`.
+
+    Raises:
+        ValueError: it has none; `make setup` there makes it.
+    """
+    python = tree.resolve() / ".venv" / "bin" / "python"
+    if not python.exists():
+        raise ValueError(f"{tree} has no .venv: run 'make setup' there first")
+    run = functools.partial(_ours, python=str(python))
+    return Leecher(f"tree {tree.resolve().name}", run, (ALL_BYTES, COMPLETED))
 
 
 # --- the others -------------------------------------------------------------------------

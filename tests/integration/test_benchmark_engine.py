@@ -42,7 +42,7 @@ def test_a_small_run_prints_a_row_for_each_point(tmp_path: Path) -> None:
         ["libtorrent", "all bytes there"],
     ]
     for line in lines[2:]:
-        assert all(float(cell) >= 0 for cell in line[2:]), line
+        assert all(float(part) >= 0 for cell in line[2:] for part in cell.split("-")), line
     figures = json.loads(report.read_text())
     assert [len(row["runs"]) for row in figures["rows"]] == [1, 1, 1]
     there, published = (row["runs"][0] for row in figures["rows"][:2])
@@ -54,6 +54,30 @@ def test_a_missing_contender_says_so_in_its_row() -> None:
     """The others still get their figures."""
     row = {"client": "aria2", "until": "all bytes there", "missing": "aria2c is not installed"}
     assert "aria2c is not installed" in table([row]).splitlines()[2]
+
+
+def test_another_tree_takes_part_and_each_ratio_is_of_one_round(tmp_path: Path) -> None:
+    """This tree once more, as another one."""
+    report = tmp_path / "report.json"
+    _run(
+        "--size-mib", "4", "--rounds", "2", "--only", "libtorrent",
+        "--tree", str(REPOSITORY), "--json", str(report), "--dir", str(tmp_path),
+    )  # fmt: skip
+    rows = {(row["client"], row["until"]): row for row in json.loads(report.read_text())["rows"]}
+    bare = rows["libtorrent", "all bytes there"]["runs"]
+    other = rows[f"tree {REPOSITORY.name}", "all bytes there"]
+    assert len(bare) == len(other["runs"]) == 2
+    ratios = sorted(before / own for before, own in zip(bare, other["runs"], strict=True))
+    least, greatest = map(float, other["ratio min-max"].split("-"))
+    assert (least, greatest) == pytest.approx((ratios[0], ratios[-1]), abs=0.03)
+
+
+def test_a_tree_without_an_environment_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--tree", str(tmp_path)])
+    assert "make setup" in capsys.readouterr().err
 
 
 def test_an_unknown_contender_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
