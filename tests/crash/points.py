@@ -24,7 +24,12 @@ from tests.peers.libtorrent_peer import LibtorrentPeer
 
 POINTS = (
     *(f"resume.{step}@{n}" for step in ("taken", "flushed", "stored") for n in range(1, 9)),
-    *(f"publish.{step}@{n}" for step in ("told", "renamed") for n in range(1, 4)),
+    *(f"closing.{step}@{n}" for step in ("taken", "flushed", "stored") for n in range(1, 4)),
+    *(
+        f"publish.{step}@{n}"
+        for step in ("verified", "flushed", "told", "renamed")
+        for n in range(1, 4)
+    ),
     *(f"{step}@{n}" for step in ("canceled.stored", "remove.deleted") for n in (1, 2)),
     *(f"move.{step}@{n}" for step in ("told", "renamed") for n in (1, 2)),
 )
@@ -93,7 +98,7 @@ async def _act(
             await ours.start(film.magnet, id=name)
             acked.add(name)
         verb = point.partition(".")[0]
-        if verb in ("resume", "publish"):
+        if verb in ("resume", "closing", "publish"):
             return
         begun = lambda job: job["progress"]["bytesDownloaded"] > 0  # noqa: E731
         done = lambda job: job["status"] == "completed"  # noqa: E731

@@ -17,6 +17,7 @@ from pathlib import Path
 from chilly_movies.errors import DiskError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_DESCRIPTORS = Path("/proc/self/fd")
 
 
 class NotPlainError(OSError):
@@ -42,26 +43,61 @@ class Held:
     Args:
         folder: its name.
         handle: an open descriptor of it; None = nothing is held, and the name must do.
+
+    Attributes:
+        path: what leads to it as long as it is held; where systems cannot say that, its name.
     """
 
     def __init__(self, folder: Path, handle: int | None = None) -> None:
         self._folder = folder
         self._handle = handle
+        self._users = 1
+        self._identity = None if handle is None else _identity(os.fstat(handle))
+        way = _DESCRIPTORS / str(handle)
+        self.path = way if handle is not None and way.exists() else folder
 
-    @property
-    def path(self) -> str:
-        """What leads to it as long as it is held; where systems cannot say that, its name."""
-        way = Path(f"/proc/self/fd/{self._handle}")
-        return str(way if self._handle is not None and way.exists() else self._folder)
+    def share(self) -> Held:
+        """The same for one more user, who must let go of it, too."""
+        self._users += 1
+        return self
+
+    def is_same(self, other: Held) -> bool:
+        """Whether both are one folder."""
+        return self._identity is not None and self._identity == other._identity
+
+    def refuse_swapped(self) -> None:
+        """Look whether its name still leads to it. Blocks.
+
+        Raises:
+            DiskError: it leads elsewhere or nowhere.
+        """
+        try:
+            found = _identity(self._folder.stat())
+        except OSError:
+            raise DiskError("The folder of the unfinished film is not there any more.") from None
+        if found != self._identity:
+            raise DiskError(
+                "The folder of the unfinished film was replaced while it was in use; "
+                "the job goes on with what lies there now, and checks it first."
+            )
 
     def let_go(self) -> None:
-        """The descriptor is closed, and its number may mean something else soon. Idempotent."""
+        """One user less: after the last one the descriptor means something else soon."""
+        self._users -= 1
+        if self._users <= 0:
+            self._close()
+
+    def _close(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
     def __del__(self) -> None:
-        self.let_go()
+        self._close()
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _hold(staging: Path) -> Held:
@@ -105,9 +141,11 @@ def harmless(top: Path) -> None:
     Raises:
         NotPlainError: it, or anything in it, is a link or no ordinary file.
     """
-    folder = os.open(top.parent, _FOLDER)
+    ours = top.parent.parent == _DESCRIPTORS  # the way to what is held looks like a link
+    folder = os.open(top.parent, _FOLDER & ~os.O_NOFOLLOW if ours else _FOLDER)
     try:
-        _look(folder, top.name, os.lstat(top), strip=True)
+        status = os.stat(top.name, dir_fd=folder, follow_symlinks=False)
+        _look(folder, top.name, status, strip=True)
     finally:
         os.close(folder)
 

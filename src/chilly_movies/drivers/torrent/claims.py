@@ -91,6 +91,39 @@ def decode(blob: bytes | None) -> Claim | None:
         return None
 
 
+def look(folder: Path, paths: Mapping[int, str]) -> dict[int, Look]:
+    """How those of the files look that are there. Blocks.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    looks: dict[int, Look] = {}
+    for index, name in paths.items():
+        try:
+            found = (folder / name).lstat()
+        except FileNotFoundError:
+            continue
+        looks[index] = Look(name, found.st_size, found.st_mtime_ns)
+    return looks
+
+
+def refuse_changed(before: Mapping[int, Look], now: Mapping[int, Look]) -> None:
+    """Make sure that what was compared with its hashes is what lies there.
+
+    Args:
+        before: how the files looked when the comparison began.
+        now: how they look.
+
+    Raises:
+        DiskError: one of them looks different, or is not there.
+    """
+    for index, was in before.items():
+        found = now.get(index)
+        if found is None or (found.size, found.mtime_ns) != (was.size, was.mtime_ns):
+            name = Path(was.path).name
+            raise DiskError(f"The file '{name}' was changed after its check; it is checked again.")
+
+
 def flush(
     folder: Path, paths: Mapping[int, str], known: Mapping[int, Look], *, closing: bool = False
 ) -> dict[int, Look]:
@@ -161,7 +194,8 @@ def _taken_away(path: Path) -> DiskError:
 def _down_to(top: Path, folder: Path) -> Iterable[Path]:
     """The folder, its parents up to `top`, and the two above `top`, which are ours, too."""
     line = [folder, *folder.parents]
-    return line[: line.index(top) + 3]
+    # `top` may be a way to an open descriptor, so only the system knows what is above it
+    return [*line[: line.index(top) + 1], top / "..", top / ".." / ".."]
 
 
 def _flush_file(path: Path, *, with_times: bool) -> os.stat_result | None:

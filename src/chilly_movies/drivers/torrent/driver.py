@@ -15,10 +15,9 @@ from dataclasses import replace
 import structlog
 
 from chilly_movies import failpoints
-from chilly_movies.drivers import publish as disk
 from chilly_movies.drivers.torrent import adopted
 from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent.claims import Claim, decode, flush
+from chilly_movies.drivers.torrent.claims import Claim, decode
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.figures import TorrentState
 from chilly_movies.drivers.torrent.inspector import Inspector
@@ -155,6 +154,7 @@ class TorrentDriver:
                 async for report in reports:
                     yield report
         finally:
+            run.take(self._root)
             self._library.end(job.key)
             self._runs.pop(job.key, None)
 
@@ -203,10 +203,11 @@ class TorrentDriver:
                 yield report
             final = figures(torrent.state, Phase.POST_PROCESSING)
         run.check = run.mends = False
-        self._library.complete(run.job.key)
         if not run.published:
             async for report in publish(run, self._place, self._library, final):
                 yield report
+        await on_disk(run.refuse_changed)
+        self._library.complete(run.job.key)
         yield Report(self._final(run, final), path=run.path, complete=True)
 
     async def _recognise(self, run: Run) -> AsyncGenerator[Report, None]:
@@ -255,6 +256,7 @@ class TorrentDriver:
         asked, run.check, run.only_check = run.check, True, True
         try:
             async with self._torrent(run) as torrent:
+                await run.do(run.look)
                 torrent.run()
                 while (state := await torrent.moved()).checking or not state.has_metadata:
                     if not (state.checking or state.has_metadata):
@@ -263,6 +265,8 @@ class TorrentDriver:
                     checked = replace(figures(state, Phase.CHECKING), percent=percent)
                     yield Report(checked, self.traffic.halted)
                 run.sound = state.finished
+                self._keepers[run.job.key].compared = run.compared
+            await on_disk(run.refuse_changed)
             run.have = figures(state, Phase.CHECKING)
             yield Report(run.have)
         finally:
@@ -293,8 +297,9 @@ class TorrentDriver:
             raise SourceRejected(str(error)) from None
         run.checked = not trusted
         run.metadata = run.metadata or torrent.metadata()
+        run.take(request.save_path, torrent.held)
         keeper = self._keepers[key] = Keeper(
-            self._resume, key, torrent, request.save_path,
+            self._resume, key, torrent, run.folder, held=run.held,
             dirty=self._config.save_bytes, seconds=self._config.save_interval,
             within=self._config.save_within,
         )  # fmt: skip
@@ -334,6 +339,8 @@ class TorrentDriver:
     async def _download(self, run: Run, torrent: Torrent) -> AsyncGenerator[Report, None]:
         """Metadata, files, and the final check from disk; ends when all is verified."""
         keeper = self._keepers[run.job.key]
+        if run.checked:
+            await run.do(run.make_exact)
         torrent.run()
         verified = False
         while not verified:
@@ -349,9 +356,9 @@ class TorrentDriver:
                 if not state.checking:
                     keeper.save_if_due()
             await self._library.settle(run.job.key)
-            if run.checked and not state.received:  # everything was compared when it was added
-                await on_disk(lambda: self._make_exact(run))
-                return
+            if run.checked and run.compared and not state.received:  # all was, when it was added
+                await run.do(run.flush)
+                break
             verifying = asyncio.ensure_future(self._verify(run, torrent, keeper))
             try:
                 while not verifying.done():
@@ -361,24 +368,17 @@ class TorrentDriver:
             finally:
                 verifying.cancel()
             verified = torrent.state.finished
+        keeper.compared = run.compared
 
     async def _verify(self, run: Run, torrent: Torrent, keeper: Keeper) -> None:
         """Compare everything on the disk with its hashes, and meanwhile flush it."""
         await keeper.aclose()
         await torrent.flush()
-        flushing = asyncio.ensure_future(on_disk(lambda: self._make_exact(run)))
+        await run.do(run.make_exact)
+        flushing = asyncio.ensure_future(run.do(run.flush))
         await torrent.recheck()
         await flushing
-
-    def _make_exact(self, run: Run) -> None:
-        """Cut what lies behind the end of the files, which the engine does not see; flush them."""
-        folder = self._root if run.published else self._place.staging(run.job.key)
-        paths = run.disk_paths()
-        sizes = {file.index: file.size for file in run.published_files()}
-        disk.cut_to_size((folder / path, sizes[i]) for i, path in paths.items())
-        if not run.published:
-            disk.drop_empty(folder / paths[f.index] for f in run.published_files() if not f.wanted)
-        flush(folder, paths, {}, closing=True)
+        failpoints.reach("publish.verified")
 
     async def _learn(self, run: Run, torrent: Torrent, state: TorrentState) -> SourceFacts | None:
         """Read the metadata once it is there, and give the files our names."""
@@ -388,8 +388,8 @@ class TorrentDriver:
         if run.metadata is None:
             return None
         run.told = True
-        folder = self._root if run.published else self._place.staging(run.job.key)
-        await self._library.learn(run.job.key, run.metadata.facts.files, folder, run.disk_paths())
+        files, paths = run.metadata.facts.files, run.disk_paths()
+        await self._library.learn(run.job.key, files, run.folder, paths, run.held)
         if not run.published:
             await torrent.apply_names(run.metadata.disk_paths)
         keeper = self._keepers[run.job.key]

@@ -11,7 +11,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from chilly_movies import failpoints
-from chilly_movies.drivers.torrent.claims import Claim, Look, flush, sizes
+from chilly_movies.drivers.plain import Held
+from chilly_movies.drivers.torrent.claims import Claim, Look, flush, refuse_changed, sizes
 from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.drivers.volume import disk_error
 from chilly_movies.ports import ResumeStore
@@ -34,10 +35,15 @@ class Keeper:
         key: the job's key.
         torrent: what is saved.
         folder: where the engine writes to.
+        held: that folder, if it is held open.
         dirty: how many bytes have arrived when a save begins, if there is time for so many.
         seconds: the disk has so long for other work after a save. With many files it is longer.
         within: seconds after which all that arrived is to be saved, however little it is.
         clock: seconds that only grow; by default those of the event loop.
+
+    Attributes:
+        compared: how the files looked when they were compared with their hashes, after which
+            nothing was written; empty = they were not.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class Keeper:
         torrent: Torrent,
         folder: Path,
         *,
+        held: Held | None = None,
         dirty: int,
         seconds: float,
         within: float,
@@ -56,6 +63,8 @@ class Keeper:
         self._key = key
         self._torrent = torrent
         self._folder = folder
+        self._held = held
+        self.compared: Mapping[int, Look] = {}
         self._dirty = dirty
         self._seconds = seconds
         self._within = within
@@ -127,7 +136,7 @@ class Keeper:
     async def _look(self) -> None:
         """See whether the files are all there: between two saves is a long time."""
         try:
-            self._sizes = await asyncio.to_thread(sizes, self._folder, self._paths, self._sizes)
+            self._sizes = await asyncio.to_thread(self._sizes_now)
         except OSError as error:
             sentence = f"The unfinished data cannot be found: {error.strerror}."
             raise disk_error(error.errno, sentence) from None
@@ -137,22 +146,43 @@ class Keeper:
         self._owes = True
         began, arrived = self._clock(), self._torrent.state.received
         data = await self._torrent.save(only_if_modified=only_if_modified, closing=closing)
-        failpoints.reach("resume.taken")
+        _reach("taken", closing=closing)
         if data is not None:
             await self._torrent.flush()  # what it has may still wait to be written
         try:
-            self._looks = await asyncio.to_thread(
-                flush, self._folder, self._paths, self._looks, closing=closing
-            )
+            self._looks = await asyncio.to_thread(self._flush, closing=closing)
         except OSError as error:
             sentence = f"The unfinished data cannot be saved: {error.strerror}."
             raise disk_error(error.errno, sentence) from None
-        failpoints.reach("resume.flushed")
+        _reach("flushed", closing=closing)
         if data is not None:
             claim = Claim(data, self._looks, closed=closing)
             await self._store.save_resume(self._key, claim.encode())
-        failpoints.reach("resume.stored")
+        _reach("stored", closing=closing)
         self._owes = False
         self._safe_at, self._safe_bytes = began, arrived
         self._looked_at = self._ended_at = self._clock()
         self._took = self._ended_at - began
+
+    def _sizes_now(self) -> dict[int, int]:
+        if self._held is not None:
+            self._held.refuse_swapped()
+        return sizes(self._folder, self._paths, self._sizes)
+
+    def _flush(self, *, closing: bool) -> dict[int, Look]:
+        """Flush the files; only of those that lie where they are looked for next time.
+
+        Raises:
+            DiskError: their folder was replaced, or they are not what was compared.
+        """
+        if self._held is not None:
+            self._held.refuse_swapped()
+        looks = flush(self._folder, self._paths, self._looks, closing=closing)
+        refuse_changed(self.compared, looks)
+        return looks
+
+
+def _reach(step: str, *, closing: bool) -> None:
+    failpoints.reach(f"resume.{step}")
+    if closing:  # the last save before a film is published is one of them
+        failpoints.reach(f"closing.{step}")

@@ -24,10 +24,16 @@ async def publish(
 ) -> AsyncGenerator[Report, None]:
     """Flush the verified data and rename it into the media root; the name is told before.
 
-    A folder on another disk is left to the core: it moves the film there once it is published.
+    What is renamed lies in the very folder that the engine was given, and its files look as they
+    did when they were compared with their hashes. A folder on another disk is left to the core:
+    it moves the film there once it is published.
+
+    Raises:
+        DiskError: that folder was replaced, or a file was changed; both are checked anew.
     """
-    staged = place.staging(run.job.key) / run.top
+    staged = run.folder / run.top
     await on_disk(lambda: disk.flush_tree(staged))
+    failpoints.reach("publish.flushed")
     folder = run.job.options.folder
     while True:
         wanted = "/".join(filter(None, (folder, run.top)))
@@ -37,7 +43,7 @@ async def publish(
         target = place.root / path
         try:
             await on_disk(lambda: make_folder(place.root, target.parent))  # noqa: B023
-            await to_the_end(partial(disk.publish, staged, target))
+            await to_the_end(partial(_put, run, staged, target))
         except FileExistsError:
             continue  # somebody took the name meanwhile: the next one
         except OSError as error:
@@ -48,9 +54,15 @@ async def publish(
             raise disk_error(error.errno, sentence) from None
         failpoints.reach("publish.renamed")
         run.published = True
+        run.take(place.root)
         library.place(run.job.key, place.root, run.published_paths())
         await on_disk(lambda: place.clear_staging(run.job.key))
         return
+
+
+def _put(run: Run, staged: Path, target: Path) -> None:
+    run.refuse_changed()
+    disk.publish(staged, target)
 
 
 async def move(run: Run, root: Path) -> AsyncGenerator[Report, None]:

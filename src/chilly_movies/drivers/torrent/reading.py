@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chilly_movies.drivers.disk_reader import DiskFile, DiskReader
+from chilly_movies.drivers.plain import Held
 from chilly_movies.drivers.torrent.pieces import Pieces, done_in
 from chilly_movies.drivers.torrent.shelf import Shelf
 from chilly_movies.drivers.torrent.windows import bytes_ahead
@@ -42,20 +43,23 @@ class Library:
         self._shelves[key].attach(pieces)
 
     async def learn(
-        self, key: str, files: tuple[MediaFile, ...], folder: Path, paths: Mapping[int, str]
-    ) -> None:
+        self, key: str, files: tuple[MediaFile, ...], folder: Path, paths: Mapping[int, str],
+        held: Held | None,
+    ) -> None:  # fmt: skip
         """The metadata is known, and where the files lie."""
-        self.place(key, folder, paths)
+        self.place(key, folder, paths, held)
         shelf = self._shelves.get(key)
         if shelf is not None:
             videos = {f.index: f.size for f in files if f.wanted and is_video(f.path)}
             await shelf.learn(videos)
 
-    def place(self, key: str, folder: Path, paths: Mapping[int, str]) -> None:
-        """The files lie there from now on."""
+    def place(
+        self, key: str, folder: Path, paths: Mapping[int, str], held: Held | None = None
+    ) -> None:
+        """The files lie there from now on, and the folder is held open or not."""
         shelf = self._shelves.get(key)
         if shelf is not None:
-            shelf.paths = {index: folder / path for index, path in paths.items()}
+            shelf.put({index: folder / path for index, path in paths.items()}, held)
 
     async def settle(self, key: str) -> None:
         """Everything has arrived and is about to be checked from disk."""
@@ -82,7 +86,11 @@ class Library:
         self._forget_unused(key, shelf)
 
     def _forget_unused(self, key: str, shelf: Shelf) -> None:
-        if not shelf.readers and not shelf.in_use and self._shelves.get(key) is shelf:
+        if shelf.in_use:
+            return
+        if not shelf.users:
+            shelf.put({}, None)
+        if not shelf.readers and self._shelves.get(key) is shelf:
             del self._shelves[key]
 
     # --- what the core asks -----------------------------------------------------------------
@@ -177,8 +185,10 @@ class TorrentReader:
         self, shelf: Shelf, file: MediaFile, bitrate: int | None, on_close: Callable[[], None]
     ) -> None:
         self._shelf = shelf
+        shelf.users += 1
         self._on_close = on_close
         self._file: DiskFile | None = None
+        self._turn = 0
         self._busy: asyncio.Future[bytes] | None = None
         self._closed = False
         self.index = file.index
@@ -198,7 +208,9 @@ class TorrentReader:
             return b""
         self._move(offset)
         ready = await self._shelf.bring(self.index, self.size, offset)
-        file = self._file = self._file or await self._open()
+        while (file := self._file) is None or self._turn != self._shelf.turn:
+            await self._renew()
+            ready = await self._shelf.bring(self.index, self.size, offset)
         if self._closed:  # meanwhile, by whoever did not wait for this
             file.close()
             raise NotReadable("Nobody reads this file any more.")
@@ -217,17 +229,42 @@ class TorrentReader:
         if began or self._shelf.crossed(self.index, before, offset):
             self._shelf.replan()
 
-    async def _open(self) -> DiskFile:
+    async def _renew(self) -> None:
+        """Open the file that lies there now, which need not be the one that is open."""
+        turn, before = self._shelf.turn, self._file
+        spare = before if self._shelf.is_complete else None  # it may have been moved since
+        try:
+            file = await self._open(1 if spare is not None else _OPEN_TRIES)
+        except DiskError:
+            if spare is None:
+                raise
+            file = spare
+        if self._closed:
+            file.close()
+            raise NotReadable("Nobody reads this file any more.")
+        self._file, self._turn = file, turn
+        if before is not None and before is not file:
+            await before.close_after(self._busy)
+
+    async def _open(self, tries: int) -> DiskFile:
         """Open the file where it lies; it may be on its way into the media root just now."""
-        for _ in range(_OPEN_TRIES):
+        for _ in range(tries):
             path = self._shelf.paths.get(self.index)
             try:
                 if path is not None:
-                    return await DiskFile.open(path)
+                    return await self._open_at(path)
             except FileNotFoundError:
                 pass
             await asyncio.sleep(_OPEN_AGAIN)
         raise DiskError("The file is not where it should be.")
+
+    async def _open_at(self, path: Path) -> DiskFile:
+        held = None if self._shelf.held is None else self._shelf.held.share()
+        try:
+            return await DiskFile.open(path)
+        finally:
+            if held is not None:
+                held.let_go()
 
     async def aclose(self) -> None:
         """See `ports.FileReader`."""
@@ -235,6 +272,7 @@ class TorrentReader:
             return
         self._closed = True
         self._shelf.readers.discard(self)
+        self._shelf.users -= 1
         self._on_close()
         if self._file is not None:
             await self._file.close_after(self._busy)

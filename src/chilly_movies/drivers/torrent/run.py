@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypeVar
 
+from chilly_movies.drivers import publish as disk
+from chilly_movies.drivers.plain import Held
 from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent.claims import Look, flush, look, refuse_changed
 from chilly_movies.drivers.torrent.figures import TorrentState
 from chilly_movies.drivers.volume import disk_error
 from chilly_movies.models import Job, MediaFile, Phase, Progress, Source
@@ -32,6 +36,9 @@ class Run:
         told: the facts were reported.
         ended: the seeding goal is reached.
         seen: the figures that were last shown.
+        folder: where the engine reads and writes.
+        held: that folder, if it is held open; publishing needs it longer than the engine does.
+        compared: how the files looked when they were last compared with their hashes.
     """
 
     job: Job
@@ -48,6 +55,9 @@ class Run:
     ended: bool = False
     metadata: p.Metadata | None = None
     seen: TorrentState = field(default_factory=TorrentState)
+    folder: Path = Path()
+    held: Held | None = None
+    compared: Mapping[int, Look] = field(default_factory=dict)
 
     @property
     def top(self) -> str:
@@ -90,6 +100,61 @@ class Run:
         if self.published:
             return self.published_paths()
         return dict(self.metadata.disk_paths) if self.metadata else {}
+
+    def take(self, folder: Path, held: Held | None = None) -> None:
+        """The engine reads and writes there from now on."""
+        before, self.held = self.held, None if held is None else held.share()
+        self.folder = folder if held is None else held.path
+        if before is not None:
+            before.let_go()
+
+    async def do(self, work: Callable[[], None]) -> None:
+        """Run disk work on its folder in a thread.
+
+        A thread cannot be cancelled: the folder is held until it is done, or its descriptor would
+        lead to another folder.
+
+        Raises:
+            DiskError: the disk refused.
+        """
+        held = None if self.held is None else self.held.share()
+        doing = asyncio.ensure_future(on_disk(work))
+
+        def done(_: object) -> None:
+            if held is not None:
+                held.let_go()
+            if not doing.cancelled():
+                doing.exception()  # whoever waited for it may be gone
+
+        doing.add_done_callback(done)
+        await asyncio.shield(doing)
+
+    def look(self) -> None:
+        """Note how the files look, which are about to be compared with their hashes. Blocks."""
+        self.compared = look(self.folder, self.disk_paths())
+
+    def make_exact(self) -> None:
+        """Cut what lies behind the end of the files, which the engine does not see. Blocks."""
+        paths, files = self.disk_paths(), self.published_files()
+        known = [(self.folder / paths[f.index], f) for f in files if f.index in paths]
+        disk.cut_to_size((path, file.size) for path, file in known)
+        if not self.published:
+            disk.drop_empty(path for path, file in known if not file.wanted)
+        self.look()
+
+    def flush(self) -> None:
+        """Make the files survive a power cut. Blocks."""
+        flush(self.folder, self.disk_paths(), {}, closing=True)
+
+    def refuse_changed(self) -> None:
+        """Make sure that what was compared with its hashes lies where it will be found. Blocks.
+
+        Raises:
+            DiskError: it does not.
+        """
+        if self.held is not None:
+            self.held.refuse_swapped()
+        refuse_changed(self.compared, look(self.folder, self.disk_paths()))
 
     @property
     def wanted(self) -> int:

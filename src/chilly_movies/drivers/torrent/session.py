@@ -199,7 +199,7 @@ class TorrentSession:
         held = None
         if request.save_path == request.part_path:
             held = await hold_plain(request.save_path)
-            params.save_path = params.part_file_dir = held.path
+            params.save_path = params.part_file_dir = str(held.path)
         async with self._alone(p.hash_names(params)) as other:
             if other is not None and other.only_look:
                 await other.remove()  # who only looks gives way to a job

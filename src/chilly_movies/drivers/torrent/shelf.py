@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from chilly_movies.drivers.plain import Held
 from chilly_movies.drivers.torrent.ordering import Order
 from chilly_movies.drivers.torrent.pieces import Geometry, Pieces
 
@@ -48,6 +49,10 @@ class Shelf:
         readers: who reads it.
         in_use: the job runs, so there may be a torrent in the session at any time.
         paths: where each file lies right now.
+        held: their folder, if it is held open; the paths lead through it.
+        turn: changes when the files that lie there may be others than before.
+        users: how many readers there are, those included that want nothing fetched.
+        is_complete: all wanted files are verified on the disk and stay as they are.
         pieces: of the torrent in the session, None while there is none.
     """
 
@@ -55,8 +60,11 @@ class Shelf:
         self.readers: set[Place] = set()
         self.in_use = False
         self.paths: dict[int, Path] = {}
+        self.held: Held | None = None
+        self.turn = 0
+        self.users = 0
         self.pieces: Pieces | None = None
-        self._is_complete = False
+        self.is_complete = False
         self._geometry: Geometry | None = None
         self._there = bytearray()
         self._safe = bytearray()
@@ -70,6 +78,18 @@ class Shelf:
         self.order = Order()
 
     # --- the torrent below ------------------------------------------------------------------
+
+    def put(self, paths: Mapping[int, Path], held: Held | None) -> None:
+        """The files lie there from now on; in another folder nothing counts that was known."""
+        before, self.held = self.held, None if held is None else held.share()
+        self.paths = dict(paths)
+        if before is None:
+            return
+        if held is not None and not held.is_same(before):
+            self.turn += 1
+            self._there, self._safe = bytearray(len(self._there)), bytearray(len(self._safe))
+            self._unsafe = set()
+        before.let_go()
 
     def attach(self, pieces: Pieces) -> None:
         """The job's torrent is in the session from now on."""
@@ -196,7 +216,8 @@ class Shelf:
 
     def complete(self) -> None:
         """All wanted files are verified on the disk and stay as they are."""
-        self._is_complete = True
+        self.is_complete = True
+        self.turn += 1
         for waiting in tuple(self._unknown):
             _settle(waiting)
         self._wake_all()
@@ -240,7 +261,7 @@ class Shelf:
 
     def _wake_all(self) -> None:
         for piece in tuple(self._waiting):
-            if self._is_complete or self._safe[piece]:
+            if self.is_complete or self._safe[piece]:
                 self._wake(piece)
 
     # --- reading ----------------------------------------------------------------------------
@@ -250,7 +271,7 @@ class Shelf:
         return self._run(self._there, index, size, offset)
 
     def _run(self, pieces: bytearray, index: int, size: int, offset: int) -> int:
-        if offset >= size or self._is_complete:
+        if offset >= size or self.is_complete:
             return max(0, size - offset)
         if self._geometry is None or not pieces:
             return 0
