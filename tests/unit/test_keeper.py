@@ -178,6 +178,17 @@ async def test_a_file_that_vanishes_between_two_saves_is_told_within_seconds(
     assert engine.asked == []
 
 
+async def test_a_store_that_takes_nothing_is_told_within_seconds(tmp_path: Path) -> None:
+    engine, store = Engine(), Broken()
+    store.failing = False
+    keeper = keeper_of(engine, store, tmp_path)
+    await keeper.save()
+    store.failing = True
+    with pytest.raises(StoreError):
+        await at_rate(engine, keeper, 1000.0, 3.0)
+    assert engine.asked == [False]
+
+
 async def test_a_file_that_vanishes_while_it_is_written_is_a_disk_error(tmp_path: Path) -> None:
     engine, store = Engine(), MemoryResumeStore()
     (tmp_path / "a" / "b").mkdir(parents=True)

@@ -75,6 +75,7 @@ class Keeper:
         self._safe_at = self._ended_at = self._looked_at = self._clock()
         self._safe_bytes, self._took = torrent.state.received, 0.0
         self._owes = False
+        self._blob: bytes | None = None
         self._saving: asyncio.Task[None] | None = None
 
     def watch(self, paths: Mapping[int, str]) -> None:
@@ -134,12 +135,17 @@ class Keeper:
                 saving.exception()  # the save that follows does what this one could not
 
     async def _look(self) -> None:
-        """See whether the files are all there: between two saves is a long time."""
+        """See whether the files are there and the store takes what it has: a save may be far off.
+
+        A store that is full must be told within seconds.
+        """
         try:
             self._sizes = await asyncio.to_thread(self._sizes_now)
         except OSError as error:
             sentence = f"The unfinished data cannot be found: {error.strerror}."
             raise disk_error(error.errno, sentence) from None
+        if self._blob is not None:
+            await self._store.save_resume(self._key, self._blob)
         self._looked_at = self._clock()
 
     async def _save(self, *, only_if_modified: bool, closing: bool) -> None:
@@ -157,7 +163,8 @@ class Keeper:
         _reach("flushed", closing=closing)
         if data is not None:
             claim = Claim(data, self._looks, closed=closing)
-            await self._store.save_resume(self._key, claim.encode())
+            self._blob = claim.encode()
+            await self._store.save_resume(self._key, self._blob)
         _reach("stored", closing=closing)
         self._owes = False
         self._safe_at, self._safe_bytes = began, arrived
