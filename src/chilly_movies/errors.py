@@ -219,9 +219,17 @@ class SourceRejected(DownloadError):
 
 
 class FilmDamaged(DownloadError):
-    """A published film is not what it was any more. It is not touched unless asked for."""
+    """A published film is not what it was any more. It is not touched unless asked for.
+
+    Attributes:
+        is_gone: one of its files is not there at all; the disk it is on may only be away.
+    """
 
     code = "damaged"
+
+    def __init__(self, message: str, *, is_gone: bool = False) -> None:
+        super().__init__(message)
+        self.is_gone = is_gone
 
 
 class DriverCrashed(DownloadError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from chilly_movies import failpoints
-from chilly_movies.drivers.torrent.claims import Claim, Look, decode, flush
+from chilly_movies.drivers.torrent.claims import Claim, Look, decode, flush, take
 from chilly_movies.errors import DiskError
 
 
@@ -46,18 +47,51 @@ def test_a_claim_comes_back_as_it_was(staged: Path) -> None:
     assert again.holds(again.staged_paths(staged))
 
 
+def test_older_versions_read_the_claims_of_this_one(staged: Path) -> None:
+    head, _, data = Claim(b"d", flush(staged, NAMES, {}), closed=True).encode().partition(b"\n")
+    known = json.loads(head)
+    assert {i: (path, size) for i, path, size, mtime in known["looks"]} == {
+        0: ("show/1.mkv", 3), 2: ("show/2.mkv", 6),
+    }  # fmt: skip
+    assert (known["closed"], data) == (True, b"d")
+
+
+def test_a_claim_of_an_older_version_holds_but_not_exactly(staged: Path) -> None:
+    """It was renewed without a check, so of a published film it is not believed."""
+    looks = flush(staged, NAMES, {})
+    older = [[i, look.path, look.size, look.mtime_ns] for i, look in looks.items()]
+    claim = decode(json.dumps({"closed": True, "looks": older}).encode() + b"\nd")
+    assert claim is not None
+    paths = claim.staged_paths(staged)
+    assert claim.holds(paths, exactly=False)
+    assert not claim.holds(paths)
+
+
 def test_resume_data_of_an_older_version_is_used_but_not_believed() -> None:
     claim = decode(b"d8:infohash1:xe")
     assert claim is not None
     assert (claim.data, claim.closed) == (b"d8:infohash1:xe", False)
 
 
-@pytest.mark.parametrize("blob", [b"{", b"[]\nd", b'{"closed":true}\nd', b"\xff\xff", b""])
+@pytest.mark.parametrize(
+    "blob",
+    [
+        b"{",
+        b"[]\nd",
+        b'{"closed":true}\nd',
+        b"\xff\xff",
+        b"",
+        b'{"closed":true,"looks":[[0,"a",1,1]],"ctimes":[]}\nd',
+        b'{"closed":true,"looks":[[0,"a",1,1]],"ctimes":7}\nd',
+    ],
+)
 def test_a_damaged_blob_is_no_claim(blob: bytes) -> None:
     assert decode(blob) is None
 
 
-@pytest.mark.parametrize("damage", ["bit", "hole", "short", "long", "gone", "swapped", "touched"])
+@pytest.mark.parametrize(
+    "damage", ["bit", "hole", "short", "long", "gone", "swapped", "touched", "set back"]
+)
 def test_a_claim_does_not_hold_once_a_file_was_written_to(staged: Path, damage: str) -> None:
     claim = Claim(b"", flush(staged, NAMES, {}))
     path = staged / "show" / "2.mkv"
@@ -70,6 +104,11 @@ def test_a_claim_does_not_hold_once_a_file_was_written_to(staged: Path, damage: 
         (staged / "x").with_name("y").write_bytes(b"SECOND")
         (staged / "y").replace(path)
         os.utime(path, ns=(5, 5))
+    elif damage == "set back":
+        then = path.stat()
+        while path.stat().st_ctime_ns == then.st_ctime_ns:  # the clock of the system is coarse
+            path.write_bytes(b"SECOND")
+            os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns))
     else:
         content = {"bit": b"sekond", "hole": b"\0" * 6, "short": b"seco", "long": b"second!"}
         path.write_bytes(content[damage])
@@ -122,6 +161,31 @@ def test_a_symlink_is_not_followed(staged: Path) -> None:
     (staged / "show" / "1.mkv").symlink_to("/dev/null")
     with pytest.raises(OSError, match="symbolic links"):
         flush(staged, NAMES, {})
+
+
+def test_a_claim_follows_what_we_rename_and_nothing_else(staged: Path) -> None:
+    claim = Claim(b"", flush(staged, NAMES, {}))
+    paths = {i: staged / f"{i}.mkv" for i in NAMES}
+    for index, path in claim.staged_paths(staged).items():
+        path.rename(paths[index])
+    renamed = claim.renamed(paths)
+    assert renamed is not None
+    assert renamed.holds(paths)
+    assert claim.renamed({0: paths[0]}) is None
+    paths[2].write_bytes(b"second!")
+    assert claim.renamed(paths) is None
+
+
+def test_files_that_are_only_read_are_looked_at_through_links_and_pipes_are_left_out(
+    staged: Path, flushed: list[str]
+) -> None:
+    (staged / "show" / "1.mkv").replace(staged / "elsewhere")
+    (staged / "show" / "1.mkv").symlink_to(staged / "elsewhere")
+    os.mkfifo(staged / "pipe")
+    looks = take(staged, {**NAMES, 3: "pipe", 4: "missing"})
+    assert set(looks) == {0, 2}
+    assert flushed == ["elsewhere", "2.mkv"]
+    assert Claim(b"", looks).holds({i: staged / name for i, name in NAMES.items()})
 
 
 def test_a_look_without_its_file_does_not_hold(staged: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from chilly_movies.drivers.torrent.claims import decode
+from chilly_movies.drivers.torrent.claims import decode, take
 from chilly_movies.drivers.torrent.figures import TorrentState
 from chilly_movies.drivers.torrent.keeper import IDLE, Keeper
 from chilly_movies.drivers.torrent.torrent import Torrent
@@ -213,3 +213,38 @@ async def test_only_a_closing_save_is_to_be_believed_later(tmp_path: Path) -> No
         claim = decode(await store.load_resume("k"))
         assert claim is not None
         assert claim.closed is closing
+
+
+async def test_what_is_only_read_is_claimed_as_its_check_found_it_whatever_happened_since(
+    tmp_path: Path,
+) -> None:
+    film, store = tmp_path / "film.mkv", MemoryResumeStore()
+    film.write_bytes(b"film")
+    looks = take(tmp_path, {0: "film.mkv"})
+    keeper = keeper_of(Engine(), store, tmp_path, looks=looks)
+    keeper.watch({0: "film.mkv"})
+    film.write_bytes(b"longer")
+    for closing in (False, True):
+        await keeper.save(closing=closing)
+        claim = decode(await store.load_resume("k"))
+        assert claim is not None
+        assert claim.looks == looks
+        assert not claim.holds({0: film})
+
+
+@pytest.mark.parametrize("changes", [False, True])
+async def test_a_check_vouches_for_files_that_did_not_change_while_it_ran(
+    tmp_path: Path, changes: bool
+) -> None:
+    film, store = tmp_path / "film.mkv", MemoryResumeStore()
+    film.write_bytes(b"film")
+    keeper = keeper_of(Engine(), store, tmp_path, looks={})
+    keeper.watch({0: "film.mkv"})
+    before = await keeper.look()
+    if changes:
+        film.write_bytes(b"longer")
+    await keeper.vouch(before)
+    await keeper.save(closing=True)
+    claim = decode(await store.load_resume("k"))
+    assert claim is not None
+    assert claim.holds({0: film}) is not changes

@@ -2,7 +2,9 @@
 
 The engine believes resume data as soon as files of the right size are there, whatever is in them.
 So a claim also says how the files looked when it was made, and whether the run that made it
-ended in order. It is stored only after the data it speaks of was flushed to the disk.
+ended in order. It is stored only after the data it speaks of was flushed to the disk. Of a
+published film, to which we do not write, it says how the files looked when they were compared with
+their hashes.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chilly_movies.drivers.publish import flush_folder
@@ -27,21 +29,28 @@ class Look:
 
     Attributes:
         path: below the folder the engine writes to.
+        ctime_ns: when the file or what is known of it was changed last, which no program can set;
+            None in claims of older versions.
         settled: it was flushed, and the last write was long enough before.
     """
 
     path: str
     size: int
     mtime_ns: int
-    settled: bool = False
+    ctime_ns: int | None = None
+    settled: bool = field(default=False, compare=False)
 
-    def is_of(self, path: Path) -> bool:
-        """Whether the file there looks the same."""
-        try:
-            found = path.stat()
-        except OSError:
+    def is_of(self, path: Path, *, exactly: bool = True) -> bool:
+        """Whether the file there looks the same.
+
+        Args:
+            path: where it lies.
+            exactly: it was not renamed either, as that changes its `ctime`.
+        """
+        found = _found(path)
+        if found is None or (found.st_size, found.st_mtime_ns) != (self.size, self.mtime_ns):
             return False
-        return (found.st_size, found.st_mtime_ns) == (self.size, self.mtime_ns)
+        return not exactly or found.st_ctime_ns == self.ctime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +70,34 @@ class Claim:
     def encode(self) -> bytes:
         """As a blob for the resume store."""
         looks = [[i, look.path, look.size, look.mtime_ns] for i, look in self.looks.items()]
-        head = {"closed": self.closed, "looks": looks}
+        ctimes = [look.ctime_ns for look in self.looks.values()]  # apart: older versions read on
+        head = {"closed": self.closed, "looks": looks, "ctimes": ctimes}
         return json.dumps(head, separators=(",", ":")).encode() + b"\n" + self.data
 
     def staged_paths(self, folder: Path) -> dict[int, Path]:
         """Where the files lie below the folder the engine wrote to."""
         return {i: folder / look.path for i, look in self.looks.items()}
 
-    def holds(self, paths: Mapping[int, Path]) -> bool:
-        """Whether all the files still look as they did. Without any look nobody can tell."""
+    def holds(self, paths: Mapping[int, Path], *, exactly: bool = True) -> bool:
+        """Whether all the files still look as they did. Without any look nobody can tell.
+
+        Args:
+            paths: where they lie, by file index.
+            exactly: they were not renamed either. No claim of an older version holds then.
+        """
         return bool(self.looks) and all(
-            i in paths and look.is_of(paths[i]) for i, look in self.looks.items()
+            i in paths and look.is_of(paths[i], exactly=exactly) for i, look in self.looks.items()
         )
+
+    def renamed(self, paths: Mapping[int, Path]) -> Claim | None:
+        """The same claim for files that we renamed; None if more than that happened to them."""
+        looks = {}
+        for index, look in self.looks.items():
+            found = _found(paths[index]) if index in paths else None
+            if found is None or not look.is_of(paths[index], exactly=False):
+                return None
+            looks[index] = replace(look, ctime_ns=found.st_ctime_ns)
+        return replace(self, looks=looks)
 
 
 def decode(blob: bytes | None) -> Claim | None:
@@ -85,9 +110,13 @@ def decode(blob: bytes | None) -> Claim | None:
     head, _, data = blob.partition(b"\n")
     try:
         known = json.loads(head)
-        looks = {int(i): Look(path, size, mtime) for i, path, size, mtime in known["looks"]}
+        ctimes = known.get("ctimes", [None] * len(known["looks"]))
+        looks = {
+            int(i): Look(path, size, mtime, ctime)
+            for (i, path, size, mtime), ctime in zip(known["looks"], ctimes, strict=True)
+        }
         return Claim(data, looks, bool(known["closed"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -103,7 +132,7 @@ def look(folder: Path, paths: Mapping[int, str]) -> dict[int, Look]:
             found = (folder / name).lstat()
         except FileNotFoundError:
             continue
-        looks[index] = Look(name, found.st_size, found.st_mtime_ns)
+        looks[index] = Look(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     return looks
 
 
@@ -112,7 +141,7 @@ def refuse_changed(before: Mapping[int, Look], now: Mapping[int, Look]) -> None:
 
     Args:
         before: how the files looked when the comparison began.
-        now: how they look.
+        now: how they look; a rename changes their `ctime`, so that is left aside.
 
     Raises:
         DiskError: one of them looks different, or is not there.
@@ -122,6 +151,28 @@ def refuse_changed(before: Mapping[int, Look], now: Mapping[int, Look]) -> None:
         if found is None or (found.size, found.mtime_ns) != (was.size, was.mtime_ns):
             name = Path(was.path).name
             raise DiskError(f"The file '{name}' was changed after its check; it is checked again.")
+
+
+def take(folder: Path, paths: Mapping[int, str]) -> dict[int, Look]:
+    """How files look to which we do not write. Blocks.
+
+    They are flushed: after a power cut they are as they were when they were compared, or look
+    different. Links are followed, as the user may have put one there.
+
+    Args:
+        folder: what the paths are relative to.
+        paths: the files that may be there.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    looks: dict[int, Look] = {}
+    for index, name in paths.items():
+        if (folder / name).is_file():  # a pipe would be waited for
+            found = _flush_file(folder / name, with_times=True, links=True)
+            if found is not None:
+                looks[index] = Look(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return looks
 
 
 def flush(
@@ -157,7 +208,7 @@ def flush(
         if before is None:
             new.update(_down_to(folder, path.parent))
         settled = time.time_ns() - found.st_mtime_ns > _SETTLED_NS
-        looks[index] = Look(name, found.st_size, found.st_mtime_ns, settled)
+        looks[index] = Look(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, settled)
     for entry in new:
         flush_folder(entry)
     return looks
@@ -198,10 +249,17 @@ def _down_to(top: Path, folder: Path) -> Iterable[Path]:
     return [*line[: line.index(top) + 1], top / "..", top / ".." / ".."]
 
 
-def _flush_file(path: Path, *, with_times: bool) -> os.stat_result | None:
+def _found(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _flush_file(path: Path, *, with_times: bool, links: bool = False) -> os.stat_result | None:
     """Flush a file. How it looked before that; None if it is not there."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW))
     except FileNotFoundError:
         return None
     try:

@@ -87,6 +87,7 @@ class EngineConfig:
         save_bytes: so much has arrived when it is flushed, or `save_within` is over.
         save_interval: seconds between two flushes, at least.
         save_within: seconds after which all that arrived is flushed, however little it is.
+        look_interval: seconds between two looks at a film that seeds: is it there, and unchanged?
         metadata_timeout: seconds a magnet waits for its metadata before others get its slot.
         own_ports: where our own API listens; nothing is ever sent there.
         extra: raw libtorrent settings, for tests and benchmarks.
@@ -114,6 +115,7 @@ class EngineConfig:
     save_bytes: int = 32 * 1024 * 1024
     save_interval: float = 2.0
     save_within: float = 30.0
+    look_interval: float = 1.0
     metadata_timeout: float = 120.0
     own_ports: set[int] = field(default_factory=set)
     extra: dict[str, Any] = field(default_factory=dict)

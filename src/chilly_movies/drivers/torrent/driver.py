@@ -17,7 +17,8 @@ import structlog
 from chilly_movies import failpoints
 from chilly_movies.drivers.torrent import adopted
 from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent.claims import Claim, decode
+from chilly_movies.drivers.torrent.belief import Beliefs, damaged
+from chilly_movies.drivers.torrent.claims import decode
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.figures import TorrentState
 from chilly_movies.drivers.torrent.inspector import Inspector
@@ -54,8 +55,8 @@ from chilly_movies.ports import FileReader, ResumeStore
 log = structlog.get_logger(__name__)
 
 _REPORT_INTERVAL = 0.5
-_LOOK_INTERVAL = 1.0
-"""Seconds between two looks at a film that seeds: is it there, and as it was?"""
+_FILES_A_SECOND = 200
+"""Of films with very many files no more are looked at, so that all films together cost little."""
 _PATIENCE = 3
 """How often the disk may refuse a film that seeds; one that is away and comes back may do so."""
 
@@ -80,6 +81,7 @@ class TorrentDriver:
         self.traffic = self._session.traffic
         self._root = config.media_root
         self._place = Place(config.media_root)
+        self._beliefs = Beliefs(resume_store, self._place)
         self._running: dict[str, Torrent] = {}
         self._library = Library(self._root, self._session.hear_pieces)
         self._runs: dict[str, Run] = {}
@@ -161,7 +163,7 @@ class TorrentDriver:
     async def _run(self, run: Run) -> AsyncGenerator[Report, None]:
         # closed by hand: a generator left to the collector would go on with its traffic
         if run.job.moving_to is not None:
-            async with aclosing(move(run, self._root)) as reports:
+            async with aclosing(self._beliefs.moved(run, move(run, self._root))) as reports:
                 async for report in reports:
                     yield report
             if not (run.job.seeding or run.check):
@@ -186,7 +188,7 @@ class TorrentDriver:
         if p.is_url(run.source) and await self._resume.load_resume(run.job.key) is None:
             while (why := self.traffic.halted) is not None:
                 yield Report(Progress(phase=Phase.METADATA), why)
-                await asyncio.sleep(_LOOK_INTERVAL)
+                await asyncio.sleep(_REPORT_INTERVAL)
             yield Report(Progress(phase=Phase.METADATA), "fetching the torrent file")
             run.source = await self.traffic.fetch(run.source)
         await on_disk(self._place.require)
@@ -203,10 +205,12 @@ class TorrentDriver:
                 yield report
             final = figures(torrent.state, Phase.POST_PROCESSING)
         run.check = run.mends = False
-        if not run.published:
+        if was_staged := not run.published:
             async for report in publish(run, self._place, self._library, final):
                 yield report
         await on_disk(run.refuse_changed)
+        if was_staged:
+            await self._beliefs.carry(run)
         self._library.complete(run.job.key)
         yield Report(self._final(run, final), path=run.path, complete=True)
 
@@ -256,7 +260,9 @@ class TorrentDriver:
         asked, run.check, run.only_check = run.check, True, True
         try:
             async with self._torrent(run) as torrent:
+                keeper = self._keepers[run.job.key]
                 await run.do(run.look)
+                before = await keeper.look()
                 torrent.run()
                 while (state := await torrent.moved()).checking or not state.has_metadata:
                     if not (state.checking or state.has_metadata):
@@ -265,7 +271,8 @@ class TorrentDriver:
                     checked = replace(figures(state, Phase.CHECKING), percent=percent)
                     yield Report(checked, self.traffic.halted)
                 run.sound = state.finished
-                self._keepers[run.job.key].compared = run.compared
+                if run.sound or not run.published:
+                    await keeper.vouch(before)
             await on_disk(run.refuse_changed)
             run.have = figures(state, Phase.CHECKING)
             yield Report(run.have)
@@ -279,7 +286,7 @@ class TorrentDriver:
         if not run.published:
             await on_disk(lambda: self._place.make_staging(key))
         claim = decode(await self._resume.load_resume(key))
-        trusted = claim is not None and not run.check and await self._believes(run, claim)
+        trusted = not run.check and await self._beliefs.holds(run, claim)
         if claim is not None and claim.closed:  # from now on the files change
             await self._resume.save_resume(key, replace(claim, closed=False).encode())
         request = p.AddRequest(
@@ -298,10 +305,11 @@ class TorrentDriver:
         run.checked = not trusted
         run.metadata = run.metadata or torrent.metadata()
         run.take(request.save_path, torrent.held)
+        known = claim.looks if claim is not None and trusted else {}
         keeper = self._keepers[key] = Keeper(
             self._resume, key, torrent, run.folder, held=run.held,
             dirty=self._config.save_bytes, seconds=self._config.save_interval,
-            within=self._config.save_within,
+            within=self._config.save_within, looks=known if request.read_only else None,
         )  # fmt: skip
         keeper.watch(run.disk_paths())
         self._running[key] = torrent
@@ -311,16 +319,6 @@ class TorrentDriver:
         finally:
             self._running.pop(key, None)
             await self._let_go(run, torrent, self._keepers.pop(key))
-
-    async def _believes(self, run: Run, claim: Claim) -> bool:
-        """Whether the files are as the claim says: not after a crash, not after a change."""
-        if run.published:
-            paths = self._place.paths(run.published_files())
-        elif claim.closed:
-            paths = claim.staged_paths(self._place.staging(run.job.key))
-        else:
-            return False
-        return await asyncio.to_thread(claim.holds, paths)
 
     async def _let_go(self, run: Run, torrent: Torrent, keeper: Keeper) -> None:
         torrent.halt()
@@ -422,12 +420,11 @@ class TorrentDriver:
         files, troubles = run.published_files(), 0
         while not run.ended:
             while (why := await asyncio.to_thread(self._place.why_missing, files)) is not None:
-                if run.job.status is Status.COMPLETED and not run.job.seeding:
-                    await on_disk(self._place.require)
-                    raise FilmDamaged(f"The film is not what it was when it was finished: {why}.")
+                if (gone := await self._beliefs.gone(run, files)) is not None:
+                    raise damaged(run, gone, is_gone=True)
                 reason = f"{why}; seeding goes on when it is back"
                 yield Report(self._final(run, Progress(bytes_total=run.wanted)), reason)
-                await asyncio.sleep(_LOOK_INTERVAL)
+                await asyncio.sleep(self._config.look_interval)
             try:
                 async with aclosing(self._seed_for_now(run, files)) as reports:
                     async for report in reports:
@@ -437,18 +434,18 @@ class TorrentDriver:
                 final = isinstance(error, FilmDamaged) or troubles >= _PATIENCE
                 if final and await asyncio.to_thread(self._place.why_missing, files) is None:
                     raise
-                await asyncio.sleep(_LOOK_INTERVAL)
+            if not run.ended:
+                await asyncio.sleep(self._config.look_interval)
 
     async def _seed_for_now(
         self, run: Run, files: Sequence[MediaFile]
     ) -> AsyncGenerator[Report, None]:
         """Seed a film that is there, and check it before if somebody may have written to it."""
-        claim = decode(await self._resume.load_resume(run.job.key))
-        if claim is None or run.check or not await self._believes(run, claim):
+        if run.check or run.doubted or await self._beliefs.unchanged(run) is None:
             async with aclosing(self._check_published(run, files)) as reports:
                 async for report in reports:
                     yield report
-        run.check = False
+        run.check = run.doubted = False
         run.ended = run.job.status is Status.COMPLETED and not run.job.seeding
         if not run.ended:
             async with aclosing(self._seed(run, files)) as reports:
@@ -468,16 +465,18 @@ class TorrentDriver:
                 yield Report(checked, "every byte was checked and is right")
                 return
             why = f"{run.wanted - run.have.bytes_downloaded} of {run.wanted} bytes differ"
-        raise FilmDamaged(f"The film is not what it was when it was finished: {why}.")
+        raise damaged(run, why)
 
     async def _seed(self, run: Run, files: Sequence[MediaFile]) -> AsyncGenerator[Report, None]:
         """Give back the job's share until its goal is reached or the film changes."""
         ratio, seconds = self._goal(run.job)
         clock, began = asyncio.get_running_loop().time, math.inf
-        claim = decode(await self._resume.load_resume(run.job.key))
+        pause = max(self._config.look_interval, len(files) / _FILES_A_SECOND)
+        if (claim := await self._beliefs.unchanged(run)) is None:
+            return
         async with self._torrent(run) as torrent:
             torrent.run()
-            look_at = clock() + _LOOK_INTERVAL
+            look_at = clock() + pause
             while True:
                 state = await torrent.moved()
                 if state.checking or not state.has_metadata:
@@ -492,6 +491,7 @@ class TorrentDriver:
                     return
                 self._keepers[run.job.key].save_if_due()
                 if clock() >= look_at:
-                    look_at = clock() + max(_LOOK_INTERVAL, len(files) / 20)
-                    if claim is None or not await self._believes(run, claim):
+                    look_at = clock() + pause
+                    run.doubted = not state.finished
+                    if run.doubted or not await self._beliefs.holds(run, claim):
                         return

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from chilly_movies import failpoints
 from chilly_movies.drivers.plain import Held
-from chilly_movies.drivers.torrent.claims import Claim, Look, flush, refuse_changed, sizes
+from chilly_movies.drivers.torrent.claims import Claim, Look, flush, refuse_changed, sizes, take
+from chilly_movies.drivers.torrent.run import on_disk
 from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.drivers.volume import disk_error
 from chilly_movies.ports import ResumeStore
@@ -39,6 +40,8 @@ class Keeper:
         dirty: how many bytes have arrived when a save begins, if there is time for so many.
         seconds: the disk has so long for other work after a save. With many files it is longer.
         within: seconds after which all that arrived is to be saved, however little it is.
+        looks: how the files looked when they were compared, if nothing is written to them: they
+            are claimed to be as they were then. None = they are written to, and looked at.
         clock: seconds that only grow; by default those of the event loop.
 
     Attributes:
@@ -57,6 +60,7 @@ class Keeper:
         dirty: int,
         seconds: float,
         within: float,
+        looks: Mapping[int, Look] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._store = store
@@ -70,7 +74,8 @@ class Keeper:
         self._within = within
         self._clock = clock or asyncio.get_running_loop().time
         self._paths: dict[int, str] = {}
-        self._looks: dict[int, Look] = {}
+        self._looks: Mapping[int, Look] = looks or {}
+        self._writes = looks is None
         self._sizes: dict[int, int] = {}
         self._safe_at = self._ended_at = self._looked_at = self._clock()
         self._safe_bytes, self._took = torrent.state.received, 0.0
@@ -123,6 +128,19 @@ class Keeper:
         await self._settle()
         await self._save(only_if_modified=False, closing=closing)
 
+    async def look(self) -> dict[int, Look]:
+        """How the files look, of which nothing is written.
+
+        Raises:
+            DiskError: the disk refused.
+        """
+        return await on_disk(lambda: take(self._folder, self._paths))
+
+    async def vouch(self, looks: Mapping[int, Look]) -> None:
+        """The files were compared, and looked so before: claim that, unless they changed since."""
+        if await self.look() == looks:
+            self._looks = looks
+
     async def aclose(self) -> None:
         """Wait for the save that is under way. Idempotent."""
         await self._settle()
@@ -155,11 +173,8 @@ class Keeper:
         _reach("taken", closing=closing)
         if data is not None:
             await self._torrent.flush()  # what it has may still wait to be written
-        try:
-            self._looks = await asyncio.to_thread(self._flush, closing=closing)
-        except OSError as error:
-            sentence = f"The unfinished data cannot be saved: {error.strerror}."
-            raise disk_error(error.errno, sentence) from None
+        if self._writes:
+            await self._flush(closing=closing)
         _reach("flushed", closing=closing)
         if data is not None:
             claim = Claim(data, self._looks, closed=closing)
@@ -176,7 +191,14 @@ class Keeper:
             self._held.refuse_swapped()
         return sizes(self._folder, self._paths, self._sizes)
 
-    def _flush(self, *, closing: bool) -> dict[int, Look]:
+    async def _flush(self, *, closing: bool) -> None:
+        try:
+            self._looks = await asyncio.to_thread(self._flushed, closing=closing)
+        except OSError as error:
+            sentence = f"The unfinished data cannot be saved: {error.strerror}."
+            raise disk_error(error.errno, sentence) from None
+
+    def _flushed(self, *, closing: bool) -> dict[int, Look]:
         """Flush the files; only of those that lie where they are looked for next time.
 
         Raises:

@@ -84,6 +84,12 @@ class Place:
         first = next(gone, None)
         return None if first is None else f"the file '{Path(first.path).name}' is not there"
 
+    def why_gone(self, files: Iterable[MediaFile]) -> str | None:
+        """The same, but None, too, while the media root is away or comes back just now."""
+        there = self.is_there()
+        why = self.why_missing(files)
+        return why if there and self.is_there() else None
+
     def why_unlike(self, files: Iterable[MediaFile]) -> str | None:
         """One clause on which file has another size than it should, None if none has."""
         for file in files:
@@ -113,7 +119,7 @@ class Place:
     def _is_ours(self, job: Job, claim: Claim | None) -> bool:
         if claim is None or not claim.looks or self.has_staged(job.key):
             return False
-        return claim.holds(self.paths(job.files))
+        return claim.holds(self.paths(job.files), exactly=False)
 
     def staged_keys(self) -> Iterator[str]:
         """The names of all staging folders there are."""

@@ -35,6 +35,7 @@ class Run:
         checked: everything was compared in this run, and nothing arrived since.
         told: the facts were reported.
         ended: the seeding goal is reached.
+        doubted: the film looks as it did, and yet the engine found less in it.
         seen: the figures that were last shown.
         folder: where the engine reads and writes.
         held: that folder, if it is held open; publishing needs it longer than the engine does.
@@ -53,6 +54,7 @@ class Run:
     checked: bool = False
     told: bool = False
     ended: bool = False
+    doubted: bool = False
     metadata: p.Metadata | None = None
     seen: TorrentState = field(default_factory=TorrentState)
     folder: Path = Path()
