@@ -270,7 +270,8 @@ class Downloader:
         Returns at once; the phase is `checking` until it is done. A job that downloads goes on
         with what is right, a paused or failed one stays so, with true figures. A finished film
         that is not what it was becomes failed with the code `damaged`: it stays untouched until
-        `resume` is asked to mend it where it lies.
+        `resume` is asked to mend it where it lies. So does one of which a file is gone, and what
+        is missing is fetched again; while its disk is away it is waited for.
 
         Raises:
             IllegalTransition: it is canceled.

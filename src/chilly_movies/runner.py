@@ -75,19 +75,20 @@ class Runner:
         self._to_check: set[str] = set()
         self._stopped = False
 
-    def spawn(self, job: Job, *, check: bool = False) -> None:
+    def spawn(self, job: Job, *, check: bool = False, asked: bool = True) -> None:
         """Run the job until it is done, fails, or `stop` is called; not after `stop_all`.
 
         Args:
             job: the job.
             check: what is on the disk is compared with its hashes first; if the job does not
                 run, that is all.
+            asked: somebody waits for what the check finds.
         """
         if self._stopped:
             return  # its start was being stored; it goes on when the program runs again
         check = check or job.id in self._to_check
         self._to_check.discard(job.id)
-        work = self._run(job, check=check)
+        work = self._run(job, check=check, asked=check and asked)
         self._tasks[job.id] = asyncio.create_task(work, name=f"job {job.id}")
 
     def has(self, job_id: str) -> bool:
@@ -119,9 +120,9 @@ class Runner:
             if late:
                 log.error("jobs did not stop in time", jobs=[task.get_name() for task in late])
 
-    async def _run(self, job: Job, *, check: bool) -> None:
+    async def _run(self, job: Job, *, check: bool, asked: bool) -> None:
         try:
-            while not await self._attempt(job, check=check):
+            while not await self._attempt(job, check=check, asked=asked):
                 job = self._ledger.get(job.id)
             self._disk_trouble.pop(job.id, None)
         except FilmDamaged as error:
@@ -137,7 +138,7 @@ class Runner:
                 del self._tasks[job.id]
             self._on_slot()
 
-    async def _attempt(self, job: Job, *, check: bool) -> bool:
+    async def _attempt(self, job: Job, *, check: bool, asked: bool) -> bool:
         """Run the job once; False if it only seeds, and what stopped it is over."""
         try:
             last = await self._consume(job, check=check)
@@ -151,6 +152,10 @@ class Runner:
             if self._is_current(job.id) and self._ledger.get(job.id).moving_to is not None:
                 return await self._stays(job.id, error, check=check)
             if not self._only_seeds(job.id) or not await self._outlast(job.id):
+                raise
+            return False
+        except FilmDamaged as error:
+            if not (error.is_gone and await self._may_come_back(job.id, asked=asked)):
                 raise
             return False
         if self._must_move(job):
@@ -174,6 +179,20 @@ class Runner:
             self._say(job_id, problem)
             await asyncio.sleep(_LOOK_AGAIN)
         return waited
+
+    async def _may_come_back(self, job_id: str, *, asked: bool) -> bool:
+        """Wait for a film that is not there; False if that is to be told instead.
+
+        Its disk may not be mounted, and who asked for nothing has time until it is.
+        """
+        if not self._only_seeds(job_id):
+            return False
+        if not await self._outlast(job_id):
+            if asked or not self._ledger.get(job_id).seeding:
+                return False
+            self._say(job_id, "a file of the film is not there; seeding goes on when it is back")
+            await asyncio.sleep(_LOOK_AGAIN)
+        return True
 
     async def _consume(self, job: Job, *, check: bool) -> Report:
         driver = self._drivers.get(job.source.type)

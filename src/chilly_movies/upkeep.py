@@ -48,7 +48,7 @@ class Upkeep:
                         checked_again=len(doubted))  # fmt: skip
         running = {job.id for job in self._ledger.running()}
         for job_id in running | doubted:
-            self._runner.spawn(self._ledger.get(job_id), check=job_id in doubted)
+            self._runner.spawn(self._ledger.get(job_id), check=job_id in doubted, asked=False)
 
     def _doubted(self, loaded: Loaded) -> list[str]:
         last = max((job.updated_at for job in loaded.jobs), default=None)

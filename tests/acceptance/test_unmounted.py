@@ -53,6 +53,33 @@ async def test_nothing_is_written_to_a_bare_mount_point_and_the_job_goes_on_when
     assert list(media.iterdir()) == []
 
 
+async def test_a_seeding_film_whose_disk_is_not_mounted_is_not_told_to_be_gone(
+    tmp_path: Path, film: tuple[Torrent, str]
+) -> None:
+    require_mounts("mkfs.ext4")
+    made, _ = film
+    ours, image = tmp_path / "ours", tmp_path / "disk.img"
+    media, settings = ours / "media", {**LITTLE, "CHILLY_SEED_RATIO": "1000"}
+    make_image(image, 64 * MIB)
+    async with LibtorrentPeer() as quick:
+        await quick.seed(made.path, made.folder)
+        with mounted(image, media):
+            async with Backend(ours, settings, warm=True) as server:
+                await server.start(f"{made.magnet}&x.pe=127.0.0.1:{quick.port}", id="film")
+                assert (await server.wait("film"))["seeding"]
+                await server.stop()
+    async with Backend(ours, settings, warm=True) as server:
+        await server.until("film", lambda event: "is not there" in event.get("reason", ""))
+        assert (await server.http.post("/downloads/film/recheck")).status_code == 200
+        waits = await server.until("film", lambda event: "mounted" in event.get("reason", ""))
+        assert waits["status"] == "completed"
+        assert list(media.iterdir()) == []
+        with mounted(image, media):
+            await server.until("film", lambda event: "is right" in event.get("reason", ""))
+            assert (await server.job("film"))["error"] is None
+            await server.stop()
+
+
 async def test_a_disk_that_is_unmounted_under_a_download_is_said_and_waited_for(
     tmp_path: Path,
 ) -> None:

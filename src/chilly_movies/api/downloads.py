@@ -200,7 +200,7 @@ async def recheck(request: Request, id: JobId) -> Response:  # noqa: A002 (the c
     """Compare every byte of a job on the disk with its hash; nothing is written meanwhile.
 
     Answers at once; the phase is `checking` until it is done. A finished film that is not what it
-    was becomes failed with the code `damaged`, and `resume` mends it where it lies.
+    was, or is gone, becomes failed with the code `damaged`, and `resume` mends it where it lies.
     """
     return _short(await _downloader(request).recheck(check_id(id)))
 
