@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chilly_movies.errors import DiskError, DiskFull
-from chilly_movies.models import Job
+from chilly_movies.models import Job, Status
 from chilly_movies.ports import Room, Volume
 
 _PLENTY = Room(free=2**62)
@@ -26,7 +26,8 @@ def amount(count: int) -> str:
 
 def bytes_left(job: Job) -> int | None:
     """Bytes the job still has to write; None = nobody knows before its metadata is there."""
-    if job.adopted or job.path is not None:  # it lies where it belongs already
+    mends = job.completed_at is not None and job.status is not Status.COMPLETED
+    if job.adopted or (job.path is not None and not mends):  # it lies where it belongs already
         return 0
     total = job.progress.bytes_total
     if total is None and job.files:

@@ -10,7 +10,7 @@ from chilly_movies.diskguard import DiskGuard, amount, bytes_left
 from chilly_movies.errors import DiskError, DiskFull
 from chilly_movies.models import Job, MediaFile, Progress, Status
 from chilly_movies.ports import Room
-from tests.doubles import FakeVolume, make_job
+from tests.doubles import NOON, FakeVolume, make_job
 
 pytestmark = pytest.mark.anyio
 
@@ -75,6 +75,13 @@ async def test_the_size_of_a_known_torrent_counts_before_it_ever_ran() -> None:
 @pytest.mark.parametrize("there", [{"adopted": True, "path": "f"}, {"path": "f"}])
 async def test_a_film_that_lies_where_it_belongs_needs_no_room(there: dict[str, Any]) -> None:
     assert await refusal(FakeVolume(0), job("a", 100, **there), reserve=50) is None
+
+
+async def test_a_film_that_is_fetched_anew_where_it_was_published_needs_room() -> None:
+    finished = {"path": "f", "completed_at": NOON}
+    assert bytes_left(job("a", 90, 20, **finished)) == 70
+    done = make_job("a", Status.COMPLETED, progress=Progress(bytes_total=90), **finished)
+    assert bytes_left(done) == 0
 
 
 async def test_data_on_the_disk_needs_no_more_room_though_the_figures_forgot_it() -> None:
