@@ -108,6 +108,24 @@ async def test_a_torrent_file_is_written_on_request_and_never_replaced(tmp_path:
     assert_sentence(await chilly(*command[:-1], env=env), 2, "film.torrent", "is there already")
 
 
+@pytest.mark.parametrize("change", ["overwritten", "gone"])
+async def test_chilly_seed_ends_when_what_it_seeds_changes_though_nobody_asks_for_it(
+    tmp_path: Path, change: str
+) -> None:
+    film = tmp_path / "film.mkv"
+    make_film(film, MIB)
+    async with running("seed", "film.mkv", "--json", env=engine(tmp_path)) as process:
+        await event(process, "progress", lambda e: e["status"] == "completed")
+        if change == "gone":
+            film.unlink()
+        else:
+            with film.open("r+b") as file:
+                file.write(b"damage")
+        result = await ended(process)
+    assert result.code == 1
+    assert result.err == "chilly: error: film.mkv was changed on disk, so it is not seeded.\n"
+
+
 async def test_what_cannot_be_seeded_is_said_in_one_sentence(tmp_path: Path) -> None:
     env = engine(tmp_path)
     make_film(tmp_path / "film.mkv", 1000)

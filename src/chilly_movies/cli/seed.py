@@ -23,6 +23,7 @@ from chilly_movies.models import MadeTorrent, Options, Phase, Progress
 
 if TYPE_CHECKING:
     from chilly_movies.drivers.torrent import EngineConfig
+    from chilly_movies.drivers.torrent.seeder import Seeder
     from chilly_movies.drivers.torrent.torrent import Torrent
     from chilly_movies.settings import Settings
 
@@ -120,7 +121,9 @@ class _Seeding:
             for one, _ in offers.values():
                 self._tell(one, reachable_at(config.interface, seeder.port))
             with board_for(self._out) as board:
-                await asyncio.gather(*(_watch(o, torrent, board) for o, torrent in offers.values()))
+                await asyncio.gather(
+                    *(_watch(one, torrent, seeder, board) for one, torrent in offers.values())
+                )
 
     def _config(self) -> EngineConfig:
         with loading():
@@ -161,7 +164,7 @@ class _Seeding:
         })  # fmt: skip
 
 
-async def _watch(made: MadeTorrent, torrent: Torrent, board: Board) -> None:
+async def _watch(made: MadeTorrent, torrent: Torrent, seeder: Seeder, board: Board) -> None:
     """Show the figures of a torrent until this is cancelled.
 
     Raises:
@@ -169,7 +172,7 @@ async def _watch(made: MadeTorrent, torrent: Torrent, board: Board) -> None:
     """
     while True:
         state = await torrent.moved()
-        if not (state.finished or state.checking):
+        if not (state.finished or state.checking) or not await seeder.is_right(torrent):
             raise CommandFailed(f"{made.name} was changed on disk, so it is not seeded.")
         progress = Progress(
             percent=100.0, bytes_downloaded=made.size, bytes_total=made.size,

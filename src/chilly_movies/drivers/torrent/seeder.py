@@ -19,9 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from chilly_movies.drivers.torrent.claims import Claim, take
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.create import make_torrent
 from chilly_movies.drivers.torrent.params import AddRequest
+from chilly_movies.drivers.torrent.run import on_disk
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.errors import ChillyError, EngineError
@@ -46,7 +48,7 @@ class Seeder:
         self._config = config
         self._session = TorrentSession(config)
         self._parts = tempfile.TemporaryDirectory(prefix="chilly-seeder-")
-        self._torrents: list[Torrent] = []
+        self._offers: dict[Torrent, tuple[Claim, dict[int, Path]]] = {}
 
     async def __aenter__(self) -> Self:
         await self._session.open()
@@ -59,7 +61,7 @@ class Seeder:
         trace: TracebackType | None,
     ) -> None:
         try:
-            for torrent in self._torrents:
+            for torrent in self._offers:
                 await torrent.remove()
         finally:
             await self._session.aclose()
@@ -84,10 +86,25 @@ class Seeder:
             renames={file.index: file.path for file in made.files},
             allow_private=self._config.allow_private_addresses, read_only=True, verified=True,
         )  # fmt: skip
+        paths = {file.index: folder / file.path for file in made.files}
+        claim = await self._look(paths)
         torrent = await self._session.add(request)
-        self._torrents.append(torrent)
+        self._offers[torrent] = claim, paths
         torrent.run()
         return torrent
+
+    async def is_right(self, torrent: Torrent) -> bool:
+        """Whether an offer is what it was; compared with its hashes if its files look different."""
+        claim, paths = self._offers[torrent]
+        if await asyncio.to_thread(claim.holds, paths):
+            return True
+        self._offers[torrent] = await self._look(paths), paths
+        await torrent.recheck()
+        return torrent.state.finished
+
+    async def _look(self, paths: dict[int, Path]) -> Claim:
+        names = {index: str(path) for index, path in paths.items()}
+        return Claim(b"", await on_disk(lambda: take(Path("/"), names)))
 
 
 async def seed(content: Path, announce: str, upload_limit: int) -> None:
