@@ -87,7 +87,7 @@ class Driver(Protocol):
                 failed, or completed and not seeding, is only checked.
 
         Raises:
-            FilmDamaged: a completed job's film is not what it was.
+            FilmDamaged: a completed job's film is not what it was, or, with `check`, not there.
             DownloadError: the attempt failed.
         """
         ...

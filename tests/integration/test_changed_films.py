@@ -15,6 +15,7 @@ import pytest
 from chilly_movies import Job, Phase, Status
 from chilly_movies.app import DATABASE
 from chilly_movies.downloader import Downloader
+from tests.crash.mounts import require_mounts, tmpfs
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_films, make_torrent, sha256_of
@@ -173,6 +174,21 @@ async def test_a_film_that_is_published_moved_and_seeded_again_is_not_checked_fo
         await seeds(downloader)
     assert Phase.SEEDING in phases
     assert Phase.CHECKING not in phases
+
+
+async def test_a_copy_on_another_disk_is_compared_before_it_seeds(
+    tmp_path: Path, seeder: LibtorrentPeer, film: Torrent
+) -> None:
+    require_mounts()
+    await seeder.seed(film.path, film.folder)
+    with tmpfs(tmp_path / "media" / "Other", 16 * MIB):
+        async with running(tmp_path, **FOREVER) as downloader:
+            await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
+            await seeds(downloader)
+            await downloader.move("a", "Other")
+            job = await until(downloader, "a", lambda job: job.reason == RIGHT)
+            assert job.path == "Other/Film"
+            await seeds(downloader)
 
 
 async def test_what_was_adopted_is_watched_as_well_and_never_written_to(
