@@ -17,6 +17,7 @@ READ_ONLY = "The database cannot be opened for writing."
 DISK = "The disk that holds the database does not work."
 DAMAGED = "The database file is damaged or not a database."
 OTHER = "The database could not do it."
+INCOMPLETE = "The database is damaged: a table or column of it is missing."
 BAD_VALUE = "The database cannot keep a value of this form."
 
 
@@ -39,7 +40,8 @@ def of_sqlite(code: int | None) -> sqlite3.Error:
         (sqlite3.SQLITE_IOERR_WRITE, DISK),
         (sqlite3.SQLITE_CORRUPT_INDEX, DAMAGED),
         (sqlite3.SQLITE_NOTADB, DAMAGED),
-        (sqlite3.SQLITE_ERROR, OTHER),
+        (sqlite3.SQLITE_ERROR, INCOMPLETE),
+        (sqlite3.SQLITE_MISUSE, OTHER),
         (None, OTHER),
     ],
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -15,13 +16,14 @@ from chilly_movies.cli import archive
 from chilly_movies.cli.archive import DATABASE, SETTINGS, Manifest
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.cli.output import Output
+from chilly_movies.errors import StoreError, StoreFromTheFuture
 
 if TYPE_CHECKING:
     from chilly_movies.settings import Settings
-    from chilly_movies.storage.inspection import Survey
 
 _Flag = Parameter(negative="", show_default=False)
 _OURS = ("lock",)
+_SHOWN = 20
 
 
 def backup(
@@ -41,7 +43,6 @@ def backup(
         json: One JSON document.
     """
     from chilly_movies.settings import config_file, load_settings
-    from chilly_movies.storage.inspection import copy, survey
 
     out = Output(as_json=json)
     settings = load_settings(state_dir=state_dir)
@@ -49,13 +50,12 @@ def backup(
     try:
         with tempfile.TemporaryDirectory(prefix=".backup-", dir=file.absolute().parent) as scratch:
             contents = {DATABASE: Path(scratch, DATABASE)}
-            copy(folder / DATABASE, contents[DATABASE])
+            taken = _take(folder / DATABASE, contents[DATABASE])
             if config_file().is_file():
                 contents[SETTINGS] = config_file()
-            found = survey(contents[DATABASE])
             manifest = Manifest(
                 version=__version__, media_root=str(settings.media_root.absolute()),
-                state_dir=str(folder), jobs=len(found.jobs),
+                state_dir=str(folder), jobs=taken.jobs,
                 created_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 files={name: archive.digest(path) for name, path in contents.items()},
             )  # fmt: skip
@@ -63,14 +63,88 @@ def backup(
     except OSError as error:
         raise CommandFailed(f"The backup cannot be written: {error.strerror}.") from None
     size = file.stat().st_size
-    out.document({"file": str(file), "bytes": size, "jobs": manifest.jobs,
-                  "settings": SETTINGS in contents})  # fmt: skip
-    out.say(f"{file} holds {manifest.jobs} jobs, not their films.")
+    out.document({"file": str(file), "bytes": size, "jobs": taken.jobs,
+                  "settings": SETTINGS in contents, **taken.told()})  # fmt: skip
+    out.say(f"{file} holds {taken.jobs} jobs, not their films.")
     if SETTINGS in contents:
         out.say("The settings in it may hold API keys: let nobody else read it.")
     else:
         out.say("There is no settings file; what the environment says is not in it.")
-    return Exit.DONE
+    return _complain(out, taken, "'chilly restore' brings back what is in the archive.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What could be taken from a database.
+
+    Attributes:
+        jobs: how many are in the copy.
+        lost: ids of those whose rows are damaged.
+        resume: of how many jobs the resume data is lost.
+        damage: what is wrong with the file itself; the copy is a new one with the good rows.
+    """
+
+    jobs: int
+    lost: tuple[str, ...] = ()
+    resume: int = 0
+    damage: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """As members of a JSON document; none if nothing is wrong."""
+        if not (self.lost or self.resume or self.damage):
+            return {}
+        return {"damage": self.damage, "lostJobs": list(self.lost), "lostResumeData": self.resume}
+
+
+def _take(database: Path, target: Path) -> _Taken:
+    """Copy a database as it is, or the good rows of one that is damaged.
+
+    Raises:
+        StoreError: nothing of it can be read.
+    """
+    from chilly_movies.storage.inspection import copy, refuse_absent, survey
+
+    refuse_absent(database)
+    try:
+        copy(database, target)
+        found = survey(target)
+    except StoreFromTheFuture:
+        raise
+    except StoreError as error:
+        return _saved(database, target, str(error).rstrip("."))
+    if found.damage:
+        return _saved(database, target, f"the database is damaged: {found.damage[0]}")
+    return _Taken(len(found.jobs), found.unreadable, len(found.lost_resume))
+
+
+def _saved(database: Path, target: Path, damage: str) -> _Taken:
+    from chilly_movies.storage.salvage import salvage
+
+    for path in target.parent.glob(f"{target.name}*"):
+        path.unlink()
+    try:
+        saved = salvage(database, target)
+    except StoreError as error:
+        raise CommandFailed(
+            f"{error} Nothing of it could be saved: use an older backup, or move the file away to "
+            "begin anew; the films stay where they are."
+        ) from None
+    return _Taken(saved.jobs, saved.lost, saved.resume, damage)
+
+
+def _complain(out: Output, taken: _Taken, advice: str) -> int:
+    """Say what was lost; the exit code."""
+    if not taken.told():
+        return Exit.DONE
+    if taken.damage:
+        out.error(f"{taken.damage[0].upper()}{taken.damage[1:]}. The good rows were saved.")
+    if taken.lost:
+        out.error(f"The rows of these jobs are damaged: {', '.join(taken.lost[:_SHOWN])}"
+                  f"{' and more' if len(taken.lost) > _SHOWN else ''}.")  # fmt: skip
+    if taken.resume:
+        out.error(f"The resume data of {taken.resume} jobs is lost: they check their data anew.")
+    out.note(advice)
+    return Exit.FAILED
 
 
 def restore(
@@ -103,23 +177,24 @@ def restore(
     lock = StateLock(settings.state_dir.absolute())
     lock.take()
     try:
-        manifest, config = _restore(file, settings, media_root, force=force)
+        manifest, config, taken = _restore(file, settings, media_root, force=force)
     except OSError as error:
         raise CommandFailed(f"The backup cannot be restored: {error.strerror}.") from None
     finally:
         lock.release()
-    out.document({"jobs": manifest.jobs, "madeBy": manifest.version, "mediaRoot": str(media_root),
-                  "oldMediaRoot": manifest.media_root, "settings": str(config or "")})  # fmt: skip
-    out.say(f"{manifest.jobs} jobs are back; films were in {manifest.media_root}, "
+    out.document({"jobs": taken.jobs, "madeBy": manifest.version, "mediaRoot": str(media_root),
+                  "oldMediaRoot": manifest.media_root, "settings": str(config or ""),
+                  **taken.told()})  # fmt: skip
+    out.say(f"{taken.jobs} jobs are back; films were in {manifest.media_root}, "
             f"now in {media_root}.")  # fmt: skip
     out.say(f"The settings are in {config}." if config else
             f"No settings were restored: start with CHILLY_MEDIA_ROOT={media_root}.")  # fmt: skip
-    return Exit.DONE
+    return _complain(out, taken, "An older backup may hold what is lost.")
 
 
 def _restore(
     file: Path, settings: Settings, media_root: Path, *, force: bool
-) -> tuple[Manifest, Path | None]:
+) -> tuple[Manifest, Path | None, _Taken]:
     from chilly_movies.settings import config_file
     from chilly_movies.storage.inspection import distrust
 
@@ -130,8 +205,7 @@ def _restore(
         )
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=state) as scratch:
         manifest = archive.unpack(file, Path(scratch))
-        fresh = Path(scratch, DATABASE)
-        _checked(fresh)
+        taken = _checked(Path(scratch, DATABASE), fresh := Path(scratch, f"fresh-{DATABASE}"))
         distrust(fresh)
         config = config_file()
         text = _settings_of(Path(scratch, SETTINGS), media_root)
@@ -140,21 +214,25 @@ def _restore(
             _put_aside(state / name)
         fresh.replace(state / DATABASE)
         if text is None or keep:
-            return manifest, None
+            return manifest, None, taken
         _put_aside(config)
         _write(config, text)
-    return manifest, config
+    return manifest, config, taken
 
 
-def _checked(database: Path) -> Survey:
+def _checked(database: Path, fresh: Path) -> _Taken:
+    """Copy an archive's database if it is ours and leads nowhere else.
+
+    Raises:
+        CommandFailed: it leads out of the media folder, or nothing of it can be read.
+        StoreError: it is not ours.
+    """
     from chilly_movies.storage.inspection import refuse_foreign_parts, survey
 
     refuse_foreign_parts(database)
-    found = survey(database)
-    if found.damage:
-        raise CommandFailed(f"The database in the archive is damaged: {found.damage[0]}.")
-    archive.refuse_hostile(found.jobs)
-    return found
+    taken = _take(database, fresh)
+    archive.refuse_hostile(survey(fresh).jobs)
+    return taken
 
 
 def _settings_of(path: Path, media_root: Path) -> str | None:

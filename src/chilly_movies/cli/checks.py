@@ -83,22 +83,41 @@ def check_state(state_dir: Path, *, running: bool) -> Iterator[Finding]:
 def check_store(survey: Survey | None, error: ChillyError | None) -> Iterator[Finding]:
     """The database."""
     if survey is None:
-        level: Level = "remark" if error and "no database yet" in str(error) else "problem"
-        remedy = "" if level == "remark" else "Restore a backup with 'chilly restore'."
-        yield Finding("store", level, str(error), remedy)
+        yield _no_store(str(error))
         return
     if survey.damage:
-        yield Finding("store", "problem", f"The database is damaged: {survey.damage[0]}.",
-                      "Stop the server and restore a backup with 'chilly restore'.")  # fmt: skip
-    if not survey.is_newest:
+        yield Finding(
+            "store", "problem", f"The database is damaged: {survey.damage[0]}.",
+            "Stop the server; 'chilly backup FILE' saves the good rows, and 'chilly restore FILE "
+            "--force' puts them in the place of the damaged ones. An older backup may hold more.",
+        )  # fmt: skip
+    if not survey.revision and not survey.damage:
+        yield Finding("store", "remark", "The database is empty: it knows of no job.",
+                      "If there were jobs, restore a backup with 'chilly restore'.")  # fmt: skip
+    elif not survey.is_newest:
         yield Finding("store", "remark", f"The database has an older form ({survey.revision}).",
                       "The next 'chilly serve' brings it up to date.")  # fmt: skip
     for job_id in survey.unreadable[:_SHOWN]:
         yield Finding("store", "problem", f"The row of job '{job_id}' is damaged and left out.",
                       "Restore a backup, or start the job again under another id.")  # fmt: skip
+    if len(survey.unreadable) > _SHOWN:
+        yield Finding("store", "problem",
+                      f"{len(survey.unreadable) - _SHOWN} more rows are damaged.")  # fmt: skip
     if not survey.damage and not survey.unreadable:
         count = len(survey.jobs)
         yield Finding("store", "ok", f"The database is sound and holds {count} jobs.")
+
+
+def _no_store(why: str) -> Finding:
+    """Why there is no database, or none that can be read."""
+    if "no database yet" in why:
+        return Finding("store", "remark", why)
+    if "cannot be read" in why:
+        return Finding("store", "problem", why, "Give this user the right to, or put a file back.")
+    return Finding(
+        "store", "problem", why,
+        "Restore a backup with 'chilly restore', or move the file away to begin anew: films stay.",
+    )  # fmt: skip
 
 
 def check_files(survey: Survey, media_root: Path) -> Iterator[Finding]:
@@ -200,7 +219,10 @@ def check_resume(survey: Survey, database: Path) -> Iterator[Finding]:
     from chilly_movies.storage.inspection import resume_data
 
     jobs = {job.key: job for job in survey.jobs}
-    bad = 0
+    bad = len(survey.lost_resume)
+    if bad:
+        yield Finding("resume", "problem", f"The resume data of {bad} jobs cannot be read.",
+                      "Mend the database; they check their data anew then.")  # fmt: skip
     for key, data in resume_data(database):
         job = jobs.get(key)
         if job is None:

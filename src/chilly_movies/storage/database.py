@@ -12,7 +12,7 @@ from typing import TypeVar
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
 from chilly_movies.errors import StoreError
-from chilly_movies.storage.faults import FOREIGN
+from chilly_movies.storage.faults import FOREIGN, lenient
 from chilly_movies.storage.upgrade import refuse_unknown, upgrade
 from chilly_movies.storage.writer import Writer
 
@@ -112,6 +112,7 @@ def _configure(connection: sqlite3.Connection, _record: object) -> None:
     """Settings of a new connection."""
     # The sqlite3 module begins transactions late and by rules of its own; `_begin` does it.
     connection.isolation_level = None
+    connection.text_factory = lenient
     with closing(connection.cursor()) as cursor:
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
 from typing import Final
 
@@ -16,6 +17,8 @@ _FULL: Final = "The disk that holds the database is full."
 _READ_ONLY: Final = "The database cannot be opened for writing."
 _DISK: Final = "The disk that holds the database does not work."
 _DAMAGED: Final = "The database file is damaged or not a database."
+_INCOMPLETE: Final = "The database is damaged: a table or column of it is missing."
+_NO_SUCH: Final = re.compile(r"no such (table|column)|table \w+ has no column")
 _OTHER: Final = "The database could not do it."
 _BAD_VALUE: Final = "The database cannot keep a value of this form."
 
@@ -37,8 +40,17 @@ _OPENS: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
 
 _SYSTEM_SENTENCES: Final = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EIO: _DISK}
 
-FOREIGN: Final = (SQLAlchemyError, sqlite3.Error, OSError)
+FOREIGN: Final = (SQLAlchemyError, sqlite3.Error, OSError, UnicodeDecodeError)
 """Everything that the libraries under a store raise when the outside is at fault."""
+
+
+def lenient(text: bytes) -> str:
+    """A stored text; bytes that are no UTF-8 stay in it as lone surrogates (PEP 383).
+
+    SQLite's own reader would end the whole result at such a row. Here the row is read, and whoever
+    takes its text for UTF-8 finds the damage.
+    """
+    return text.decode("utf-8", "surrogateescape")
 
 
 def translate(error: Exception) -> Exception:
@@ -64,8 +76,12 @@ def _sentence(error: Exception) -> str | None:
     if isinstance(origin, sqlite3.Error):
         # The low byte is the kind of error, the rest only details it.
         kind = getattr(origin, "sqlite_errorcode", 0) & 0xFF
+        if kind == sqlite3.SQLITE_ERROR and _NO_SUCH.match(str(origin)):
+            return _INCOMPLETE
         short = shortage_now() if kind in _OPENS else None
         return short or _SENTENCES.get(kind, _OTHER)
+    if isinstance(origin, UnicodeDecodeError):  # the name of a column
+        return _DAMAGED
     # Text that is not Unicode, a time without zone, a number of more than 64 bits; SQLAlchemy
     # wraps them if they appear before the statement runs.
     if isinstance(origin, ValueError | OverflowError):

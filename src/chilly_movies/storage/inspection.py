@@ -12,18 +12,31 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, NullPool, create_engine, func, inspect, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    LargeBinary,
+    NullPool,
+    RowMapping,
+    cast,
+    create_engine,
+    func,
+    inspect,
+)
 
 from chilly_movies.errors import StoreError
 from chilly_movies.models import Job
 from chilly_movies.storage import rows
 from chilly_movies.storage.faults import FOREIGN, translate
+from chilly_movies.storage.salvage import UNREADABLE, read_rows
 from chilly_movies.storage.tables import jobs, meta, metadata, resume
-from chilly_movies.storage.upgrade import NEWEST, read_only, refuse_unknown, revisions_of
+from chilly_movies.storage.upgrade import NEWEST, reading, refuse_unknown, revisions_of
 
 _RUN = "run"
 _UNCLEAN = "open restored"
 """What the store reads as: whoever had it last did not close it, and on another machine."""
+_DATA = cast(resume.c.data, LargeBinary)
+"""SQLite keeps a value of any type in a column for bytes, if somebody puts it there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +46,12 @@ class Survey:
     Attributes:
         revision: of its schema; "" if it has none yet.
         is_newest: whether that is what this program writes.
-        damage: what SQLite's own check found, a line each; nothing if all is well.
-        jobs: those that can be read.
-        unreadable: ids of those that cannot.
+        damage: what SQLite's own check found and which parts are missing, a line each; nothing if
+            all is well.
+        jobs: those that can be read, in the order of the queue.
+        unreadable: ids of those that cannot; `row <number>` of one whose id is damaged, too.
         resume: job key to bytes of its resume data.
+        lost_resume: keys of the resume data that cannot be read.
     """
 
     revision: str
@@ -45,6 +60,7 @@ class Survey:
     jobs: tuple[Job, ...]
     unreadable: tuple[str, ...]
     resume: dict[str, int]
+    lost_resume: tuple[str, ...] = ()
 
 
 def survey(path: Path) -> Survey:
@@ -56,19 +72,49 @@ def survey(path: Path) -> Survey:
     """
     with _connected(path) as connection:
         revision = "".join(sorted(revisions_of(connection)))
-        found, unreadable = [], []
         newest = revision == NEWEST
-        if newest:
-            for row in connection.execute(select(jobs).order_by(jobs.c.position)).mappings():
-                try:
-                    found.append(rows.job_from_row(row))
-                except (ValueError, TypeError):
-                    unreadable.append(str(row["id"]))
-        sizes = select(resume.c.key, func.length(resume.c.data))
-        kept = {str(row[0]): int(row[1]) for row in connection.execute(sizes)} if newest else {}
-        check = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
-        damage = tuple(str(line) for line in check if line != "ok")
-    return Survey(revision, newest, damage, tuple(found), tuple(unreadable), kept)
+        if not newest:
+            return Survey(revision, newest, _checked(connection), (), (), {})
+        found, unreadable = read_rows(connection, jobs, rows.job_from_row)
+        found.sort(key=lambda job: (job.position, job.created_at, job.id))
+        sizes, lost = read_rows(
+            connection, resume, _size, (resume.c.key, func.length(_DATA).label("size"))
+        )
+        damage = (*_missing(connection), *_checked(connection))
+    return Survey(
+        revision, newest, damage, tuple(found), tuple(unreadable), dict(sizes), tuple(lost)
+    )
+
+
+def _size(row: RowMapping) -> tuple[str, int]:
+    return str(row["key"]), int(row["size"] or 0)
+
+
+def _missing(connection: Connection) -> Iterator[str]:
+    """Tables, columns and indexes that should be there and are not."""
+    inspector = inspect(connection)
+    names = set(inspector.get_table_names())
+    for table in metadata.sorted_tables:
+        if table.name not in names:
+            yield f"its table '{table.name}' is missing"
+            continue
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                yield f"the column '{column.name}' of its table '{table.name}' is missing"
+        indexes = {index["name"] for index in inspector.get_indexes(table.name)}
+        for index in sorted(str(index.name) for index in table.indexes):
+            if index not in indexes:
+                yield f"its index '{index}' is missing"
+
+
+def _checked(connection: Connection) -> tuple[str, ...]:
+    """What SQLite's own check of a database finds."""
+    try:
+        lines = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
+    except UNREADABLE:
+        return ("SQLite cannot check it",)
+    return tuple(str(line) for line in lines if line != "ok")
 
 
 def resume_data(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -78,10 +124,11 @@ def resume_data(path: Path) -> Iterator[tuple[str, bytes]]:
         StoreError: the database cannot be read.
     """
     with _connected(path) as connection:
-        found = connection.execute(select(resume.c.key, resume.c.data))
-        for key, data in found:
-            # SQLite keeps text in a column for bytes, too, if somebody puts it there
-            yield str(key), data.encode() if isinstance(data, str) else bytes(data)
+        yield from read_rows(connection, resume, _blob, (resume.c.key, _DATA.label("data")))[0]
+
+
+def _blob(row: RowMapping) -> tuple[str, bytes]:
+    return str(row["key"]), row["data"] or b""
 
 
 def copy(path: Path, target: Path) -> None:
@@ -91,6 +138,7 @@ def copy(path: Path, target: Path) -> None:
         StoreError: the database cannot be read, or the copy not be written.
     """
     try:
+        refuse_absent(path)
         refuse_unknown(path)
         os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with (
@@ -136,14 +184,31 @@ def refuse_foreign_parts(path: Path) -> None:
             raise StoreError("The database in the archive holds things that are not ours.")
 
 
+def refuse_absent(path: Path) -> None:
+    """Check that there is a database this user may read.
+
+    Raises:
+        StoreError: there is none, or it may not be read.
+    """
+    effective = os.access in os.supports_effective_ids
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise StoreError("There is no database yet.") from None
+    except OSError as error:
+        raise StoreError(f"The database cannot be read: {error.strerror}.") from None
+    if not path.is_file():
+        raise StoreError("The database cannot be read: it is no file.")
+    if not os.access(path, os.R_OK, effective_ids=effective):
+        raise StoreError("The database cannot be read: this user has no right to.")
+
+
 @contextmanager
 def _connected(path: Path) -> Iterator[Connection]:
     try:
-        if not path.exists():
-            raise StoreError("There is no database yet.")
+        refuse_absent(path)
         refuse_unknown(path)
-        engine = create_engine(read_only(path), poolclass=NullPool, hide_parameters=True)
-        with engine.connect() as connection:
+        with reading(path).connect() as connection:
             yield connection
     except FOREIGN as error:
         raise translate(error) from None

@@ -16,6 +16,7 @@ from sqlalchemy import (
     CursorResult,
     Executable,
     Insert,
+    LargeBinary,
     RowMapping,
     Update,
     bindparam,
@@ -172,7 +173,8 @@ class SqliteResumeStore:
         Raises:
             StoreError: the database cannot be read.
         """
-        query = select(resume.c.data).where(resume.c.key == key)
+        # SQLite keeps a value of any type there, if somebody puts it there
+        query = select(cast(resume.c.data, LargeBinary)).where(resume.c.key == key)
         return await self._database.call(lambda connection: connection.scalar(query))
 
     async def save_resume(self, key: str, data: bytes) -> None:
@@ -200,17 +202,28 @@ def _load(connection: Connection) -> Loaded:
     connection.execute(delete(events).where(events.c.id <= oldest_to_go))
     connection.execute(delete(resume).where(resume.c.key.not_in(select(jobs.c.key))))
     found = connection.execute(select(jobs).order_by(jobs.c.position, jobs.c.created_at, jobs.c.id))
-    reserved = connection.scalar(select(meta.c.value).where(meta.c.name == RESERVED_SEQ))
-    highest = connection.scalar(select(func.max(events.c.id)))
+    last_seq = _last_seq(connection)
     readable = tuple(_readable(found, rows.job_from_row))
     last_run = str(connection.scalar(select(meta.c.value).where(meta.c.name == RUN)) or "")
     _note_run(connection, is_open=True)
     return Loaded(
         jobs=readable,
-        last_seq=max(int(reserved or 0), highest or 0),
+        last_seq=last_seq,
         unclean=last_run.startswith(_OPEN),
         rebooted=last_run.startswith(_OPEN) and last_run != _OPEN + boot_id(),
     )
+
+
+def _last_seq(connection: Connection) -> int:
+    """The highest number that counts as used; a note of it that is damaged is written anew."""
+    reserved = connection.scalar(select(meta.c.value).where(meta.c.name == RESERVED_SEQ))
+    highest = connection.scalar(select(func.max(events.c.id))) or 0
+    try:
+        return max(int(reserved or ""), highest)
+    except (ValueError, TypeError):
+        row = {"name": RESERVED_SEQ, "value": str(highest), "which": RESERVED_SEQ}
+        _upsert(connection, row, change=_CHANGE_META, add=_ADD_META)
+        return int(highest)
 
 
 def _note_run(connection: Connection, *, is_open: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from types import NoneType
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -25,11 +27,15 @@ _ERROR: Final = TypeAdapter(JobError)
 _FILES: Final = TypeAdapter(tuple[MediaFile, ...])
 _IDENTITIES: Final = TypeAdapter(tuple[str, ...])
 
-# Fields that are stored as they are, under their own name.
-_PLAIN: Final = (
-    "id", "key", "position", "name", "reason", "path", "moving_to", "seeding", "adopted",
-    "attempts", "created_at", "updated_at", "started_at", "completed_at", "next_attempt_at",
-)  # fmt: skip
+# Fields that are stored as they are, under their own name, and what they may be: SQLite keeps a
+# value of any type in any column.
+_TEXT, _TIME, _BYTES = (str, NoneType), (datetime, NoneType), (bytes, NoneType)
+_PLAIN: Final[dict[str, tuple[type, ...]]] = {
+    "id": (str,), "key": (str,), "position": (int,), "name": _TEXT, "reason": _TEXT, "path": _TEXT,
+    "moving_to": _TEXT, "seeding": (bool,), "adopted": (bool,), "attempts": (int,),
+    "created_at": (datetime,), "updated_at": (datetime,), "started_at": _TIME,
+    "completed_at": _TIME, "next_attempt_at": _TIME,
+}  # fmt: skip
 
 
 def job_to_row(job: Job) -> dict[str, Any]:
@@ -58,9 +64,13 @@ def job_from_row(row: RowMapping) -> Job:
         ValueError: the row is damaged.
     """
     return Job(
-        **{name: row[name] for name in _PLAIN},
+        **{name: _value(row, name, *types) for name, types in _PLAIN.items()},
         status=Status(row["status"]),
-        source=Source(SourceType(row["source_type"]), row["source_urn"], row["source_data"]),
+        source=Source(
+            SourceType(row["source_type"]),
+            _value(row, "source_urn", str),
+            _value(row, "source_data", *_BYTES),
+        ),
         progress=_PROGRESS.validate_json(row["progress"]),
         options=_OPTIONS.validate_json(row["options"]),
         identities=_IDENTITIES.validate_json(row["identities"]),
@@ -104,15 +114,48 @@ def change_from_row(row: RowMapping) -> Change:
         ValueError: the row is damaged.
     """
     return Change(
-        seq=row["id"],
-        event=row["event"],
-        id=row["job_id"],
+        seq=_value(row, "id", int),
+        event=_value(row, "event", str),
+        id=_value(row, "job_id", str),
         status=Status(row["status"]),
         progress=_PROGRESS.validate_json(row["progress"]),
-        at=row["at"],
+        at=_value(row, "at", datetime),
         error=_error_from_json(row["error"]),
-        reason=row["reason"],
+        reason=_value(row, "reason", *_TEXT),
     )
+
+
+def resume_from_row(row: RowMapping) -> tuple[str, bytes]:
+    """Job key and blob in a row of `resume`.
+
+    Raises:
+        ValueError: the row is damaged.
+    """
+    _value(row, "saved_at", datetime)
+    return _value(row, "key", str), _value(row, "data", bytes)
+
+
+def meta_from_row(row: RowMapping) -> tuple[str, str]:
+    """Name and value in a row of `meta`.
+
+    Raises:
+        ValueError: the row is damaged.
+    """
+    return _value(row, "name", str), _value(row, "value", str)
+
+
+def _value(row: RowMapping, name: str, *types: type) -> Any:
+    """What a column holds.
+
+    Raises:
+        ValueError: it is of another type, or a text with bytes that are no UTF-8.
+    """
+    value = row[name]
+    if not isinstance(value, types):
+        raise ValueError(f"the column '{name}' holds a value of another type")  # noqa: TRY004
+    if isinstance(value, str):
+        value.encode()
+    return value
 
 
 def _to_json(adapter: TypeAdapter[Any], value: object) -> str:

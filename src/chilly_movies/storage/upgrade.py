@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -10,20 +12,24 @@ from sqlalchemy import (
     URL,
     Column,
     Connection,
+    Engine,
     MetaData,
     NullPool,
     Table,
     Text,
     create_engine,
+    event,
     inspect,
     select,
 )
 
 from chilly_movies.errors import StoreError, StoreFromTheFuture
+from chilly_movies.storage.faults import lenient
 
 NEWEST: Final = "0003"
 """The revision of the newest migration."""
 
+_REVISION: Final = re.compile(r"[0-9a-z_]{1,32}")
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", Text))
 _ALEMBIC_IS_GLOBAL: Final = Lock()  # the context that env.py imports exists once per process
@@ -41,10 +47,11 @@ def refuse_unknown(path: Path) -> None:
     """
     if not path.exists() or path.stat().st_size == 0:
         return
-    engine = create_engine(read_only(path), poolclass=NullPool, hide_parameters=True)
-    with engine.connect() as connection:
+    with reading(path).connect() as connection:
         revisions = revisions_of(connection)
         is_empty = not inspect(connection).get_table_names()
+    if any(not _REVISION.fullmatch(str(revision)) for revision in revisions):
+        raise StoreError("The database is damaged: it does not say which form it has.")
     if revisions - _known(revisions):
         raise StoreFromTheFuture(
             "The database was written by a newer version of Chilly Movies: start that version, "
@@ -76,6 +83,17 @@ def read_only(path: Path) -> URL:
     if not path.with_name(f"{path.name}-wal").exists():
         query["immutable"] = "1"
     return URL.create("sqlite", database=path.absolute().as_uri(), query=query)
+
+
+def reading(path: Path) -> Engine:
+    """An engine whose connections read a file and leave it as it is."""
+    engine = create_engine(read_only(path), poolclass=NullPool, hide_parameters=True)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.text_factory = lenient
+
+    return engine
 
 
 def revisions_of(connection: Connection) -> set[str]:

@@ -1,0 +1,162 @@
+"""Reads a damaged database row by row, and saves the good rows to a new one."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    NullPool,
+    RowMapping,
+    Table,
+    create_engine,
+    insert,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from chilly_movies.errors import StoreError
+from chilly_movies.storage import rows
+from chilly_movies.storage.faults import FOREIGN, translate
+from chilly_movies.storage.tables import events, jobs, meta, metadata, resume
+from chilly_movies.storage.upgrade import reading, upgrade
+
+T = TypeVar("T")
+
+UNREADABLE: Final = (ValueError, TypeError, SQLAlchemyError, sqlite3.Error)
+"""What reading a damaged row may raise."""
+_LAST: Final = 1 << 62
+_READERS: Final[dict[str, Callable[[RowMapping], object]]] = {
+    jobs.name: rows.job_from_row,
+    events.name: rows.change_from_row,
+    resume.name: rows.resume_from_row,
+    meta.name: rows.meta_from_row,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What was saved of a damaged database.
+
+    Attributes:
+        jobs: how many.
+        lost: ids of the jobs that were not; `row <number>` of one whose id is lost, too.
+        resume: of how many jobs the resume data could not be saved.
+    """
+
+    jobs: int
+    lost: tuple[str, ...]
+    resume: int
+
+
+def read_rows(
+    connection: Connection,
+    table: Table,
+    read: Callable[[RowMapping], T],
+    columns: Sequence[ColumnElement[Any]] = (),
+) -> tuple[list[T], list[str]]:
+    """Every row of a table that can be read, and what the others are called.
+
+    Args:
+        connection: to any database; a table that is missing has no rows.
+        table: whose rows.
+        read: makes a value of a row; raises `ValueError` or `TypeError` if it is damaged.
+        columns: those that are read, all if none are given.
+
+    Returns:
+        The values, and the first column of the rows that are left out.
+    """
+    query = select(*columns) if columns else select(table)
+    try:
+        return [read(row) for row in connection.execute(query).mappings()], []
+    except UNREADABLE:
+        found, lost = [], []
+    for number in _row_numbers(connection, table):
+        try:
+            here = query.where(text("rowid = :number")).params(number=number)
+            found.append(read(connection.execute(here).mappings().one()))
+        except UNREADABLE:
+            lost.append(_name(connection, table, number))
+    return found, lost
+
+
+def _row_numbers(connection: Connection, table: Table) -> list[int]:
+    """SQLite's numbers of the rows: up to the first page that is damaged, and from the end."""
+    found: set[int] = set()
+    for order in ("ASC", "DESC"):
+        with suppress(*UNREADABLE):
+            query = f"SELECT rowid FROM {table.name} NOT INDEXED ORDER BY rowid {order}"  # noqa: S608 (our own names)
+            for number in connection.exec_driver_sql(query).scalars():
+                found.add(int(number))
+            break
+    return sorted(found)
+
+
+def _name(connection: Connection, table: Table, number: int) -> str:
+    """The first column of a row, its name for people."""
+    first = next(iter(table.columns))
+    query = select(first).where(text("rowid = :number")).params(number=number)
+    try:
+        name = connection.scalar(query)
+    except UNREADABLE:
+        name = None
+    return f"row {number}" if name is None else str(name)
+
+
+def salvage(path: Path, target: Path) -> Saved:
+    """Write every row that can be read to a new database, which only its owner can read.
+
+    Args:
+        path: a database of the newest form; it is not changed.
+        target: a file that is not there.
+
+    Raises:
+        StoreError: nothing of it can be read, or the new one cannot be written.
+    """
+    try:
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        url = URL.create("sqlite", database=str(target))
+        engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
+        with reading(path).connect() as old, engine.connect() as new:
+            _require_jobs(old)
+            upgrade(new)
+            with new.begin():
+                new.execute(meta.delete())
+                counts = {t.name: _copy_rows(old, new, t) for t in metadata.sorted_tables}
+    except FOREIGN as error:
+        raise translate(error) from None
+    return Saved(counts["jobs"][0], tuple(counts["jobs"][1]), len(counts["resume"][1]))
+
+
+def _require_jobs(connection: Connection) -> None:
+    there = {column["name"] for column in inspect(connection).get_columns(jobs.name)}
+    if not there.issuperset(column.name for column in jobs.columns):
+        raise StoreError("The database is damaged, and has no list of jobs of today's form.")
+
+
+def _copy_rows(old: Connection, new: Connection, table: Table) -> tuple[int, list[str]]:
+    """Copy the good rows of a table; how many, and what the others are called."""
+
+    def checked(row: RowMapping) -> dict[str, Any]:
+        _READERS[table.name](row)
+        return dict(row)
+
+    found, lost = read_rows(old, table, checked)
+    first, count = next(iter(table.columns)).name, 0
+    for row in found:
+        try:
+            new.execute(insert(table), row)
+            count += 1
+        except UNREADABLE:  # two rows with the same name, of which one is damaged
+            lost.append(str(row[first]))
+    return count, lost
