@@ -203,6 +203,7 @@ class TorrentDriver:
         async with self._torrent(run) as torrent, aclosing(self._download(run, torrent)) as reports:
             async for report in reports:
                 yield report
+            await torrent.leave_swarm()  # soon it is added again, where it is published
             final = figures(torrent.state, Phase.POST_PROCESSING)
         run.check = run.mends = False
         if was_staged := not run.published:
@@ -263,7 +264,7 @@ class TorrentDriver:
                 keeper = self._keepers[run.job.key]
                 await run.do(run.look)
                 before = await keeper.look()
-                torrent.run()
+                torrent.run_check()
                 while (state := await torrent.moved()).checking or not state.has_metadata:
                     if not (state.checking or state.has_metadata):
                         return  # nothing can be there before the metadata
@@ -339,9 +340,9 @@ class TorrentDriver:
         keeper = self._keepers[run.job.key]
         if run.checked:
             await run.do(run.make_exact)
-        torrent.run()
         verified = False
         while not verified:
+            torrent.run()
             while True:
                 state = await torrent.moved()
                 facts = await self._learn(run, torrent, state)
@@ -374,6 +375,7 @@ class TorrentDriver:
         await torrent.flush()
         await run.do(run.make_exact)
         flushing = asyncio.ensure_future(run.do(run.flush))
+        await torrent.leave_swarm()  # a check would do so, too, and come back at its end
         await torrent.recheck()
         await flushing
         failpoints.reach("publish.verified")

@@ -24,6 +24,7 @@ from chilly_movies.drivers.torrent import engine_errors as engine
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.alerts import AlertBell, mask, text
+from chilly_movies.drivers.torrent.announces import PeerIds
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.filters import limit_everyone
 from chilly_movies.drivers.torrent.hangup import forget, hang_up, hang_up_for_good, port_of
@@ -66,6 +67,7 @@ class TorrentSession:
         self._time_of_day = TimeOfDay()
         self._outdated = False
         self._bell: AlertBell | None = None
+        self._peer_ids = PeerIds()
         self._handlers: dict[type, Callable[[Any], None]] = {
             lt.state_update_alert: self._on_update,
             lt.metadata_received_alert: self._on_metadata,
@@ -275,7 +277,7 @@ class TorrentSession:
         if not private or any(map(is_websocket, params.trackers)):
             await self._stun.spare(self._ses)
         try:
-            handle = await asyncio.to_thread(self._ses.add_torrent, params)
+            handle = await asyncio.to_thread(self._peer_ids.add, self._ses, params, hashes)
         except RuntimeError as error:
             raise engine.refused(error) from None
         torrent = self._torrents[handle] = Torrent(self, handle)
@@ -433,20 +435,21 @@ class TorrentSession:
     def _on_tracker_reply(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None:
-            torrent.trackers[text(alert.tracker_url)] = TrackerStanding(peers=alert.num_peers)
+            torrent.answered(text(alert.tracker_url), TrackerStanding(peers=alert.num_peers))
 
     def _on_tracker_error(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None:
             problem = text(alert.failure_reason) or engine.why(alert.error)
-            torrent.trackers[text(alert.tracker_url)] = TrackerStanding(problem=problem)
+            torrent.answered(text(alert.tracker_url), TrackerStanding(problem=problem))
 
     def _on_announce(self, alert: Any) -> None:
-        url = text(alert.tracker_url)
+        url, torrent = text(alert.tracker_url), self._of(alert)
+        if torrent is not None:
+            torrent.announces.asked(url, alert.event.name)
         if not is_websocket(url):
             return
         self._asked.add(port_of(url))
-        torrent = self._of(alert)
         if torrent is not None:
             torrent.asked.add(port_of(url))
             torrent.handshakes.announced(time.monotonic())

@@ -17,6 +17,7 @@ import structlog
 from chilly_movies.drivers.plain import Held
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
+from chilly_movies.drivers.torrent.announces import Announces
 from chilly_movies.drivers.torrent.bans import Strikes
 from chilly_movies.drivers.torrent.figures import (
     TorrentState,
@@ -118,6 +119,8 @@ class Torrent:
         self._down, self._up = Meter(), Meter()
         self._pulse, self._owed, self._runs = Pulse(), False, False
         self.trackers: dict[str, TrackerStanding] = {}
+        self.announces = Announces()
+        self._kept_back: list[Any] = []
         self.handshakes = Handshakes()
         self.asked: set[int] = set()
         self.rtc_addresses: set[tuple[str, int]] = set()
@@ -367,12 +370,57 @@ class Torrent:
     def run(self) -> None:
         """Let it check, download and seed."""
         self._runs = True
+        self._give_back()
+        self._handle.unset_flags(lt.torrent_flags.stop_when_ready)
+        self._handle.resume()
+
+    def run_check(self) -> None:
+        """Let it check what is there and halt; until it is halted or run no tracker hears of it."""
+        if not self._kept_back:
+            self._kept_back = self._handle.trackers()
+            self._handle.replace_trackers([])
+        self._handle.set_flags(lt.torrent_flags.stop_when_ready)
         self._handle.resume()
 
     def halt(self) -> None:
         """Drop all its peers now."""
         self._runs = False
         self._handle.pause()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if kept := self._kept_back:
+            self._kept_back = []
+            self._handle.replace_trackers(kept)
+
+    def answered(self, url: str, standing: TrackerStanding) -> None:
+        """A tracker answered an announce, or did not."""
+        self.trackers[url] = standing
+        self.announces.answered(url)
+
+    async def leave_swarm(self) -> None:
+        """Drop all its peers, and let the trackers hear so before anything else of it."""
+        await self._heard()  # of a tracker that owes an answer the engine does not take leave
+        if await self._owes_completed():
+            self._handle.force_reannounce(0, -1, lt.torrent_handle.ignore_min_interval)
+            await self.announces.until_told_all()
+            await self._heard()
+        self.halt()
+        await self._session.refresh(self)  # it has sent `stopped` by then
+        await self._heard()
+
+    async def _owes_completed(self) -> bool:
+        """Whether it is whole and no tracker knows: the first answer came after the last byte."""
+        if not self.state.received or self.announces.told_all:
+            return False
+        if all(is_websocket(url) or t.problem for url, t in self.trackers.items()):
+            return False
+        status = await asyncio.to_thread(self._handle.status)
+        return bool(status.is_seeding)
+
+    async def _heard(self) -> None:
+        standings = {url: tracker.problem for url, tracker in self.trackers.items()}
+        await self.announces.settled(standings)
 
     async def apply_names(self, wanted: dict[int, str]) -> None:
         """Give the files on disk these paths; they are ours, checked, and relative.
@@ -395,12 +443,14 @@ class Torrent:
             await answer(done, "renaming a file")
 
     async def recheck(self) -> None:
-        """Compare every byte on disk with its hash. Returns when that is done."""
+        """Compare every byte on disk with its hash. Returns when that is done, and it is halted."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waits.checked.append(done)
         self.state = replace(self.state, checking=True, finished=False)
         self._handle.force_recheck()
+        self.run_check()
         await done
+        self.halt()
         await self._session.refresh(self)
 
     async def flush(self) -> None:
