@@ -15,6 +15,7 @@ from chilly_movies import __version__
 from chilly_movies.cli import archive
 from chilly_movies.cli.archive import DATABASE, SETTINGS, Manifest
 from chilly_movies.cli.exits import CommandFailed, Exit
+from chilly_movies.cli.interruption import InOrder
 from chilly_movies.cli.output import Output
 from chilly_movies.errors import StoreError, StoreFromTheFuture
 
@@ -48,7 +49,10 @@ def backup(
     settings = load_settings(state_dir=state_dir)
     folder = settings.state_dir.absolute()
     try:
-        with tempfile.TemporaryDirectory(prefix=".backup-", dir=file.absolute().parent) as scratch:
+        with (
+            InOrder(),
+            tempfile.TemporaryDirectory(prefix=".backup-", dir=file.absolute().parent) as scratch,
+        ):
             contents = {DATABASE: Path(scratch, DATABASE)}
             taken = _take(folder / DATABASE, contents[DATABASE])
             if config_file().is_file():
@@ -177,7 +181,8 @@ def restore(
     lock = StateLock(settings.state_dir.absolute())
     lock.take()
     try:
-        manifest, config, taken = _restore(file, settings, media_root, force=force)
+        with InOrder():
+            manifest, config, taken = _restore(file, settings, media_root, force=force)
     except OSError as error:
         raise CommandFailed(f"The backup cannot be restored: {error.strerror}.") from None
     finally:

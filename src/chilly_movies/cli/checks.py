@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from chilly_movies.cli.interruption import InOrder
 from chilly_movies.diskguard import amount
 from chilly_movies.errors import ChillyError, SettingsError
 from chilly_movies.models import Job, Status
@@ -275,13 +276,14 @@ def _try_write(folder: Path) -> str | None:
     """Why a file cannot be written and flushed there, None if it can."""
     probe = folder / f".doctor-{os.getpid()}"
     try:
-        handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(handle, b"x" * 4096)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-            probe.unlink(missing_ok=True)
+        with InOrder():
+            handle = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(handle, b"x" * 4096)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+                probe.unlink(missing_ok=True)
     except OSError as error:
         return error.strerror or type(error).__name__
     return None

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from chilly_movies.cli.interruption import InOrder
+
 T = TypeVar("T")
 
 
@@ -32,5 +34,5 @@ def run(
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await work
 
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
+    with InOrder(), asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(guarded())

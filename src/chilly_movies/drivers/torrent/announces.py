@@ -1,4 +1,4 @@
-"""Announces that trackers have not answered yet, and one peer id for each torrent.
+"""What trackers are told of a torrent, and in which order; one peer id for each torrent.
 
 The engine tells a tracker `stopped` (BEP 3) only if it answered the announce before, and sends it
 beside whatever follows. A torrent that is taken out and added again, as each film is once it is
@@ -15,9 +15,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import libtorrent as lt
 
 from chilly_movies.drivers.torrent.webrtc import is_websocket
+
+if TYPE_CHECKING:
+    from chilly_movies.drivers.torrent.torrent import TrackerStanding
 
 _KNOWN, _UNKNOWN = 3.0, 1.0
 """Seconds a tracker is waited for that has answered before, and one that has not yet."""
@@ -26,25 +31,47 @@ _PEER_ID_SIZE = 20
 
 
 class Announces:
-    """What HTTP and UDP trackers were asked for one torrent, and did not answer yet.
+    """What HTTP and UDP trackers were told of one torrent, and did not answer yet.
 
     WebSocket trackers are left out: theirs arrive in the order in which they were sent.
+
+    Args:
+        handle: the engine's torrent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, handle: lt.torrent_handle) -> None:
+        self._handle = handle
         self._open: Counter[str] = Counter()
         self._news = asyncio.Event()
-        self._told_all = asyncio.Event()
+        self._completed = asyncio.Event()
+        self._kept_back: list[Any] = []
 
-    @property
-    def told_all(self) -> bool:
-        """Whether `completed` was sent."""
-        return self._told_all.is_set()
+    def hush(self) -> None:
+        """Take the trackers away from the engine, so that none hears of a mere check."""
+        if not self._kept_back:
+            self._kept_back = self._handle.trackers()
+            self._handle.replace_trackers([])
 
-    async def until_told_all(self) -> None:
-        """Wait until `completed` is sent, for half a second at most."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._told_all.wait(), _SENT_WITHIN)
+    def speak(self) -> None:
+        """Give them back."""
+        if kept := self._kept_back:
+            self._kept_back = []
+            self._handle.replace_trackers(kept)
+
+    async def tell_completed(self, standings: Mapping[str, TrackerStanding]) -> None:
+        """Tell that it is whole, if none that answers knows: the last byte came before an answer.
+
+        Args:
+            standings: how each tracker last answered, by URL.
+        """
+        known = any(not (is_websocket(u) or s.problem) for u, s in standings.items())
+        if self._completed.is_set() or not known:
+            return
+        if (await asyncio.to_thread(self._handle.status)).is_seeding:
+            self._handle.force_reannounce(0, -1, lt.torrent_handle.ignore_min_interval)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._completed.wait(), _SENT_WITHIN)
+            await self.settled(standings)
 
     def asked(self, url: str, event: str) -> None:
         """An announce was sent there.
@@ -56,7 +83,7 @@ class Announces:
         if not is_websocket(url):
             self._open[url] += 1
             if event == "completed":
-                self._told_all.set()
+                self._completed.set()
 
     def answered(self, url: str) -> None:
         """One was answered there, or failed."""
@@ -64,18 +91,21 @@ class Announces:
         self._open += Counter()  # forgets what is zero
         self._news.set()
 
-    async def settled(self, standings: Mapping[str, str | None]) -> None:
+    async def settled(self, standings: Mapping[str, TrackerStanding]) -> None:
         """Wait until all are answered, for 3 s at most.
 
         A tracker that has not answered yet is waited for 1 s, one that failed before not at all.
 
         Args:
-            standings: what is wrong with each tracker that has answered, None if nothing is.
+            standings: how each tracker last answered, by URL.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        ends = {u: _UNKNOWN if u not in standings else _KNOWN for u in self._open
-                if standings.get(u) is None}  # fmt: skip
+        ends = {
+            url: _KNOWN if url in standings else _UNKNOWN
+            for url in self._open
+            if url not in standings or standings[url].problem is None
+        }
         while left := max((ends[u] for u in self._open if u in ends), default=0.0):
             self._news.clear()
             try:

@@ -119,8 +119,7 @@ class Torrent:
         self._down, self._up = Meter(), Meter()
         self._pulse, self._owed, self._runs = Pulse(), False, False
         self.trackers: dict[str, TrackerStanding] = {}
-        self.announces = Announces()
-        self._kept_back: list[Any] = []
+        self.announces = Announces(handle)
         self.handshakes = Handshakes()
         self.asked: set[int] = set()
         self.rtc_addresses: set[tuple[str, int]] = set()
@@ -370,15 +369,13 @@ class Torrent:
     def run(self) -> None:
         """Let it check, download and seed."""
         self._runs = True
-        self._give_back()
+        self.announces.speak()
         self._handle.unset_flags(lt.torrent_flags.stop_when_ready)
         self._handle.resume()
 
     def run_check(self) -> None:
         """Let it check what is there and halt; until it is halted or run no tracker hears of it."""
-        if not self._kept_back:
-            self._kept_back = self._handle.trackers()
-            self._handle.replace_trackers([])
+        self.announces.hush()
         self._handle.set_flags(lt.torrent_flags.stop_when_ready)
         self._handle.resume()
 
@@ -386,12 +383,7 @@ class Torrent:
         """Drop all its peers now."""
         self._runs = False
         self._handle.pause()
-        self._give_back()
-
-    def _give_back(self) -> None:
-        if kept := self._kept_back:
-            self._kept_back = []
-            self._handle.replace_trackers(kept)
+        self.announces.speak()
 
     def answered(self, url: str, standing: TrackerStanding) -> None:
         """A tracker answered an announce, or did not."""
@@ -400,27 +392,12 @@ class Torrent:
 
     async def leave_swarm(self) -> None:
         """Drop all its peers, and let the trackers hear so before anything else of it."""
-        await self._heard()  # of a tracker that owes an answer the engine does not take leave
-        if await self._owes_completed():
-            self._handle.force_reannounce(0, -1, lt.torrent_handle.ignore_min_interval)
-            await self.announces.until_told_all()
-            await self._heard()
+        await self.announces.settled(self.trackers)
+        if self.state.received:
+            await self.announces.tell_completed(self.trackers)
         self.halt()
         await self._session.refresh(self)  # it has sent `stopped` by then
-        await self._heard()
-
-    async def _owes_completed(self) -> bool:
-        """Whether it is whole and no tracker knows: the first answer came after the last byte."""
-        if not self.state.received or self.announces.told_all:
-            return False
-        if all(is_websocket(url) or t.problem for url, t in self.trackers.items()):
-            return False
-        status = await asyncio.to_thread(self._handle.status)
-        return bool(status.is_seeding)
-
-    async def _heard(self) -> None:
-        standings = {url: tracker.problem for url, tracker in self.trackers.items()}
-        await self.announces.settled(standings)
+        await self.announces.settled(self.trackers)
 
     async def apply_names(self, wanted: dict[int, str]) -> None:
         """Give the files on disk these paths; they are ours, checked, and relative.
