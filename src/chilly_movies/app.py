@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import math
@@ -24,6 +25,7 @@ from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver, MockScript
 from chilly_movies.drivers.mock_inspector import MockInspector
 from chilly_movies.drivers.mock_maker import MockTorrentMaker
+from chilly_movies.drivers.tenant import LOCK, Tenant
 from chilly_movies.drivers.torrent import EngineConfig, MediaTorrentMaker, TorrentDriver
 from chilly_movies.drivers.volume import MediaVolume
 from chilly_movies.errors import SettingsError, StoreError
@@ -52,7 +54,6 @@ log = structlog.get_logger(__name__)
 
 DATABASE = "chilly.db"
 MIN_FREE_SPACE = 1_000_000_000
-_LOCK = "lock"
 
 
 class WebTorrentDownloader(Downloader):
@@ -65,6 +66,7 @@ class WebTorrentDownloader(Downloader):
         max_active: how many jobs may download at once.
         min_free_space: bytes that stay free on the disk of the media folder.
         metadata_tries: how often a magnet waits for its metadata before it fails, 0 = without end.
+        sole_server: refuse a media folder that another server uses, and keep others off it.
         **engine: further fields of `EngineConfig` (`port`, `dht`, `download_limit`, ...).
     """
 
@@ -76,6 +78,7 @@ class WebTorrentDownloader(Downloader):
         max_active: int = 3,
         min_free_space: int = MIN_FREE_SPACE,
         metadata_tries: int = 100,
+        sole_server: bool = False,
         **engine: Any,
     ) -> None:
         state = Path(state_dir or platformdirs.user_state_path("chilly-movies"))
@@ -88,7 +91,9 @@ class WebTorrentDownloader(Downloader):
         self.torrent_inspector: TorrentInspector = driver.inspector
         self._torrents = driver
         drivers = {SourceType.TORRENT: driver}
-        guard = DiskGuard(MediaVolume(config.media_root, state.absolute()), min_free_space)
+        self._volume = MediaVolume(config.media_root, state.absolute())
+        self._tenant = Tenant(config.media_root, state.absolute()) if sole_server else None
+        guard = DiskGuard(self._volume, min_free_space)
         retry = RetryPolicy(long_attempts=metadata_tries or math.inf)
         super().__init__(drivers, jobs, max_active=max_active, retry=retry, guard=guard)
 
@@ -102,13 +107,34 @@ class WebTorrentDownloader(Downloader):
         self._torrents.traffic.read_lists()
 
     async def open(self) -> None:
-        """Take the state folder and read the jobs. Every verb calls it. Idempotent."""
-        self._lock.take()
+        """Take the state folder and read the jobs. Every verb calls it. Idempotent.
+
+        Raises:
+            SettingsError: another server uses the media folder.
+            StoreError: another instance uses the state folder, or the jobs cannot be read.
+        """
+        if self._lock.take() and self._tenant is not None:
+            await self._move_in(self._tenant)
         await super().open()
+
+    async def _move_in(self, tenant: Tenant) -> None:
+        await self._volume.look()  # it makes and marks a media folder that is new
+        other = await asyncio.to_thread(tenant.other)
+        if other is None:
+            await asyncio.to_thread(tenant.move_in)
+            other = await asyncio.to_thread(tenant.other)  # two may have begun at once
+        if other is not None:
+            self._lock.release()
+            raise SettingsError(
+                f"Another server, with the state folder {other}, uses this media folder: stop it, "
+                "or set CHILLY_MEDIA_ROOT to another folder."
+            )
 
     async def aclose(self) -> None:
         """Stop everything and keep it. Idempotent."""
         await super().aclose()
+        if self._tenant is not None:
+            await asyncio.to_thread(self._tenant.move_out)
         self._lock.release()
 
 
@@ -148,17 +174,20 @@ class StateLock:
         self._folder = state_dir
         self._handle: int | None = None
 
-    def take(self) -> None:
+    def take(self) -> bool:
         """Take it; taking it again changes nothing.
+
+        Returns:
+            Whether it is taken only now.
 
         Raises:
             StoreError: another process has it, or the folder cannot be used.
         """
         if self._handle is not None:
-            return
+            return False
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(f"The state folder cannot be used: {error.strerror}.") from None
         try:
@@ -169,6 +198,7 @@ class StateLock:
                 "Another instance uses this state folder; stop it or set CHILLY_STATE_DIR."
             ) from None
         self._handle = handle
+        return True
 
     def release(self) -> None:
         """Let it go. Idempotent."""
@@ -371,6 +401,7 @@ def _torrents(settings: Settings) -> Downloader:
         max_active=settings.max_active,
         min_free_space=settings.min_free_space,
         metadata_tries=settings.metadata_tries,
+        sole_server=True,
         **engine_options(settings),
     )
 

@@ -83,10 +83,18 @@ async def test_cancel_leaves_no_file_and_holds_over_a_restart(
         await ours.start(link(film, seeder), id="film")
         await ours.until("film", past(2 * MIB))
         assert (await ours.verb("cancel", {"id": "film"}))["status"] == "canceled"
-        assert {p.name for p in ours.media.rglob("*")} == {".incomplete", ".chilly-media"}
+        assert {p.name for p in ours.media.rglob("*")} == {
+            ".incomplete",
+            ".chilly-media",
+            ".server.json",
+        }
     async with Backend(tmp_path / "ours") as ours:
         assert (await ours.job("film"))["status"] == "canceled"
-        assert {p.name for p in ours.media.rglob("*")} == {".incomplete", ".chilly-media"}
+        assert {p.name for p in ours.media.rglob("*")} == {
+            ".incomplete",
+            ".chilly-media",
+            ".server.json",
+        }
 
 
 async def test_after_kill_9_the_job_goes_on_by_itself_and_repeats_little(

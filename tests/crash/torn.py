@@ -140,7 +140,7 @@ def a_value(path: Path, dice: random.Random) -> str:
 def a_part(path: Path, dice: random.Random) -> str:
     """A table, a column or an index is missing."""
     tables = columns_of(path)
-    table = dice.choice(list(tables))
+    table = dice.choice(sorted(tables.keys() - {"jobs"}))  # without it nothing can be saved
     what = dice.choice([f"DROP TABLE {table}", "DROP INDEX events_of_job",
                         f"ALTER TABLE {table} RENAME COLUMN {dice.choice(tables[table])} TO lost",
                         f"DELETE FROM {table}"])  # fmt: skip

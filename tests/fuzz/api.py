@@ -31,7 +31,8 @@ _UNLIMITED = {
     "CHILLY_RATE_LIMIT_CANCEL": "900000/minute",
     "CHILLY_MAX_ACTIVE": "20",
 }
-_ENDLESS = "^/(events|stream)"
+_ENDLESS = r"^/(events|stream/\{id\}($|/))"
+"""Events, which never end, and films, which are as long as films; the playlist is neither."""
 _ROUND = 25
 """Examples of a phase in one round; the first round is warm-up."""
 _MEMORY_MB = 20.0

@@ -1,8 +1,10 @@
-"""What `chilly doctor` looks at. Each check yields findings and changes nothing."""
+"""What `chilly doctor` looks at. Each check yields findings and changes nothing it looks at.
+
+A probe file is written to the media folder and deleted, and free ports are bound for a moment.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -43,17 +45,9 @@ class Finding:
 
 def server_runs(state_dir: Path) -> bool:
     """Whether a server holds the state folder's lock."""
-    try:
-        handle = os.open(state_dir / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    from chilly_movies.drivers.tenant import is_held
+
+    return is_held(state_dir)
 
 
 def check_state(state_dir: Path, *, running: bool) -> Iterator[Finding]:
@@ -239,6 +233,7 @@ def check_resume(survey: Survey, database: Path) -> Iterator[Finding]:
 
 def check_disk(settings: Settings) -> Iterator[Finding]:
     """The media folder: there, ours, writable, flushes, and with room above the reserve."""
+    from chilly_movies.drivers.tenant import Tenant
     from chilly_movies.drivers.volume import MediaVolume
 
     root = settings.media_root.absolute()
@@ -251,6 +246,10 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
     if problem is not None:
         yield Finding("disk", "problem", problem, "Mount its disk or set CHILLY_MEDIA_ROOT.")
         return
+    if (other := Tenant(root, settings.state_dir.absolute()).other()) is not None:
+        yield Finding("disk", "remark",
+                      f"A server with the state folder {other} uses this media folder.",
+                      "What belongs to its jobs is shown here as of no job.")  # fmt: skip
     found = os.statvfs(root)
     free = found.f_bavail * found.f_frsize
     if free < settings.min_free_space:

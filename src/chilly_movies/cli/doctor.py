@@ -31,9 +31,10 @@ def doctor(
     verify: Annotated[bool, _Flag] = False,
     json: Annotated[bool, _Flag] = False,
 ) -> int:
-    """Check store, resume data, films, settings, ports, disk and engine; change nothing.
+    """Check store, resume data, films, settings, ports, disk and engine, and change none of them.
 
-    Works with and without a running server. The exit code is 1 if something is wrong.
+    A small file is written to the media folder and deleted, to see whether that works. Works with
+    and without a running server. The exit code is 1 if something is wrong.
 
     Args:
         media_root: Where films are, instead of the setting.

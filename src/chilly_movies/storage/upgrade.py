@@ -29,7 +29,7 @@ from chilly_movies.storage.faults import lenient
 NEWEST: Final = "0003"
 """The revision of the newest migration."""
 
-_REVISION: Final = re.compile(r"[0-9a-z_]{1,32}")
+_REVISION: Final = re.compile(r"[0-9]{4}")
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 _VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", Text))
 _ALEMBIC_IS_GLOBAL: Final = Lock()  # the context that env.py imports exists once per process
