@@ -294,6 +294,10 @@ class EngineError(ChillyError):
     status_hint = 503
 
 
+class EngineRestarts(EngineError):
+    """The torrent engine is given up for a new one, though nothing is wrong with the job."""
+
+
 class StreamStalled(ChillyError):
     """The bytes a reader waits for did not arrive in time; they may later."""
 

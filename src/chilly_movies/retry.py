@@ -21,6 +21,7 @@ from chilly_movies.errors import (
     DiskError,
     DownloadError,
     EngineError,
+    EngineRestarts,
     NoMetadata,
     SourceUnavailable,
     StoreError,
@@ -40,6 +41,8 @@ class Patience(Enum):
     """The same with many more tries: nobody is at fault, but perhaps there is nothing to find."""
     ENDLESS = auto()
     """It is tried as long as it is wanted, ever more rarely: the network is at fault."""
+    AT_ONCE = auto()
+    """It goes on at once, and that counts as no attempt: neither job nor source is at fault."""
     UNTIL_WELL = auto()
     """It goes on when the disk or the database is well again; that counts as no attempt."""
 
@@ -48,6 +51,8 @@ def patience_with(error: ChillyError) -> Patience:
     """How often a job is tried again after this error."""
     if isinstance(error, DiskError | StoreError):
         return Patience.UNTIL_WELL
+    if isinstance(error, EngineRestarts):
+        return Patience.AT_ONCE
     if isinstance(error, NoMetadata):
         return Patience.LONG
     if isinstance(error, SourceUnavailable | EngineError):

@@ -321,8 +321,10 @@ class Runner:
             self._ledger.note(job_id, e.Progressed(job.progress, reason))
 
     def _verdict(self, job: Job, error: ChillyError, problem: JobError) -> e.Event:
-        """Try again later, wait for the disk, or give up."""
+        """Go on at once, try again later, wait for the disk, or give up."""
         patience = patience_with(error)
+        if patience is Patience.AT_ONCE:
+            return e.Waiting(problem)
         if patience is Patience.UNTIL_WELL:
             return e.Waiting(problem, self._clock() + self._disk_pause(job.id, error))
         attempt = job.attempts + 1

@@ -12,6 +12,7 @@ import contextlib
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -26,15 +27,18 @@ from tests.peers.libtorrent_peer import LibtorrentPeer
 
 SKIPPED = 77
 DRIFT = 1.0
-LEAPS = ("+1d", "-1d", "+2h", "-56y", "+12y", "+0")
-"""In turn: days, hours, the year 1970, the year 2038, and back."""
+LEAPS = ("+1d", "-1d", "-3d", "-56y", "+12y", "+2h", "+0")
+"""In turn: days, back three times in a row, to 1970; to 2038, hours, and back."""
 _KEY = "a key for the clock"
 _KIB = 1024
 _SPEED = 64 * _KIB
 _HEARTBEAT = 15.0
 _LINK = 40
-_GOES_ON = 20.0
-"""The engine is begun anew when the clock is set back, and a new attempt waits 2.5 to 5 s."""
+_GOES_ON = 5.6
+"""Seconds until new bytes arrive, up to 1 of which libfaketime takes to see the leap."""
+_NEVER = 60.0
+_SET_BACK = "The clock of this machine was set back"
+_UNITS = {"d": 86_400, "h": 3600, "y": 365 * 86_400}
 
 
 class Source:
@@ -90,6 +94,8 @@ class Clock:
         self._server = Backend(folder / "server", settings)
         self._herd = Herd(folder / "films", seeder)
         self._source = source
+        self._offset = 0
+        self._begun_anew = 0
         self._beats: list[float] = []
         self._ids: list[int] = []
         self._long = self._short = ""
@@ -148,8 +154,7 @@ class Clock:
         await self._server.start(self._source.url(job), id=job)
         early, due = await self._due(job)
         had = len(self._source.asked[job])
-        before = (await self._server.job("slow"))["progress"]["bytesDownloaded"], time.monotonic()
-        self._stamp.write_text(leap)
+        moves = asyncio.create_task(self._moves(leap))
         await self._has_leapt(leap)
         if not await self._opens(self._long):
             self.broken.append(f"a link of six hours ends with {leap}")
@@ -166,19 +171,30 @@ class Clock:
         wanted = min(max(at[0], early), due)  # it was recorded somewhere between the two
         self._timed(f"next attempt ({leap})", at[0] - early, wanted - early)
         await self._server.http.delete(f"/downloads/{job}")
-        await self._moves(leap, *before)
+        await moves
 
-    async def _moves(self, leap: str, before: int, began: float) -> None:
-        """The download goes on soon, and not faster than it may."""
-        while (size := (await self._server.job("slow"))["progress"]["bytesDownloaded"]) <= before:
-            if time.monotonic() - began > _GOES_ON:
-                self.broken.append(f"after {leap} nothing arrives for {_GOES_ON:g} s")
-                return
-            await asyncio.sleep(0.1)
+    async def _moves(self, leap: str) -> None:
+        """Let the clock leap; the download goes on soon, and not faster than it may."""
+        began, before, times = time.monotonic(), await self._has(), self._begun_anew
+        back, self._offset = _seconds(leap) < self._offset, _seconds(leap)
+        self._stamp.write_text(leap)
+        await self._has_leapt(leap)
+        async with asyncio.timeout(_NEVER):
+            while back and self._begun_anew == times:  # noqa: ASYNC110 (another process)
+                await asyncio.sleep(0.02)
+            had = await self._has()  # what came before is of the old engine
+            while (size := await self._has()) <= had:  # noqa: ASYNC110 (another process)
+                await asyncio.sleep(0.1)
         passed = time.monotonic() - began
-        self.drifts.setdefault("new bytes", []).append(passed)
+        self.drifts.setdefault(f"new bytes {'back' if back else 'on'}", []).append(passed)
+        if passed > _GOES_ON + self._drift:
+            self.broken.append(f"after {leap} nothing arrives for {passed:.1f} s")
         if size - before > 1.1 * _SPEED * (passed + DRIFT):
             self.broken.append(f"after {leap} {size - before} bytes arrive in {passed:.1f} s")
+
+    async def _has(self) -> int:
+        """Bytes of the film that arrived so far."""
+        return int((await self._server.job("slow"))["progress"]["bytesDownloaded"])
 
     async def _due(self, job: str) -> tuple[float, float]:
         """When, by our clock, the next attempt is to be made: at the earliest, at the latest."""
@@ -192,8 +208,7 @@ class Clock:
 
     async def _has_leapt(self, leap: str) -> None:
         """Wait until the server tells another time of day; its library looks once a second."""
-        units = {"d": 86_400, "h": 3600, "y": 365 * 86_400}
-        wanted = int(leap[:-1]) * units[leap[-1]] if leap[-1] in units else 0
+        wanted = _seconds(leap)
         async with asyncio.timeout(8):
             while True:
                 answer = await self._server.http.get("/health")
@@ -216,6 +231,7 @@ class Clock:
                 async for event in events:
                     if event["_id"] is not None:
                         self._ids.append(event["_id"])
+                    self._begun_anew += _is_anew(event)
 
     async def _short_link(self) -> None:
         while await self._opens(self._short):  # noqa: ASYNC110 (another process)
@@ -240,6 +256,18 @@ class Clock:
         """Who comes back hears all state changes that were told live, in the same order."""
         if self._ids != sorted(set(self._ids)):
             self.broken.append("event numbers did not rise")
+
+
+def _is_anew(event: Mapping[str, Any]) -> bool:
+    """Whether the slow download leaves an engine that is given up."""
+    if event["event"] != "retrying" or event["id"] != "slow":
+        return False
+    return _SET_BACK in event["error"]["message"]
+
+
+def _seconds(leap: str) -> int:
+    """By how much a clock that leapt differs from the true one."""
+    return int(leap[:-1]) * _UNITS[leap[-1]] if leap[-1] in _UNITS else 0
 
 
 def _when(text: str) -> float:

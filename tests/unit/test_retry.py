@@ -89,6 +89,7 @@ async def attempt(
         (errors.StoreError, Patience.UNTIL_WELL),
         (errors.SourceUnavailable, Patience.ENDLESS),
         (errors.EngineError, Patience.ENDLESS),
+        (errors.EngineRestarts, Patience.AT_ONCE),
         (errors.NoMetadata, Patience.LONG),
         (errors.SourceNotFound, Patience.BOUNDED),
         (errors.DriverCrashed, Patience.BOUNDED),
@@ -128,7 +129,14 @@ def test_the_default_doubles_from_five_seconds_to_a_quarter_of_an_hour() -> None
 
 def test_patience_says_how_often_a_job_is_tried_in_all() -> None:
     policy = RetryPolicy(max_attempts=7, long_attempts=70)
-    assert [policy.attempts(patience) for patience in Patience] == [1, 7, 70, math.inf, math.inf]
+    assert [policy.attempts(patience) for patience in Patience] == [
+        1,
+        7,
+        70,
+        math.inf,
+        math.inf,
+        math.inf,
+    ]
     assert RetryPolicy(long_attempts=math.inf).attempts(Patience.LONG) == math.inf
 
 

@@ -36,6 +36,7 @@ from chilly_movies.errors import (
     ChillyError,
     DiskError,
     EngineError,
+    EngineRestarts,
     NoMetadata,
     SourceRejected,
     SourceUnavailable,
@@ -208,7 +209,7 @@ class Torrent:
         Raises:
             DiskError: the disk refused something.
             SourceRejected: the engine gave the torrent up.
-            EngineError: the engine itself is given up.
+            EngineRestarts: the engine itself is given up for a new one.
             SourceUnavailable: only a torrent that is added anew finds its peers again.
             NoMetadata: no peer sent the metadata in time.
         """
@@ -476,8 +477,8 @@ async def answer(future: asyncio.Future[T], what: str) -> T:
         raise EngineError(f"The torrent engine did not answer in time ({what}).") from None
 
 
-def _set_back() -> EngineError:
-    return EngineError("The clock of this machine was set back, so the engine begins anew.")
+def _set_back() -> EngineRestarts:
+    return EngineRestarts("The clock of this machine was set back, so the engine begins anew.")
 
 
 def settle(future: asyncio.Future[T], value: T) -> None:
