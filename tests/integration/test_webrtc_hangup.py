@@ -9,10 +9,12 @@ import json
 import os
 import signal
 import socket
+import struct
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ import pytest
 from chilly_movies.drivers.torrent.hangup import hang_up, port_of
 from chilly_movies.tracker import Tracker, serve_tracker
 from tests.integration.engine import running, until
+from tests.peers.netns import network_namespace
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -108,6 +111,86 @@ async def test_a_tracker_forgets_a_job_that_was_paused_and_knows_it_again(tmp_pa
         await members(tracker, 0)
         await downloader.resume("b")
         await members(tracker, 1)
+
+
+@contextmanager
+def unanswering() -> Iterator[int]:
+    """A port on loopback where nobody answers a SYN: whoever listens there has no more room."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            yield port
+
+
+def is_asked(port: int) -> bool:
+    """Whether somebody on this machine waits for the answer to a SYN (proc_pid_net(5))."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(state == "02" and to.endswith(f":{port:04X}") for _, _, to, state, *_ in lines)
+
+
+@contextmanager
+def syns_to(port: int) -> Iterator[Callable[[], int]]:
+    """Counts the SYN packets that arrive on loopback for a port; needs root."""
+    seen: list[bytes] = []
+    ended = threading.Event()
+
+    def count() -> None:
+        while not ended.is_set():
+            try:
+                packet, (_, _, kind, *_) = raw.recvfrom(100)
+            except TimeoutError:
+                continue
+            tcp = packet[4 * (packet[0] & 15) :]  # RFC 791: the header's length in words
+            to, flags = struct.unpack_from("!H", tcp, 2)[0], tcp[13] & 0x12
+            if packet[9] == socket.IPPROTO_TCP and kind == socket.PACKET_HOST:
+                seen.extend([packet] if (to, flags) == (port, 0x02) else [])
+
+    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800)) as raw:
+        raw.bind(("lo", 0x0800))
+        raw.settimeout(0.1)
+        counting = threading.Thread(target=count)
+        counting.start()
+        try:
+            yield lambda: len(seen)
+        finally:
+            ended.set()
+            counting.join()
+
+
+async def test_no_packet_goes_to_a_silent_tracker_after_the_last_torrent_went(
+    tmp_path: Path,
+) -> None:
+    """The system would send its SYN again after 1 and 3 s, and ever more rarely for two minutes."""
+    with network_namespace(), unanswering() as port, syns_to(port) as count:
+        async with running(tmp_path, interface=None, webtorrent=True) as downloader:
+            await downloader.start(id="a", source_urn=magnet(f"wss://127.0.0.1:{port}/"))
+            async with asyncio.timeout(30):
+                while not count():  # noqa: ASYNC110  # nobody tells
+                    await asyncio.sleep(0.02)
+            await downloader.pause("a")
+            before = count()
+            await asyncio.sleep(3.5)
+            assert count() == before
+
+
+async def test_a_silent_tracker_is_left_alone_while_another_torrent_needs_its_own(
+    tmp_path: Path,
+) -> None:
+    tracker = Tracker()
+    with unanswering() as port:
+        async with (
+            serve_tracker(tracker) as url,
+            running(tmp_path, interface=None, webtorrent=True) as downloader,
+        ):
+            await downloader.start(id="a", source_urn=magnet(f"wss://127.0.0.1:{port}/"))
+            await downloader.start(id="b", source_urn=magnet(url.ws, "cd" * 20))
+            await members(tracker, 1)
+            async with asyncio.timeout(30):
+                while not is_asked(port):  # noqa: ASYNC110  # nobody tells
+                    await asyncio.sleep(0.02)
+            await downloader.pause("a")
+            assert not is_asked(port)
+            assert tracker.swarms.totals()[1] == 1
 
 
 async def members(tracker: Tracker, wanted: int) -> None:

@@ -4,6 +4,9 @@ It keeps them for as long as it lives, even with no torrent left. A tracker then
 to others, and one that is silent freezes the whole process at the end: the engine's destructor
 waits for a goodbye without end, and holds the interpreter's lock meanwhile. A connection that is
 shut from outside, below the engine, is to it one that the tracker has closed.
+
+One that nobody answered yet is shut, too: the system would go on asking for two minutes. The engine
+then tries the tracker's next address, so one look is not enough.
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import fcntl
+import os
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +26,8 @@ import structlog
 log = structlog.get_logger(__name__)
 
 _DESCRIPTORS = Path("/dev/fd")
+_TABLES = (Path("/proc/thread-self/net/tcp"), Path("/proc/thread-self/net/tcp6"))
+_SYN_SENT = "02"
 _LOOK = 0.02
 _LOOKS = 100
 _DEFAULT_PORTS = {"ws": 80, "wss": 443}
@@ -45,13 +52,24 @@ def hang_up(ports: Collection[int], *, connecting: bool = False) -> int:
     Returns:
         How many it found. They close a moment later.
     """
-    return sum(_shut(number, ports, connecting=connecting) for number in _descriptors())
+    asked = cache(_unanswered)  # read at most once, and only if there is one
+    return sum(_shut(number, ports, asked, connecting=connecting) for number in _descriptors())
 
 
-async def hang_up_for_good(ports: Collection[int]) -> bool:
-    """Shut all of them and wait, at most two seconds, until they are closed; whether they are."""
+async def hang_up_for_good(
+    ports: Callable[[], Collection[int]], *, connecting: bool = False
+) -> bool:
+    """Shut all of them and wait, at most two seconds, until they are closed; whether they are.
+
+    Args:
+        ports: gives the ports that nobody needs at the moment: it may change meanwhile.
+        connecting: as for `hang_up`.
+    """
     for _ in range(_LOOKS):
-        if not hang_up(ports, connecting=True):
+        unneeded = ports()
+        if not (unneeded or connecting):
+            return True
+        if not await asyncio.to_thread(hang_up, unneeded, connecting=connecting):
             return True
         await asyncio.sleep(_LOOK)
     return False
@@ -70,7 +88,30 @@ def _descriptors() -> list[int]:
         return []  # no such list on this system
 
 
-def _shut(number: int, ports: Collection[int], *, connecting: bool) -> bool:
+def _unanswered() -> dict[int, int]:
+    """The other side's port by inode, of TCP connections that nobody answered yet.
+
+    A socket does not tell it itself; the system's tables do (proc_pid_net(5)), where there are any.
+    """
+    found = {}
+    for table in _TABLES:
+        try:
+            lines = table.read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for _, _, remote, state, *more in map(str.split, lines):
+            if state == _SYN_SENT:
+                found[int(more[5])] = int(remote.rpartition(":")[2], 16)
+    return found
+
+
+def _shut(
+    number: int,
+    ports: Collection[int],
+    asked: Callable[[], Mapping[int, int]],
+    *,
+    connecting: bool,
+) -> bool:
     """Shut a descriptor if it is one of the engine's connections that are wanted.
 
     It is looked at as it is: the engine closes it in its own time, and a copy that outlives that
@@ -83,7 +124,8 @@ def _shut(number: int, ports: Collection[int], *, connecting: bool) -> bool:
     except OSError:
         return False  # no socket, or closed meanwhile
     try:
-        wanted = _is_connection(borrowed) and _leads_to(borrowed, ports, connecting=connecting)
+        leads = _is_connection(borrowed) and _leads_to(borrowed, ports, asked)
+        wanted = connecting if leads is None else leads
         if wanted:
             borrowed.shutdown(socket.SHUT_RDWR)
     except OSError:
@@ -100,8 +142,11 @@ def _is_connection(found: socket.socket) -> bool:
     return not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 
 
-def _leads_to(found: socket.socket, ports: Collection[int], *, connecting: bool) -> bool:
+def _leads_to(
+    found: socket.socket, ports: Collection[int], asked: Callable[[], Mapping[int, int]]
+) -> bool | None:
+    """Whether it leads to one of these ports; None if nobody answered there yet and it may not."""
     try:
         return found.getpeername()[1] in ports
     except OSError:
-        return connecting
+        return asked().get(os.fstat(found.fileno()).st_ino) in ports or None

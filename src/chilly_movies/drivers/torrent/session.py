@@ -27,7 +27,7 @@ from chilly_movies.drivers.torrent.alerts import AlertBell, mask, text
 from chilly_movies.drivers.torrent.announces import PeerIds
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.filters import limit_everyone
-from chilly_movies.drivers.torrent.hangup import forget, hang_up, hang_up_for_good, port_of
+from chilly_movies.drivers.torrent.hangup import forget, hang_up_for_good, port_of
 from chilly_movies.drivers.torrent.stun import StunCheck
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
 from chilly_movies.drivers.torrent.traffic import Traffic
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 _TICK = 0.5
 _PEER_TICKS = 2
 _COMING = 0.05
-_LOOKS = 20
+_LOOKS = 200
 
 
 class TorrentSession:
@@ -152,7 +152,7 @@ class TorrentSession:
         if self._outdated:  # its end would wait for a time of day that is far away
             session.apply_settings({"listen_interfaces": ""})
             forget(session)
-        elif await hang_up_for_good(self._asked):
+        elif await hang_up_for_good(lambda: self._asked, connecting=True):
             last = [session]
             del session
             # its destructor waits for the last announces, and lets no other thread run meanwhile
@@ -179,7 +179,7 @@ class TorrentSession:
         for _ in range(_LOOKS):
             if not self._torrents:
                 break
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(_COMING)
         await self._end()
         self._outdated = False
 
@@ -308,9 +308,9 @@ class TorrentSession:
             await answer(done, "removing a torrent")
         finally:
             self._torrents.pop(handle, None)
-            still = {port for other in self._torrents.values() for port in other.asked}
-            if leave := torrent.asked - still:  # or the tracker would go on naming us
-                await asyncio.to_thread(hang_up, leave)
+            # or the tracker would go on naming us, and a silent one would go on being asked
+            others = self._torrents.values()
+            await hang_up_for_good(lambda: torrent.asked.difference(*(t.asked for t in others)))
 
     async def refresh(self, torrent: Torrent) -> None:
         """Wait for figures that are newer than this call."""
