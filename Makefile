@@ -100,7 +100,7 @@ sleep: setup ## the server is stopped for SECONDS, as by a laptop that sleeps
 network: setup ## ROUNDS of silence, lost packets and bad trackers (root, nftables)
 	@$(BIN)/python -m tests.crash.network --rounds $(or $(ROUNDS),5)
 
-bench-webrtc: setup ## over WebRTC only, again and again; PLAN=proof or PLAN=start
+bench-webrtc: setup ## over WebRTC only, again and again; PLAN=proof, start or load
 	@$(BIN)/python -m benchmarks.webrtc --plan $(or $(PLAN),start)
 
 bench-scale: setup ## what 100, 1,000 and 10,000 jobs cost; JOBS=, ACTIVE= choose others

@@ -5,28 +5,33 @@ find or to reach a peer than WebRTC: all happens in a network namespace made for
 is compared byte for byte; the program ends with 1 if any run failed.
 
 `--plan proof` repeats transfers between ours and the others, `--plan start` compares how soon the
-first byte comes with ours and with others as the leecher.
+first byte comes with ours and with others as the leecher. `--plan load` fetches from Chromium while
+other processes use all processors, which makes connections break in mid-film: column "still" has
+the longest time in which nothing arrived between the first byte and the last.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
-from chilly_movies import Phase, Status, WebTorrentDownloader
+from chilly_movies import Job, Phase, Status, WebTorrentDownloader
 from chilly_movies.downloader import Downloader
 from chilly_movies.tracker import run_tracker
 from tests.peers.browser import BrowserPeer
@@ -45,12 +50,18 @@ PLANS = {
         "node>ours*20", "node>node*20", "chromium>ours*20", "chromium>node*20",
         "libtorrent>ours*20", "libtorrent>node*20", "libtorrent>libtorrent*20",
     ),
+    "load": ("chromium>ours*40", "chromium>libtorrent*10"),
 }  # fmt: skip
+BUSY = {"load": 2 * (os.cpu_count() or 1)}
+"""Processes that only compute, by plan."""
 PIECE_SIZE = 1 << 18
 RUN_LIMIT = 120.0
 _POLL = 0.01
+_LOOK = 0.1
+_ENDED = (Status.COMPLETED, Status.FAILED, Status.CANCELED)
 HEADINGS = (
     "seeder", "leecher", "runs", "failed", "first byte s", "worst", "whole s", "worst", "MB/s",
+    "still s", "worst",
 )  # fmt: skip
 _NO_TCP = {
     "enable_incoming_tcp": False,
@@ -62,11 +73,16 @@ _NO_TCP = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One transfer: seconds from the leecher's start, or what went wrong."""
+    """One transfer: seconds from the leecher's start, or what went wrong.
+
+    Attributes:
+        still: the longest time in which nothing arrived in mid-film; None if nobody looked.
+    """
 
     first_byte: float = 0.0
     whole: float = 0.0
     problem: str = ""
+    still: float | None = None
 
     def rate(self, size: int) -> float:
         """MB/s from the first byte to the last."""
@@ -177,6 +193,18 @@ async def seeding(kind: str, scene: Scene) -> AsyncIterator[Seeding]:
         yield _OurSeed(downloader)
 
 
+async def end_of(downloader: Downloader) -> tuple[Job, float]:
+    """The job once it has ended, and the longest time in which nothing more of it arrived."""
+    had, since, still = 0, time.monotonic(), 0.0
+    while (job := await downloader.status("a")).status not in _ENDED:
+        now, has = time.monotonic(), job.progress.bytes_downloaded
+        if has != had or not has or job.progress.phase is not Phase.DOWNLOADING:
+            had, since = has, now
+        still = max(still, now - since)
+        await asyncio.sleep(_LOOK)
+    return job, still
+
+
 async def leeching(kind: str, scene: Scene, seeder: Seeding) -> Run:
     """Fetches the film once."""
     if kind != OURS:
@@ -192,10 +220,10 @@ async def leeching(kind: str, scene: Scene, seeder: Seeding) -> Run:
         while not await seeder.has_sent():  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(_POLL)
         first = time.monotonic() - began
-        job = await downloader.wait("a")
+        job, still = await end_of(downloader)
         whole = time.monotonic() - began
     problem = "" if job.status is Status.COMPLETED else f"{job.status}: {job.error}"
-    return Run(first, whole, problem)
+    return Run(first, whole, problem, still)
 
 
 # --- the runs ---------------------------------------------------------------------------
@@ -245,6 +273,7 @@ class Row:
         good = [run for run in self.runs if not run.problem]
         first, whole = [run.first_byte for run in good], [run.whole for run in good]
         rates = [run.rate(size) for run in good]
+        still = [run.still for run in good if run.still is not None]
         return {
             "seeder": self.pair.seeder,
             "leecher": self.pair.leecher,
@@ -255,6 +284,8 @@ class Row:
             "whole": round(statistics.median(whole), 2) if good else None,
             "worstWhole": round(max(whole), 2) if good else None,
             "MB/s": round(statistics.median(rates), 1) if good else None,
+            "still": round(statistics.median(still), 2) if still else None,
+            "worstStill": round(max(still), 2) if still else None,
         }
 
 
@@ -289,7 +320,8 @@ def _line(number: int, pair: Pair, run: Run, size: int) -> str:
     if run.problem:
         return head + "FAILED, " + run.problem
     times = f"first byte {run.first_byte:.2f} s, whole {run.whole:.2f} s"
-    return f"{head}{times}, {run.rate(size):.0f} MB/s"
+    still = "" if run.still is None else f", still for {run.still:.1f} s"
+    return f"{head}{times}, {run.rate(size):.0f} MB/s{still}"
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -299,6 +331,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="SEEDER>LEECHER*TIMES,...", help="these pairs instead")
     parser.add_argument("--rounds", type=int, help="runs of each pair instead of the plan's")
     parser.add_argument("--size-mib", type=int, default=64, help="size of the film")
+    parser.add_argument(
+        "--busy", type=int, metavar="N", help="processes that only compute, instead of the plan's"
+    )
     parser.add_argument(
         "--tracker", choices=[OURS, "npm"], default=OURS, help="who introduces them"
     )
@@ -312,7 +347,20 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if options.rounds is not None:
         pairs = [Pair(pair.seeder, pair.leecher, options.rounds) for pair in pairs]
     options.pairs = pairs
+    if options.busy is None:
+        options.busy = BUSY.get(options.plan, 0)
     return options
+
+
+@contextmanager
+def others_computing(count: int) -> Iterator[None]:
+    """So many processes use the processors meanwhile."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield
 
 
 async def run(options: argparse.Namespace, network: Network) -> bool:
@@ -320,13 +368,16 @@ async def run(options: argparse.Namespace, network: Network) -> bool:
     size = options.size_mib << 20
     work = Path(tempfile.mkdtemp(prefix="chilly-webrtc-"))
     try:
-        rows = await measure(options.pairs, size, options.tracker, network, work)
+        with others_computing(options.busy):
+            rows = await measure(options.pairs, size, options.tracker, network, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     figures = [row.figures(size) for row in rows]
     print(
-        f"\n{options.size_mib} MiB over WebRTC only, tracker: {options.tracker}. Medians and worst "
-        f"of all runs;\nseconds count from the leecher's start.\n\n{table(figures)}"
+        f"\n{options.size_mib} MiB over WebRTC only, tracker: {options.tracker}, {options.busy} "
+        "other processes compute. Medians and\nworst of all runs; seconds count from the leecher's "
+        "start."
+        f"\n\n{table(figures)}"
     )
     if options.json is not None:
         runs = [[vars_of(one) for one in row.runs] for row in rows]
@@ -337,8 +388,10 @@ async def run(options: argparse.Namespace, network: Network) -> bool:
 
 def vars_of(one: Run) -> dict[str, Any]:
     """A run for the report."""
-    times = {"firstByte": round(one.first_byte, 3), "whole": round(one.whole, 3)}
-    return {"problem": one.problem} if one.problem else times
+    if one.problem:
+        return {"problem": one.problem}
+    times = {"firstByte": one.first_byte, "whole": one.whole, "still": one.still}
+    return {name: None if at is None else round(at, 3) for name, at in times.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,7 +23,7 @@ def test_a_small_run_in_both_directions_prints_its_rows(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             sys.executable, "-m", "benchmarks.webrtc", "--size-mib", "1", "--json", str(report),
-            "--only", "libtorrent>ours,ours>libtorrent",
+            "--only", "libtorrent>ours,ours>libtorrent", "--busy", "1",
         ],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=100,
     )  # fmt: skip
@@ -35,6 +35,7 @@ def test_a_small_run_in_both_directions_prints_its_rows(tmp_path: Path) -> None:
         ("libtorrent", 1, 0),
         ("ours", 1, 0),
     ]
+    assert [row["worstStill"] is None for row in told] == [False, True]
 
 
 def test_a_failed_run_is_counted_and_leaves_the_figures_of_the_others() -> None:
@@ -48,7 +49,12 @@ def test_a_failed_run_is_counted_and_leaves_the_figures_of_the_others() -> None:
 def test_the_plans_say_who_and_how_often() -> None:
     assert [pair.times for pair in parse(["--plan", "proof"]).pairs] == [20, 20, 10, 10]
     assert parse(["--rounds", "1"]).pairs[0] == Pair("node", "ours", 1)
-    assert set(PLANS) == {"proof", "start"}
+    assert set(PLANS) == {"proof", "start", "load"}
+
+
+def test_only_the_plan_with_load_starts_processes_that_compute_unless_told_otherwise() -> None:
+    assert parse(["--plan", "load"]).busy > 0
+    assert (parse(["--plan", "proof"]).busy, parse(["--busy", "3"]).busy) == (0, 3)
 
 
 def test_an_unknown_peer_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,8 @@
 A WebRTC connection begins with an offer and an answer that pass through a WebSocket tracker. One
 in about 25 with Node peers gets stuck after the answer, and the engine itself makes new offers only
 at the tracker's interval, two minutes. So we ask for new offers when a handshake got stuck, and,
-less and less often, while nobody is connected.
+less and less often, while nobody is connected: at first more often if somebody was, as a browser
+whose connection broke in mid-film is still there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ _STUCK_AFTER = 8.0
 """Seconds from an answer to its connection after which we give up; 0.1 to 2 are usual."""
 _PAUSES = (5.0, 10.0, 20.0, 40.0, 80.0, 120.0)
 """Seconds between announces while nobody is connected; trackers ask for 120."""
+_AFTER_LOSS = (2.0, 2.0, 4.0, 8.0, *_PAUSES[2:])
+"""The same after the last peer was lost in mid-film. The first counts from the announce before the
+loss, so new offers are made at once as a rule, and then after 2, 4 and 8 s."""
 
 _ANSWERED = "*** RTC signaling processing remote answer"
 _OFFERED = "*** RTC signaling processing remote offer"
@@ -43,6 +47,8 @@ class Handshakes:
     _waiting_since: float | None = None
     _announced_at: float | None = None
     _pause: int = 0
+    _had: bool = False
+    _lost: bool = False
 
     def heard(self, line: str, now: float) -> None:
         """Take a line of the engine's log of this torrent."""
@@ -68,17 +74,27 @@ class Handshakes:
             connected: WebRTC peers at the moment.
             finished: we have everything and only wait for others.
         """
+        self._look_for_loss(connected=connected > 0, finished=finished)
         if self._waiting_since is not None and now - self._waiting_since > _STUCK_AFTER:
             self._waiting_since = None
             self.failed += 1
             return self._ask(now)
         if connected or self._announced_at is None:
             return False
-        pause = _PAUSES[max(self._pause, 1 if finished else 0)]
-        if now - self._announced_at < pause:
+        pauses = _AFTER_LOSS if self._lost and not finished else _PAUSES
+        last = len(pauses) - 1
+        if now - self._announced_at < pauses[min(max(self._pause, 1 if finished else 0), last)]:
             return False
-        self._pause = min(self._pause + 1, len(_PAUSES) - 1)
+        self._pause = min(self._pause + 1, last)
         return self._ask(now)
+
+    def _look_for_loss(self, *, connected: bool, finished: bool) -> None:
+        """Notice that the last peer is gone, or that there is one again."""
+        if connected:
+            self._lost = False
+        elif self._had and not finished:
+            self._lost, self._pause = True, 0
+        self._had = connected
 
     def _ask(self, now: float) -> bool:
         self._announced_at = now
