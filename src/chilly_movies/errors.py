@@ -32,6 +32,7 @@
     ├── StoreError                   503 store_unavailable
     │   └── StoreFromTheFuture       503 store_from_the_future
     ├── EngineError                  503 engine_unavailable
+    │   └── EngineRestarts           503 engine_restarts     (retried)
     ├── StreamStalled                503 stream_stalled
     └── SettingsError                500 invalid_setting
 
@@ -296,6 +297,9 @@ class EngineError(ChillyError):
 
 class EngineRestarts(EngineError):
     """The torrent engine is given up for a new one, though nothing is wrong with the job."""
+
+    code = "engine_restarts"
+    retryable = True
 
 
 class StreamStalled(ChillyError):

@@ -83,7 +83,7 @@ def source(data: bytes) -> None:
     assert _verdict(text) == first, "the same link, another verdict"
     if first is None or p.is_url(Source(SourceType.TORRENT, text)):
         return
-    again = p.build(_request(Source(SourceType.TORRENT, text)))
+    again = p.build(_request(Source(SourceType.TORRENT, intake.clean_link(text))))
     written = lt.make_magnet_uri(again)
     assert _verdict(written) == first, f"another verdict on {written}"
     assert lt.make_magnet_uri(p.build(_request(Source(SourceType.TORRENT, written)))) == written

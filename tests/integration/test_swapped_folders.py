@@ -66,13 +66,16 @@ async def test_a_copy_put_in_the_place_of_a_folder_while_a_film_arrives_is_compl
     source = film.content.read_bytes()
     key = await seeder.seed(film.path, film.folder, upload_limit=SLOW)
     async with swapping(way, tmp_path) as swap:
-        async with running(tmp_path) as downloader:
+        async with running(tmp_path, min_free_space=0) as downloader:
             await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
             await copy_early(downloader, swap, film)
             swap.swap()
             await seeder.set_upload_limit(0, key)
             assert_right(await downloader.wait("a"), swap.media, film)
-        async with running(tmp_path) as downloader, downloader.open_file("a", 0) as reader:
+        async with (
+            running(tmp_path, min_free_space=0) as downloader,
+            downloader.open_file("a", 0) as reader,
+        ):
             assert [await reader.read(at, 1000) for at in range(0, 3 * MIB, MIB)] == [
                 source[at : at + 1000] for at in range(0, 3 * MIB, MIB)
             ]
@@ -97,7 +100,7 @@ async def test_a_copy_put_there_between_check_and_completion_is_not_what_is_comp
         key = await seeder.seed(film.path, film.folder, upload_limit=SLOW)
         async with swapping(way, folder) as swap:
             here.set((step, swap))
-            async with running(folder) as downloader:
+            async with running(folder, min_free_space=0) as downloader:
                 await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
                 await copy_early(downloader, swap, film)
                 await seeder.set_upload_limit(0, key)

@@ -242,7 +242,7 @@ class LinePeer(LineProcess):
         """
         if have is not None:
             folder = copy_pieces(torrent, folder, self.scratch / "partial", have)
-        self._last = str(
+        key = self._last = str(
             await self._ask(
                 "seed",
                 torrent=str(torrent),
@@ -251,8 +251,8 @@ class LinePeer(LineProcess):
                 partial=have is not None,
             )
         )
-        await self.wait_announced()
-        return self._last
+        await self.wait_announced(key)  # another may have been added meanwhile
+        return key
 
     async def leech(self, source: Path | str, folder: Path) -> str:
         """Starts to download a .torrent file or a magnet link; returns the torrent's key."""

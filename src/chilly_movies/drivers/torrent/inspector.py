@@ -15,7 +15,7 @@ from chilly_movies.drivers.publish import INCOMPLETE
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.session import TorrentSession
-from chilly_movies.errors import EngineError, NoMetadata, SourceRejected
+from chilly_movies.errors import EngineError, NoMetadata
 from chilly_movies.models import InspectedTorrent, Options, Source
 
 _SECONDS = 30.0
@@ -108,8 +108,8 @@ class Inspector:
             while self._session.has(torrent):
                 if (found := await torrent.described()) is not None:
                     return found
-                if torrent.problem is not None:  # its metadata came, and nobody has a better one
-                    raise SourceRejected(torrent.problem)
+                if torrent.lost is not None:  # its metadata came, say, and nobody has a better one
+                    raise torrent.lost
                 await asyncio.sleep(_AGAIN)
             return None
         finally:

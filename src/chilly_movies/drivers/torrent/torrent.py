@@ -93,7 +93,7 @@ class Torrent:
         trackers: how each tracker last answered, by URL.
         asked: ports of the WebSocket trackers it announced to.
         disk_problem: what the disk refused, None if nothing.
-        problem: what else stopped it, None if nothing.
+        lost: why it must leave the session, None if it may stay.
         pieces: which of them are there, and the order of the others.
         selection: which files are wanted, also before they are known.
         encoding: what names that are not UTF-8 are written in, "" = unknown.
@@ -135,8 +135,7 @@ class Torrent:
         self._spoiled_at = -math.inf
         self.shut_out = 0
         self.strikes = Strikes()
-        self.problem: str | None = None
-        self._lost: ChillyError | None = None
+        self.lost: ChillyError | None = None
         self._wronged = False
         self._alone_since: float | None = None
 
@@ -194,7 +193,7 @@ class Torrent:
 
     def lose(self, error: ChillyError) -> None:
         """It must leave the session, with this error."""
-        self._lost = error
+        self.lost = error
         self.fail(error)
 
     def wronged(self) -> None:
@@ -222,15 +221,13 @@ class Torrent:
         self._changed.clear()
         if self.disk_problem is not None:
             raise self.disk_problem
-        if self._lost is not None:
-            raise self._lost
+        if self.lost is not None:
+            raise self.lost
         # the engine keeps it to itself for 600 s if the alert is lost
         if self.state.upload_only and not self.read_only:
             if self._refused:  # the alert, which says why, may come right after the figures
                 raise DiskError("The disk refused a write.")
             self._refused = True
-        if self.problem is not None:
-            raise SourceRejected(self.problem)
         if not self.state.has_metadata and time.monotonic() - self._began > self.patience:
             raise NoMetadata(f"Nobody sent the torrent's metadata within {self.patience:g} s.")
         return self.state
@@ -256,7 +253,7 @@ class Torrent:
         try:
             vetting.check_info(info)
         except SourceRejected as error:
-            self.problem = str(error)
+            self.lose(error)
         else:
             self._handle.prioritize_files(self.selection.priorities(info.layout()))
 
