@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--rest", action="store_true", help="only what was not looked at before")
     parser.add_argument("--report", action="store_true", help="only report what was found before")
     asked = parser.parse_args()
-    asked.modules = [m for m in MODULES if m in asked.modules or m.split(".")[0] in asked.modules]
+    asked.modules = [m for m in MODULES if {m, *m.split(".")} & set(asked.modules)]
     if not asked.report:
         make()
         lot, mutants = random.Random(asked.seed), []

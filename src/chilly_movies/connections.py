@@ -22,7 +22,7 @@ from chilly_movies.api.detached import DETACH, Line, Owner
 from chilly_movies.api.policy import Stream, policy_found
 from chilly_movies.api.security import PAGE_HEADERS
 from chilly_movies.api.stream import CUT
-from chilly_movies.vitals import give_back
+from chilly_movies.runtime.vitals import give_back
 
 MAX_HEAD = 64 * 1024
 HEAD_SECONDS = 9.0

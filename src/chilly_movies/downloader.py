@@ -16,11 +16,10 @@ from typing import Any, Self
 
 import structlog
 
-from chilly_movies import clocks, intake
 from chilly_movies import events as e
+from chilly_movies import intake
 from chilly_movies.admission import Admission
 from chilly_movies.bus import EVERYTHING, EventBus, Filter, Subscription
-from chilly_movies.clocks import utc_now
 from chilly_movies.diskguard import DiskGuard
 from chilly_movies.diskwatch import DiskWatch
 from chilly_movies.errors import ChillyError, EngineError, IllegalTransition
@@ -32,8 +31,10 @@ from chilly_movies.ports import Driver, FileReader, JobStore
 from chilly_movies.reading import Reading
 from chilly_movies.retry import RetryPolicy
 from chilly_movies.runner import DISK_PAUSES, Runner
+from chilly_movies.runtime import clocks
+from chilly_movies.runtime.clocks import utc_now
+from chilly_movies.runtime.single_flight import SingleFlight
 from chilly_movies.scheduler import Scheduler, Waits
-from chilly_movies.single_flight import SingleFlight
 from chilly_movies.upkeep import Upkeep
 from chilly_movies.verbs import Verbs
 

@@ -12,7 +12,7 @@ import struct
 import sys
 from collections.abc import Iterator
 
-from chilly_movies.descriptors import shortage
+from chilly_movies.runtime.descriptors import shortage
 
 _GETADDR, _NEWADDR, _GETLINK, _NEWLINK = 22, 20, 18, 16
 _ERROR, _DONE = 2, 3

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 import structlog
 
 from chilly_movies import events as e
-from chilly_movies.descriptors import shortage
 from chilly_movies.diskguard import DiskGuard
 from chilly_movies.errors import (
     ChillyError,
@@ -30,6 +29,7 @@ from chilly_movies.ledger import Ledger
 from chilly_movies.models import Job, JobError, Report, SourceFacts, SourceType, Status
 from chilly_movies.ports import Driver
 from chilly_movies.retry import Patience, RetryPolicy, next_delay, patience_with
+from chilly_movies.runtime.descriptors import shortage
 
 log = structlog.get_logger(__name__)
 

@@ -30,9 +30,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from chilly_movies import failpoints
 from chilly_movies.errors import SettingsError
 from chilly_movies.proxies import Proxy, parse_proxy
+from chilly_movies.runtime import failpoints
 
 PREFIX = "CHILLY_"
 CONFIG_FILE_VARIABLE = "CHILLY_CONFIG"

@@ -139,7 +139,9 @@ def _become(wish: Mapping[str, Any], handles: Sequence[int]) -> list[str]:
     os.chdir(wish["folder"])
     os.environ.clear()
     os.environ.update(wish["environment"])
-    importlib.reload(importlib.import_module("chilly_movies.failpoints"))  # reads it when loaded
+    importlib.reload(
+        importlib.import_module("chilly_movies.runtime.failpoints")
+    )  # reads it when loaded
     sys.argv[:] = ["chilly", *wish["words"]]
     return list(wish["words"])
 
@@ -166,7 +168,15 @@ def _serve(line: socket.socket) -> list[str] | None:
 
 def main() -> int:
     """Load all that `chilly serve` loads, then fork."""
-    for name in ("app", "cli.serve", "connections", "logs", "server", "settings", "vitals"):
+    for name in (
+        "app",
+        "cli.serve",
+        "connections",
+        "runtime.logs",
+        "server",
+        "settings",
+        "runtime.vitals",
+    ):
         importlib.import_module(f"chilly_movies.{name}")
     importlib.import_module("uvloop")
     chilly = importlib.import_module("chilly_movies.cli")

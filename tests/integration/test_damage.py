@@ -106,7 +106,7 @@ async def test_data_is_flushed_after_the_engine_spoke_and_before_its_claim_is_st
     tmp_path: Path, seeder: LibtorrentPeer, film: Torrent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    from chilly_movies import failpoints
+    from chilly_movies.runtime import failpoints
 
     monkeypatch.setattr(failpoints, "reach", steps.append)
     await seeder.seed(film.path, film.folder)
@@ -185,7 +185,7 @@ async def test_a_stranger_that_took_the_name_is_not_taken_for_the_film(
     tmp_path: Path, seeder: LibtorrentPeer, film: Torrent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between telling the name and publishing; then staging was emptied by hand."""
-    from chilly_movies import failpoints
+    from chilly_movies.runtime import failpoints
 
     monkeypatch.setattr(failpoints, "_wishes", failpoints.parse("publish.told:raise"))
     await seeder.seed(film.path, film.folder)

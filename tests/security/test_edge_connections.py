@@ -18,8 +18,8 @@ from chilly_movies import connections
 from chilly_movies.app import MockDownloader, create_app
 from chilly_movies.connections import Doorkeeper, GuardedProtocol
 from chilly_movies.metadata.mock import MockMetadataProvider
+from chilly_movies.runtime.vitals import give_back
 from chilly_movies.server import _Server, bind, server_config
-from chilly_movies.vitals import give_back
 
 pytestmark = pytest.mark.anyio
 

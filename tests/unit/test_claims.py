@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies import failpoints
 from chilly_movies.drivers.torrent.claims import Claim, Look, decode, flush, take
 from chilly_movies.errors import DiskError
+from chilly_movies.runtime import failpoints
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import sys
 import libtorrent as lt
 import pytest
 
-from chilly_movies.descriptors import shortage, shortage_now
 from chilly_movies.drivers.torrent.engine_errors import (
     disk_said,
     short_of_descriptors,
@@ -17,10 +16,11 @@ from chilly_movies.drivers.torrent.engine_errors import (
     why_stopped,
 )
 from chilly_movies.errors import DiskError, DriverCrashed, OutOfDescriptors, SourceRejected
+from chilly_movies.runtime.descriptors import shortage, shortage_now
 
 _STARVED = """
 import resource, sqlite3, sys
-from chilly_movies.descriptors import shortage, shortage_now
+from chilly_movies.runtime.descriptors import shortage, shortage_now
 from chilly_movies.drivers.torrent.engine_errors import why_stopped
 from chilly_movies.errors import OutOfDescriptors
 from chilly_movies.storage.faults import translate

@@ -23,7 +23,12 @@ sys.argv = ["chilly", *{words!r}]
 from chilly_movies.cli import main
 sys.exit(main())
 """
-MOMENTS = ("chilly_movies.loading", "cyclopts", "chilly_movies.cli.commands", "rich.console")
+MOMENTS = (
+    "chilly_movies.runtime.loading",
+    "cyclopts",
+    "chilly_movies.cli.commands",
+    "rich.console",
+)
 
 
 def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:

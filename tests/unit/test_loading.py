@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from chilly_movies.loading import loading
+from chilly_movies.runtime.loading import loading
 
 
 class Knot:

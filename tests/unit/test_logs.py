@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from chilly_movies.logs import configure_logs, redact
+from chilly_movies.runtime.logs import configure_logs, redact
 
 S = "s3cr3t-Value_0123456789"
 

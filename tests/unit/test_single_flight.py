@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from chilly_movies.single_flight import SingleFlight
+from chilly_movies.runtime.single_flight import SingleFlight
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,8 @@ def modules() -> Iterator[Path]:
                 yield path
 
 
-def test_no_module_has_more_than_500_lines() -> None:
-    long = {str(p): n for p in modules() if (n := len(p.read_text().splitlines())) > 500}
+def test_no_module_has_more_than_600_lines() -> None:
+    long = {str(p): n for p in modules() if (n := len(p.read_text().splitlines())) > 600}
     assert long == {}
 
 

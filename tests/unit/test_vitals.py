@@ -10,7 +10,7 @@ import signal
 import pytest
 from structlog.testing import capture_logs
 
-from chilly_movies.vitals import give_back, telling, vitals
+from chilly_movies.runtime.vitals import give_back, telling, vitals
 
 pytestmark = pytest.mark.anyio
 

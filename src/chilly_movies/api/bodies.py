@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chilly_movies.api.keys import header_values
 from chilly_movies.api.policy import JSON, Body, Policies
 from chilly_movies.api.problems import problem
-from chilly_movies.vitals import trim
+from chilly_movies.runtime.vitals import trim
 
 _JSON = "application/json"
 _UPLOAD_LIMIT = 11 * 1024 * 1024

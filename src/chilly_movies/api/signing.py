@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from chilly_movies.clocks import steady_time
+from chilly_movies.runtime.clocks import steady_time
 
 DEFAULT_SECONDS = 6 * 3600
 """A long film with a long pause."""

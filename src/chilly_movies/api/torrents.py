@@ -28,7 +28,7 @@ from chilly_movies.models import (
     TorrentWish,
 )
 from chilly_movies.ports import TorrentInspector, TorrentMaker
-from chilly_movies.redaction import redact
+from chilly_movies.runtime.redaction import redact
 
 T = TypeVar("T")
 

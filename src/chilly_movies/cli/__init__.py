@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     before = end_at_once()
     try:
-        from chilly_movies.loading import loading
+        from chilly_movies.runtime.loading import loading
 
         with loading():
             from chilly_movies.cli import commands

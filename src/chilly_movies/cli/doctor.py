@@ -15,7 +15,7 @@ from chilly_movies.cli.exits import Exit
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.render import table
 from chilly_movies.errors import ChillyError, SettingsError
-from chilly_movies.loading import loading
+from chilly_movies.runtime.loading import loading
 
 if TYPE_CHECKING:
     from chilly_movies.settings import Settings

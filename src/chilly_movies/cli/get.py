@@ -16,8 +16,8 @@ from chilly_movies.cli.exits import Exit, exit_of_status
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
 from chilly_movies.cli.sources import Wanted, read_files, read_sources
-from chilly_movies.loading import loading
 from chilly_movies.models import Job, Status
+from chilly_movies.runtime.loading import loading
 
 if TYPE_CHECKING:
     from chilly_movies.downloader import Downloader
@@ -46,7 +46,7 @@ def get(
         upload_limit: Bytes per second over all, 0 = unlimited.
         json: One JSON line for each event.
     """
-    from chilly_movies.logs import configure_logs
+    from chilly_movies.runtime.logs import configure_logs
     from chilly_movies.settings import load_settings
 
     wanted, indices = read_sources(sources), read_files(files)

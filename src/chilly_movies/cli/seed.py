@@ -18,8 +18,8 @@ from chilly_movies.cli.boards import Board, board_for
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
-from chilly_movies.loading import loading
 from chilly_movies.models import MadeTorrent, Options, Phase, Progress
+from chilly_movies.runtime.loading import loading
 
 if TYPE_CHECKING:
     from chilly_movies.drivers.torrent import EngineConfig
@@ -60,7 +60,7 @@ def seed(
         interface: Network interface or address for peers, a VPN's say.
         json: One JSON line for each torrent, and for each change.
     """
-    from chilly_movies.logs import configure_logs
+    from chilly_movies.runtime.logs import configure_logs
     from chilly_movies.settings import load_settings
 
     if not paths:

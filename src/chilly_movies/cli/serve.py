@@ -19,7 +19,7 @@ from chilly_movies import __version__
 from chilly_movies.cli.exits import Exit
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
-from chilly_movies.loading import loading
+from chilly_movies.runtime.loading import loading
 
 if TYPE_CHECKING:
     from chilly_movies.app import Backend
@@ -67,7 +67,7 @@ def serve(
         json: Say the address as one JSON line.
     """
     with loading():
-        from chilly_movies.logs import configure_logs, hide
+        from chilly_movies.runtime.logs import configure_logs, hide
         from chilly_movies.settings import load_settings, secrets_of
 
     settings = load_settings(
@@ -109,8 +109,8 @@ def _loop() -> Any:
 async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin: bool) -> None:
     with loading():
         from chilly_movies.app import build_backend
+        from chilly_movies.runtime.vitals import telling
         from chilly_movies.server import Stopper
-        from chilly_movies.vitals import telling
 
     task, stopper = asyncio.current_task(), Stopper()
     assert task is not None  # noqa: S101 (for the type checker)
@@ -152,8 +152,8 @@ async def _listen(
     stop_with_stdin: bool,
 ) -> None:
     from chilly_movies.connections import Doorkeeper
+    from chilly_movies.runtime.vitals import settle
     from chilly_movies.server import bind, serve
-    from chilly_movies.vitals import settle
 
     sockets = bind(settings.host, settings.port)
     try:

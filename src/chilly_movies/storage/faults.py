@@ -9,8 +9,8 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from chilly_movies.descriptors import shortage, shortage_now
 from chilly_movies.errors import ChillyError, StoreError
+from chilly_movies.runtime.descriptors import shortage, shortage_now
 
 _IN_USE: Final = "The database is in use by another program."
 _FULL: Final = "The disk that holds the database is full."

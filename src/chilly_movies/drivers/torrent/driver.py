@@ -14,7 +14,6 @@ from dataclasses import replace
 
 import structlog
 
-from chilly_movies import failpoints
 from chilly_movies.drivers.torrent import adopted
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.belief import Beliefs, damaged
@@ -51,6 +50,7 @@ from chilly_movies.models import (
     Status,
 )
 from chilly_movies.ports import FileReader, ResumeStore
+from chilly_movies.runtime import failpoints
 
 log = structlog.get_logger(__name__)
 

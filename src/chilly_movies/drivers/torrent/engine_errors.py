@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import libtorrent as lt
 
-from chilly_movies.descriptors import shortage, shortage_now
 from chilly_movies.drivers.torrent.params import plain
 from chilly_movies.drivers.volume import disk_error
 from chilly_movies.errors import (
@@ -18,6 +17,7 @@ from chilly_movies.errors import (
     OutOfDescriptors,
     SourceRejected,
 )
+from chilly_movies.runtime.descriptors import shortage, shortage_now
 
 _SYSTEM = ("system", "generic")
 _ERRNO = re.compile(r"\[(?:system|generic):(\d+)")

@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
-from chilly_movies import failpoints
 from chilly_movies.drivers.plain import Held
 from chilly_movies.drivers.torrent.claims import Claim, Look, flush, refuse_changed, sizes, take
 from chilly_movies.drivers.torrent.run import on_disk
 from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.drivers.volume import disk_error
 from chilly_movies.ports import ResumeStore
+from chilly_movies.runtime import failpoints
 
 IDLE = 5
 """So many times longer is the wait while nothing arrives: only to see whether files vanish."""

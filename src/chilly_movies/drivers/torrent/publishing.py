@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from chilly_movies import failpoints
 from chilly_movies.drivers import publish as disk
 from chilly_movies.drivers.moving import Mover, make_folder
 from chilly_movies.drivers.torrent.place import Place
@@ -17,6 +16,7 @@ from chilly_movies.drivers.torrent.reading import Library
 from chilly_movies.drivers.torrent.run import Run, on_disk, to_the_end
 from chilly_movies.drivers.volume import disk_error
 from chilly_movies.models import Job, Phase, Progress, Report
+from chilly_movies.runtime import failpoints
 
 
 async def publish(

@@ -18,7 +18,6 @@ from typing import Any, cast
 import libtorrent as lt
 import structlog
 
-from chilly_movies.clocks import TimeOfDay
 from chilly_movies.drivers.plain import hold_plain
 from chilly_movies.drivers.torrent import engine_errors as engine
 from chilly_movies.drivers.torrent import params as p
@@ -32,7 +31,8 @@ from chilly_movies.drivers.torrent.stun import StunCheck
 from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
 from chilly_movies.drivers.torrent.traffic import Traffic
 from chilly_movies.drivers.torrent.webrtc import is_websocket
-from chilly_movies.single_flight import SingleFlight
+from chilly_movies.runtime.clocks import TimeOfDay
+from chilly_movies.runtime.single_flight import SingleFlight
 
 log = structlog.get_logger(__name__)
 

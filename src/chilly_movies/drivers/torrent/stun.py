@@ -13,7 +13,7 @@ import struct
 import libtorrent as lt
 import structlog
 
-from chilly_movies.single_flight import SingleFlight
+from chilly_movies.runtime.single_flight import SingleFlight
 
 log = structlog.get_logger(__name__)
 

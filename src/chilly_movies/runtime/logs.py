@@ -11,7 +11,7 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from chilly_movies.redaction import HIDDEN, hide, redact
+from chilly_movies.runtime.redaction import HIDDEN, hide, redact
 
 _SECRET_NAMES = re.compile(
     r"(api[_-]?key|secret|token|password|passkey|authorization|cookie)", re.I

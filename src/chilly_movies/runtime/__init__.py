@@ -1,0 +1,1 @@
+"""The parts every process needs: clocks, tasks, logs, redaction, failpoints, vitals."""
