@@ -35,7 +35,7 @@ from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.metadata.tmdb import TmdbProvider
 from chilly_movies.models import SourceType
-from chilly_movies.outbound import Outbound
+from chilly_movies.net.outbound import Outbound
 from chilly_movies.ports import (
     JobStore,
     MediaProbe,

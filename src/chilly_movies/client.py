@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from chilly_movies.outbound import trust
+from chilly_movies.net.outbound import trust
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 _STREAM_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=45.0)

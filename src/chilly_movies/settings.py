@@ -31,7 +31,7 @@ from pydantic_settings import (
 )
 
 from chilly_movies.errors import SettingsError
-from chilly_movies.proxies import Proxy, parse_proxy
+from chilly_movies.net.proxies import Proxy, parse_proxy
 from chilly_movies.runtime import failpoints
 
 PREFIX = "CHILLY_"

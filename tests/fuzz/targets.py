@@ -31,13 +31,13 @@ from chilly_movies.api.schemas import StartBody
 from chilly_movies.api.security import Access, HostGate
 from chilly_movies.api.torrents import CreateBody
 from chilly_movies.api.uploads import checked
-from chilly_movies.drivers.addresses import is_public
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.vetting import Gate, vet
 from chilly_movies.errors import ChillyError, InvalidRequest, SettingsError
 from chilly_movies.media import convert
 from chilly_movies.models import TOP_PRIORITY, Options, Source, SourceType
 from chilly_movies.names import numbered, safe_name, safe_paths
+from chilly_movies.net.addresses import is_public
 from chilly_movies.settings import Settings, load_settings, secrets_of
 from chilly_movies.swarms import SwarmTable
 from chilly_movies.watching.languages import language_of

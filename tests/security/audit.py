@@ -25,7 +25,7 @@ chance that is no secret. ruff has the same rules, and each of these lines says 
 _NO_SECRETS = {
     ("README.md", "Basic Auth Credentials"),
     ("src/chilly_movies/api/signing.py", "Secret Keyword"),
-    ("src/chilly_movies/proxies.py", "Basic Auth Credentials"),
+    ("src/chilly_movies/net/proxies.py", "Basic Auth Credentials"),
     ("src/chilly_movies/settings.py", "Basic Auth Credentials"),
 }
 """Examples like `user:password@host`, and the name of a file."""

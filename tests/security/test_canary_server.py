@@ -18,10 +18,10 @@ from urllib.parse import quote, unquote_to_bytes
 import libtorrent as lt
 import pytest
 
-from chilly_movies.drivers import addresses
 from chilly_movies.drivers.torrent.fetch import fetch_torrent
 from chilly_movies.errors import SourceRejected, SourceUnavailable
 from chilly_movies.models import Source, SourceType
+from chilly_movies.net import addresses
 from tests.acceptance.backend import Backend
 from tests.doubles import until
 

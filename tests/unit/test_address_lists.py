@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chilly_movies.drivers import address_lists
-from chilly_movies.drivers.address_lists import parse_lines, read_list
+from chilly_movies.net import address_lists
+from chilly_movies.net.address_lists import parse_lines, read_list
 
 
 def parsed(text: str) -> list[tuple[str, str]]:

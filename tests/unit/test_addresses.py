@@ -10,11 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chilly_movies.drivers.addresses import (
-    is_public,
-    literal_host_is_public,
-    resolves_to_public,
-)
+from chilly_movies.net.addresses import is_public, literal_host_is_public, resolves_to_public
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chilly_movies.proxies import Proxy, parse_proxy
+from chilly_movies.net.proxies import Proxy, parse_proxy
 
 
 @pytest.mark.parametrize(

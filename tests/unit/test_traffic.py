@@ -13,7 +13,7 @@ import pytest
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.filters import AddressFilter
 from chilly_movies.drivers.torrent.traffic import Traffic
-from chilly_movies.proxies import Proxy
+from chilly_movies.net.proxies import Proxy
 
 pytestmark = pytest.mark.anyio
 

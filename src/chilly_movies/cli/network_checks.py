@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from chilly_movies.cli.checks import Finding, Level
 
 if TYPE_CHECKING:
-    from chilly_movies.proxies import Proxy
+    from chilly_movies.net.proxies import Proxy
     from chilly_movies.settings import Settings
 
 _PATIENCE = 5.0
@@ -33,7 +33,7 @@ def check_proxy(settings: Settings) -> Iterator[Finding]:
 
 def check_interface(settings: Settings) -> Iterator[Finding]:
     """Whether the interface can be used right now."""
-    from chilly_movies.interfaces import why_unusable
+    from chilly_movies.net.interfaces import why_unusable
 
     if settings.interface is None:
         return
@@ -47,7 +47,7 @@ def check_interface(settings: Settings) -> Iterator[Finding]:
 
 def check_lists(settings: Settings) -> Iterator[Finding]:
     """Whether the lists of addresses can be read, and what is in them."""
-    from chilly_movies.drivers.address_lists import read_list
+    from chilly_movies.net.address_lists import read_list
 
     for name, path in (("block", settings.block_list), ("allow", settings.allow_list)):
         if path is None:

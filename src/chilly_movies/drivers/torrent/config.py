@@ -12,9 +12,9 @@ from typing import Any
 
 import libtorrent as lt
 
-from chilly_movies import interfaces
-from chilly_movies.outbound import Outbound
-from chilly_movies.proxies import Proxy
+from chilly_movies.net import interfaces
+from chilly_movies.net.outbound import Outbound
+from chilly_movies.net.proxies import Proxy
 from chilly_movies.version import __version__
 
 _TUNED: dict[str, Any] = {

@@ -7,12 +7,12 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from chilly_movies.drivers.addresses import is_public, literal_host_is_public, resolves_to_public
 from chilly_movies.drivers.torrent.params import identify
 from chilly_movies.errors import InvalidSource, SourceNotFound, SourceRejected, SourceUnavailable
 from chilly_movies.intake import MAX_TORRENT_BYTES
 from chilly_movies.models import Source
-from chilly_movies.outbound import NOT_LET, Judge, Outbound
+from chilly_movies.net.addresses import is_public, literal_host_is_public, resolves_to_public
+from chilly_movies.net.outbound import NOT_LET, Judge, Outbound
 
 _TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 _MAX_HOPS = 5

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from chilly_movies import interfaces
-from chilly_movies.drivers.listed import ListedAddresses
 from chilly_movies.drivers.torrent.bans import Bans
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.fetch import fetch_checked
 from chilly_movies.drivers.torrent.filters import AddressFilter
 from chilly_movies.models import Source
+from chilly_movies.net import interfaces
+from chilly_movies.net.listed_addresses import ListedAddresses
 
 if TYPE_CHECKING:
     from chilly_movies.drivers.torrent.torrent import Torrent

@@ -19,8 +19,8 @@ from typing import Any
 import httpcore2
 import httpx2
 
-from chilly_movies import interfaces
-from chilly_movies.proxies import Proxy
+from chilly_movies.net import interfaces
+from chilly_movies.net.proxies import Proxy
 from chilly_movies.version import __version__
 
 _CHUNK = 64 * 1024

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import structlog
 
-from chilly_movies.drivers.address_lists import MAX_LINES, AddressList, Ranges, read_list
 from chilly_movies.errors import EngineError
+from chilly_movies.net.address_lists import MAX_LINES, AddressList, Ranges, read_list
 
 log = structlog.get_logger(__name__)
 
