@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks.leechers import ALL_BYTES, LEECHERS, Leecher, Scene, of_tree
 from benchmarks.meter import Mark, Watch
-from chilly_movies.tracker import run_tracker
+from chilly_movies.tracker.http import run_tracker
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.process import free_port
 from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of

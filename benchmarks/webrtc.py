@@ -33,7 +33,7 @@ import pytest
 
 from chilly_movies import Job, Phase, Status, WebTorrentDownloader
 from chilly_movies.downloader import Downloader
-from chilly_movies.tracker import run_tracker
+from chilly_movies.tracker.http import run_tracker
 from tests.peers.browser import BrowserPeer
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.netns import Network, network_namespace

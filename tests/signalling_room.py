@@ -6,11 +6,8 @@ import ipaddress
 import json
 from typing import Any
 
-from chilly_movies.signalling import (
-    Client,
-    Signalling,
-)
-from chilly_movies.swarms import SwarmTable
+from chilly_movies.tracker.signalling import Client, Signalling
+from chilly_movies.tracker.swarms import SwarmTable
 
 HASH = bytes(range(236, 256))
 OTHER = b"another swarm's hash"

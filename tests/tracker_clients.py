@@ -15,9 +15,9 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from chilly_movies.signalling import MAX_MESSAGE_BYTES, MAX_SDP
-from chilly_movies.sockets import Limits
-from chilly_movies.tracker import AnnounceUrl, Tracker, serve_tracker
+from chilly_movies.tracker.http import AnnounceUrl, Tracker, serve_tracker
+from chilly_movies.tracker.signalling import MAX_MESSAGE_BYTES, MAX_SDP
+from chilly_movies.tracker.websocket import Limits
 
 CHILLY = Path(sys.executable).with_name("chilly")
 HASH = bytes(range(236, 256))

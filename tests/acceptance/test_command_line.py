@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.tracker import run_tracker
+from chilly_movies.tracker.http import run_tracker
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.process import free_port
 from tests.peers.torrents import make_film, make_torrent, sha256_of

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from chilly_movies.tracker import run_tracker
+from chilly_movies.tracker.http import run_tracker
 from tests.acceptance.backend import Backend
 from tests.peers import available
 from tests.peers.torrents import make_film, make_torrent, sha256_of

@@ -19,7 +19,7 @@ import pytest
 
 from chilly_movies.cli import tracker as command
 from chilly_movies.cli.output import Output
-from chilly_movies.tracker import run_tracker
+from chilly_movies.tracker.http import run_tracker
 from tests.tracker_clients import (
     CHILLY,
     WITHIN,

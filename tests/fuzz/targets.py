@@ -21,7 +21,7 @@ import httpx2
 import libtorrent as lt
 from pydantic import ValidationError
 
-from chilly_movies import intake, signalling, tracker
+from chilly_movies import intake
 from chilly_movies.api.bodies import json_flaw
 from chilly_movies.api.clients import ForwardedGate
 from chilly_movies.api.files import ChoiceBody
@@ -39,7 +39,9 @@ from chilly_movies.models import TOP_PRIORITY, Options, Source, SourceType
 from chilly_movies.names import numbered, safe_name, safe_paths
 from chilly_movies.net.addresses import is_public
 from chilly_movies.settings import Settings, load_settings, secrets_of
-from chilly_movies.swarms import SwarmTable
+from chilly_movies.tracker import http as tracker
+from chilly_movies.tracker import signalling
+from chilly_movies.tracker.swarms import SwarmTable
 from chilly_movies.watching.languages import language_of
 from tests.fuzz import seeds
 from tests.security.asgi import policies

@@ -14,7 +14,7 @@ from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.torrent.create import make_torrent
 from chilly_movies.errors import DuplicateDownload, IdInUse, InvalidRequest
 from chilly_movies.models import MadeTorrent, Options
-from chilly_movies.tracker import run_tracker
+from chilly_movies.tracker.http import run_tracker
 from tests.integration.engine import running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import make_film, make_films, sha256_of

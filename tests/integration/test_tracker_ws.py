@@ -15,10 +15,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from chilly_movies import listening
-from chilly_movies.signalling import MAX_SDP
-from chilly_movies.sockets import Limits
-from chilly_movies.tracker import Tracker, run_tracker, serve_tracker
+from chilly_movies.tracker import serving
+from chilly_movies.tracker.http import Tracker, run_tracker, serve_tracker
+from chilly_movies.tracker.signalling import MAX_SDP
+from chilly_movies.tracker.websocket import Limits
 from tests.tracker_clients import (
     GENEROUS,
     HASH,
@@ -284,7 +284,7 @@ async def test_a_bad_handshake_is_answered_or_ended(request_text: str) -> None:
 
 
 async def test_a_request_that_never_gets_complete_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "_REQUEST_TIME", 0.2)
+    monkeypatch.setattr(serving, "_REQUEST_TIME", 0.2)
     async with served() as (_, url):
         port = int(url.split(":")[2].split("/")[0])
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -18,7 +18,7 @@ import pytest
 
 from chilly_movies import Status
 from chilly_movies.downloader import Downloader
-from chilly_movies.tracker import run_tracker
+from chilly_movies.tracker.http import run_tracker
 from tests.integration.engine import running
 from tests.peers.available import require
 from tests.peers.libtorrent_peer import LibtorrentPeer

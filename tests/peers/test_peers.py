@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.swarms import SwarmTable
-from chilly_movies.tracker import run_tracker
+from chilly_movies.tracker.http import run_tracker
+from chilly_movies.tracker.swarms import SwarmTable
 from tests.peers.aria2 import Aria2Peer
 from tests.peers.available import require
 from tests.peers.libtorrent_peer import LibtorrentPeer

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.tracker import run_tracker
+from chilly_movies.tracker.http import run_tracker
 from tests.acceptance.backend import Backend
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.netns import ip

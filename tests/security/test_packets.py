@@ -13,7 +13,7 @@ from typing import Any
 import libtorrent as lt
 import pytest
 
-from chilly_movies.tracker import run_tracker
+from chilly_movies.tracker.http import run_tracker
 from tests.acceptance.backend import Backend
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_torrent

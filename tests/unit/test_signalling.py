@@ -7,11 +7,8 @@ import weakref
 
 import pytest
 
-from chilly_movies.signalling import (
-    MAX_OFFERS,
-    MAX_UNANSWERED,
-)
-from chilly_movies.swarms import Peer, SwarmCounts
+from chilly_movies.tracker.signalling import MAX_OFFERS, MAX_UNANSWERED
+from chilly_movies.tracker.swarms import Peer, SwarmCounts
 from tests.signalling_room import (
     HASH,
     LOOPBACK,

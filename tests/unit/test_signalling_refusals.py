@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chilly_movies.signalling import (
+from chilly_movies.tracker.signalling import (
     MAX_SCRAPE,
     MAX_SDP,
     BadMessage,
@@ -18,8 +18,8 @@ from chilly_movies.signalling import (
     parse,
     read_object,
 )
-from chilly_movies.sockets import Limits, Outbox, Sockets, TokenBucket, _place
-from chilly_movies.swarms import SwarmTable, parse_address
+from chilly_movies.tracker.swarms import SwarmTable, parse_address
+from chilly_movies.tracker.websocket import Limits, Outbox, Sockets, TokenBucket, _place
 from tests.signalling_room import (
     HASH,
     LOOPBACK,

@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chilly_movies.swarms import Peer, SwarmCounts, SwarmTable
-from chilly_movies.tracker import (
+from chilly_movies.tracker.http import (
     DEFAULT_NUMWANT,
     MAX_NUMWANT,
     BadQuery,
@@ -27,6 +26,7 @@ from chilly_movies.tracker import (
     parse_announce,
     run_tracker,
 )
+from chilly_movies.tracker.swarms import Peer, SwarmCounts, SwarmTable
 
 pytestmark = pytest.mark.anyio
 

@@ -121,7 +121,7 @@ class _Demo:
 
     @asynccontextmanager
     async def _swarm(self, film: Path) -> AsyncIterator[str]:
-        from chilly_movies.tracker import run_tracker
+        from chilly_movies.tracker.http import run_tracker
 
         limit = self.mib * _MIB // _SECONDS
         async with run_tracker() as announce, stage.seeder(film, announce, limit) as seeder:

@@ -14,7 +14,7 @@ from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
 
 if TYPE_CHECKING:
-    from chilly_movies.tracker import Tracker
+    from chilly_movies.tracker.http import Tracker
 
 _Flag = Parameter(negative="", show_default=False)
 _EVERY = 60.0
@@ -53,7 +53,7 @@ def tracker(
 
 
 async def _track(out: Output, host: str, port: int, interval: int) -> None:
-    from chilly_movies.tracker import Tracker, serve_tracker
+    from chilly_movies.tracker.http import Tracker, serve_tracker
 
     served = Tracker(interval=interval)
     try:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
-from chilly_movies.swarms import IPAddress, Peer, SwarmTable
+from chilly_movies.tracker.swarms import IPAddress, Peer, SwarmTable
 
 MAX_MESSAGE_BYTES = 65_536
 """Room for 20 offers of an honest size."""

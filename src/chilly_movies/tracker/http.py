@@ -1,6 +1,6 @@
 """A small BitTorrent tracker: HTTP (BEP 3, 7, 23 and 48), and WebSocket for WebTorrent.
 
-The HTTP face of a `SwarmTable` is here, the other one in `sockets`, on the same table: the
+The HTTP face of a `SwarmTable` is here, the other one in `websocket`, on the same table: the
 peers of a torrent count together, however they announce themselves.
 
 It announces the address a request came from. The `ip`, `ipv4` and `ipv6` parameters of
@@ -21,10 +21,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
-from chilly_movies.listening import listen, serving
-from chilly_movies.signalling import MAX_SCRAPE, Signalling
-from chilly_movies.sockets import Limits, Sockets
-from chilly_movies.swarms import IPAddress, Peer, SwarmTable, parse_address
+from chilly_movies.tracker.serving import listen, serving
+from chilly_movies.tracker.signalling import MAX_SCRAPE, Signalling
+from chilly_movies.tracker.swarms import IPAddress, Peer, SwarmTable, parse_address
+from chilly_movies.tracker.websocket import Limits, Sockets
 
 Bencodable: TypeAlias = "int | str | bytes | Sequence[Bencodable] | Mapping[bytes, Bencodable]"
 

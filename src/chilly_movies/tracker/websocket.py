@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from chilly_movies.signalling import Client, Signalling
-from chilly_movies.swarms import IPAddress, parse_address
+from chilly_movies.tracker.signalling import Client, Signalling
+from chilly_movies.tracker.swarms import IPAddress, parse_address
 
 _TRY_AGAIN_LATER = 1013
 _GOING_AWAY = 1001

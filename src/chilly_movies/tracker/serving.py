@@ -21,7 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from chilly_movies.signalling import MAX_MESSAGE_BYTES
+from chilly_movies.tracker.signalling import MAX_MESSAGE_BYTES
 
 _REQUEST_TIME = 30.0
 """Seconds a connection may last that does not become a WebSocket."""
