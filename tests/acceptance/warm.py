@@ -171,9 +171,9 @@ def main() -> int:
     for name in (
         "app",
         "cli.serve",
-        "connections",
+        "server.connections",
         "runtime.logs",
-        "server",
+        "server.serving",
         "settings",
         "runtime.vitals",
     ):

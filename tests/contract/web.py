@@ -16,7 +16,7 @@ from chilly_movies.api.problems import MEDIA_TYPE, Problem
 from chilly_movies.app import MockDownloader, create_app
 from chilly_movies.downloader import Downloader
 from chilly_movies.metadata.mock import MockMetadataProvider
-from chilly_movies.server import _Server, bind, server_config
+from chilly_movies.server.serving import _Server, bind, server_config
 from tests.contract.rig import SCRIPT, Pace
 
 SECRET = "correct-horse-battery-staple"

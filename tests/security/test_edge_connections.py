@@ -14,12 +14,12 @@ from weakref import WeakSet
 import pytest
 from uvicorn.server import ServerState
 
-from chilly_movies import connections
 from chilly_movies.app import MockDownloader, create_app
-from chilly_movies.connections import Doorkeeper, GuardedProtocol
 from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.runtime.vitals import give_back
-from chilly_movies.server import _Server, bind, server_config
+from chilly_movies.server import connections
+from chilly_movies.server.connections import Doorkeeper, GuardedProtocol
+from chilly_movies.server.serving import _Server, bind, server_config
 
 pytestmark = pytest.mark.anyio
 

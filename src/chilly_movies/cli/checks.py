@@ -290,7 +290,7 @@ def _try_write(folder: Path) -> str | None:
 
 def check_ports(settings: Settings, *, running: bool) -> Iterator[Finding]:
     """The ports: free, or taken by the server that runs."""
-    from chilly_movies.server import bind
+    from chilly_movies.server.serving import bind
 
     wanted = (("API", settings.host, settings.port, "CHILLY_PORT"),
               ("peers", settings.interface or "0.0.0.0", settings.torrent_port,  # noqa: S104

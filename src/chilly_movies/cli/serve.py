@@ -23,7 +23,7 @@ from chilly_movies.runtime.loading import loading
 
 if TYPE_CHECKING:
     from chilly_movies.app import Backend
-    from chilly_movies.server import Stopper
+    from chilly_movies.server.serving import Stopper
     from chilly_movies.settings import Settings
 
 _DESCRIPTORS = 4096
@@ -110,7 +110,7 @@ async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin
     with loading():
         from chilly_movies.app import build_backend
         from chilly_movies.runtime.vitals import telling
-        from chilly_movies.server import Stopper
+        from chilly_movies.server.serving import Stopper
 
     task, stopper = asyncio.current_task(), Stopper()
     assert task is not None  # noqa: S101 (for the type checker)
@@ -151,9 +151,9 @@ async def _listen(
     mock: bool,
     stop_with_stdin: bool,
 ) -> None:
-    from chilly_movies.connections import Doorkeeper
     from chilly_movies.runtime.vitals import settle
-    from chilly_movies.server import bind, serve
+    from chilly_movies.server.connections import Doorkeeper
+    from chilly_movies.server.serving import bind, serve
 
     sockets = bind(settings.host, settings.port)
     try:

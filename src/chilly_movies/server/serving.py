@@ -16,8 +16,8 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from chilly_movies.connections import Doorkeeper, GuardedProtocol
 from chilly_movies.errors import SettingsError
+from chilly_movies.server.connections import Doorkeeper, GuardedProtocol
 
 _BACKLOG = 1024
 _RECEIVE = 32 * 1024

@@ -1,0 +1,1 @@
+"""The serving process: binds, guards its connections, stops in order."""
