@@ -20,6 +20,7 @@ from chilly_movies.api.app import build_app
 from chilly_movies.api.policy import KeyScope
 from chilly_movies.api.security import Access
 from chilly_movies.api.signing import Signer, load_secret
+from chilly_movies.disk.volume import MediaVolume
 from chilly_movies.diskguard import DiskGuard
 from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver, MockScript
@@ -27,7 +28,6 @@ from chilly_movies.drivers.mock_inspector import MockInspector
 from chilly_movies.drivers.mock_maker import MockTorrentMaker
 from chilly_movies.drivers.tenant import LOCK, Tenant
 from chilly_movies.drivers.torrent import EngineConfig, MediaTorrentMaker, TorrentDriver
-from chilly_movies.drivers.volume import MediaVolume
 from chilly_movies.errors import SettingsError, StoreError
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter

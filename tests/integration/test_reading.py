@@ -11,8 +11,8 @@ import pytest
 
 from chilly_movies import Status
 from chilly_movies.bus import Filter
+from chilly_movies.disk import files as disk
 from chilly_movies.downloader import Downloader
-from chilly_movies.drivers import publish as disk
 from chilly_movies.errors import FileNotFound, NotArrived, NotReadable
 from chilly_movies.models import Progress
 from chilly_movies.ports import FileReader

@@ -13,7 +13,7 @@ import libtorrent as lt
 import pytest
 
 from chilly_movies import Status
-from chilly_movies.drivers.plain import NotPlainError, harmless, hold_plain
+from chilly_movies.disk.plain import NotPlainError, harmless, hold_plain
 from chilly_movies.errors import DiskError
 from tests.acceptance.backend import Backend
 from tests.integration.engine import running, until

@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from chilly_movies.drivers.publish import free_name, publish
+from chilly_movies.disk.files import free_name, publish
 
 JOBS = 100
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from chilly_movies.drivers.plain import NotPlainError, harmless
-from chilly_movies.drivers.publish import delete_files
+from chilly_movies.disk.files import delete_files
+from chilly_movies.disk.plain import NotPlainError, harmless
 
 SWAPS = int(os.environ.get("CHILLY_SWAPS", "1000"))
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chilly_movies.drivers.programs import PROGRAMS, is_program, left_out
+from chilly_movies.disk.programs import PROGRAMS, is_program, left_out
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.vetting import Gate, Selection

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.drivers.disk_reader import DiskFile, DiskReader
+from chilly_movies.disk.reader import DiskFile, DiskReader
 from chilly_movies.errors import DiskError
 from tests.doubles import until
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.drivers import moving
-from chilly_movies.drivers import publish as disk
-from chilly_movies.drivers.moving import Mover, make_folder
+from chilly_movies.disk import files as disk
+from chilly_movies.disk import moving
+from chilly_movies.disk.moving import Mover, make_folder
 from chilly_movies.errors import DiskError, DiskFull
 from chilly_movies.models import Job, MediaFile, Status
 from tests.doubles import make_job

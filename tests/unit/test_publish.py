@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chilly_movies import names
-from chilly_movies.drivers import publish as disk
+from chilly_movies.disk import files as disk
 
 HOSTILE = st.text(
     st.one_of(

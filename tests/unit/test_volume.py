@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.drivers.publish import INCOMPLETE
-from chilly_movies.drivers.volume import MARK, MediaVolume, disk_error
+from chilly_movies.disk.files import INCOMPLETE
+from chilly_movies.disk.volume import MARK, MediaVolume, disk_error
 from chilly_movies.errors import DiskError, DiskFull
 
 pytestmark = pytest.mark.anyio

@@ -233,8 +233,8 @@ def check_resume(survey: Survey, database: Path) -> Iterator[Finding]:
 
 def check_disk(settings: Settings) -> Iterator[Finding]:
     """The media folder: there, ours, writable, flushes, and with room above the reserve."""
+    from chilly_movies.disk.volume import MediaVolume
     from chilly_movies.drivers.tenant import Tenant
-    from chilly_movies.drivers.volume import MediaVolume
 
     root = settings.media_root.absolute()
     volume = MediaVolume(root, settings.state_dir.absolute())

@@ -14,8 +14,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from chilly_movies.drivers.publish import INCOMPLETE
-from chilly_movies.drivers.volume import MARK
+from chilly_movies.disk.files import INCOMPLETE
+from chilly_movies.disk.volume import MARK
 
 LOCK = "lock"
 NOTE = ".server.json"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
+from chilly_movies.disk.job_place import Place
 from chilly_movies.drivers.torrent.claims import Claim, decode
-from chilly_movies.drivers.torrent.place import Place
 from chilly_movies.drivers.torrent.run import Run, on_disk
 from chilly_movies.errors import FilmDamaged
 from chilly_movies.models import MediaFile, Report, Status

@@ -9,7 +9,7 @@ from typing import Any
 
 import libtorrent as lt
 
-from chilly_movies.drivers.publish import INCOMPLETE
+from chilly_movies.disk.files import INCOMPLETE
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.claims import decode
 from chilly_movies.errors import ChillyError

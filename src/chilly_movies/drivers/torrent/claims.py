@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chilly_movies.drivers.publish import flush_folder
+from chilly_movies.disk.files import flush_folder
 from chilly_movies.errors import DiskError
 
 _SETTLED_NS = 100_000_000

@@ -11,7 +11,7 @@ import asyncio
 import uuid
 from dataclasses import replace
 
-from chilly_movies.drivers.publish import INCOMPLETE
+from chilly_movies.disk.files import INCOMPLETE
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.session import TorrentSession

@@ -15,7 +15,7 @@ from typing import Any
 
 import libtorrent as lt
 
-from chilly_movies.drivers.programs import is_program, left_out
+from chilly_movies.disk.programs import is_program, left_out
 from chilly_movies.drivers.torrent import bencoding, vetting
 from chilly_movies.drivers.torrent.bencoding import texts
 from chilly_movies.drivers.torrent.magnets import read_magnet

@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from chilly_movies.drivers import publish as disk
-from chilly_movies.drivers.moving import Mover, make_folder
-from chilly_movies.drivers.torrent.place import Place
+from chilly_movies.disk import files as disk
+from chilly_movies.disk.job_place import Place
+from chilly_movies.disk.moving import Mover, make_folder
+from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent.reading import Library
 from chilly_movies.drivers.torrent.run import Run, on_disk, to_the_end
-from chilly_movies.drivers.volume import disk_error
 from chilly_movies.models import Job, Phase, Progress, Report
 from chilly_movies.runtime import failpoints
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from chilly_movies.drivers.disk_reader import DiskFile, DiskReader
-from chilly_movies.drivers.plain import Held
+from chilly_movies.disk.plain import Held
+from chilly_movies.disk.reader import DiskFile, DiskReader
 from chilly_movies.drivers.torrent.pieces import Pieces, done_in
 from chilly_movies.drivers.torrent.shelf import Shelf
 from chilly_movies.drivers.torrent.windows import bytes_ahead

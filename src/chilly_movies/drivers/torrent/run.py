@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from chilly_movies.drivers import publish as disk
-from chilly_movies.drivers.plain import Held
+from chilly_movies.disk import files as disk
+from chilly_movies.disk.plain import Held
+from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.claims import Look, flush, look, refuse_changed
 from chilly_movies.drivers.torrent.figures import TorrentState
-from chilly_movies.drivers.volume import disk_error
 from chilly_movies.models import Job, MediaFile, Phase, Progress, Source
 
 T = TypeVar("T")

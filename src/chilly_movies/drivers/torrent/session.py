@@ -18,7 +18,7 @@ from typing import Any, cast
 import libtorrent as lt
 import structlog
 
-from chilly_movies.drivers.plain import hold_plain
+from chilly_movies.disk.plain import hold_plain
 from chilly_movies.drivers.torrent import engine_errors as engine
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting

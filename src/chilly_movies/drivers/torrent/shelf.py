@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from chilly_movies.drivers.plain import Held
+from chilly_movies.disk.plain import Held
 from chilly_movies.drivers.torrent.ordering import Order
 from chilly_movies.drivers.torrent.pieces import Geometry, Pieces
 

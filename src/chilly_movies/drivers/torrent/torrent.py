@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import libtorrent as lt
 import structlog
 
-from chilly_movies.drivers.plain import Held
+from chilly_movies.disk.plain import Held
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.announces import Announces

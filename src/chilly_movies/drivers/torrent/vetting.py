@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import libtorrent as lt
 
-from chilly_movies.drivers.programs import is_program
+from chilly_movies.disk.programs import is_program
 from chilly_movies.drivers.torrent import bencoding
 from chilly_movies.drivers.torrent.urls import tidy_url
 from chilly_movies.errors import SourceRejected

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from chilly_movies.drivers.plain import harmless
+from chilly_movies.disk.plain import harmless
 from chilly_movies.names import numbered
 
 INCOMPLETE = ".incomplete"

@@ -13,8 +13,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from chilly_movies.drivers.plain import refuse_link
-from chilly_movies.drivers.publish import INCOMPLETE, staging_folder
+from chilly_movies.disk.files import INCOMPLETE, staging_folder
+from chilly_movies.disk.plain import refuse_link
 from chilly_movies.errors import DiskError, DiskFull, OutOfDescriptors
 from chilly_movies.ports import Room
 from chilly_movies.runtime.descriptors import shortage

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from chilly_movies.drivers import publish as disk
+from chilly_movies.disk import files as disk
 from chilly_movies.drivers.torrent.claims import Claim
 from chilly_movies.errors import DiskError
 from chilly_movies.models import Job, MediaFile, Status

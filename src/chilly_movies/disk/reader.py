@@ -7,7 +7,7 @@ import errno
 import os
 from pathlib import Path
 
-from chilly_movies.drivers.volume import disk_error
+from chilly_movies.disk.volume import disk_error
 from chilly_movies.errors import DiskError, FileNotFound
 
 _WITHOUT_WAITING: int | None = getattr(os, "RWF_NOWAIT", None)

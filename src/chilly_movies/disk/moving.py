@@ -15,8 +15,8 @@ import stat
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path, PurePosixPath
 
-from chilly_movies.drivers import publish as disk
-from chilly_movies.drivers.volume import disk_error
+from chilly_movies.disk import files as disk
+from chilly_movies.disk.volume import disk_error
 from chilly_movies.errors import DiskError, DiskFull
 from chilly_movies.models import Job, MediaFile
 from chilly_movies.runtime import failpoints
