@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from chilly_movies.events import Change
-from chilly_movies.models import Job, MediaFile, Progress, Source, SourceType, Status
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job, MediaFile, Progress, Source, SourceType, Status
 from chilly_movies.storage.jobs import open_stores
 
 CHILLY = Path(sys.executable).parent / "chilly"

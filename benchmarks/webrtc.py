@@ -32,7 +32,7 @@ from typing import Any, Protocol
 import pytest
 
 from chilly_movies import Job, Phase, Status, WebTorrentDownloader
-from chilly_movies.downloader import Downloader
+from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.tracker.http import run_tracker
 from tests.peers.browser import BrowserPeer
 from tests.peers.libtorrent_peer import LibtorrentPeer

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chilly_movies.errors import StoreError
-from chilly_movies.events import Change
-from chilly_movies.models import Job, Source, SourceType, Status
-from chilly_movies.ports import Room
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job, Source, SourceType, Status
+from chilly_movies.jobs.ports import Room
 from chilly_movies.storage.memory import MemoryJobStore
 
 NOON = datetime(2030, 1, 2, 12, 0, tzinfo=UTC)

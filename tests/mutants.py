@@ -33,13 +33,13 @@ FOUND = FOLDER / "verdicts.txt"
 """A mutant and a verdict a line; of several the last counts."""
 TABLE = "lifecycle's table"
 MODULES = (
-    "lifecycle", TABLE, "retry", "downloader", "verbs",
-    "storage.memory", "storage.rows", "storage.tables", "storage.jobs", "storage.faults",
-    "storage.database", "storage.writer", "storage.upgrade", "storage.inspection",
-    "ledger", "runner", "scheduler", "admission",
+    "jobs.lifecycle", TABLE, "jobs.retry", "jobs.downloader", "jobs.verbs", "storage.memory",
+    "storage.rows", "storage.tables", "storage.jobs", "storage.faults", "storage.database",
+    "storage.writer", "storage.upgrade", "storage.inspection", "jobs.ledger", "jobs.runner",
+    "jobs.scheduler", "jobs.admission",
 )  # fmt: skip
-ANY_MUTANT = "chilly_movies.retry.x_next_delay__mutmut_1"
-AT_IMPORT = ("chilly_movies.lifecycle.x__rule__",)
+ANY_MUTANT = "chilly_movies.jobs.retry.x_next_delay__mutmut_1"
+AT_IMPORT = ("chilly_movies.jobs.lifecycle.x__rule__",)
 """Mutants of functions that ran before a mutant was chosen."""
 STILL, BUSY = 8.0, 60.0
 """Seconds of sleep or of work after which a mutant hangs that is repeated alone."""
@@ -116,7 +116,7 @@ def table_verdicts() -> Iterator[tuple[str, str]]:
     Each step that is allowed gets forbidden, each that is forbidden allowed, and each event leads
     to every other state.
     """
-    lifecycle = importlib.import_module("chilly_movies.lifecycle")
+    lifecycle = importlib.import_module("chilly_movies.jobs.lifecycle")
     walk = importlib.import_module("tests.unit.test_lifecycle")
     table, states = lifecycle.TRANSITIONS, tuple(walk.Status)
     for kind, rule in tuple(table.items()):

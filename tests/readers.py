@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from chilly_movies.errors import JobNotFound
-from chilly_movies.models import Job, MediaFile, Status
+from chilly_movies.jobs.models import Job, MediaFile, Status
 from tests.doubles import make_job
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from chilly_movies.app import MockDownloader, WebTorrentDownloader, create_app
-    from chilly_movies.downloader import Downloader
     from chilly_movies.drivers.mock import MockScript
     from chilly_movies.errors import (
         ChillyError,
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
         InvalidRequest,
         JobNotFound,
     )
-    from chilly_movies.models import (
+    from chilly_movies.jobs.downloader import Downloader
+    from chilly_movies.jobs.models import (
         Job,
         MediaFile,
         Options,
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     )
     from chilly_movies.version import __version__
 
-_ERRORS, _MODELS = "chilly_movies.errors", "chilly_movies.models"
+_ERRORS, _MODELS = "chilly_movies.errors", "chilly_movies.jobs.models"
 _LAZY = {
-    "Downloader": "chilly_movies.downloader",
+    "Downloader": "chilly_movies.jobs.downloader",
     "WebTorrentDownloader": "chilly_movies.app",
     "MockDownloader": "chilly_movies.app",
     "MockScript": "chilly_movies.drivers.mock",

@@ -21,22 +21,16 @@ from chilly_movies.api.policy import KeyScope
 from chilly_movies.api.security import Access
 from chilly_movies.api.signing import Signer, load_secret
 from chilly_movies.disk.volume import MediaVolume
-from chilly_movies.diskguard import DiskGuard
-from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver, MockScript
 from chilly_movies.drivers.mock_inspector import MockInspector
 from chilly_movies.drivers.mock_maker import MockTorrentMaker
 from chilly_movies.drivers.tenant import LOCK, Tenant
 from chilly_movies.drivers.torrent import EngineConfig, MediaTorrentMaker, TorrentDriver
 from chilly_movies.errors import SettingsError, StoreError
-from chilly_movies.media.mediainfo import MediaInfoProbe
-from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
-from chilly_movies.media.subtitles import SandboxConverter
-from chilly_movies.metadata.mock import MockMetadataProvider
-from chilly_movies.metadata.tmdb import TmdbProvider
-from chilly_movies.models import SourceType
-from chilly_movies.net.outbound import Outbound
-from chilly_movies.ports import (
+from chilly_movies.jobs.disk_guard import DiskGuard
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import SourceType
+from chilly_movies.jobs.ports import (
     JobStore,
     MediaProbe,
     MetadataProvider,
@@ -45,7 +39,13 @@ from chilly_movies.ports import (
     TorrentInspector,
     TorrentMaker,
 )
-from chilly_movies.retry import RetryPolicy
+from chilly_movies.jobs.retry import RetryPolicy
+from chilly_movies.media.mediainfo import MediaInfoProbe
+from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
+from chilly_movies.media.subtitles import SandboxConverter
+from chilly_movies.metadata.mock import MockMetadataProvider
+from chilly_movies.metadata.tmdb import TmdbProvider
+from chilly_movies.net.outbound import Outbound
 from chilly_movies.settings import Settings, read_keys, read_proxy
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore

@@ -269,7 +269,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def store_one(path: Path, job: Any) -> None:
-    from chilly_movies.events import Change
+    from chilly_movies.jobs.events import Change
     from chilly_movies.storage.jobs import open_stores
 
     store, _ = open_stores(path)

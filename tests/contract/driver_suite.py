@@ -9,11 +9,11 @@ from typing import Protocol
 
 import pytest
 
-from chilly_movies import events as e
 from chilly_movies.errors import FileNotFound, InvalidSource
-from chilly_movies.lifecycle import apply
-from chilly_movies.models import Job, Phase, Report, Source, Status
-from chilly_movies.ports import Driver, FileReader
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs.lifecycle import apply
+from chilly_movies.jobs.models import Job, Phase, Report, Source, Status
+from chilly_movies.jobs.ports import Driver, FileReader
 from tests.doubles import NOON, make_job
 
 

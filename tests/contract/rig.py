@@ -9,13 +9,13 @@ from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
-from chilly_movies.diskguard import DiskGuard
-from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver, MockScript
 from chilly_movies.errors import DiskError
-from chilly_movies.models import Job, Report, SourceType, Status
-from chilly_movies.ports import Driver, JobStore, ResumeStore
-from chilly_movies.retry import RetryPolicy
+from chilly_movies.jobs.disk_guard import DiskGuard
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import Job, Report, SourceType, Status
+from chilly_movies.jobs.ports import Driver, JobStore, ResumeStore
+from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 from tests import doubles

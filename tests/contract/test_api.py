@@ -15,7 +15,7 @@ from chilly_movies.api import schemas as s
 from chilly_movies.api.app import documented_app
 from chilly_movies.api.docs import to_yaml
 from chilly_movies.errors import StoreError
-from chilly_movies.models import Status
+from chilly_movies.jobs.models import Status
 from tests.contract.rig import reach
 from tests.contract.web import URN, Api, api, problem
 

@@ -15,7 +15,7 @@ from chilly_movies.api import events as sse
 from chilly_movies.api import listener
 from chilly_movies.api.schemas import EventOut
 from chilly_movies.app import MockDownloader
-from chilly_movies.models import Status
+from chilly_movies.jobs.models import Status
 from tests.contract.rig import SCRIPT, Pace, Rig, reach
 from tests.contract.web import SECRET, Live, listening, serving
 from tests.doubles import GatedStore, idle, until

@@ -9,7 +9,7 @@ import pytest
 
 from chilly_movies.api.policy import KeyScope
 from chilly_movies.errors import NoMetadata, SourceRejected
-from chilly_movies.models import InspectedTorrent, Source
+from chilly_movies.jobs.models import InspectedTorrent, Source
 from tests.contract.web import Api, api, problem
 
 pytestmark = pytest.mark.anyio

@@ -18,8 +18,8 @@ from chilly_movies.errors import (
     StoreError,
     UnsupportedSource,
 )
-from chilly_movies.events import Change
-from chilly_movies.models import Job, Options, SourceType, Status
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job, Options, SourceType, Status
 from tests.contract.rig import Rig, history, reach
 from tests.doubles import GatedStore, idle
 

@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from chilly_movies.diskguard import DiskGuard
-from chilly_movies.models import Job, Status
-from chilly_movies.ports import Room
+from chilly_movies.jobs.disk_guard import DiskGuard
+from chilly_movies.jobs.models import Job, Status
+from chilly_movies.jobs.ports import Room
 from tests.contract.rig import SCRIPT, Rig, history, reach, reach_when
 from tests.doubles import FakeVolume, until
 
@@ -22,9 +22,9 @@ FAILED = Status.FAILED
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chilly_movies.diskwatch._INTERVAL", 0.01)
-    monkeypatch.setattr("chilly_movies.scheduler._DISK_PAUSE", 0.01)
-    monkeypatch.setattr("chilly_movies.runner._LOOK_AGAIN", 0.01)
+    monkeypatch.setattr("chilly_movies.jobs.disk_watch._INTERVAL", 0.01)
+    monkeypatch.setattr("chilly_movies.jobs.scheduler._DISK_PAUSE", 0.01)
+    monkeypatch.setattr("chilly_movies.jobs.runner._LOOK_AGAIN", 0.01)
 
 
 async def test_a_job_that_does_not_fit_waits_says_why_and_goes_on_when_it_does(rig: Rig) -> None:

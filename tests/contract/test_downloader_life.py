@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver
 from chilly_movies.errors import EngineError, InvalidRequest, JobNotFound, StoreError
-from chilly_movies.events import Change
-from chilly_movies.listeners import JobFailure
-from chilly_movies.models import Job, Phase, Progress, Report, SourceType, Status
+from chilly_movies.jobs.callbacks import JobFailure
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job, Phase, Progress, Report, SourceType, Status
 from tests.contract.rig import SCRIPT, Rig, history, reach, reach_when
 from tests.doubles import GatedStore, idle, until
 
@@ -217,7 +217,7 @@ async def test_a_listener_that_hangs_holds_up_nobody(
     async def impatient(tasks: Any, **patience: float) -> Any:
         return await real_wait(tasks, **dict.fromkeys(patience, 0.05))
 
-    monkeypatch.setattr("chilly_movies.listeners.asyncio.wait", impatient)
+    monkeypatch.setattr("chilly_movies.jobs.callbacks.asyncio.wait", impatient)
     before = asyncio.all_tasks()
     await downloader.aclose()
     assert sorted(heard) == ["a", "b"]
@@ -475,7 +475,7 @@ async def test_an_active_job_is_still_active_after_a_shutdown_its_driver_resiste
 async def test_an_outcome_that_cannot_be_stored_is_stored_later(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chilly_movies.runner._STORE_PAUSE", 0.001)
+    monkeypatch.setattr("chilly_movies.jobs.runner._STORE_PAUSE", 0.001)
     store = GatedStore()
     downloader = rig.make(store=store, attempts=5)
     await rig.bring(ACTIVE)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.downloader import Downloader
-from chilly_movies.models import Job, SourceType, Status
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import Job, SourceType, Status
 from chilly_movies.runtime import clocks
 from chilly_movies.storage.memory import MemoryJobStore
 from tests.contract.rig import SCRIPT, Rig, history, reach, reach_when

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from chilly_movies.diskwatch import DiskWatch
-from chilly_movies.models import Status
+from chilly_movies.jobs.disk_watch import DiskWatch
+from chilly_movies.jobs.models import Status
 from tests.contract.rig import Rig, reach
 from tests.doubles import GatedStore, idle
 

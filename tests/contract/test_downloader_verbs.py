@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import mock_bytes
 from chilly_movies.errors import (
     DuplicateDownload,
@@ -22,7 +21,8 @@ from chilly_movies.errors import (
     JobNotFound,
     NotReadable,
 )
-from chilly_movies.models import (
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import (
     FileStanding,
     Job,
     Options,
@@ -33,7 +33,7 @@ from chilly_movies.models import (
     SourceType,
     Status,
 )
-from chilly_movies.retry import RetryPolicy
+from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.storage.memory import MemoryJobStore
 from tests.contract.rig import SCRIPT, NotingDriver, Rig, reach, reach_when
 from tests.doubles import GatedStore, idle, until
@@ -410,7 +410,7 @@ async def test_closing_again_writes_nothing(rig: Rig) -> None:
 async def test_figures_are_stored_again_and_again_while_a_job_runs(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chilly_movies.downloader._SAVE_INTERVAL", 0.001)
+    monkeypatch.setattr("chilly_movies.jobs.downloader._SAVE_INTERVAL", 0.001)
     store = GatedStore()
     downloader = rig.make(store=store)
     await rig.bring_half()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.bus import Filter, Subscription
-from chilly_movies.downloader import Downloader
 from chilly_movies.errors import NotArrived
-from chilly_movies.models import FileStanding, Job, Status
+from chilly_movies.jobs.bus import Filter, Subscription
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import FileStanding, Job, Status
 from tests.contract.rig import Rig, reach
 
 pytestmark = pytest.mark.anyio

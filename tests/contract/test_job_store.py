@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.events import Change
-from chilly_movies.models import (
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import (
     Job,
     JobError,
     MediaFile,
@@ -22,7 +22,7 @@ from chilly_movies.models import (
     SourceType,
     Status,
 )
-from chilly_movies.ports import JobStore, ResumeStore
+from chilly_movies.jobs.ports import JobStore, ResumeStore
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from chilly_movies.errors import MetadataUnavailable, TitleNotFound
+from chilly_movies.jobs.ports import MetadataProvider
 from chilly_movies.metadata.canned import TITLES, VIDEOS
 from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.metadata.tmdb import TmdbProvider
-from chilly_movies.ports import MetadataProvider
 from chilly_movies.titles import (
     TitleKind,
     TitlePage,

@@ -12,8 +12,8 @@ import pytest
 from chilly_movies import errors
 from chilly_movies.drivers.mock import MockDriver, MockScript
 from chilly_movies.errors import DownloadError, InvalidSource
-from chilly_movies.models import Job, Phase, Report, Source, SourceType
-from chilly_movies.ports import Driver
+from chilly_movies.jobs.models import Job, Phase, Report, Source, SourceType
+from chilly_movies.jobs.ports import Driver
 from chilly_movies.storage.memory import MemoryResumeStore
 from tests.contract.driver_suite import Bench, DriverSuite, accepted, after
 from tests.doubles import make_job

@@ -6,7 +6,7 @@ import pytest
 
 from chilly_movies.drivers.mock import MockScript
 from chilly_movies.errors import IllegalTransition, InvalidRequest
-from chilly_movies.models import Status
+from chilly_movies.jobs.models import Status
 from tests.contract.rig import Rig, history, reach_when
 
 pytestmark = pytest.mark.anyio

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.diskguard import DiskGuard
 from chilly_movies.errors import FilmDamaged, IllegalTransition
-from chilly_movies.models import Job, Phase, Report, SourceType, Status
-from chilly_movies.ports import Loaded, Room
+from chilly_movies.jobs.disk_guard import DiskGuard
+from chilly_movies.jobs.models import Job, Phase, Report, SourceType, Status
+from chilly_movies.jobs.ports import Loaded, Room
 from tests.contract.rig import SCRIPT, NotingDriver, Rig, reach, reach_when
 from tests.doubles import FakeVolume, until
 
@@ -118,7 +118,7 @@ async def test_a_seeding_film_that_is_gone_fails_its_recheck_and_is_then_fetched
 async def test_a_film_whose_disk_is_not_mounted_is_not_told_to_be_gone(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chilly_movies.runner._LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("chilly_movies.jobs.runner._LOOK_AGAIN", 0.0)
     volume = FakeVolume(1 << 40)
     driver = await lose(rig, DiskGuard(volume))
     volume.room = Room(0, "The media folder cannot be used: its disk seems not to be mounted.")
@@ -136,7 +136,7 @@ async def test_a_film_whose_disk_is_not_mounted_is_not_told_to_be_gone(
 async def test_a_film_that_nobody_asked_about_is_waited_for_after_a_power_cut(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chilly_movies.runner._LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("chilly_movies.jobs.runner._LOOK_AGAIN", 0.0)
     driver = await lose(rig)
     downloader = rig.downloader
     job = await downloader.status("a")

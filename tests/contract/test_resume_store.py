@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.ports import ResumeStore
+from chilly_movies.jobs.ports import ResumeStore
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryResumeStore
 

@@ -21,10 +21,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from chilly_movies.app import DATABASE
-from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver
 from chilly_movies.errors import ChillyError
-from chilly_movies.models import SourceType
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import SourceType
 from chilly_movies.runtime.logs import configure_logs
 from chilly_movies.storage.jobs import open_stores
 from tests.crash import promises, store

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chilly_movies.events import NEWS
+from chilly_movies.jobs.events import NEWS
 from tests.crash.model import MISSING, Told
 from tests.crash.store import Stored, StoredEvent
 

@@ -21,7 +21,6 @@ import httpx2
 import libtorrent as lt
 from pydantic import ValidationError
 
-from chilly_movies import intake
 from chilly_movies.api.bodies import json_flaw
 from chilly_movies.api.clients import ForwardedGate
 from chilly_movies.api.files import ChoiceBody
@@ -34,8 +33,9 @@ from chilly_movies.api.uploads import checked
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.vetting import Gate, vet
 from chilly_movies.errors import ChillyError, InvalidRequest, SettingsError
+from chilly_movies.jobs import requests
+from chilly_movies.jobs.models import TOP_PRIORITY, Options, Source, SourceType
 from chilly_movies.media import convert
-from chilly_movies.models import TOP_PRIORITY, Options, Source, SourceType
 from chilly_movies.names import numbered, safe_name, safe_paths
 from chilly_movies.net.addresses import is_public
 from chilly_movies.settings import Settings, load_settings, secrets_of
@@ -85,7 +85,7 @@ def source(data: bytes) -> None:
     assert _verdict(text) == first, "the same link, another verdict"
     if first is None or p.is_url(Source(SourceType.TORRENT, text)):
         return
-    again = p.build(_request(Source(SourceType.TORRENT, intake.clean_link(text))))
+    again = p.build(_request(Source(SourceType.TORRENT, requests.clean_link(text))))
     written = lt.make_magnet_uri(again)
     assert _verdict(written) == first, f"another verdict on {written}"
     assert lt.make_magnet_uri(p.build(_request(Source(SourceType.TORRENT, written)))) == written
@@ -94,7 +94,7 @@ def source(data: bytes) -> None:
 def _verdict(text: str) -> tuple[str, ...] | None:
     """The identities, None if it is refused."""
     try:
-        asked = intake.parse({"sourceUrn": text, "id": "a"})
+        asked = requests.parse({"sourceUrn": text, "id": "a"})
         assert asked.source is not None
         facts = p.identify(asked.source)
         if not p.is_url(asked.source):
@@ -231,7 +231,7 @@ def names(data: bytes) -> None:
     second = list(zip(numbered(made), range(3), strict=False))
     assert len({name for name, _ in second}) == 3
     language_of(text)
-    for check in (intake.check_path, intake.check_folder, intake.check_id):
+    for check in (requests.check_path, requests.check_folder, requests.check_id):
         try:
             checked_text = check(text)
         except InvalidRequest:
@@ -270,7 +270,7 @@ def _choice(value: object) -> None:
     except ValidationError:
         return
     for index, priority in pairs:
-        assert 0 <= index < intake.MAX_FILES
+        assert 0 <= index < requests.MAX_FILES
         assert 0 <= priority <= TOP_PRIORITY
 
 
@@ -289,7 +289,7 @@ def bodies(data: bytes) -> None:
             continue
         if kind is StartBody:
             try:
-                intake.parse(known)
+                requests.parse(known)
             except ChillyError:
                 continue
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chilly_movies import Job, WebTorrentDownloader
-from chilly_movies.downloader import Downloader
+from chilly_movies.jobs.downloader import Downloader
 from tests.peers.torrents import Torrent
 
 QUIET: dict[str, Any] = {

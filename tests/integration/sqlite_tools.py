@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert, select
 
-from chilly_movies.events import Change
-from chilly_movies.models import Job, Source, SourceType
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job, Source, SourceType
 from chilly_movies.storage.database import Database
 from chilly_movies.storage.jobs import SqliteJobStore
 from chilly_movies.storage.tables import meta

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from chilly_movies import Status
-from chilly_movies.downloader import Downloader
-from chilly_movies.models import Phase
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import Phase
 from chilly_movies.runtime import clocks
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer

@@ -9,9 +9,9 @@ import libtorrent as lt
 import pytest
 
 from chilly_movies import Status, WebTorrentDownloader
-from chilly_movies.downloader import Downloader
 from chilly_movies.errors import EngineError, InvalidSource, NoMetadata, SourceRejected
-from chilly_movies.models import InspectedTorrent, Source, SourceType
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import InspectedTorrent, Source, SourceType
 from tests.doubles import until as happens
 from tests.integration.engine import magnet_to, running
 from tests.peers.libtorrent_peer import LibtorrentPeer

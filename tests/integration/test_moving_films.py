@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chilly_movies import Phase, Status
-from chilly_movies.models import Job
+from chilly_movies.jobs.models import Job
 from tests.crash.mounts import require_mounts, tmpfs
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer

@@ -17,7 +17,7 @@ from chilly_movies import Job, Status, WebTorrentDownloader
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.run import Run
 from chilly_movies.errors import SourceRejected
-from chilly_movies.models import MediaFile, Source, SourceType
+from chilly_movies.jobs.models import MediaFile, Source, SourceType
 from tests.integration.engine import running, until
 from tests.integration.sqlite_tools import make_job
 from tests.siege import bombs

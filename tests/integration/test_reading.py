@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from chilly_movies import Status
-from chilly_movies.bus import Filter
 from chilly_movies.disk import files as disk
-from chilly_movies.downloader import Downloader
 from chilly_movies.errors import FileNotFound, NotArrived, NotReadable
-from chilly_movies.models import Progress
-from chilly_movies.ports import FileReader
+from chilly_movies.jobs.bus import Filter
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import Progress
+from chilly_movies.jobs.ports import FileReader
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_films, make_torrent

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from chilly_movies import Job, Phase, Status
-from chilly_movies.downloader import Downloader
-from chilly_movies.ports import FileReader
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.ports import FileReader
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_torrent

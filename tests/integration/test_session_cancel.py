@@ -15,7 +15,7 @@ from chilly_movies.drivers.torrent.reading import Library
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.drivers.torrent.traffic import Traffic
-from chilly_movies.models import Options, Source, SourceType, Status
+from chilly_movies.jobs.models import Options, Source, SourceType, Status
 from chilly_movies.storage.memory import MemoryResumeStore
 from tests.doubles import make_job
 from tests.integration.engine import QUIET

@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import Connection, event, func, select, update
 
 from chilly_movies.errors import StoreError
-from chilly_movies.events import Change
-from chilly_movies.models import Job
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job
 from chilly_movies.storage import jobs as jobs_module
 from chilly_movies.storage.database import Database
 from chilly_movies.storage.jobs import SqliteJobStore, SqliteResumeStore, open_stores
@@ -351,8 +351,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from chilly_movies.events import Change
-from chilly_movies.models import Job, Source, SourceType
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job, Source, SourceType
 from chilly_movies.storage.jobs import open_stores
 
 async def write(store, lane):

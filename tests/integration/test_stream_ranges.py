@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from chilly_movies.downloader import Downloader
+from chilly_movies.jobs.downloader import Downloader
 from tests.contract.web import problem, serving
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from chilly_movies.errors import NotArrived, SubtitleNotFound, SubtitleUnreadable
+from chilly_movies.jobs.models import Status
 from chilly_movies.media.convert import decode, to_vtt
 from chilly_movies.media.ebml import Missing
 from chilly_movies.media.matroska import track_to_vtt
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mp4 import track_to_vtt as track_of_mp4
 from chilly_movies.media.subtitles import SandboxConverter
-from chilly_movies.models import Status
 from chilly_movies.watching.facts import FactsDesk
 from chilly_movies.watching.subtitles import SubtitleDesk
 from tests.films import ASS, SRT, Films, Moov, run_ffmpeg

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies import Job, Status, runner
-from chilly_movies.downloader import Downloader
-from chilly_movies.retry import RetryPolicy
+from chilly_movies import Job, Status
+from chilly_movies.jobs import runner
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.runtime import failpoints
 from tests.crash.swaps import STEPS, WAYS, Swap, steps_for, swapped
 from tests.integration.engine import magnet_to, running, until

@@ -16,7 +16,7 @@ from chilly_movies.errors import (
     MetadataError,
     MetadataUnavailable,
 )
-from chilly_movies.retry import RetryPolicy
+from chilly_movies.jobs.retry import RetryPolicy
 from tests.integration.tmdb_client import connected, name_of
 from tests.integration.tmdb_server import (
     Reply,

@@ -15,7 +15,7 @@ import pytest
 
 from chilly_movies.cli import main as chilly
 from chilly_movies.errors import StoreError
-from chilly_movies.events import Change
+from chilly_movies.jobs.events import Change
 from chilly_movies.storage import inspection
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.salvage import salvage

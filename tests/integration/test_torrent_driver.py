@@ -119,7 +119,9 @@ async def test_a_link_to_a_torrent_file_with_a_web_seed_needs_no_peer(
 async def test_a_link_to_something_else_fails_with_one_sentence(
     tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chilly_movies.runner.next_delay", lambda *_: 0.05)  # tried in quick turns
+    monkeypatch.setattr(
+        "chilly_movies.jobs.runner.next_delay", lambda *_: 0.05
+    )  # tried in quick turns
     (tmp_path / "page.torrent").write_text("<html>not a torrent</html>")
     async with running(tmp_path) as downloader:
         await downloader.start(id="a", source_urn=f"{web}/page.torrent")

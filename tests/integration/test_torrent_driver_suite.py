@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chilly_movies.drivers.torrent import EngineConfig, TorrentDriver
-from chilly_movies.models import Source, SourceType
-from chilly_movies.ports import Driver
+from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.jobs.ports import Driver
 from chilly_movies.storage.memory import MemoryResumeStore
 from tests.contract.driver_suite import Bench, DriverSuite
 from tests.integration.engine import QUIET, magnet_to

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import pytest
 
 from chilly_movies import Phase, Status
-from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.torrent import stun
-from chilly_movies.models import Transport
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import Transport
 from tests.integration.engine import running, until
 from tests.peers.available import require
 from tests.peers.browser import BrowserPeer

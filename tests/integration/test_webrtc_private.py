@@ -17,7 +17,7 @@ import libtorrent as lt
 import pytest
 
 from chilly_movies import Status
-from chilly_movies.downloader import Downloader
+from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.tracker.http import run_tracker
 from tests.integration.engine import running
 from tests.peers.available import require

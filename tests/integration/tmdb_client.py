@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.metadata.tmdb import TmdbProvider
-from chilly_movies.retry import RetryPolicy
 from chilly_movies.titles import TitleKind
 from tests.integration.tmdb_server import TOKEN, Reply, TmdbServer, failure
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from chilly_movies.events import Change
-from chilly_movies.models import Job
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job
 from tests.model.world import ATTEMPTS
 
 ANY = ("queued", "active", "paused", "completed", "failed", "canceled")

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from chilly_movies.errors import ChillyError, DiskError, SourceRejected, SourceUnavailable
-from chilly_movies.events import Change
-from chilly_movies.models import Job, Phase, Report, SourceFacts
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job, Phase, Report, SourceFacts
 from chilly_movies.storage.jobs import open_stores
 from tests.model.spec import Known, Spec
 from tests.model.world import Run, World, moving

@@ -14,14 +14,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chilly_movies.bus import Subscription
-from chilly_movies.downloader import Downloader
 from chilly_movies.drivers.mock import MockDriver
 from chilly_movies.errors import StoreError
-from chilly_movies.events import Change
-from chilly_movies.models import Job, Peer, Phase, Progress, Report, Source, SourceFacts, SourceType
-from chilly_movies.ports import JobStore, Loaded
-from chilly_movies.retry import RetryPolicy
+from chilly_movies.jobs.bus import Subscription
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import (
+    Job,
+    Peer,
+    Phase,
+    Progress,
+    Report,
+    Source,
+    SourceFacts,
+    SourceType,
+)
+from chilly_movies.jobs.ports import JobStore, Loaded
+from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore
 from tests.doubles import Clock

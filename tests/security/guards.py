@@ -164,7 +164,7 @@ GUARDS = (
     Guard("streams of a client are counted", "api/limits.py",
           "        if mine >= self._per_client or everybodys", "        if everybodys",
           32, _LIMITS + "test_each_client_has_a_bounded_number_of_streams_and_gets_them_back"),
-    Guard("a listener's queue is bounded", "bus.py",
+    Guard("a listener's queue is bounded", "jobs/bus.py",
           "        if len(self._waiting) > self._size:", "        if False:",
           33, "tests/unit/test_bus.py::test_one_that_does_not_keep_up_is_dropped_and_the_others_stay"),
     Guard("JSON traps are refused", "api/bodies.py",

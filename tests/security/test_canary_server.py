@@ -20,7 +20,7 @@ import pytest
 
 from chilly_movies.drivers.torrent.fetch import fetch_torrent
 from chilly_movies.errors import SourceRejected, SourceUnavailable
-from chilly_movies.models import Source, SourceType
+from chilly_movies.jobs.models import Source, SourceType
 from chilly_movies.net import addresses
 from tests.acceptance.backend import Backend
 from tests.doubles import until

@@ -15,7 +15,7 @@ import pytest
 
 from chilly_movies.app import MockDownloader
 from chilly_movies.drivers.mock import MockScript
-from chilly_movies.models import Status
+from chilly_movies.jobs.models import Status
 from tests.acceptance.backend import Backend
 from tests.contract.rig import reach
 from tests.contract.web import Live, listening, serving

@@ -19,7 +19,7 @@ from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.vetting import Gate, Selection
 from chilly_movies.errors import InvalidSource, SourceRejected
-from chilly_movies.models import Options, Source, SourceType
+from chilly_movies.jobs.models import Options, Source, SourceType
 from tests.siege.bombs import torrent_files
 
 pytestmark = pytest.mark.anyio

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from chilly_movies.bus import EventBus, Filter, Subscription
-from chilly_movies.events import Change
-from chilly_movies.models import Progress, Status
+from chilly_movies.jobs.bus import EventBus, Filter, Subscription
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Progress, Status
 from tests.doubles import idle, make_job
 
 pytestmark = pytest.mark.anyio

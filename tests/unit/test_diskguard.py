@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.diskguard import DiskGuard, amount, bytes_left
 from chilly_movies.errors import DiskError, DiskFull
-from chilly_movies.models import Job, MediaFile, Progress, Status
-from chilly_movies.ports import Room
+from chilly_movies.jobs.disk_guard import DiskGuard, amount, bytes_left
+from chilly_movies.jobs.models import Job, MediaFile, Progress, Status
+from chilly_movies.jobs.ports import Room
 from tests.doubles import NOON, FakeVolume, make_job
 
 pytestmark = pytest.mark.anyio

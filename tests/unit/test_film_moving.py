@@ -14,7 +14,7 @@ from chilly_movies.disk import files as disk
 from chilly_movies.disk import moving
 from chilly_movies.disk.moving import Mover, make_folder
 from chilly_movies.errors import DiskError, DiskFull
-from chilly_movies.models import Job, MediaFile, Status
+from chilly_movies.jobs.models import Job, MediaFile, Status
 from tests.doubles import make_job
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chilly_movies.errors import InvalidRequest, UnsupportedSource
-from chilly_movies.intake import MAX_TORRENT_BYTES, check_id, missing_source, parse
-from chilly_movies.models import Options, Source, SourceType
+from chilly_movies.jobs.models import Options, Source, SourceType
+from chilly_movies.jobs.requests import MAX_TORRENT_BYTES, check_id, missing_source, parse
 
 URN = "magnet:?xt=urn:btih:" + "a" * 40
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chilly_movies.api.signing import Signer
-from chilly_movies.models import Job, Source, SourceType
+from chilly_movies.jobs.models import Job, Source, SourceType
+from chilly_movies.jobs.scheduler import Waits
 from chilly_movies.runtime import clocks
-from chilly_movies.scheduler import Waits
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LEAPS = {

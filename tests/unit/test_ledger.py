@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from chilly_movies import events as e
-from chilly_movies.bus import EventBus, Subscription
 from chilly_movies.errors import DuplicateDownload, IllegalTransition, JobNotFound, StoreError
-from chilly_movies.events import Change
-from chilly_movies.ledger import Ledger
-from chilly_movies.models import Job, Phase, Progress, Status
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs.bus import EventBus, Subscription
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.models import Job, Phase, Progress, Status
 from tests.doubles import NOON, Clock, GatedStore, idle, make_job
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +96,7 @@ async def desk() -> AsyncIterator[Desk]:
 @pytest.fixture
 def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
     hand = Hand()
-    monkeypatch.setattr("chilly_movies.ledger.asyncio.get_running_loop", lambda: hand)
+    monkeypatch.setattr("chilly_movies.jobs.ledger.asyncio.get_running_loop", lambda: hand)
     return hand
 
 
@@ -232,7 +232,7 @@ async def test_numbers_rise_and_never_repeat_after_a_crash() -> None:
 async def test_no_progress_is_told_under_a_number_that_a_crash_could_repeat(
     monkeypatch: pytest.MonkeyPatch, hand: Hand
 ) -> None:
-    monkeypatch.setattr("chilly_movies.ledger._RESERVE", 4)
+    monkeypatch.setattr("chilly_movies.jobs.ledger._RESERVE", 4)
     store = GatedStore()
     desk = await open_desk(store)
     await desk.ledger.add(make_job("a", Status.ACTIVE))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chilly_movies import events as e
 from chilly_movies.errors import IllegalTransition
-from chilly_movies.lifecycle import TRANSITIONS, apply
-from chilly_movies.models import (
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs.lifecycle import TRANSITIONS, apply
+from chilly_movies.jobs.models import (
     Job,
     JobError,
     MediaFile,

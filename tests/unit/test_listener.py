@@ -8,8 +8,8 @@ import pytest
 
 from chilly_movies.api import listener as listeners
 from chilly_movies.api.listener import Listener
-from chilly_movies.bus import EventBus
-from chilly_movies.events import Change
+from chilly_movies.jobs.bus import EventBus
+from chilly_movies.jobs.events import Change
 from tests.doubles import idle, make_job, until
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chilly_movies.api.listing import Page, page
 from chilly_movies.errors import InvalidRequest
-from chilly_movies.models import Job, Progress, Status
+from chilly_movies.jobs.models import Job, Progress, Status
 from tests.doubles import NOON, make_job
 
 SORTS = [sign + key for key in ("position", "created", "updated", "name", "percent")

@@ -12,8 +12,8 @@ from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent import vetting
 from chilly_movies.drivers.torrent.magnets import read_magnet
 from chilly_movies.errors import InvalidRequest, InvalidSource
-from chilly_movies.intake import parse
-from chilly_movies.models import Options, Source, SourceType
+from chilly_movies.jobs.models import Options, Source, SourceType
+from chilly_movies.jobs.requests import parse
 
 V1 = "145a73e4e56a7b54f636ffb3c24ea103ad3133a9"
 MAGNET = f"magnet:?xt=urn:btih:{V1}"

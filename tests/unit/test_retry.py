@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from chilly_movies import errors
 from chilly_movies.errors import MetadataUnavailable, SourceRejected, SourceUnavailable
-from chilly_movies.retry import Patience, RetryPolicy, next_delay, patience_with, retry_call
+from chilly_movies.jobs.retry import Patience, RetryPolicy, next_delay, patience_with, retry_call
 
 pytestmark = pytest.mark.anyio
 

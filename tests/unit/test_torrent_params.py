@@ -12,7 +12,7 @@ import pytest
 
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.errors import InvalidSource, SourceRejected
-from chilly_movies.models import Options, Source, SourceType
+from chilly_movies.jobs.models import Options, Source, SourceType
 from tests.peers.torrents import Version, make_films, make_torrent
 
 V1 = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chilly_movies.errors import DiskError, JobNotFound
-from chilly_movies.reading import _Watch, _Watched
+from chilly_movies.jobs.open_files import _Watch, _Watched
 
 pytestmark = pytest.mark.anyio
 

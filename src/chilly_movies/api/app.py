@@ -36,10 +36,10 @@ from chilly_movies.api.policy import KeyScope, Limit, Policies, Policy, Stream, 
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import JOB_ID_PATTERN, EventOut, Health, JobId, StartBody, answer
 from chilly_movies.api.security import Access, HostGate
-from chilly_movies.downloader import Downloader
-from chilly_movies.events import EVENT_NAMES
-from chilly_movies.models import Status
-from chilly_movies.ports import (
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.events import EVENT_NAMES
+from chilly_movies.jobs.models import Status
+from chilly_movies.jobs.ports import (
     MediaProbe,
     MetadataProvider,
     SubtitleConverter,

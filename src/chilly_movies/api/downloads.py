@@ -32,10 +32,10 @@ from chilly_movies.api.schemas import (
     to_json,
 )
 from chilly_movies.api.uploads import checked, is_json, read_json, read_upload
-from chilly_movies.downloader import Downloader
 from chilly_movies.errors import InvalidRequest
-from chilly_movies.intake import check_id
-from chilly_movies.models import Job, Status
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import Job, Status
+from chilly_movies.jobs.requests import check_id
 
 router = APIRouter(tags=["downloads"])
 

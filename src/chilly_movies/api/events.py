@@ -14,12 +14,12 @@ from starlette.types import Receive, Scope, Send
 from chilly_movies.api.detached import DETACH
 from chilly_movies.api.listener import HEARTBEAT, PATIENCE, STILL_HERE, Listener
 from chilly_movies.api.schemas import event_message
-from chilly_movies.bus import Filter, Subscription
-from chilly_movies.downloader import Downloader
 from chilly_movies.errors import InvalidRequest, JobNotFound
-from chilly_movies.events import EVENT_NAMES, Change, Removed
-from chilly_movies.intake import check_id
-from chilly_movies.models import Status
+from chilly_movies.jobs.bus import Filter, Subscription
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.events import EVENT_NAMES, Change, Removed
+from chilly_movies.jobs.models import Status
+from chilly_movies.jobs.requests import check_id
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),

@@ -14,10 +14,10 @@ from chilly_movies.api.naming import media_type
 from chilly_movies.api.policy import Body, KeyScope, Policy
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import JobId, Shown, Wire, answer
-from chilly_movies.downloader import Downloader
 from chilly_movies.errors import InvalidRequest
-from chilly_movies.intake import MAX_FILES, check_id
-from chilly_movies.models import TOP_PRIORITY, FileStanding, Job
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import TOP_PRIORITY, FileStanding, Job
+from chilly_movies.jobs.requests import MAX_FILES, check_id
 
 router = APIRouter(tags=["downloads"])
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 
 from chilly_movies.api.detached import Line, Owner
 from chilly_movies.api.schemas import event_message
-from chilly_movies.bus import Subscription
-from chilly_movies.events import Change
+from chilly_movies.jobs.bus import Subscription
+from chilly_movies.jobs.events import Change
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a listener gets a sign that we are there."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chilly_movies.errors import InvalidRequest
-from chilly_movies.models import Job, Status
+from chilly_movies.jobs.models import Job, Status
 
 _KEYS: dict[str, Callable[[Job], Any]] = {
     "position": lambda job: job.position,

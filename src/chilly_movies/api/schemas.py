@@ -22,17 +22,9 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from chilly_movies.events import Change
-from chilly_movies.intake import MAX_FILES, MAX_FOLDER
-from chilly_movies.models import (
-    Job,
-    JobError,
-    Phase,
-    Progress,
-    SourceType,
-    Status,
-    Transport,
-)
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job, JobError, Phase, Progress, SourceType, Status, Transport
+from chilly_movies.jobs.requests import MAX_FILES, MAX_FOLDER
 
 JOB_ID_PATTERN = r"^[A-Za-z0-9._:\-]{1,128}$"
 JobId = Annotated[

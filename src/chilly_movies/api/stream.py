@@ -24,12 +24,12 @@ from chilly_movies.api.policy import KeyScope, Policy, Stream, hot
 from chilly_movies.api.problems import documented, from_error, problem
 from chilly_movies.api.ranges import Answer, Entity, decide
 from chilly_movies.api.schemas import JobId
-from chilly_movies.downloader import Downloader
 from chilly_movies.errors import ChillyError, InvalidRequest, StreamStalled
-from chilly_movies.intake import MAX_FILES, check_id
-from chilly_movies.models import Job
-from chilly_movies.ports import FileReader
-from chilly_movies.reading import main_video
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import Job
+from chilly_movies.jobs.open_files import main_video
+from chilly_movies.jobs.ports import FileReader
+from chilly_movies.jobs.requests import MAX_FILES, check_id
 from chilly_movies.watching.facts import FactsDesk
 
 log = structlog.get_logger(__name__)

@@ -10,16 +10,15 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from chilly_movies import intake
 from chilly_movies.api.naming import media_type
 from chilly_movies.api.policy import JSON, JSON_OR_UPLOAD, KeyScope, Limit, Policy
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import Count, JobId, Wire, to_json
 from chilly_movies.api.uploads import checked, is_json, read_json, read_upload
-from chilly_movies.downloader import Downloader
 from chilly_movies.errors import EngineError
-from chilly_movies.intake import MAX_PATH, check_id
-from chilly_movies.models import (
+from chilly_movies.jobs import requests
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import (
     InspectedTorrent,
     MadeTorrent,
     Options,
@@ -27,7 +26,8 @@ from chilly_movies.models import (
     TorrentVersion,
     TorrentWish,
 )
-from chilly_movies.ports import TorrentInspector, TorrentMaker
+from chilly_movies.jobs.ports import TorrentInspector, TorrentMaker
+from chilly_movies.jobs.requests import MAX_PATH, check_id
 from chilly_movies.runtime.redaction import redact
 
 T = TypeVar("T")
@@ -191,7 +191,7 @@ async def inspect_torrent(request: Request) -> Response:
     inspector: TorrentInspector | None = request.app.state.torrent_inspector
     if inspector is None:
         raise EngineError("This server looks into no torrents.")
-    source = intake.parse({"id": "look", **await _which(request)}).source
+    source = requests.parse({"id": "look", **await _which(request)}).source
     assert source is not None  # noqa: S101 (for the type checker)
     found = await _while_wanted(request, inspector.inspect(source))
     return Response(to_json(_inspected(found)), media_type="application/json")

@@ -10,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.types import Message, Receive
 
 from chilly_movies.errors import InvalidRequest
-from chilly_movies.intake import MAX_TORRENT_BYTES
+from chilly_movies.jobs.requests import MAX_TORRENT_BYTES
 
 _PIECE = 256 * 1024
 """Bytes that the parser of forms gets at once."""

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from chilly_movies.cli.exits import CommandFailed, Exit
-from chilly_movies.models import Job
+from chilly_movies.jobs.models import Job
 
 FORMAT = 1
 MANIFEST, DATABASE, SETTINGS = "manifest.json", "chilly.db", "chilly.toml"

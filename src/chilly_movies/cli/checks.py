@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chilly_movies.cli.interruption import InOrder
-from chilly_movies.diskguard import amount
 from chilly_movies.errors import ChillyError, SettingsError
-from chilly_movies.models import Job, Status
+from chilly_movies.jobs.disk_guard import amount
+from chilly_movies.jobs.models import Job, Status
 
 if TYPE_CHECKING:
     from chilly_movies.settings import Settings

@@ -16,11 +16,11 @@ from chilly_movies.cli.exits import Exit, exit_of_status
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
 from chilly_movies.cli.sources import Wanted, read_files, read_sources
-from chilly_movies.models import Job, Status
+from chilly_movies.jobs.models import Job, Status
 from chilly_movies.runtime.loading import loading
 
 if TYPE_CHECKING:
-    from chilly_movies.downloader import Downloader
+    from chilly_movies.jobs.downloader import Downloader
     from chilly_movies.settings import Settings
 
 

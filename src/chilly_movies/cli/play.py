@@ -20,7 +20,7 @@ from chilly_movies.cli.players import Show, command, find_player
 from chilly_movies.cli.remote import HERE, Remote
 from chilly_movies.cli.running import run
 from chilly_movies.cli.sources import read_source
-from chilly_movies.models import is_video
+from chilly_movies.jobs.models import is_video
 
 if TYPE_CHECKING:
     from chilly_movies.client import ApiClient

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chilly_movies.cli.output import clean
-from chilly_movies.models import Job, Progress
+from chilly_movies.jobs.models import Job, Progress
 
 Wire = Mapping[str, Any]
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")

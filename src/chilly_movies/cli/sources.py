@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from chilly_movies.cli.exits import CommandFailed, Exit
-from chilly_movies.intake import clean_link
+from chilly_movies.jobs.requests import clean_link
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _MAX_TORRENT = 10 * 1024 * 1024

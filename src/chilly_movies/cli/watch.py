@@ -12,7 +12,7 @@ from chilly_movies.cli.exits import Exit, exit_of_status
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.remote import HERE, Remote
 from chilly_movies.cli.running import run
-from chilly_movies.models import FINAL_STATUSES
+from chilly_movies.jobs.models import FINAL_STATUSES
 
 if TYPE_CHECKING:
     from chilly_movies.client import ApiClient

@@ -9,7 +9,7 @@ from pathlib import Path
 from chilly_movies.disk import files as disk
 from chilly_movies.drivers.torrent.claims import Claim
 from chilly_movies.errors import DiskError
-from chilly_movies.models import Job, MediaFile, Status
+from chilly_movies.jobs.models import Job, MediaFile, Status
 
 
 class Place:

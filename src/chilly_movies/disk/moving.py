@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from chilly_movies.disk import files as disk
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.errors import DiskError, DiskFull
-from chilly_movies.models import Job, MediaFile
+from chilly_movies.jobs.models import Job, MediaFile
 from chilly_movies.runtime import failpoints
 
 _CHUNK = 4 * 1024 * 1024

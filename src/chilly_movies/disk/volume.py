@@ -16,7 +16,7 @@ from pathlib import Path
 from chilly_movies.disk.files import INCOMPLETE, staging_folder
 from chilly_movies.disk.plain import refuse_link
 from chilly_movies.errors import DiskError, DiskFull, OutOfDescriptors
-from chilly_movies.ports import Room
+from chilly_movies.jobs.ports import Room
 from chilly_movies.runtime.descriptors import shortage
 
 MARK = ".chilly-media"

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote
 
 from chilly_movies import errors
 from chilly_movies.errors import DownloadError, InvalidSource
-from chilly_movies.models import (
+from chilly_movies.jobs.models import (
     FileStanding,
     Job,
     MediaFile,
@@ -29,7 +29,7 @@ from chilly_movies.models import (
     Status,
     Transport,
 )
-from chilly_movies.ports import FileReader, ResumeStore
+from chilly_movies.jobs.ports import FileReader, ResumeStore
 
 _FAILURES: dict[str, type[DownloadError]] = {
     kind.code: kind

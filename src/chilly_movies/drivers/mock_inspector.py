@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from chilly_movies.drivers.mock import MockDriver
-from chilly_movies.models import InspectedTorrent, MediaFile, Source
+from chilly_movies.jobs.models import InspectedTorrent, MediaFile, Source
 
 _SIZE = 700_000_000
 _PIECE_SIZE = 1 << 20

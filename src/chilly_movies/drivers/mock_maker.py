@@ -6,8 +6,8 @@ import hashlib
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from chilly_movies.intake import check_path
-from chilly_movies.models import MadeTorrent, MediaFile, TorrentVersion, TorrentWish
+from chilly_movies.jobs.models import MadeTorrent, MediaFile, TorrentVersion, TorrentWish
+from chilly_movies.jobs.requests import check_path
 
 _SIZE = 700_000_000
 _PIECE_SIZE = 1 << 20

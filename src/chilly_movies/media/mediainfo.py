@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
+from chilly_movies.jobs.ports import FileReader
 from chilly_movies.media.sandbox import ChildFailed, Sandbox
-from chilly_movies.ports import FileReader
 from chilly_movies.tracks import AudioTrack, MediaFacts, Probed, TextTrack, VideoTrack
 
 log = structlog.get_logger(__name__)

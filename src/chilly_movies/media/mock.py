@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chilly_movies.ports import FileReader
+from chilly_movies.jobs.ports import FileReader
 from chilly_movies.tracks import AudioTrack, Cues, MediaFacts, Probed, TextTrack, VideoTrack
 
 FACTS = MediaFacts(

@@ -9,8 +9,8 @@ from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from dataclasses import dataclass
 
+from chilly_movies.jobs.ports import FileReader
 from chilly_movies.media.child import ANSWER, DONE, FAILED, QUESTION, READ
-from chilly_movies.ports import FileReader
 
 _MAX_ANSWER = 16 * 1024 * 1024
 _MAX_CHUNK = 1024 * 1024

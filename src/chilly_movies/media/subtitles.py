@@ -7,8 +7,8 @@ import json
 import structlog
 
 from chilly_movies.errors import SubtitleUnreadable
+from chilly_movies.jobs.ports import FileReader
 from chilly_movies.media.sandbox import ChildFailed, Outcome, Sandbox
-from chilly_movies.ports import FileReader
 from chilly_movies.tracks import Cues
 
 log = structlog.get_logger(__name__)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from chilly_movies.errors import StoreError
-from chilly_movies.models import Job
+from chilly_movies.jobs.models import Job
 from chilly_movies.storage import rows
 from chilly_movies.storage.faults import FOREIGN, translate
 from chilly_movies.storage.salvage import UNREADABLE, read_rows

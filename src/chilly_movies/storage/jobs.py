@@ -29,9 +29,9 @@ from sqlalchemy import (
 )
 
 from chilly_movies.errors import StoreError
-from chilly_movies.events import Change
-from chilly_movies.models import Job
-from chilly_movies.ports import Loaded
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job
+from chilly_movies.jobs.ports import Loaded
 from chilly_movies.storage import rows
 from chilly_movies.storage.database import Database
 from chilly_movies.storage.tables import RESERVED_SEQ, RUN, events, jobs, meta, resume

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
-from chilly_movies.events import Change
-from chilly_movies.models import Job
-from chilly_movies.ports import Loaded
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job
+from chilly_movies.jobs.ports import Loaded
 
 
 class MemoryResumeStore:

@@ -9,8 +9,8 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from sqlalchemy import RowMapping
 
-from chilly_movies.events import Change
-from chilly_movies.models import (
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import (
     Job,
     JobError,
     MediaFile,

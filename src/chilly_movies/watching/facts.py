@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from chilly_movies.errors import ChillyError
-from chilly_movies.models import Job, MediaFile, Status, is_video
-from chilly_movies.ports import FileReader, MediaProbe
+from chilly_movies.jobs.models import Job, MediaFile, Status, is_video
+from chilly_movies.jobs.ports import FileReader, MediaProbe
 from chilly_movies.tracks import MediaFacts, Probed
 
 AUDIO_ENDINGS = frozenset({

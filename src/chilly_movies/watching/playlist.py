@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from chilly_movies.errors import FileNotFound, NotArrived
-from chilly_movies.models import Job, MediaFile, is_video
+from chilly_movies.jobs.models import Job, MediaFile, is_video
 from chilly_movies.watching.facts import FactsDesk, is_audio
 
 MEDIA_TYPE = "audio/x-mpegurl; charset=utf-8"

@@ -8,7 +8,7 @@ from pathlib import Path
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.content import shown
 from chilly_movies.errors import InvalidSource, SourceRejected
-from chilly_movies.models import Job, SourceFacts
+from chilly_movies.jobs.models import Job, SourceFacts
 
 _ADVICE = "it is left as it is and not seeded"
 

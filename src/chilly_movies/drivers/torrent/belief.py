@@ -13,8 +13,8 @@ from chilly_movies.disk.job_place import Place
 from chilly_movies.drivers.torrent.claims import Claim, decode
 from chilly_movies.drivers.torrent.run import Run, on_disk
 from chilly_movies.errors import FilmDamaged
-from chilly_movies.models import MediaFile, Report, Status
-from chilly_movies.ports import ResumeStore
+from chilly_movies.jobs.models import MediaFile, Report, Status
+from chilly_movies.jobs.ports import ResumeStore
 
 
 class Beliefs:

@@ -13,7 +13,7 @@ from chilly_movies.disk.files import INCOMPLETE
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.claims import decode
 from chilly_movies.errors import ChillyError
-from chilly_movies.models import Job
+from chilly_movies.jobs.models import Job
 
 _OFFLINE: dict[str, Any] = {
     "listen_interfaces": "",

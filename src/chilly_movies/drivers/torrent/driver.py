@@ -37,7 +37,7 @@ from chilly_movies.errors import (
     InvalidSource,
     SourceRejected,
 )
-from chilly_movies.models import (
+from chilly_movies.jobs.models import (
     FileStanding,
     Job,
     MediaFile,
@@ -49,7 +49,7 @@ from chilly_movies.models import (
     SourceFacts,
     Status,
 )
-from chilly_movies.ports import FileReader, ResumeStore
+from chilly_movies.jobs.ports import FileReader, ResumeStore
 from chilly_movies.runtime import failpoints
 
 log = structlog.get_logger(__name__)

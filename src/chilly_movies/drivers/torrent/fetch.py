@@ -9,8 +9,8 @@ import httpx2
 
 from chilly_movies.drivers.torrent.params import identify
 from chilly_movies.errors import InvalidSource, SourceNotFound, SourceRejected, SourceUnavailable
-from chilly_movies.intake import MAX_TORRENT_BYTES
-from chilly_movies.models import Source
+from chilly_movies.jobs.models import Source
+from chilly_movies.jobs.requests import MAX_TORRENT_BYTES
 from chilly_movies.net.addresses import is_public, literal_host_is_public, resolves_to_public
 from chilly_movies.net.outbound import NOT_LET, Judge, Outbound
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import libtorrent as lt
 
-from chilly_movies.models import Peer, Transport, Transports
+from chilly_movies.jobs.models import Peer, Transport, Transports
 
 _STATES = lt.torrent_status.states
 _CHECKING = (_STATES.checking_files, _STATES.checking_resume_data, _STATES.queued_for_checking)

@@ -16,7 +16,7 @@ from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.errors import EngineError, NoMetadata
-from chilly_movies.models import InspectedTorrent, Options, Source
+from chilly_movies.jobs.models import InspectedTorrent, Options, Source
 
 _SECONDS = 30.0
 _AT_ONCE = 8

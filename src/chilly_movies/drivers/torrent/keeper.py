@@ -15,7 +15,7 @@ from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent.claims import Claim, Look, flush, refuse_changed, sizes, take
 from chilly_movies.drivers.torrent.run import on_disk
 from chilly_movies.drivers.torrent.torrent import Torrent
-from chilly_movies.ports import ResumeStore
+from chilly_movies.jobs.ports import ResumeStore
 from chilly_movies.runtime import failpoints
 
 IDLE = 5

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from chilly_movies.drivers.torrent.create import make_torrent, with_websockets
 from chilly_movies.errors import InvalidRequest, PathNotFound
-from chilly_movies.intake import check_path
-from chilly_movies.models import MadeTorrent, TorrentWish
+from chilly_movies.jobs.models import MadeTorrent, TorrentWish
+from chilly_movies.jobs.requests import check_path
 
 
 class MediaTorrentMaker:

@@ -12,8 +12,8 @@ from chilly_movies.drivers.torrent.pieces import Pieces, done_in
 from chilly_movies.drivers.torrent.shelf import Shelf
 from chilly_movies.drivers.torrent.windows import bytes_ahead
 from chilly_movies.errors import DiskError, FileNotFound, NotReadable
-from chilly_movies.models import FileStanding, Job, MediaFile, Status, is_video
-from chilly_movies.ports import FileReader
+from chilly_movies.jobs.models import FileStanding, Job, MediaFile, Status, is_video
+from chilly_movies.jobs.ports import FileReader
 
 _OPEN_AGAIN = 0.05
 _OPEN_TRIES = 40

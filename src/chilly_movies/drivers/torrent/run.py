@@ -16,7 +16,7 @@ from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.claims import Look, flush, look, refuse_changed
 from chilly_movies.drivers.torrent.figures import TorrentState
-from chilly_movies.models import Job, MediaFile, Phase, Progress, Source
+from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Source
 
 T = TypeVar("T")
 

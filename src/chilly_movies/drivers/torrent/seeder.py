@@ -27,7 +27,7 @@ from chilly_movies.drivers.torrent.run import on_disk
 from chilly_movies.drivers.torrent.session import TorrentSession
 from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.errors import ChillyError, EngineError
-from chilly_movies.models import MadeTorrent, Options, Source, SourceType
+from chilly_movies.jobs.models import MadeTorrent, Options, Source, SourceType
 
 _READY_WITHIN = 60.0
 _QUICK: dict[str, object] = {

@@ -41,7 +41,7 @@ from chilly_movies.errors import (
     SourceRejected,
     SourceUnavailable,
 )
-from chilly_movies.models import InspectedTorrent, Peer, Transports
+from chilly_movies.jobs.models import InspectedTorrent, Peer, Transports
 
 if TYPE_CHECKING:
     from chilly_movies.drivers.torrent.session import TorrentSession

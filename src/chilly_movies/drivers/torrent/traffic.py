@@ -23,7 +23,7 @@ from chilly_movies.drivers.torrent.bans import Bans
 from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.fetch import fetch_checked
 from chilly_movies.drivers.torrent.filters import AddressFilter
-from chilly_movies.models import Source
+from chilly_movies.jobs.models import Source
 from chilly_movies.net import interfaces
 from chilly_movies.net.listed_addresses import ListedAddresses
 

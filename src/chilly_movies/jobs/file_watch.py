@@ -8,10 +8,10 @@ from typing import Any
 
 import structlog
 
-from chilly_movies import events as e
 from chilly_movies.errors import ChillyError
-from chilly_movies.ledger import Ledger
-from chilly_movies.models import FileStanding, Job, MediaFile, Status
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.models import FileStanding, Job, MediaFile, Status
 
 log = structlog.get_logger(__name__)
 

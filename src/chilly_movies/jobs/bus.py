@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from chilly_movies.events import Change
-from chilly_movies.models import Status
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Status
 
 _QUEUE_SIZE = 1000
 

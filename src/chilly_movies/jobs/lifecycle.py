@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from chilly_movies import events as e
 from chilly_movies.errors import IllegalTransition
-from chilly_movies.models import Job, Progress, Status, Transports, folder_of
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs.models import Job, Progress, Status, Transports, folder_of
 
 QUEUED, ACTIVE, PAUSED = Status.QUEUED, Status.ACTIVE, Status.PAUSED
 COMPLETED, FAILED, CANCELED = Status.COMPLETED, Status.FAILED, Status.CANCELED

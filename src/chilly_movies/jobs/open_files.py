@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from chilly_movies import events as e
-from chilly_movies.bus import EventBus
 from chilly_movies.errors import (
     ChillyError,
     DiskError,
@@ -25,8 +23,10 @@ from chilly_movies.errors import (
     NotReadable,
     UnsupportedSource,
 )
-from chilly_movies.ledger import Ledger
-from chilly_movies.models import (
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs.bus import EventBus
+from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.models import (
     TOP_PRIORITY,
     FileStanding,
     Job,
@@ -35,7 +35,7 @@ from chilly_movies.models import (
     Status,
     is_video,
 )
-from chilly_movies.ports import Driver, FileReader
+from chilly_movies.jobs.ports import Driver, FileReader
 
 _ENDS = {
     "error": "The download failed.",

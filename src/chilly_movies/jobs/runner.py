@@ -11,8 +11,6 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from chilly_movies import events as e
-from chilly_movies.diskguard import DiskGuard
 from chilly_movies.errors import (
     ChillyError,
     DiskError,
@@ -25,10 +23,12 @@ from chilly_movies.errors import (
     SourceRejected,
     StoreError,
 )
-from chilly_movies.ledger import Ledger
-from chilly_movies.models import Job, JobError, Report, SourceFacts, SourceType, Status
-from chilly_movies.ports import Driver
-from chilly_movies.retry import Patience, RetryPolicy, next_delay, patience_with
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs.disk_guard import DiskGuard
+from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.models import Job, JobError, Report, SourceFacts, SourceType, Status
+from chilly_movies.jobs.ports import Driver
+from chilly_movies.jobs.retry import Patience, RetryPolicy, next_delay, patience_with
 from chilly_movies.runtime.descriptors import shortage
 
 log = structlog.get_logger(__name__)

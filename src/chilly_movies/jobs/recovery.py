@@ -8,10 +8,10 @@ from datetime import timedelta
 import structlog
 
 from chilly_movies.errors import ChillyError, IllegalTransition
-from chilly_movies.ledger import Ledger
-from chilly_movies.models import Job, SourceType, Status
-from chilly_movies.ports import Driver, Loaded
-from chilly_movies.runner import Runner
+from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.models import Job, SourceType, Status
+from chilly_movies.jobs.ports import Driver, Loaded
+from chilly_movies.jobs.runner import Runner
 
 log = structlog.get_logger(__name__)
 

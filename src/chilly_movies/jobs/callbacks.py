@@ -9,10 +9,10 @@ from typing import Any
 
 import structlog
 
-from chilly_movies.bus import EventBus, Subscription
 from chilly_movies.errors import ChillyError, InvalidRequest
-from chilly_movies.events import EVENT_NAMES, Change
-from chilly_movies.models import JobError
+from chilly_movies.jobs.bus import EventBus, Subscription
+from chilly_movies.jobs.events import EVENT_NAMES, Change
+from chilly_movies.jobs.models import JobError
 
 log = structlog.get_logger(__name__)
 

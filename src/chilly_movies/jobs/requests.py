@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from chilly_movies.errors import InvalidRequest, UnsupportedSource
-from chilly_movies.models import Options, Source, SourceType
+from chilly_movies.jobs.models import Options, Source, SourceType
 from chilly_movies.names import safe_name
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")

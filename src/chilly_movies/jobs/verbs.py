@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chilly_movies import events as e
 from chilly_movies.errors import IllegalTransition, StoreError
-from chilly_movies.ledger import Ledger
-from chilly_movies.models import Job, SourceType, Status, folder_of, in_folder
-from chilly_movies.ports import Driver
-from chilly_movies.runner import Runner
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.models import Job, SourceType, Status, folder_of, in_folder
+from chilly_movies.jobs.ports import Driver
+from chilly_movies.jobs.runner import Runner
 from chilly_movies.runtime import failpoints
 
 

@@ -6,12 +6,12 @@ import asyncio
 
 import structlog
 
-from chilly_movies import events as e
-from chilly_movies.diskguard import DiskGuard
 from chilly_movies.errors import ChillyError, DiskError
-from chilly_movies.ledger import Ledger
-from chilly_movies.models import Job, JobError, Status
-from chilly_movies.runner import Runner
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs.disk_guard import DiskGuard
+from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.models import Job, JobError, Status
+from chilly_movies.jobs.runner import Runner
 
 log = structlog.get_logger(__name__)
 

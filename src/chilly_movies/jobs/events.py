@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
-from chilly_movies.models import Job, JobError, Progress, SourceFacts, Status
+from chilly_movies.jobs.models import Job, JobError, Progress, SourceFacts, Status
 
 
 @dataclass(frozen=True, slots=True)

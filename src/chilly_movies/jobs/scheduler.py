@@ -8,12 +8,12 @@ from datetime import datetime
 
 import structlog
 
-from chilly_movies import events as e
-from chilly_movies.diskguard import DiskGuard
 from chilly_movies.errors import ChillyError
-from chilly_movies.ledger import Ledger
-from chilly_movies.models import Job, Status
-from chilly_movies.runner import Runner
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs.disk_guard import DiskGuard
+from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.models import Job, Status
+from chilly_movies.jobs.runner import Runner
 
 log = structlog.get_logger(__name__)
 

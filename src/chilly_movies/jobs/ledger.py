@@ -14,12 +14,12 @@ from datetime import datetime
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from chilly_movies import events as e
-from chilly_movies.bus import EventBus
 from chilly_movies.errors import DuplicateDownload, JobNotFound
-from chilly_movies.lifecycle import apply
-from chilly_movies.models import Job, Phase, Status
-from chilly_movies.ports import JobStore, Loaded
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs.bus import EventBus
+from chilly_movies.jobs.lifecycle import apply
+from chilly_movies.jobs.models import Job, Phase, Status
+from chilly_movies.jobs.ports import JobStore, Loaded
 
 T = TypeVar("T")
 

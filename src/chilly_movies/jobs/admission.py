@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from chilly_movies.errors import IdInUse, UnsupportedSource
-from chilly_movies.intake import StartRequest
-from chilly_movies.ledger import Ledger
-from chilly_movies.models import Job, Source, SourceType
-from chilly_movies.ports import Driver
+from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.models import Job, Source, SourceType
+from chilly_movies.jobs.ports import Driver
+from chilly_movies.jobs.requests import StartRequest
 
 
 class Admission:

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chilly_movies.events import Change
-from chilly_movies.models import (
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import (
     FileStanding,
     InspectedTorrent,
     Job,

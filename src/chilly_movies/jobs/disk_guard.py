@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chilly_movies.errors import DiskError, DiskFull
-from chilly_movies.models import Job, Status
-from chilly_movies.ports import Room, Volume
+from chilly_movies.jobs.models import Job, Status
+from chilly_movies.jobs.ports import Room, Volume
 
 _PLENTY = Room(free=2**62)
 

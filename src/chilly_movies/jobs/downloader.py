@@ -16,27 +16,27 @@ from typing import Any, Self
 
 import structlog
 
-from chilly_movies import events as e
-from chilly_movies import intake
-from chilly_movies.admission import Admission
-from chilly_movies.bus import EVERYTHING, EventBus, Filter, Subscription
-from chilly_movies.diskguard import DiskGuard
-from chilly_movies.diskwatch import DiskWatch
 from chilly_movies.errors import ChillyError, EngineError, IllegalTransition
-from chilly_movies.filewatch import FileWatch
-from chilly_movies.ledger import Ledger
-from chilly_movies.listeners import Listener, Listeners
-from chilly_movies.models import FileStanding, Job, Options, Peer, Source, SourceType, Status
-from chilly_movies.ports import Driver, FileReader, JobStore
-from chilly_movies.reading import Reading
-from chilly_movies.retry import RetryPolicy
-from chilly_movies.runner import DISK_PAUSES, Runner
+from chilly_movies.jobs import events as e
+from chilly_movies.jobs import requests
+from chilly_movies.jobs.admission import Admission
+from chilly_movies.jobs.bus import EVERYTHING, EventBus, Filter, Subscription
+from chilly_movies.jobs.callbacks import Listener, Listeners
+from chilly_movies.jobs.disk_guard import DiskGuard
+from chilly_movies.jobs.disk_watch import DiskWatch
+from chilly_movies.jobs.file_watch import FileWatch
+from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.models import FileStanding, Job, Options, Peer, Source, SourceType, Status
+from chilly_movies.jobs.open_files import Reading
+from chilly_movies.jobs.ports import Driver, FileReader, JobStore
+from chilly_movies.jobs.recovery import Upkeep
+from chilly_movies.jobs.retry import RetryPolicy
+from chilly_movies.jobs.runner import DISK_PAUSES, Runner
+from chilly_movies.jobs.scheduler import Scheduler, Waits
+from chilly_movies.jobs.verbs import Verbs
 from chilly_movies.runtime import clocks
 from chilly_movies.runtime.clocks import utc_now
 from chilly_movies.runtime.single_flight import SingleFlight
-from chilly_movies.scheduler import Scheduler, Waits
-from chilly_movies.upkeep import Upkeep
-from chilly_movies.verbs import Verbs
 
 log = structlog.get_logger(__name__)
 
@@ -192,7 +192,7 @@ class Downloader:
             DuplicateDownload: another job has the same film data.
         """
         await self.open()
-        request = intake.parse({**(job or {}), **wishes})
+        request = requests.parse({**(job or {}), **wishes})
         if request.source is None:
             return await self._start_known(request.id)
         return await self._admission.admit(request, request.source)
@@ -226,13 +226,13 @@ class Downloader:
             DuplicateDownload: another job has the same data.
         """
         await self.open()
-        request = intake.parse_adoption(path, torrent, id, options)
+        request = requests.parse_adoption(path, torrent, id, options)
         source = Source(SourceType.TORRENT, "", torrent)
         return await self._admission.admit(request, source)
 
     async def _start_known(self, job_id: str) -> Job:
         if job_id not in self._ledger:
-            raise intake.missing_source(job_id)
+            raise requests.missing_source(job_id)
         job = self._ledger.get(job_id)
         if job.status in (Status.PAUSED, Status.FAILED):
             return await self.resume(job_id)
@@ -297,7 +297,7 @@ class Downloader:
             IllegalTransition: the job is canceled, its film is damaged, its data is being
                 checked for the first time, or it is being moved elsewhere.
         """
-        folder = intake.check_folder(folder)
+        folder = requests.check_folder(folder)
         return await self._verb(job_id, lambda job: self._verbs.move(job, folder))
 
     async def remove(self, job_id: str, *, delete_files: bool = False) -> None:
