@@ -20,6 +20,8 @@ from chilly_movies.api.app import build_app
 from chilly_movies.api.policy import KeyScope
 from chilly_movies.api.security import Access
 from chilly_movies.api.signing import Signer, load_secret
+from chilly_movies.catalogue.mock import MockMetadataProvider
+from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.disk.volume import MediaVolume
 from chilly_movies.drivers.mock import MockDriver, MockScript
 from chilly_movies.drivers.mock_inspector import MockInspector
@@ -43,8 +45,6 @@ from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
 from chilly_movies.media.subtitles import SandboxConverter
-from chilly_movies.metadata.mock import MockMetadataProvider
-from chilly_movies.metadata.tmdb import TmdbProvider
 from chilly_movies.net.outbound import Outbound
 from chilly_movies.settings import Settings, read_keys, read_proxy
 from chilly_movies.storage.jobs import open_stores

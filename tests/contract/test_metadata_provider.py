@@ -8,15 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from chilly_movies.catalogue.canned import TITLES, VIDEOS
+from chilly_movies.catalogue.mock import MockMetadataProvider
+from chilly_movies.catalogue.titles import TitleKind, TitlePage
+from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.errors import MetadataUnavailable, TitleNotFound
 from chilly_movies.jobs.ports import MetadataProvider
-from chilly_movies.metadata.canned import TITLES, VIDEOS
-from chilly_movies.metadata.mock import MockMetadataProvider
-from chilly_movies.metadata.tmdb import TmdbProvider
-from chilly_movies.titles import (
-    TitleKind,
-    TitlePage,
-)
 from tests.integration.tmdb_server import TOKEN, TmdbServer
 
 pytestmark = pytest.mark.anyio

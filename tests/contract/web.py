@@ -14,8 +14,8 @@ import uvicorn
 
 from chilly_movies.api.problems import MEDIA_TYPE, Problem
 from chilly_movies.app import MockDownloader, create_app
+from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.jobs.downloader import Downloader
-from chilly_movies.metadata.mock import MockMetadataProvider
 from chilly_movies.server.serving import _Server, bind, server_config
 from tests.contract.rig import SCRIPT, Pace
 

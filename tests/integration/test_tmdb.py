@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
+from chilly_movies.catalogue.tmdb.origin import LARGEST_BODY, AnswerRefused, CatalogueBusy
+from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.errors import (
     MetadataError,
     MetadataNotConfigured,
     MetadataUnavailable,
     TitleNotFound,
 )
-from chilly_movies.metadata.tmdb import TmdbProvider
-from chilly_movies.metadata.tmdb_origin import LARGEST_BODY, AnswerRefused, CatalogueBusy
 from tests.integration.tmdb_client import BROKEN, BUSY, FAST, MOVIE, NEVER, connected, name_of
 from tests.integration.tmdb_server import (
     API_KEY,

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from chilly_movies.catalogue.titles import TitleKind
+from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.jobs.retry import RetryPolicy
-from chilly_movies.metadata.tmdb import TmdbProvider
-from chilly_movies.titles import TitleKind
 from tests.integration.tmdb_server import TOKEN, Reply, TmdbServer, failure
 
 MOVIE = TitleKind.MOVIE

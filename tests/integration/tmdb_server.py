@@ -15,14 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from chilly_movies.metadata.canned import TITLES, VIDEOS
-from chilly_movies.titles import (
-    Season,
-    Title,
-    TitleDetails,
-    TitleKind,
-    Video,
-)
+from chilly_movies.catalogue.canned import TITLES, VIDEOS
+from chilly_movies.catalogue.titles import Season, Title, TitleDetails, TitleKind, Video
 
 API_KEY = "canary0key0of0thirty0two0letters"
 TOKEN = "canary-token.of-many.letters"

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message
 from chilly_movies.api.app import documented_app
 from chilly_movies.api.policy import Policies, every_route
 from chilly_movies.app import MockDownloader, create_app
-from chilly_movies.metadata.mock import MockMetadataProvider
+from chilly_movies.catalogue.mock import MockMetadataProvider
 from tests.contract.rig import SCRIPT, Pace
 from tests.doubles import until
 

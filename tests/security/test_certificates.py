@@ -16,8 +16,8 @@ from typing import Any
 import libtorrent as lt
 import pytest
 
+from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.errors import MetadataUnavailable
-from chilly_movies.metadata.tmdb import TmdbProvider
 from chilly_movies.settings import Settings
 from tests.acceptance.backend import Backend
 from tests.doubles import until

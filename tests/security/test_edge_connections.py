@@ -15,7 +15,7 @@ import pytest
 from uvicorn.server import ServerState
 
 from chilly_movies.app import MockDownloader, create_app
-from chilly_movies.metadata.mock import MockMetadataProvider
+from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.runtime.vitals import give_back
 from chilly_movies.server import connections
 from chilly_movies.server.connections import Doorkeeper, GuardedProtocol

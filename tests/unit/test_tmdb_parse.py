@@ -10,14 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chilly_movies.catalogue.titles import Season, Title, TitleKind, Video
+from chilly_movies.catalogue.tmdb import parse
 from chilly_movies.errors import MetadataUnavailable
-from chilly_movies.metadata import tmdb_parse as parse
-from chilly_movies.titles import (
-    Season,
-    Title,
-    TitleKind,
-    Video,
-)
 
 MOVIE, TV = TitleKind.MOVIE, TitleKind.TV
 IMAGES = "https://images.example/t/p/"

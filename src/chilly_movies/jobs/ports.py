@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from chilly_movies.catalogue.titles import Season, TitleDetails, TitleKind, TitlePage, Video
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.models import (
     FileStanding,
@@ -17,13 +18,6 @@ from chilly_movies.jobs.models import (
     Source,
     SourceFacts,
     TorrentWish,
-)
-from chilly_movies.titles import (
-    Season,
-    TitleDetails,
-    TitleKind,
-    TitlePage,
-    Video,
 )
 from chilly_movies.tracks import Cues, Probed
 

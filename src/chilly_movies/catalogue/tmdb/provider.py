@@ -15,18 +15,12 @@ import httpx2
 from hishel import CacheOptions
 from hishel.httpx2 import AsyncCacheTransport
 
+from chilly_movies.catalogue.titles import Season, TitleDetails, TitleKind, TitlePage, Video
+from chilly_movies.catalogue.tmdb import parse
+from chilly_movies.catalogue.tmdb.cache import open_storage
+from chilly_movies.catalogue.tmdb.origin import LARGEST_BODY, Credential, TmdbOrigin, decode
 from chilly_movies.errors import MetadataNotConfigured, MetadataUnavailable
 from chilly_movies.jobs.retry import CALL_POLICY, RetryPolicy, retry_call
-from chilly_movies.metadata import tmdb_parse as parse
-from chilly_movies.metadata.tmdb_cache import open_storage
-from chilly_movies.metadata.tmdb_origin import LARGEST_BODY, Credential, TmdbOrigin, decode
-from chilly_movies.titles import (
-    Season,
-    TitleDetails,
-    TitleKind,
-    TitlePage,
-    Video,
-)
 
 logger = logging.getLogger(__name__)
 

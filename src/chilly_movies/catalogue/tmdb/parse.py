@@ -12,8 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
-from chilly_movies.errors import MetadataUnavailable
-from chilly_movies.titles import (
+from chilly_movies.catalogue.titles import (
     Episode,
     Season,
     Title,
@@ -22,6 +21,7 @@ from chilly_movies.titles import (
     TitlePage,
     Video,
 )
+from chilly_movies.errors import MetadataUnavailable
 
 LAST_PAGE = 500
 """TMDB counts further pages in `total_pages`, and refuses to serve them."""

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chilly_movies.titles import (
-    Episode,
-    Season,
-    Title,
-    TitleDetails,
-    TitleKind,
-    Video,
-)
+from chilly_movies.catalogue.titles import Episode, Season, Title, TitleDetails, TitleKind, Video
 
 
 def _film(

@@ -6,16 +6,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
+from chilly_movies.catalogue.canned import TITLES, VIDEOS
+from chilly_movies.catalogue.titles import Season, Title, TitleDetails, TitleKind, TitlePage, Video
 from chilly_movies.errors import MetadataUnavailable, TitleNotFound
-from chilly_movies.metadata.canned import TITLES, VIDEOS
-from chilly_movies.titles import (
-    Season,
-    Title,
-    TitleDetails,
-    TitleKind,
-    TitlePage,
-    Video,
-)
 
 
 class MockMetadataProvider:

@@ -1,0 +1,1 @@
+"""Film facts from The Movie Database (TMDB)."""
