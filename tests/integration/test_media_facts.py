@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.browsers import plays_in_browsers
 from chilly_movies.errors import JobNotFound
 from chilly_movies.jobs.models import Status
 from chilly_movies.jobs.ports import FileReader
 from chilly_movies.media.mediainfo import MediaInfoProbe, read_facts
 from chilly_movies.media.mock import FACTS, MockMediaProbe
 from chilly_movies.media.sandbox import ChildFailed, Sandbox
-from chilly_movies.tracks import AudioTrack, MediaFacts, Probed, TextTrack, VideoTrack
+from chilly_movies.watching.browsers import plays_in_browsers
 from chilly_movies.watching.facts import FactsDesk, FactsState
+from chilly_movies.watching.tracks import AudioTrack, MediaFacts, Probed, TextTrack, VideoTrack
 from tests.films import Films
 from tests.readers import PartReader, Shelf
 

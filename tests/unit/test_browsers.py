@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chilly_movies.browsers import plays_in_browsers
-from chilly_movies.tracks import AudioTrack, MediaFacts, VideoTrack
+from chilly_movies.watching.browsers import plays_in_browsers
+from chilly_movies.watching.tracks import AudioTrack, MediaFacts, VideoTrack
 
 
 def film(container: str, video: str | None, *audio: str, bits: int = 8) -> MediaFacts:

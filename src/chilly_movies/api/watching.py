@@ -13,10 +13,10 @@ from chilly_movies.api.policy import KeyScope, Policy
 from chilly_movies.api.problems import documented
 from chilly_movies.api.schemas import JobId, Shown, answer
 from chilly_movies.api.signing import DEFAULT_SECONDS, Signer
-from chilly_movies.browsers import plays_in_browsers
 from chilly_movies.errors import JobNotFound
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.requests import check_id
+from chilly_movies.watching.browsers import plays_in_browsers
 from chilly_movies.watching.facts import FactsDesk, FactsState, FileFacts
 from chilly_movies.watching.playlist import MEDIA_TYPE, playlist
 from chilly_movies.watching.subtitles import Subtitle, SubtitleDesk, SubtitleSource

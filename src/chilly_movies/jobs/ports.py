@@ -19,7 +19,7 @@ from chilly_movies.jobs.models import (
     SourceFacts,
     TorrentWish,
 )
-from chilly_movies.tracks import Cues, Probed
+from chilly_movies.watching.tracks import Cues, Probed
 
 
 class FileReader(Protocol):

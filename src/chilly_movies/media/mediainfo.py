@@ -11,7 +11,7 @@ import structlog
 
 from chilly_movies.jobs.ports import FileReader
 from chilly_movies.media.sandbox import ChildFailed, Sandbox
-from chilly_movies.tracks import AudioTrack, MediaFacts, Probed, TextTrack, VideoTrack
+from chilly_movies.watching.tracks import AudioTrack, MediaFacts, Probed, TextTrack, VideoTrack
 
 log = structlog.get_logger(__name__)
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chilly_movies.jobs.ports import FileReader
-from chilly_movies.tracks import AudioTrack, Cues, MediaFacts, Probed, TextTrack, VideoTrack
+from chilly_movies.watching.tracks import (
+    AudioTrack,
+    Cues,
+    MediaFacts,
+    Probed,
+    TextTrack,
+    VideoTrack,
+)
 
 FACTS = MediaFacts(
     container="Matroska",

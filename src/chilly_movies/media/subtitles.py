@@ -9,7 +9,7 @@ import structlog
 from chilly_movies.errors import SubtitleUnreadable
 from chilly_movies.jobs.ports import FileReader
 from chilly_movies.media.sandbox import ChildFailed, Outcome, Sandbox
-from chilly_movies.tracks import Cues
+from chilly_movies.watching.tracks import Cues
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from chilly_movies.errors import ChillyError
 from chilly_movies.jobs.models import Job, MediaFile, Status, is_video
 from chilly_movies.jobs.ports import FileReader, MediaProbe
-from chilly_movies.tracks import MediaFacts, Probed
+from chilly_movies.watching.tracks import MediaFacts, Probed
 
 AUDIO_ENDINGS = frozenset({
     ".aac", ".ac3", ".dts", ".flac", ".m4a", ".mka", ".mp3", ".oga", ".ogg", ".opus", ".wav",

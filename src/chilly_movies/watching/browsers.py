@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chilly_movies.tracks import MediaFacts, VideoTrack
+from chilly_movies.watching.tracks import MediaFacts, VideoTrack
 
 _VIDEO = {"MP4": {"H.264", "VP9", "AV1"}, "WebM": {"VP8", "VP9", "AV1"}}
 _AUDIO = {"MP4": {"AAC", "MP3", "Opus", "FLAC"}, "WebM": {"Vorbis", "Opus"}}
