@@ -17,9 +17,9 @@ import structlog
 from starlette.types import ASGIApp
 
 from chilly_movies.api.app import build_app
+from chilly_movies.api.gates.security import Access
+from chilly_movies.api.gates.signing import Signer, load_secret
 from chilly_movies.api.policy import KeyScope
-from chilly_movies.api.security import Access
-from chilly_movies.api.signing import Signer, load_secret
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.disk.volume import MediaVolume

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from chilly_movies import __version__
-from chilly_movies.api import schemas as s
 from chilly_movies.api.app import documented_app
-from chilly_movies.api.docs import to_yaml
+from chilly_movies.api.routes.docs import to_yaml
+from chilly_movies.api.wire import schemas as s
 from chilly_movies.errors import StoreError
 from chilly_movies.jobs.models import Status
 from tests.contract.rig import reach

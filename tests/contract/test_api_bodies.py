@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
-from chilly_movies.api import bodies
-from chilly_movies.api.bodies import json_flaw
-from chilly_movies.api.files import ChoiceBody
+from chilly_movies.api.gates import bodies
+from chilly_movies.api.gates.bodies import json_flaw
+from chilly_movies.api.routes.files import ChoiceBody
 from tests.contract.web import URN, Api, api, problem
 from tests.security.asgi import policies
 

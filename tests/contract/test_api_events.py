@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from chilly_movies.api import events as sse
-from chilly_movies.api import listener
-from chilly_movies.api.schemas import EventOut
+from chilly_movies.api.routes import events as sse
+from chilly_movies.api.wire import listener
+from chilly_movies.api.wire.schemas import EventOut
 from chilly_movies.app import MockDownloader
 from chilly_movies.jobs.models import Status
 from tests.contract.rig import SCRIPT, Pace, Rig, reach

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import uvicorn
 
-from chilly_movies.api.problems import MEDIA_TYPE, Problem
+from chilly_movies.api.wire.problems import MEDIA_TYPE, Problem
 from chilly_movies.app import MockDownloader, create_app
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.jobs.downloader import Downloader

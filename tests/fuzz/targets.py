@@ -21,15 +21,15 @@ import httpx2
 import libtorrent as lt
 from pydantic import ValidationError
 
-from chilly_movies.api.bodies import json_flaw
-from chilly_movies.api.clients import ForwardedGate
-from chilly_movies.api.files import ChoiceBody
-from chilly_movies.api.keys import KeyGate, KeyRing
-from chilly_movies.api.ranges import MAX_PARTS, Entity, decide
-from chilly_movies.api.schemas import StartBody
-from chilly_movies.api.security import Access, HostGate
-from chilly_movies.api.torrents import CreateBody
-from chilly_movies.api.uploads import checked
+from chilly_movies.api.gates.bodies import json_flaw
+from chilly_movies.api.gates.clients import ForwardedGate
+from chilly_movies.api.gates.keys import KeyGate, KeyRing
+from chilly_movies.api.gates.security import Access, HostGate
+from chilly_movies.api.routes.files import ChoiceBody
+from chilly_movies.api.routes.torrents import CreateBody
+from chilly_movies.api.wire.ranges import MAX_PARTS, Entity, decide
+from chilly_movies.api.wire.schemas import StartBody
+from chilly_movies.api.wire.uploads import checked
 from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.vetting import Gate, vet
 from chilly_movies.errors import ChillyError, InvalidRequest, SettingsError

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import SecretStr
 
-from chilly_movies.api.keys import KeyRing
+from chilly_movies.api.gates.keys import KeyRing
+from chilly_movies.api.gates.signing import MAX_SECONDS, SECRET_FILE, Signer, load_secret
 from chilly_movies.api.policy import KeyScope
-from chilly_movies.api.signing import MAX_SECONDS, SECRET_FILE, Signer, load_secret
 from chilly_movies.settings import read_keys
 from tests.contract.web import SECRET, api, problem
 from tests.security.asgi import policies

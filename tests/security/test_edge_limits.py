@@ -11,9 +11,9 @@ import pytest
 from limits import parse
 from starlette.types import Message, Receive, Scope, Send
 
-from chilly_movies.api import bodies
-from chilly_movies.api.clients import ForwardedGate, client_of
-from chilly_movies.api.limits import MAX_CLIENTS, StreamGate, Windows
+from chilly_movies.api.gates import bodies
+from chilly_movies.api.gates.clients import ForwardedGate, client_of
+from chilly_movies.api.gates.limits import MAX_CLIENTS, StreamGate, Windows
 from tests.contract.web import SECRET, api, problem
 from tests.security.asgi import policies
 

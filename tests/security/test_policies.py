@@ -14,7 +14,6 @@ from starlette.routing import Match, Mount
 from starlette.types import Scope
 
 import chilly_movies
-from chilly_movies.api import metadata
 from chilly_movies.api.app import documented_app
 from chilly_movies.api.policy import (
     JSON,
@@ -26,6 +25,7 @@ from chilly_movies.api.policy import (
     every_route,
     policy_found,
 )
+from chilly_movies.api.routes import metadata
 from tests.contract.web import SECRET
 from tests.security.asgi import ask, policies, routes, server, table, with_body
 

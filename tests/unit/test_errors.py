@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from chilly_movies import errors
-from chilly_movies.api.problems import MEDIA_TYPE, Problem, from_error
+from chilly_movies.api.wire.problems import MEDIA_TYPE, Problem, from_error
 from chilly_movies.errors import ChillyError, DuplicateDownload
 
 

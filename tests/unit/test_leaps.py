@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from chilly_movies.api.signing import Signer
+from chilly_movies.api.gates.signing import Signer
 from chilly_movies.jobs.models import Job, Source, SourceType
 from chilly_movies.jobs.scheduler import Waits
 from chilly_movies.runtime import clocks

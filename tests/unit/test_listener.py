@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from chilly_movies.api import listener as listeners
-from chilly_movies.api.listener import Listener
+from chilly_movies.api.wire import listener as listeners
+from chilly_movies.api.wire.listener import Listener
 from chilly_movies.jobs.bus import EventBus
 from chilly_movies.jobs.events import Change
 from tests.doubles import idle, make_job, until

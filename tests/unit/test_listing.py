@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chilly_movies.api.listing import Page, page
+from chilly_movies.api.wire.paging import Page, page
 from chilly_movies.errors import InvalidRequest
 from chilly_movies.jobs.models import Job, Progress, Status
 from tests.doubles import NOON, make_job

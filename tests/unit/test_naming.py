@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chilly_movies.api.naming import disposition, media_type
+from chilly_movies.api.wire.headers import disposition, media_type
 
 NASTY = [
     'a"b.mkv', "a\r\nSet-Cookie: x=1\r\n.mkv", "a\\b.mkv", "фильм.mkv", "映画.mp4",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chilly_movies.api.ranges import MAX_PARTS, Answer, Entity, decide, parse_ranges
+from chilly_movies.api.wire.ranges import MAX_PARTS, Answer, Entity, decide, parse_ranges
 from tests.range_table import CASES, EMPTY, ETAG, SIZE, Case
 
 MODIFIED = datetime(2030, 1, 2, 12, 0, 0, 500_000, tzinfo=UTC)

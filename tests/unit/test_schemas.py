@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from chilly_movies.api import schemas as s
+from chilly_movies.api.wire import schemas as s
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.models import Job, Peer, Phase, Progress, Status, Transport
 from tests.contract.test_job_store import FULL_JOB

@@ -15,27 +15,34 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chilly_movies.api import (
+from chilly_movies.api.gates.bodies import BodyGate
+from chilly_movies.api.gates.clients import ForwardedGate, client_of
+from chilly_movies.api.gates.keys import KeyGate, KeyRing
+from chilly_movies.api.gates.limits import RateGate, StreamGate
+from chilly_movies.api.gates.security import Access, HostGate
+from chilly_movies.api.policy import KeyScope, Limit, Policies, Policy, Stream, hot, hot_lane
+from chilly_movies.api.routes import (
     docs,
     downloads,
     events,
     files,
     links,
     metadata,
-    problems,
     stream,
     torrents,
     watching,
 )
-from chilly_movies.api.bodies import BodyGate
-from chilly_movies.api.clients import ForwardedGate, client_of
-from chilly_movies.api.detached import when_over
-from chilly_movies.api.keys import KeyGate, KeyRing
-from chilly_movies.api.limits import RateGate, StreamGate
-from chilly_movies.api.policy import KeyScope, Limit, Policies, Policy, Stream, hot, hot_lane
-from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import JOB_ID_PATTERN, EventOut, Health, JobId, StartBody, answer
-from chilly_movies.api.security import Access, HostGate
+from chilly_movies.api.wire import problems
+from chilly_movies.api.wire.detached import when_over
+from chilly_movies.api.wire.problems import documented
+from chilly_movies.api.wire.schemas import (
+    JOB_ID_PATTERN,
+    EventOut,
+    Health,
+    JobId,
+    StartBody,
+    answer,
+)
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.events import EVENT_NAMES
 from chilly_movies.jobs.models import Status

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from chilly_movies.api.app import documented_app
-from chilly_movies.api.docs import to_yaml
+from chilly_movies.api.routes.docs import to_yaml
 
 
 def main(arguments: list[str]) -> int:

@@ -17,11 +17,11 @@ from weakref import ref
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from chilly_movies.api.clients import household, is_in, parse_networks
-from chilly_movies.api.detached import DETACH, Line, Owner
+from chilly_movies.api.gates.clients import household, is_in, parse_networks
+from chilly_movies.api.gates.security import PAGE_HEADERS
 from chilly_movies.api.policy import Stream, policy_found
-from chilly_movies.api.security import PAGE_HEADERS
-from chilly_movies.api.stream import CUT
+from chilly_movies.api.routes.stream import CUT
+from chilly_movies.api.wire.detached import DETACH, Line, Owner
 from chilly_movies.runtime.vitals import give_back
 
 MAX_HEAD = 64 * 1024

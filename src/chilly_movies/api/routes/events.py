@@ -11,9 +11,9 @@ from fastapi import Request, Response
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
-from chilly_movies.api.detached import DETACH
-from chilly_movies.api.listener import HEARTBEAT, PATIENCE, STILL_HERE, Listener
-from chilly_movies.api.schemas import event_message
+from chilly_movies.api.wire.detached import DETACH
+from chilly_movies.api.wire.listener import HEARTBEAT, PATIENCE, STILL_HERE, Listener
+from chilly_movies.api.wire.schemas import event_message
 from chilly_movies.errors import InvalidRequest, JobNotFound
 from chilly_movies.jobs.bus import Filter, Subscription
 from chilly_movies.jobs.downloader import Downloader

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from chilly_movies.api import listing
 from chilly_movies.api.policy import (
     JSON,
     JSON_OR_UPLOAD,
@@ -16,8 +15,9 @@ from chilly_movies.api.policy import (
     Policy,
     hot,
 )
-from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import (
+from chilly_movies.api.wire import paging
+from chilly_movies.api.wire.problems import documented
+from chilly_movies.api.wire.schemas import (
     IdBody,
     JobDetail,
     JobId,
@@ -31,7 +31,7 @@ from chilly_movies.api.schemas import (
     job_out,
     to_json,
 )
-from chilly_movies.api.uploads import checked, is_json, read_json, read_upload
+from chilly_movies.api.wire.uploads import checked, is_json, read_json, read_upload
 from chilly_movies.errors import InvalidRequest
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import Job, Status
@@ -174,7 +174,7 @@ async def list_jobs(
 ) -> Response:  # fmt: skip
     """Jobs with all that is known of them, page by page."""
     jobs = await _downloader(request).list()
-    page = listing.page(jobs, statuses=status, sort=sort, limit=limit, cursor=cursor)
+    page = paging.page(jobs, statuses=status, sort=sort, limit=limit, cursor=cursor)
     items = [JobDetail.model_validate(job) for job in page.jobs]
     return answer(JobPage(items=items, next_cursor=page.next_cursor, total=page.total))
 

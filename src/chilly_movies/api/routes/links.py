@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from chilly_movies.api.gates.signing import DEFAULT_SECONDS, MAX_SECONDS, Signer
 from chilly_movies.api.policy import KeyScope, Policies, Policy
-from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import Moment, Shown, answer
-from chilly_movies.api.signing import DEFAULT_SECONDS, MAX_SECONDS, Signer
+from chilly_movies.api.wire.problems import documented
+from chilly_movies.api.wire.schemas import Moment, Shown, answer
 
 
 class LinkOut(Shown):

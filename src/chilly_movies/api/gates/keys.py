@@ -9,9 +9,9 @@ from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope, Policies
-from chilly_movies.api.problems import problem
-from chilly_movies.api.signing import Signer
+from chilly_movies.api.wire.problems import problem
 
 
 def header_values(scope: Scope, name: bytes) -> list[bytes]:

@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
-from chilly_movies.api import stream
+from chilly_movies.api.gates.signing import DEFAULT_SECONDS, Signer
 from chilly_movies.api.policy import KeyScope, Policy
-from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import JobId, Shown, answer
-from chilly_movies.api.signing import DEFAULT_SECONDS, Signer
+from chilly_movies.api.routes import stream
+from chilly_movies.api.wire.problems import documented
+from chilly_movies.api.wire.schemas import JobId, Shown, answer
 from chilly_movies.errors import JobNotFound
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.requests import check_id

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from functools import lru_cache
 
-from chilly_movies.api.detached import Line, Owner
-from chilly_movies.api.schemas import event_message
+from chilly_movies.api.wire.detached import Line, Owner
+from chilly_movies.api.wire.schemas import event_message
 from chilly_movies.jobs.bus import Subscription
 from chilly_movies.jobs.events import Change
 

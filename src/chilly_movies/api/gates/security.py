@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chilly_movies.api.keys import header_values
+from chilly_movies.api.gates.keys import header_values
+from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope, Policies
-from chilly_movies.api.problems import problem
-from chilly_movies.api.signing import Signer
+from chilly_movies.api.wire.problems import problem
 
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::(\d{1,5}))?")

@@ -14,10 +14,10 @@ from functools import partial
 from limits import RateLimitItem, parse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chilly_movies.api.clients import client_of
-from chilly_movies.api.detached import when_over
+from chilly_movies.api.gates.clients import client_of
 from chilly_movies.api.policy import Limit, Policies
-from chilly_movies.api.problems import problem
+from chilly_movies.api.wire.detached import when_over
+from chilly_movies.api.wire.problems import problem
 
 MAX_CLIENTS = 16_384
 """Clients that are remembered; a million addresses cost no more memory than these."""

@@ -12,9 +12,9 @@ from typing import Self
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chilly_movies.api.keys import header_values
+from chilly_movies.api.gates.keys import header_values
 from chilly_movies.api.policy import JSON, Body, Policies
-from chilly_movies.api.problems import problem
+from chilly_movies.api.wire.problems import problem
 from chilly_movies.runtime.vitals import trim
 
 _JSON = "application/json"

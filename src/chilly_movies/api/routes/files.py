@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from chilly_movies.api.naming import media_type
 from chilly_movies.api.policy import Body, KeyScope, Policy
-from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import JobId, Shown, Wire, answer
+from chilly_movies.api.wire.headers import media_type
+from chilly_movies.api.wire.problems import documented
+from chilly_movies.api.wire.schemas import JobId, Shown, Wire, answer
 from chilly_movies.errors import InvalidRequest
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import TOP_PRIORITY, FileStanding, Job

@@ -19,11 +19,11 @@ import structlog
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
-from chilly_movies.api.naming import disposition, media_type
 from chilly_movies.api.policy import KeyScope, Policy, Stream, hot
-from chilly_movies.api.problems import documented, from_error, problem
-from chilly_movies.api.ranges import Answer, Entity, decide
-from chilly_movies.api.schemas import JobId
+from chilly_movies.api.wire.headers import disposition, media_type
+from chilly_movies.api.wire.problems import documented, from_error, problem
+from chilly_movies.api.wire.ranges import Answer, Entity, decide
+from chilly_movies.api.wire.schemas import JobId
 from chilly_movies.errors import ChillyError, InvalidRequest, StreamStalled
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import Job

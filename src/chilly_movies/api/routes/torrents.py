@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from chilly_movies.api.naming import media_type
 from chilly_movies.api.policy import JSON, JSON_OR_UPLOAD, KeyScope, Limit, Policy
-from chilly_movies.api.problems import documented
-from chilly_movies.api.schemas import Count, JobId, Wire, to_json
-from chilly_movies.api.uploads import checked, is_json, read_json, read_upload
+from chilly_movies.api.wire.headers import media_type
+from chilly_movies.api.wire.problems import documented
+from chilly_movies.api.wire.schemas import Count, JobId, Wire, to_json
+from chilly_movies.api.wire.uploads import checked, is_json, read_json, read_upload
 from chilly_movies.errors import EngineError
 from chilly_movies.jobs import requests
 from chilly_movies.jobs.downloader import Downloader

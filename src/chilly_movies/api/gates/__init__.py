@@ -1,0 +1,1 @@
+"""The gates every request passes before its route: host, key, limits, body."""

@@ -1,0 +1,1 @@
+"""What goes over the wire: shapes, problems, ranges, lines of event streams."""
