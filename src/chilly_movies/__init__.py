@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from chilly_movies.app import MockDownloader, WebTorrentDownloader, create_app
-    from chilly_movies.drivers.mock import MockScript
+    from chilly_movies.drivers.mock.driver import MockScript
     from chilly_movies.errors import (
         ChillyError,
         DownloadError,
@@ -44,7 +44,7 @@ _LAZY = {
     "Downloader": "chilly_movies.jobs.downloader",
     "WebTorrentDownloader": "chilly_movies.app",
     "MockDownloader": "chilly_movies.app",
-    "MockScript": "chilly_movies.drivers.mock",
+    "MockScript": "chilly_movies.drivers.mock.driver",
     "create_app": "chilly_movies.app",
     "__version__": "chilly_movies.version",
     **dict.fromkeys(

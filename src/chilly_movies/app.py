@@ -23,9 +23,9 @@ from chilly_movies.api.policy import KeyScope
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.disk.volume import MediaVolume
-from chilly_movies.drivers.mock import MockDriver, MockScript
-from chilly_movies.drivers.mock_inspector import MockInspector
-from chilly_movies.drivers.mock_maker import MockTorrentMaker
+from chilly_movies.drivers.mock.driver import MockDriver, MockScript
+from chilly_movies.drivers.mock.inspector import MockInspector
+from chilly_movies.drivers.mock.maker import MockTorrentMaker
 from chilly_movies.drivers.tenant import LOCK, Tenant
 from chilly_movies.drivers.torrent import EngineConfig, MediaTorrentMaker, TorrentDriver
 from chilly_movies.errors import SettingsError, StoreError

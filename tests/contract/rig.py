@@ -9,7 +9,7 @@ from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
-from chilly_movies.drivers.mock import MockDriver, MockScript
+from chilly_movies.drivers.mock.driver import MockDriver, MockScript
 from chilly_movies.errors import DiskError
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader

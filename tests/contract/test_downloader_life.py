@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.drivers.mock import MockDriver
+from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.errors import EngineError, InvalidRequest, JobNotFound, StoreError
 from chilly_movies.jobs.callbacks import JobFailure
 from chilly_movies.jobs.downloader import Downloader

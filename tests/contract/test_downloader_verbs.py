@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.drivers.mock import mock_bytes
+from chilly_movies.drivers.mock.driver import mock_bytes
 from chilly_movies.errors import (
     DuplicateDownload,
     EngineError,

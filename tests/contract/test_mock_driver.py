@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chilly_movies import errors
-from chilly_movies.drivers.mock import MockDriver, MockScript
+from chilly_movies.drivers.mock.driver import MockDriver, MockScript
 from chilly_movies.errors import DownloadError, InvalidSource
 from chilly_movies.jobs.models import Job, Phase, Report, Source, SourceType
 from chilly_movies.jobs.ports import Driver

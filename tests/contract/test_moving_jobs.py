@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chilly_movies.drivers.mock import MockScript
+from chilly_movies.drivers.mock.driver import MockScript
 from chilly_movies.errors import IllegalTransition, InvalidRequest
 from chilly_movies.jobs.models import Status
 from tests.contract.rig import Rig, history, reach_when

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from chilly_movies.app import DATABASE
-from chilly_movies.drivers.mock import MockDriver
+from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.errors import ChillyError
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import SourceType

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chilly_movies.drivers.mock import MockDriver
+from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.errors import StoreError
 from chilly_movies.jobs.bus import Subscription
 from chilly_movies.jobs.downloader import Downloader

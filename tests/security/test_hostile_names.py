@@ -14,7 +14,7 @@ import libtorrent as lt
 import pytest
 
 from chilly_movies.app import MockDownloader
-from chilly_movies.drivers.mock import MockScript
+from chilly_movies.drivers.mock.driver import MockScript
 from chilly_movies.jobs.models import Status
 from tests.acceptance.backend import Backend
 from tests.contract.rig import reach

@@ -11,7 +11,7 @@ from typing import Any
 import libtorrent as lt
 import pytest
 
-from chilly_movies.drivers.mock_maker import MockTorrentMaker
+from chilly_movies.drivers.mock.maker import MockTorrentMaker
 from chilly_movies.drivers.torrent import content
 from chilly_movies.drivers.torrent.create import make_torrent, with_websockets
 from chilly_movies.drivers.torrent.maker import MediaTorrentMaker

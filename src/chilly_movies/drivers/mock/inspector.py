@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from chilly_movies.drivers.mock import MockDriver
+from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.jobs.models import InspectedTorrent, MediaFile, Source
 
 _SIZE = 700_000_000

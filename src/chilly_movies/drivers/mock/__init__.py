@@ -1,0 +1,1 @@
+"""A driver that pretends: for tests, and for front ends without a network."""
