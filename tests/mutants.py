@@ -34,9 +34,10 @@ FOUND = FOLDER / "verdicts.txt"
 TABLE = "lifecycle's table"
 MODULES = (
     "jobs.lifecycle", TABLE, "jobs.retry", "jobs.downloader", "jobs.verbs", "storage.memory",
-    "storage.rows", "storage.tables", "storage.jobs", "storage.faults", "storage.database",
-    "storage.writer", "storage.upgrade", "storage.inspection", "jobs.ledger", "jobs.runner",
-    "jobs.scheduler", "jobs.admission",
+    "storage.rows", "storage.tables", "storage.jobs", "storage.sqlite.faults",
+    "storage.sqlite.database", "storage.sqlite.writer", "storage.sqlite.upgrade",
+    "storage.sqlite.inspection", "jobs.ledger", "jobs.runner", "jobs.scheduler",
+    "jobs.admission",
 )  # fmt: skip
 ANY_MUTANT = "chilly_movies.jobs.retry.x_next_delay__mutmut_1"
 AT_IMPORT = ("chilly_movies.jobs.lifecycle.x__rule__",)

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, insert, select
 
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.models import Job, Source, SourceType
-from chilly_movies.storage.database import Database
 from chilly_movies.storage.jobs import SqliteJobStore
+from chilly_movies.storage.sqlite.database import Database
+from chilly_movies.storage.sqlite.writer import THREAD_NAME
 from chilly_movies.storage.tables import meta
-from chilly_movies.storage.writer import THREAD_NAME
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from chilly_movies.errors import StoreError, StoreFromTheFuture
-from chilly_movies.storage import inspection
 from chilly_movies.storage.jobs import open_stores
-from chilly_movies.storage.upgrade import NEWEST
+from chilly_movies.storage.sqlite import inspection
+from chilly_movies.storage.sqlite.upgrade import NEWEST
 from tests.integration.sqlite_tools import assert_is_plain, folder_bytes, make_job, record
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.storage import upgrade
 from chilly_movies.storage.jobs import open_stores
+from chilly_movies.storage.sqlite import upgrade
 from tests.integration.sqlite_tools import make_job, record
 
 pytestmark = pytest.mark.anyio

@@ -20,8 +20,8 @@ from chilly_movies.errors import StoreError
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.models import Job
 from chilly_movies.storage import jobs as jobs_module
-from chilly_movies.storage.database import Database
 from chilly_movies.storage.jobs import SqliteJobStore, SqliteResumeStore, open_stores
+from chilly_movies.storage.sqlite.database import Database
 from chilly_movies.storage.tables import events, jobs, meta
 from tests.integration.sqlite_tools import (
     NOON,

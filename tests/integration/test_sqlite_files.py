@@ -20,9 +20,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from chilly_movies.errors import StoreError, StoreFromTheFuture
-from chilly_movies.storage import upgrade
-from chilly_movies.storage.database import Database
 from chilly_movies.storage.jobs import open_stores
+from chilly_movies.storage.sqlite import upgrade
+from chilly_movies.storage.sqlite.database import Database
 from chilly_movies.storage.tables import metadata
 from tests.integration.sqlite_tools import (
     assert_is_plain,
@@ -74,7 +74,7 @@ async def test_the_migrations_build_exactly_the_tables_the_code_uses(database: D
 
 
 def test_the_newest_revision_is_the_one_the_code_expects() -> None:
-    scripts = ScriptDirectory(Path(upgrade.__file__).with_name("migrations"))
+    scripts = ScriptDirectory(Path(upgrade.__file__).parents[1] / "migrations")
     assert scripts.get_heads() == [upgrade.NEWEST]
 
 

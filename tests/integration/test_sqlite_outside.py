@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy.dialects import sqlite
 
 from chilly_movies.storage import jobs
-from chilly_movies.storage.database import Database
 from chilly_movies.storage.jobs import SqliteJobStore, open_stores
+from chilly_movies.storage.sqlite.database import Database
 from chilly_movies.storage.tables import UtcDateTime
 from tests.integration.sqlite_tools import NOON, make_job, record, store_threads
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Connection
 
 from chilly_movies.errors import StoreError
-from chilly_movies.storage.database import Database
-from chilly_movies.storage.writer import Writer
+from chilly_movies.storage.sqlite.database import Database
+from chilly_movies.storage.sqlite.writer import Writer
 from tests.integration.sqlite_tools import meta_names, opened, set_meta, store_threads
 
 NOT_OPEN = r"^The database is not open\.$"

@@ -16,9 +16,9 @@ import pytest
 from chilly_movies.cli import main as chilly
 from chilly_movies.errors import StoreError
 from chilly_movies.jobs.events import Change
-from chilly_movies.storage import inspection
 from chilly_movies.storage.jobs import open_stores
-from chilly_movies.storage.salvage import salvage
+from chilly_movies.storage.sqlite import inspection
+from chilly_movies.storage.sqlite.salvage import salvage
 from chilly_movies.storage.tables import jobs as jobs_table
 from tests.acceptance.backend import Backend
 from tests.crash import torn

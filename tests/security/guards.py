@@ -263,7 +263,7 @@ GUARDS = (
     Guard("known secrets are hidden in every line", "runtime/redaction.py",
           "        text = text.replace(secret, HIDDEN)", "        pass",
           60, "tests/security/test_canaries.py::test_no_secret_is_in_anything_that_leaves"),
-    Guard("the state is closed to others", "storage/database.py",
+    Guard("the state is closed to others", "storage/sqlite/database.py",
           "os.O_CREAT | os.O_CLOEXEC, 0o600", "os.O_CREAT | os.O_CLOEXEC, 0o644",
           62, "tests/security/test_canaries.py::test_what_is_kept_is_closed_to_others"),
     Guard("certificates of trackers are checked", _TORRENT + "config.py",

@@ -23,7 +23,7 @@ import resource, sqlite3, sys
 from chilly_movies.runtime.descriptors import shortage, shortage_now
 from chilly_movies.drivers.torrent.engine_errors import why_stopped
 from chilly_movies.errors import OutOfDescriptors
-from chilly_movies.storage.faults import translate
+from chilly_movies.storage.sqlite.faults import translate
 import errno, libtorrent
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))

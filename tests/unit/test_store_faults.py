@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.exc import InvalidRequestError, OperationalError, StatementError
 
 from chilly_movies.errors import StoreError, StoreFromTheFuture
-from chilly_movies.storage.faults import translate
+from chilly_movies.storage.sqlite.faults import translate
 
 IN_USE = "The database is in use by another program."
 FULL = "The disk that holds the database is full."

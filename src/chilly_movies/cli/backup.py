@@ -106,7 +106,7 @@ def _take(database: Path, target: Path) -> _Taken:
     Raises:
         StoreError: nothing of it can be read.
     """
-    from chilly_movies.storage.inspection import copy, refuse_absent, survey
+    from chilly_movies.storage.sqlite.inspection import copy, refuse_absent, survey
 
     refuse_absent(database)
     try:
@@ -122,7 +122,7 @@ def _take(database: Path, target: Path) -> _Taken:
 
 
 def _saved(database: Path, target: Path, damage: str) -> _Taken:
-    from chilly_movies.storage.salvage import salvage
+    from chilly_movies.storage.sqlite.salvage import salvage
 
     for path in target.parent.glob(f"{target.name}*"):
         path.unlink()
@@ -201,7 +201,7 @@ def _restore(
     file: Path, settings: Settings, media_root: Path, *, force: bool
 ) -> tuple[Manifest, Path | None, _Taken]:
     from chilly_movies.settings import config_file
-    from chilly_movies.storage.inspection import distrust
+    from chilly_movies.storage.sqlite.inspection import distrust
 
     state = settings.state_dir.absolute()
     if not force and any(path.name not in _OURS for path in state.iterdir()):
@@ -232,7 +232,7 @@ def _checked(database: Path, fresh: Path) -> _Taken:
         CommandFailed: it leads out of the media folder, or nothing of it can be read.
         StoreError: it is not ours.
     """
-    from chilly_movies.storage.inspection import refuse_foreign_parts, survey
+    from chilly_movies.storage.sqlite.inspection import refuse_foreign_parts, survey
 
     refuse_foreign_parts(database)
     taken = _take(database, fresh)

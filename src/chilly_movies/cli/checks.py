@@ -19,7 +19,7 @@ from chilly_movies.jobs.models import Job, Status
 
 if TYPE_CHECKING:
     from chilly_movies.settings import Settings
-    from chilly_movies.storage.inspection import Survey
+    from chilly_movies.storage.sqlite.inspection import Survey
 
 Level = Literal["ok", "remark", "problem"]
 _SHOWN = 20
@@ -151,7 +151,7 @@ def _missing(job: Job, media_root: Path) -> str | None:
 def check_hashes(survey: Survey, database: Path, media_root: Path) -> Iterator[Finding]:
     """Whether every byte of what was published has the right hash; a second per GiB."""
     from chilly_movies.drivers.torrent.checkup import FilmCheck
-    from chilly_movies.storage.inspection import resume_data
+    from chilly_movies.storage.sqlite.inspection import resume_data
 
     known, engine = dict(resume_data(database)), FilmCheck(media_root)
     right = bad = 0
@@ -211,7 +211,7 @@ def check_staging(survey: Survey, media_root: Path) -> Iterator[Finding]:
 def check_resume(survey: Survey, database: Path) -> Iterator[Finding]:
     """Resume data: readable, and of a job that is there."""
     from chilly_movies.drivers.torrent.checkup import resume_problem
-    from chilly_movies.storage.inspection import resume_data
+    from chilly_movies.storage.sqlite.inspection import resume_data
 
     jobs = {job.key: job for job in survey.jobs}
     bad = len(survey.lost_resume)

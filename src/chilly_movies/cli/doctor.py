@@ -89,7 +89,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 def _stored(settings: Settings, *, verify: bool) -> Iterator[Finding]:
     with loading():
         from chilly_movies.app import DATABASE
-        from chilly_movies.storage.inspection import survey
+        from chilly_movies.storage.sqlite.inspection import survey
 
     database = settings.state_dir.absolute() / DATABASE
     media = settings.media_root.absolute()

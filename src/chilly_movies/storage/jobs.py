@@ -33,7 +33,7 @@ from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.models import Job
 from chilly_movies.jobs.ports import Loaded
 from chilly_movies.storage import rows
-from chilly_movies.storage.database import Database
+from chilly_movies.storage.sqlite.database import Database
 from chilly_movies.storage.tables import RESERVED_SEQ, RUN, events, jobs, meta, resume
 
 T = TypeVar("T")

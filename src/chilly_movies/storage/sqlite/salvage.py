@@ -27,9 +27,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chilly_movies.errors import StoreError
 from chilly_movies.storage import rows
-from chilly_movies.storage.faults import FOREIGN, translate
+from chilly_movies.storage.sqlite.faults import FOREIGN, translate
+from chilly_movies.storage.sqlite.upgrade import reading, upgrade
 from chilly_movies.storage.tables import events, jobs, meta, metadata, resume
-from chilly_movies.storage.upgrade import reading, upgrade
 
 T = TypeVar("T")
 

@@ -24,13 +24,13 @@ from sqlalchemy import (
 )
 
 from chilly_movies.errors import StoreError, StoreFromTheFuture
-from chilly_movies.storage.faults import lenient
+from chilly_movies.storage.sqlite.faults import lenient
 
 NEWEST: Final = "0003"
 """The revision of the newest migration."""
 
 _REVISION: Final = re.compile(r"[0-9]{4}")
-_MIGRATIONS: Final = Path(__file__).with_name("migrations")
+_MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 _VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", Text))
 _ALEMBIC_IS_GLOBAL: Final = Lock()  # the context that env.py imports exists once per process
 

@@ -27,10 +27,10 @@ from sqlalchemy import (
 from chilly_movies.errors import StoreError
 from chilly_movies.jobs.models import Job
 from chilly_movies.storage import rows
-from chilly_movies.storage.faults import FOREIGN, translate
-from chilly_movies.storage.salvage import UNREADABLE, read_rows
+from chilly_movies.storage.sqlite.faults import FOREIGN, translate
+from chilly_movies.storage.sqlite.salvage import UNREADABLE, read_rows
+from chilly_movies.storage.sqlite.upgrade import NEWEST, reading, refuse_unknown, revisions_of
 from chilly_movies.storage.tables import jobs, meta, metadata, resume
-from chilly_movies.storage.upgrade import NEWEST, reading, refuse_unknown, revisions_of
 
 _RUN = "run"
 _UNCLEAN = "open restored"

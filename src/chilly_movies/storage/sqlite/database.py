@@ -12,9 +12,9 @@ from typing import TypeVar
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
 from chilly_movies.errors import StoreError
-from chilly_movies.storage.faults import FOREIGN, lenient
-from chilly_movies.storage.upgrade import refuse_unknown, upgrade
-from chilly_movies.storage.writer import Writer
+from chilly_movies.storage.sqlite.faults import FOREIGN, lenient
+from chilly_movies.storage.sqlite.upgrade import refuse_unknown, upgrade
+from chilly_movies.storage.sqlite.writer import Writer
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from chilly_movies.errors import StoreError
-from chilly_movies.storage.faults import FOREIGN, translate
+from chilly_movies.storage.sqlite.faults import FOREIGN, translate
 
 T = TypeVar("T")
 
