@@ -17,7 +17,7 @@ from typing import Any
 import httpx2
 
 from benchmarks.meter import Watch
-from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
+from chilly_movies.drivers.torrent.engine.config import EngineConfig, settings_pack
 from tests.peers.aria2 import Aria2Peer
 from tests.peers.available import missing
 from tests.peers.libtorrent_peer import LibtorrentPeer

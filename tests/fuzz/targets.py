@@ -30,8 +30,8 @@ from chilly_movies.api.routes.torrents import CreateBody
 from chilly_movies.api.wire.ranges import MAX_PARTS, Entity, decide
 from chilly_movies.api.wire.schemas import StartBody
 from chilly_movies.api.wire.uploads import checked
-from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent.vetting import Gate, vet
+from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.engine.gate import Gate, vet
 from chilly_movies.errors import ChillyError, InvalidRequest, SettingsError
 from chilly_movies.jobs import requests
 from chilly_movies.jobs.models import TOP_PRIORITY, Options, Source, SourceType

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chilly_movies import Job, Phase, Status
-from chilly_movies.drivers.torrent.create import make_torrent
+from chilly_movies.drivers.torrent.making.create import make_torrent
 from chilly_movies.errors import DuplicateDownload, IdInUse, InvalidRequest
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import MadeTorrent, Options

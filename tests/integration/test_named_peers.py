@@ -11,8 +11,8 @@ from typing import Any
 import libtorrent as lt
 import pytest
 
-from chilly_movies.drivers.torrent import alerts
-from chilly_movies.drivers.torrent.session import TorrentSession
+from chilly_movies.drivers.torrent.engine import alerts
+from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from tests.integration.engine import magnet_to, running
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import make_film, make_torrent, sha256_of

@@ -14,7 +14,7 @@ import libtorrent as lt
 import pytest
 
 from chilly_movies import Job, Status, WebTorrentDownloader
-from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.run import Run
 from chilly_movies.errors import SourceRejected
 from chilly_movies.jobs.models import MediaFile, Source, SourceType

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from chilly_movies.drivers.torrent import TorrentDriver
-from chilly_movies.drivers.torrent.config import EngineConfig
-from chilly_movies.drivers.torrent.params import AddRequest
-from chilly_movies.drivers.torrent.reading import Library
-from chilly_movies.drivers.torrent.session import TorrentSession
-from chilly_movies.drivers.torrent.torrent import Torrent
-from chilly_movies.drivers.torrent.traffic import Traffic
+from chilly_movies.drivers.torrent.engine.config import EngineConfig
+from chilly_movies.drivers.torrent.engine.params import AddRequest
+from chilly_movies.drivers.torrent.engine.session import TorrentSession
+from chilly_movies.drivers.torrent.engine.torrent import Torrent
+from chilly_movies.drivers.torrent.engine.traffic import Traffic
+from chilly_movies.drivers.torrent.reading.readers import Library
 from chilly_movies.jobs.models import Options, Source, SourceType, Status
 from chilly_movies.storage.memory import MemoryResumeStore
 from tests.doubles import make_job

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 
 from chilly_movies import Phase, Status
-from chilly_movies.drivers.torrent import stun
+from chilly_movies.drivers.torrent.mends import stun
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import Transport
 from tests.integration.engine import running, until

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.drivers.torrent.hangup import hang_up, port_of
+from chilly_movies.drivers.torrent.mends.hangup import hang_up, port_of
 from chilly_movies.tracker.http import Tracker, serve_tracker
 from tests.integration.engine import running, until
 from tests.peers.netns import network_namespace

@@ -16,7 +16,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from chilly_movies import Status
-from chilly_movies.drivers.torrent import session, webrtc
+from chilly_movies.drivers.torrent.engine import session
+from chilly_movies.drivers.torrent.mends import handshakes
 from tests.integration.engine import running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.netns import Network, network_namespace
@@ -154,7 +155,7 @@ def network() -> Iterator[Network]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Announces follow each other at once, so that a thousand messages need no hour."""
-    monkeypatch.setattr(webrtc, "_PAUSES", (0.2,) * 6)
+    monkeypatch.setattr(handshakes, "_PAUSES", (0.2,) * 6)
     monkeypatch.setattr(session, "_TICK", 0.05)
 
 

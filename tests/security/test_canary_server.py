@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote_to_bytes
 import libtorrent as lt
 import pytest
 
-from chilly_movies.drivers.torrent.fetch import fetch_torrent
+from chilly_movies.drivers.torrent.engine.fetch import fetch_torrent
 from chilly_movies.errors import SourceRejected, SourceUnavailable
 from chilly_movies.jobs.models import Source, SourceType
 from chilly_movies.net import addresses

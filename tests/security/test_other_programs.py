@@ -453,7 +453,7 @@ def test_the_demo_takes_a_folder_of_any_name_or_refuses_it(
 
 def check_demo(found: Sequence[Sequence[str]], root: str, folder: Path) -> None:
     """The backend and the seeder got what they should."""
-    [seeder] = [one for one in found if one[2] == "chilly_movies.drivers.torrent.seeder"]
+    [seeder] = [one for one in found if one[2] == "chilly_movies.drivers.torrent.making.seeder"]
     assert [one for one in found if one is not seeder] == [
         ["-P", "-m", "chilly_movies", "serve", "--json", "--stop-with-stdin"]
     ]

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chilly_movies.disk.programs import PROGRAMS, is_program, left_out
-from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent import vetting
-from chilly_movies.drivers.torrent.vetting import Gate, Selection
+from chilly_movies.drivers.torrent.engine import gate as vetting
+from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.engine.gate import Gate, Selection
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.jobs.models import Options, Source, SourceType
 from tests.siege.bombs import torrent_files
@@ -228,7 +228,7 @@ def test_of_many_trackers_only_the_first_are_looked_at(monkeypatch: pytest.Monke
 
 
 def test_the_engine_has_the_same_limits_for_metadata_that_comes_later() -> None:
-    from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
+    from chilly_movies.drivers.torrent.engine.config import EngineConfig, settings_pack
 
     pack = settings_pack(EngineConfig(Path("/media")))
     assert pack["max_metadata_size"] == 8 * 1024 * 1024

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chilly_movies.drivers.torrent.bans import Bans, Strikes
+from chilly_movies.drivers.torrent.mends.bans import Bans, Strikes
 
 
 def test_an_address_is_caught_too_often_when_it_came_back() -> None:

@@ -9,7 +9,7 @@ import sys
 import libtorrent as lt
 import pytest
 
-from chilly_movies.drivers.torrent.engine_errors import (
+from chilly_movies.drivers.torrent.engine.engine_errors import (
     disk_said,
     short_of_descriptors,
     why,
@@ -21,7 +21,7 @@ from chilly_movies.runtime.descriptors import shortage, shortage_now
 _STARVED = """
 import resource, sqlite3, sys
 from chilly_movies.runtime.descriptors import shortage, shortage_now
-from chilly_movies.drivers.torrent.engine_errors import why_stopped
+from chilly_movies.drivers.torrent.engine.engine_errors import why_stopped
 from chilly_movies.errors import OutOfDescriptors
 from chilly_movies.storage.sqlite.faults import translate
 import errno, libtorrent

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from chilly_movies.drivers.torrent.claims import decode, take
-from chilly_movies.drivers.torrent.figures import TorrentState
+from chilly_movies.drivers.torrent.engine.figures import TorrentState
+from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.keeper import IDLE, Keeper
-from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.errors import DiskError, StoreError
 from chilly_movies.storage.memory import MemoryResumeStore
 

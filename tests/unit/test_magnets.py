@@ -8,9 +8,9 @@ from typing import Any
 import libtorrent as lt
 import pytest
 
-from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent import vetting
-from chilly_movies.drivers.torrent.magnets import read_magnet
+from chilly_movies.drivers.torrent.engine import gate
+from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.engine.magnets import read_magnet
 from chilly_movies.errors import InvalidRequest, InvalidSource
 from chilly_movies.jobs.models import Options, Source, SourceType
 from chilly_movies.jobs.requests import parse
@@ -113,12 +113,12 @@ def test_the_choice_of_files_counts_as_far_as_it_can_be_read(
 
 def test_a_range_that_ends_behind_all_files_takes_those_there_are() -> None:
     made = built(f"{MAGNET}&so=1-999999999")
-    assert made.file_priorities == [0, *[4] * (vetting.MAX_FILES - 1)]
+    assert made.file_priorities == [0, *[4] * (gate.MAX_FILES - 1)]
 
 
 def test_of_each_parameter_only_as_many_are_read_as_are_looked_at() -> None:
     link = read_magnet(MAGNET + "&tr=http://t.example/a" * 50_000 + "&kt=x" * 50_000).link
-    assert link.count("&tr=") == 10 * vetting.MAX_TRACKERS
+    assert link.count("&tr=") == 10 * gate.MAX_TRACKERS
     assert "kt=" not in link
 
 

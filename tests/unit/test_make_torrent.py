@@ -12,9 +12,9 @@ import libtorrent as lt
 import pytest
 
 from chilly_movies.drivers.mock.maker import MockTorrentMaker
-from chilly_movies.drivers.torrent import content
-from chilly_movies.drivers.torrent.create import make_torrent, with_websockets
-from chilly_movies.drivers.torrent.maker import MediaTorrentMaker
+from chilly_movies.drivers.torrent.making import content
+from chilly_movies.drivers.torrent.making.create import make_torrent, with_websockets
+from chilly_movies.drivers.torrent.making.maker import MediaTorrentMaker
 from chilly_movies.errors import ChillyError, DiskError, InvalidRequest, PathNotFound
 from chilly_movies.jobs.models import TorrentVersion, TorrentWish
 from tests.peers.torrents import make_film, make_films

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chilly_movies.drivers.torrent.pulse import Pulse
+from chilly_movies.drivers.torrent.mends.pulse import Pulse
 
 SEED = ("192.0.2.1", 6881)
 

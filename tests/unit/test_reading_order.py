@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.drivers.torrent.ordering import Order
-from chilly_movies.drivers.torrent.windows import bytes_ahead, deadlines, levels, missing
+from chilly_movies.drivers.torrent.reading.ordering import Order
+from chilly_movies.drivers.torrent.reading.windows import bytes_ahead, deadlines, levels, missing
 
 MIB = 1 << 20
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.drivers.torrent.figures import TorrentState
+from chilly_movies.drivers.torrent.engine.figures import TorrentState
+from chilly_movies.drivers.torrent.engine.torrent import TrackerStanding
 from chilly_movies.drivers.torrent.reasons import why_still
-from chilly_movies.drivers.torrent.torrent import TrackerStanding
 
 TRACKERS = {"udp://a": TrackerStanding(peers=0), "udp://b": TrackerStanding(peers=2)}
 BROKEN = {"udp://c": TrackerStanding(problem="timed out")}

@@ -10,7 +10,7 @@ from typing import Any
 import libtorrent as lt
 import pytest
 
-from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.jobs.models import Options, Source, SourceType
 from tests.peers.torrents import Version, make_films, make_torrent

@@ -10,9 +10,9 @@ from typing import Any
 import libtorrent as lt
 import pytest
 
-from chilly_movies.drivers.torrent.config import EngineConfig
-from chilly_movies.drivers.torrent.filters import AddressFilter
-from chilly_movies.drivers.torrent.traffic import Traffic
+from chilly_movies.drivers.torrent.engine.config import EngineConfig
+from chilly_movies.drivers.torrent.engine.filters import AddressFilter
+from chilly_movies.drivers.torrent.engine.traffic import Traffic
 from chilly_movies.net.proxies import Proxy
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chilly_movies.drivers.torrent.urls import tidy_url
+from chilly_movies.drivers.torrent.engine.urls import tidy_url
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chilly_movies.drivers.torrent.webrtc import Handshakes, is_websocket, why_no_peer
+from chilly_movies.drivers.torrent.mends.handshakes import Handshakes, is_websocket, why_no_peer
 
 ANSWER = "*** RTC signaling processing remote answer"
 OFFER = "*** RTC signaling processing remote offer"

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from chilly_movies.drivers.torrent.torrent import Torrent
+from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.errors import SourceUnavailable
 
 pytestmark = pytest.mark.anyio

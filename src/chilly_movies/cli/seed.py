@@ -23,8 +23,8 @@ from chilly_movies.runtime.loading import loading
 
 if TYPE_CHECKING:
     from chilly_movies.drivers.torrent import EngineConfig
-    from chilly_movies.drivers.torrent.seeder import Seeder
-    from chilly_movies.drivers.torrent.torrent import Torrent
+    from chilly_movies.drivers.torrent.engine.torrent import Torrent
+    from chilly_movies.drivers.torrent.making.seeder import Seeder
     from chilly_movies.settings import Settings
 
 _SHOW_INTERVAL = 1.0
@@ -107,7 +107,7 @@ class _Seeding:
 
     async def work(self, paths: Sequence[Path]) -> None:
         """Make all torrents, then seed until this is cancelled."""
-        from chilly_movies.drivers.torrent.seeder import Seeder
+        from chilly_movies.drivers.torrent.making.seeder import Seeder
 
         config = self._config()
         with board_for(self._out) as board:
@@ -133,7 +133,7 @@ class _Seeding:
         return EngineConfig(self._settings.media_root, **engine_options(self._settings))
 
     async def _make(self, path: Path, board: Board) -> MadeTorrent:
-        from chilly_movies.drivers.torrent.create import make_torrent, with_websockets
+        from chilly_movies.drivers.torrent.making.create import make_torrent, with_websockets
         from chilly_movies.jobs.models import TorrentVersion
 
         def show(share: float) -> None:

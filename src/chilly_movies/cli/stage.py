@@ -105,7 +105,7 @@ class Prop:
 
 def seeder(film: Path, announce: str, upload_limit: int) -> AbstractAsyncContextManager[Prop]:
     """A process that offers the film at so many bytes per second; it says the magnet link."""
-    module = "chilly_movies.drivers.torrent.seeder"
+    module = "chilly_movies.drivers.torrent.making.seeder"
     options = [f"--announce={announce}", f"--upload-limit={upload_limit}"]
     arguments = [module, *options, "--", str(film)]
     return _process(arguments, os.environ, film.parent / "seeder.log")

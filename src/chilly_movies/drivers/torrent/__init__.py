@@ -1,7 +1,7 @@
 """BitTorrent on libtorrent. Only this package imports libtorrent, and only values leave it."""
 
-from chilly_movies.drivers.torrent.config import EngineConfig
 from chilly_movies.drivers.torrent.driver import TorrentDriver
-from chilly_movies.drivers.torrent.maker import MediaTorrentMaker
+from chilly_movies.drivers.torrent.engine.config import EngineConfig
+from chilly_movies.drivers.torrent.making.maker import MediaTorrentMaker
 
 __all__ = ["EngineConfig", "MediaTorrentMaker", "TorrentDriver"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent.content import shown
+from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.making.content import shown
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.jobs.models import Job, SourceFacts
 

@@ -10,8 +10,8 @@ from typing import Any
 import libtorrent as lt
 
 from chilly_movies.disk.files import INCOMPLETE
-from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.claims import decode
+from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.errors import ChillyError
 from chilly_movies.jobs.models import Job
 

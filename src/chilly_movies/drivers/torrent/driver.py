@@ -17,19 +17,19 @@ import structlog
 from chilly_movies.disk.job_place import Place
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent import adopted
-from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.belief import Beliefs, damaged
 from chilly_movies.drivers.torrent.claims import decode
-from chilly_movies.drivers.torrent.config import EngineConfig
-from chilly_movies.drivers.torrent.figures import TorrentState
+from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.engine.config import EngineConfig
+from chilly_movies.drivers.torrent.engine.figures import TorrentState
+from chilly_movies.drivers.torrent.engine.session import TorrentSession
+from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.inspector import Inspector
 from chilly_movies.drivers.torrent.keeper import Keeper
 from chilly_movies.drivers.torrent.publishing import move, publish, settled
-from chilly_movies.drivers.torrent.reading import Library
+from chilly_movies.drivers.torrent.reading.readers import Library
 from chilly_movies.drivers.torrent.reasons import why_still
 from chilly_movies.drivers.torrent.run import Run, figures, goal, on_disk
-from chilly_movies.drivers.torrent.session import TorrentSession
-from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.errors import (
     ChillyError,
     DiskError,

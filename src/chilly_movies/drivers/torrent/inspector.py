@@ -12,9 +12,9 @@ import uuid
 from dataclasses import replace
 
 from chilly_movies.disk.files import INCOMPLETE
-from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent.config import EngineConfig
-from chilly_movies.drivers.torrent.session import TorrentSession
+from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.engine.config import EngineConfig
+from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.errors import EngineError, NoMetadata
 from chilly_movies.jobs.models import InspectedTorrent, Options, Source
 

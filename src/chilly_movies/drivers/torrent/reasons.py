@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chilly_movies.drivers.torrent.figures import TorrentState
-from chilly_movies.drivers.torrent.torrent import TrackerStanding
+from chilly_movies.drivers.torrent.engine.figures import TorrentState
+from chilly_movies.drivers.torrent.engine.torrent import TrackerStanding
 
 
 def why_still(

@@ -13,9 +13,9 @@ from typing import TypeVar
 from chilly_movies.disk import files as disk
 from chilly_movies.disk.plain import Held
 from chilly_movies.disk.volume import disk_error
-from chilly_movies.drivers.torrent import params as p
 from chilly_movies.drivers.torrent.claims import Look, flush, look, refuse_changed
-from chilly_movies.drivers.torrent.figures import TorrentState
+from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Source
 
 T = TypeVar("T")

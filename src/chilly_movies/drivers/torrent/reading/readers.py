@@ -8,9 +8,9 @@ from pathlib import Path
 
 from chilly_movies.disk.plain import Held
 from chilly_movies.disk.reader import DiskFile, DiskReader
-from chilly_movies.drivers.torrent.pieces import Pieces, done_in
-from chilly_movies.drivers.torrent.shelf import Shelf
-from chilly_movies.drivers.torrent.windows import bytes_ahead
+from chilly_movies.drivers.torrent.engine.pieces import Pieces, done_in
+from chilly_movies.drivers.torrent.reading.shelf import Shelf
+from chilly_movies.drivers.torrent.reading.windows import bytes_ahead
 from chilly_movies.errors import DiskError, FileNotFound, NotReadable
 from chilly_movies.jobs.models import FileStanding, Job, MediaFile, Status, is_video
 from chilly_movies.jobs.ports import FileReader

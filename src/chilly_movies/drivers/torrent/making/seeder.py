@@ -1,6 +1,6 @@
 """Offers what lies anywhere on the disk, for as long as its process runs, and leaves no trace.
 
-    python -m chilly_movies.drivers.torrent.seeder FOLDER/FILE --announce URL
+    python -m chilly_movies.drivers.torrent.making.seeder FOLDER/FILE --announce URL
 
 is a process that offers one film on loopback, for demonstrations and benchmarks. It prints one
 JSON line with `magnet`, `announce` and `port` once a tracker knows it, and ends when its standard
@@ -20,12 +20,12 @@ from types import TracebackType
 from typing import Self
 
 from chilly_movies.drivers.torrent.claims import Claim, take
-from chilly_movies.drivers.torrent.config import EngineConfig
-from chilly_movies.drivers.torrent.create import make_torrent
-from chilly_movies.drivers.torrent.params import AddRequest
+from chilly_movies.drivers.torrent.engine.config import EngineConfig
+from chilly_movies.drivers.torrent.engine.params import AddRequest
+from chilly_movies.drivers.torrent.engine.session import TorrentSession
+from chilly_movies.drivers.torrent.engine.torrent import Torrent
+from chilly_movies.drivers.torrent.making.create import make_torrent
 from chilly_movies.drivers.torrent.run import on_disk
-from chilly_movies.drivers.torrent.session import TorrentSession
-from chilly_movies.drivers.torrent.torrent import Torrent
 from chilly_movies.errors import ChillyError, EngineError
 from chilly_movies.jobs.models import MadeTorrent, Options, Source, SourceType
 

@@ -16,13 +16,14 @@ from typing import Any
 import libtorrent as lt
 
 from chilly_movies.disk.programs import is_program, left_out
-from chilly_movies.drivers.torrent import bencoding, vetting
-from chilly_movies.drivers.torrent.bencoding import texts
-from chilly_movies.drivers.torrent.magnets import read_magnet
-from chilly_movies.drivers.torrent.raw_names import repaired_paths
-from chilly_movies.drivers.torrent.urls import tidy_url
-from chilly_movies.drivers.torrent.vetting import MAX_FILES, Gate
-from chilly_movies.drivers.torrent.webrtc import is_websocket
+from chilly_movies.drivers.torrent.engine import bencoding
+from chilly_movies.drivers.torrent.engine import gate as vetting
+from chilly_movies.drivers.torrent.engine.bencoding import texts
+from chilly_movies.drivers.torrent.engine.gate import MAX_FILES, Gate
+from chilly_movies.drivers.torrent.engine.magnets import read_magnet
+from chilly_movies.drivers.torrent.engine.raw_names import repaired_paths
+from chilly_movies.drivers.torrent.engine.urls import tidy_url
+from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.jobs.models import InspectedTorrent, MediaFile, Options, Source, SourceFacts
 from chilly_movies.jobs.requests import MAX_TORRENT_BYTES
@@ -360,7 +361,7 @@ def read_metadata(
         encoding: what names that are not UTF-8 are written in, "" = unknown.
 
     Raises:
-        SourceRejected: the torrent has what no film has; see `vetting.check_layout`.
+        SourceRejected: the torrent has what no film has; see `gate.check_layout`.
     """
     layout = info.layout()
     indices = vetting.check_layout(layout)

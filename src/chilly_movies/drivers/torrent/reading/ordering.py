@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from chilly_movies.drivers.torrent.pieces import Pieces
-from chilly_movies.drivers.torrent.windows import Window, deadlines, levels, missing
+from chilly_movies.drivers.torrent.engine.pieces import Pieces
+from chilly_movies.drivers.torrent.reading.windows import Window, deadlines, levels, missing
 from chilly_movies.jobs.models import TOP_PRIORITY
 
 _OTHERS = 1

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import libtorrent as lt
 
-from chilly_movies.drivers.torrent.webrtc import is_websocket
+from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 
 if TYPE_CHECKING:
-    from chilly_movies.drivers.torrent.torrent import TrackerStanding
+    from chilly_movies.drivers.torrent.engine.torrent import TrackerStanding
 
 _KNOWN, _UNKNOWN = 3.0, 1.0
 """Seconds a tracker is waited for that has answered before, and one that has not yet."""

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from chilly_movies.drivers.torrent.bans import Bans
-from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
-from chilly_movies.drivers.torrent.fetch import fetch_checked
-from chilly_movies.drivers.torrent.filters import AddressFilter
+from chilly_movies.drivers.torrent.engine.config import EngineConfig, settings_pack
+from chilly_movies.drivers.torrent.engine.fetch import fetch_checked
+from chilly_movies.drivers.torrent.engine.filters import AddressFilter
+from chilly_movies.drivers.torrent.mends.bans import Bans
 from chilly_movies.jobs.models import Source
 from chilly_movies.net import interfaces
 from chilly_movies.net.listed_addresses import ListedAddresses
 
 if TYPE_CHECKING:
-    from chilly_movies.drivers.torrent.torrent import Torrent
+    from chilly_movies.drivers.torrent.engine.torrent import Torrent
 
 log = structlog.get_logger(__name__)
 

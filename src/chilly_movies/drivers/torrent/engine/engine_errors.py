@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import libtorrent as lt
 
 from chilly_movies.disk.volume import disk_error
-from chilly_movies.drivers.torrent.params import plain
+from chilly_movies.drivers.torrent.engine.params import plain
 from chilly_movies.errors import (
     ChillyError,
     DiskError,

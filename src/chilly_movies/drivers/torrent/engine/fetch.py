@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from chilly_movies.drivers.torrent.params import identify
+from chilly_movies.drivers.torrent.engine.params import identify
 from chilly_movies.errors import InvalidSource, SourceNotFound, SourceRejected, SourceUnavailable
 from chilly_movies.jobs.models import Source
 from chilly_movies.jobs.requests import MAX_TORRENT_BYTES

@@ -15,11 +15,10 @@ import libtorrent as lt
 import structlog
 
 from chilly_movies.disk.plain import Held
-from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent import vetting
-from chilly_movies.drivers.torrent.announces import Announces
-from chilly_movies.drivers.torrent.bans import Strikes
-from chilly_movies.drivers.torrent.figures import (
+from chilly_movies.drivers.torrent.engine import gate
+from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.engine.announces import Announces
+from chilly_movies.drivers.torrent.engine.figures import (
     TorrentState,
     can_be_called,
     owes,
@@ -27,11 +26,12 @@ from chilly_movies.drivers.torrent.figures import (
     state_of,
     waits_for_disk,
 )
-from chilly_movies.drivers.torrent.meter import Meter
-from chilly_movies.drivers.torrent.pieces import Pieces
-from chilly_movies.drivers.torrent.pulse import Pulse
-from chilly_movies.drivers.torrent.vetting import Selection
-from chilly_movies.drivers.torrent.webrtc import Handshakes, is_websocket, why_no_peer
+from chilly_movies.drivers.torrent.engine.gate import Selection
+from chilly_movies.drivers.torrent.engine.meter import Meter
+from chilly_movies.drivers.torrent.engine.pieces import Pieces
+from chilly_movies.drivers.torrent.mends.bans import Strikes
+from chilly_movies.drivers.torrent.mends.handshakes import Handshakes, is_websocket, why_no_peer
+from chilly_movies.drivers.torrent.mends.pulse import Pulse
 from chilly_movies.errors import (
     ChillyError,
     DiskError,
@@ -44,7 +44,7 @@ from chilly_movies.errors import (
 from chilly_movies.jobs.models import InspectedTorrent, Peer, Transports
 
 if TYPE_CHECKING:
-    from chilly_movies.drivers.torrent.session import TorrentSession
+    from chilly_movies.drivers.torrent.engine.session import TorrentSession
 
 T = TypeVar("T")
 
@@ -251,7 +251,7 @@ class Torrent:
         self.choosing = True
         self.private = info.priv()
         try:
-            vetting.check_info(info)
+            gate.check_info(info)
         except SourceRejected as error:
             self.lose(error)
         else:
@@ -271,7 +271,7 @@ class Torrent:
             return None
         if info is None:
             return None
-        vetting.check_info(info)
+        gate.check_info(info)
         return p.describe(info, trackers, status.list_peers, encoding=self.encoding)
 
     async def peers(self) -> tuple[Peer, ...]:

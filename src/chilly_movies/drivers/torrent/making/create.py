@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 import libtorrent as lt
 
-from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent.content import Content, read_content, shown
-from chilly_movies.drivers.torrent.urls import tidy_url
+from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.engine.urls import tidy_url
+from chilly_movies.drivers.torrent.making.content import Content, read_content, shown
 from chilly_movies.errors import DiskError, InvalidRequest, InvalidSource
 from chilly_movies.jobs.models import MadeTorrent, MediaFile, TorrentVersion
 from chilly_movies.jobs.requests import MAX_TORRENT_BYTES

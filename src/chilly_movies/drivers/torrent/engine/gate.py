@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 import libtorrent as lt
 
 from chilly_movies.disk.programs import is_program
-from chilly_movies.drivers.torrent import bencoding
-from chilly_movies.drivers.torrent.urls import tidy_url
+from chilly_movies.drivers.torrent.engine import bencoding
+from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.errors import SourceRejected
 from chilly_movies.net.addresses import literal_host_is_public, resolves_to_public
 

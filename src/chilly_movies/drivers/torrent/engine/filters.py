@@ -7,7 +7,7 @@ from typing import Any
 
 import libtorrent as lt
 
-from chilly_movies.drivers.torrent import params as p
+from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.net.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6, is_public
 from chilly_movies.net.listed_addresses import EVERYBODY, ListedAddresses
 

@@ -19,18 +19,18 @@ import libtorrent as lt
 import structlog
 
 from chilly_movies.disk.plain import hold_plain
-from chilly_movies.drivers.torrent import engine_errors as engine
-from chilly_movies.drivers.torrent import params as p
-from chilly_movies.drivers.torrent import vetting
-from chilly_movies.drivers.torrent.alerts import AlertBell, mask, text
-from chilly_movies.drivers.torrent.announces import PeerIds
-from chilly_movies.drivers.torrent.config import EngineConfig, settings_pack
-from chilly_movies.drivers.torrent.filters import limit_everyone
-from chilly_movies.drivers.torrent.hangup import forget, hang_up_for_good, port_of
-from chilly_movies.drivers.torrent.stun import StunCheck
-from chilly_movies.drivers.torrent.torrent import Torrent, TrackerStanding, answer, settle
-from chilly_movies.drivers.torrent.traffic import Traffic
-from chilly_movies.drivers.torrent.webrtc import is_websocket
+from chilly_movies.drivers.torrent.engine import engine_errors as engine
+from chilly_movies.drivers.torrent.engine import gate
+from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.engine.alerts import AlertBell, mask, text
+from chilly_movies.drivers.torrent.engine.announces import PeerIds
+from chilly_movies.drivers.torrent.engine.config import EngineConfig, settings_pack
+from chilly_movies.drivers.torrent.engine.filters import limit_everyone
+from chilly_movies.drivers.torrent.engine.torrent import Torrent, TrackerStanding, answer, settle
+from chilly_movies.drivers.torrent.engine.traffic import Traffic
+from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
+from chilly_movies.drivers.torrent.mends.hangup import forget, hang_up_for_good, port_of
+from chilly_movies.drivers.torrent.mends.stun import StunCheck
 from chilly_movies.runtime.clocks import TimeOfDay
 from chilly_movies.runtime.single_flight import SingleFlight
 
@@ -217,7 +217,7 @@ class TorrentSession:
             websockets=config.webtorrent_trackers,
         )  # fmt: skip
         params = p.build(request)
-        return params, await vetting.settle_websockets(params, request.gate)
+        return params, await gate.settle_websockets(params, request.gate)
 
     async def look(self, request: p.AddRequest) -> tuple[Torrent, bool]:
         """The torrent that is in the session already, or else one that is only looked at.
@@ -253,7 +253,7 @@ class TorrentSession:
     async def _add_shielded(
         self, params: lt.add_torrent_params, request: p.AddRequest, dropped: list[str]
     ) -> Torrent:
-        selection = vetting.select(params, programs=request.options.allow_executables)
+        selection = gate.select(params, programs=request.options.allow_executables)
         adding = asyncio.ensure_future(self._add(params, selection, dropped, request))
         try:
             return await asyncio.shield(adding)
@@ -267,7 +267,7 @@ class TorrentSession:
     async def _add(
         self,
         params: lt.add_torrent_params,
-        selection: vetting.Selection,
+        selection: gate.Selection,
         dropped: list[str],
         request: p.AddRequest,
     ) -> Torrent:

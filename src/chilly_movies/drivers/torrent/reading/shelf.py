@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import structlog
 
 from chilly_movies.disk.plain import Held
-from chilly_movies.drivers.torrent.ordering import Order
-from chilly_movies.drivers.torrent.pieces import Geometry, Pieces
+from chilly_movies.drivers.torrent.engine.pieces import Geometry, Pieces
+from chilly_movies.drivers.torrent.reading.ordering import Order
 
 log = structlog.get_logger(__name__)
 

@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from chilly_movies.drivers.torrent.urls import tidy_url
-from chilly_movies.drivers.torrent.vetting import (
+from chilly_movies.drivers.torrent.engine.gate import (
     MAX_FILES,
     MAX_NODES,
     MAX_PEERS,
     MAX_TRACKERS,
     MAX_WEB_SEEDS,
 )
+from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.errors import InvalidSource
 
 _V1 = re.compile(r"[0-9a-fA-F]{40}")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from chilly_movies.drivers.torrent.create import make_torrent, with_websockets
+from chilly_movies.drivers.torrent.making.create import make_torrent, with_websockets
 from chilly_movies.errors import InvalidRequest, PathNotFound
 from chilly_movies.jobs.models import MadeTorrent, TorrentWish
 from chilly_movies.jobs.requests import check_path

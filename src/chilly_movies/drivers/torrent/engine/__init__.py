@@ -1,0 +1,1 @@
+"""The libtorrent session and its torrents, seen from outside as values."""

@@ -1,0 +1,1 @@
+"""Torrents made of files and folders, and an engine that only seeds them."""

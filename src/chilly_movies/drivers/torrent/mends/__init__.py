@@ -1,0 +1,1 @@
+"""Workarounds for what the engine does wrong."""
