@@ -90,7 +90,7 @@ def run(mutants: Sequence[str]) -> None:
 
 def alone(mutant: str) -> str:
     """Run the tests with one mutant in a fresh process."""
-    tests = ["tests/unit/test_lifecycle.py"]
+    tests = ["tests/unit/jobs/test_lifecycle.py"]
     if not mutant.startswith(AT_IMPORT):
         stats = json.loads((FOLDER / "mutmut-stats.json").read_text("utf-8"))
         tests = stats["tests_by_mangled_function_name"][mutant.rpartition("__mutmut_")[0]]
@@ -118,7 +118,7 @@ def table_verdicts() -> Iterator[tuple[str, str]]:
     to every other state.
     """
     lifecycle = importlib.import_module("chilly_movies.jobs.lifecycle")
-    walk = importlib.import_module("tests.unit.test_lifecycle")
+    walk = importlib.import_module("tests.unit.jobs.test_lifecycle")
     table, states = lifecycle.TRANSITIONS, tuple(walk.Status)
     for kind, rule in tuple(table.items()):
         others = [replace(rule, sources=rule.sources ^ {state}) for state in states]

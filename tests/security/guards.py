@@ -42,7 +42,7 @@ _KEYS = "tests/security/test_edge_keys.py::"
 _CONNECTIONS = "tests/security/test_edge_connections.py::"
 _HOSTILE = "tests/security/test_hostile_torrents.py::"
 _VETTING = "tests/security/test_vetting.py::"
-_PUBLISH = "tests/unit/test_publish.py::"
+_PUBLISH = "tests/unit/disk/test_files.py::"
 _TORRENT = "drivers/torrent/"
 
 GUARDS = (
@@ -166,7 +166,7 @@ GUARDS = (
           32, _LIMITS + "test_each_client_has_a_bounded_number_of_streams_and_gets_them_back"),
     Guard("a listener's queue is bounded", "jobs/bus.py",
           "        if len(self._waiting) > self._size:", "        if False:",
-          33, "tests/unit/test_bus.py::test_one_that_does_not_keep_up_is_dropped_and_the_others_stay"),
+          33, "tests/unit/jobs/test_bus.py::test_one_that_does_not_keep_up_is_dropped_and_the_others_stay"),
     Guard("JSON traps are refused", "api/gates/bodies.py",
           "await self._flaw(whole) if kind == _JSON and whole else None", "None", 34, _BODIES + "test_json_that_is_none_or_a_trap_is_refused"),
     Guard("separators are no part of a name", "names.py",
@@ -174,7 +174,7 @@ GUARDS = (
           36, _PUBLISH + "test_a_safe_name_is_one_harmless_component_of_at_most_200_bytes"),
     Guard("names of a torrent are made safe", _TORRENT + "engine/params.py",
           "zip(indices, safe_paths(wanted), strict=True)", "zip(indices, wanted, strict=True)",
-          37, "tests/unit/test_torrent_params.py"
+          37, "tests/unit/drivers/torrent/test_params.py"
           "::test_hostile_names_in_a_torrent_stay_below_its_folder"),
     Guard("names of devices are changed", "names.py",
           "    if _is_reserved(text):", "    if False:",
@@ -233,7 +233,7 @@ GUARDS = (
           50, _VETTING + "test_no_spelling_of_a_local_address_gets_through_in_any_role"),
     Guard("wrapped addresses are private", "net/addresses.py",
           '"2001::/32", "2002::/16", ', "",
-          51, "tests/unit/test_addresses.py::test_addresses_that_wrap_an_ipv4_address_are_private"),
+          51, "tests/unit/net/test_addresses.py::test_addresses_that_wrap_an_ipv4_address_are_private"),
     Guard("the grammar of addresses is strict", _TORRENT + "engine/gate.py",
           "|[a-z0-9._-]+)", "|[^/]+)",
           52, _VETTING + "test_what_two_readers_could_read_differently_is_dropped"),
@@ -245,14 +245,14 @@ GUARDS = (
           54, _VETTING + "test_a_websocket_tracker_whose_name_leads_home_is_dropped"),
     Guard("all addresses of a name are public", "net/addresses.py",
           "    return all(is_public(str(entry", "    return any(is_public(str(entry",
-          54, "tests/unit/test_addresses.py::test_a_name_is_public_only_if_all_its_addresses_are"),
+          54, "tests/unit/net/test_addresses.py::test_a_name_is_public_only_if_all_its_addresses_are"),
     Guard("our own API is no tracker", _TORRENT + "engine/gate.py",
           "or (port in self.own_ports and not _is_public_number(host))", "",
           55, _VETTING + "test_our_own_api_is_never_talked_to_whatever_is_allowed"),
     Guard("resume data passes the gate, too", _TORRENT + "engine/params.py",
           "    vetting.vet(params, request.gate)\n",
           "    if request.resume is None:\n        vetting.vet(params, request.gate)\n",
-          56, "tests/unit/test_torrent_params.py::test_private_addresses_in_resume_data_are_dropped_too"),
+          56, "tests/unit/drivers/torrent/test_params.py::test_private_addresses_in_resume_data_are_dropped_too"),
     Guard("films and state are apart", "settings.py",
           "        if state == media or media in state.parents or state in media.parents:",
           "        if False:",
