@@ -43,7 +43,7 @@ model: setup ## the downloader against its specification: EXAMPLES random runs o
 	@CHILLY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 0 -q tests/model
 
 model-breaks: setup ## breaks the core on purpose, line by line; the model test must find each
-	@$(BIN)/python -m tests.model.breaks
+	@$(BIN)/python -m lab.model_breaks
 
 .PHONY: audit
 audit: setup ## what bandit, semgrep, pip-audit, zizmor and a search for secrets say; needs the network
@@ -54,7 +54,7 @@ audit: setup ## what bandit, semgrep, pip-audit, zizmor and a search for secrets
 
 .PHONY: doors
 doors: setup ## take the guards of the doors away, one by one; each must be missed; GUARDS= chooses
-	@$(BIN)/python -m tests.security.guards $(GUARDS)
+	@$(BIN)/python -m lab.guards $(GUARDS)
 
 check: setup ## style, types, import directions, and that the contract is current
 	@$(BIN)/ruff format --check .
@@ -68,37 +68,37 @@ bench: setup ## side by side with other programs; SIZE= in MiB, ROUNDS=, ONLY=ou
 		$(if $(ONLY),--only $(ONLY)) $(foreach tree,$(TREE),--tree $(tree))
 
 soak: leaks ## kill the server ROUNDS times and check every promise; SEED= repeats a run
-	@$(BIN)/python -m tests.crash.soak --rounds $(or $(ROUNDS),500) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m lab.crash.soak --rounds $(or $(ROUNDS),500) $(if $(SEED),--seed $(SEED))
 
 leaks: setup ## let 50 jobs come and go for MINUTES and see what the server keeps
-	@$(BIN)/python -m tests.crash.churn --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m lab.crash.churn --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 power-cuts: setup ## cut the power of a busy server CUTS times (root, loop devices)
-	@$(BIN)/python -m tests.crash.power --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m lab.crash.power --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))
 
 kills: setup ## kill -9 a busy writer of the database KILLS times
-	@$(BIN)/python -m tests.crash.kills --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m lab.crash.kills --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
 
 points: setup ## kill the server at each failpoint, at its first, second, ... time
-	@$(BIN)/python -m tests.crash.points
+	@$(BIN)/python -m lab.crash.points
 
 damage: setup ## damage TRIALS files while nobody looks; SEED= repeats a run
-	@$(BIN)/python -m tests.crash.damage --trials $(or $(TRIALS),600) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m lab.crash.damage --trials $(or $(TRIALS),600) $(if $(SEED),--seed $(SEED))
 
 cancels: setup ## end JOBS jobs, kill the server at once, look whether any comes back
-	@$(BIN)/python -m tests.crash.cancels --jobs $(or $(JOBS),1000) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m lab.crash.cancels --jobs $(or $(JOBS),1000) $(if $(SEED),--seed $(SEED))
 
 restarts: setup ## start after kill -9 with JOBS jobs, ACTIVE of them in the middle
-	@$(BIN)/python -m tests.crash.restarts --jobs $(or $(JOBS),1000) --active $(or $(ACTIVE),100)
+	@$(BIN)/python -m lab.crash.restarts --jobs $(or $(JOBS),1000) --active $(or $(ACTIVE),100)
 
 clock: setup ## the time of day leaps by days and to other decades (libfaketime)
-	@$(BIN)/python -m tests.crash.clock
+	@$(BIN)/python -m lab.crash.clock
 
 sleep: setup ## the server is stopped for SECONDS, as by a laptop that sleeps
-	@$(BIN)/python -m tests.crash.sleep --seconds $(or $(SECONDS),30 30 30 150 150)
+	@$(BIN)/python -m lab.crash.sleep --seconds $(or $(SECONDS),30 30 30 150 150)
 
 network: setup ## ROUNDS of silence, lost packets and bad trackers (root, nftables)
-	@$(BIN)/python -m tests.crash.network --rounds $(or $(ROUNDS),5)
+	@$(BIN)/python -m lab.crash.network --rounds $(or $(ROUNDS),5)
 
 bench-webrtc: setup ## over WebRTC only, again and again; PLAN=proof, start or load
 	@$(BIN)/python -m benchmarks.webrtc --plan $(or $(PLAN),start)
@@ -114,25 +114,25 @@ bench-stream: setup ## watching a film while it arrives and after; ROUNDS=
 
 .PHONY: siege
 siege: setup ## hostile clients by the thousand beside a local user; ATTACKS= REQUESTS=1000000
-	@$(BIN)/python -m tests.siege $(ATTACKS) $(if $(REQUESTS),--requests $(REQUESTS))
+	@$(BIN)/python -m lab.siege $(ATTACKS) $(if $(REQUESTS),--requests $(REQUESTS))
 
 .PHONY: fuzz fuzz-api dead-magnets
 fuzz: setup ## atheris on all that strangers can send us, for MINUTES in sum; TARGETS= chooses
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --group fuzz
-	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),30) $(TARGETS)
+	@$(BIN)/python -m lab.fuzz --minutes $(or $(MINUTES),30) $(TARGETS)
 
 fuzz-api: setup ## the whole contract under schemathesis, REQUESTS of them
-	@$(BIN)/python -m tests.fuzz.api --requests $(or $(REQUESTS),10000)
+	@$(BIN)/python -m lab.fuzz.api --requests $(or $(REQUESTS),10000)
 
 dead-magnets: setup ## DEAD magnets nobody has beside five films that live
-	@$(BIN)/python -m tests.siege.magnets --dead $(or $(DEAD),1000)
+	@$(BIN)/python -m lab.siege.magnets --dead $(or $(DEAD),1000)
 
 .PHONY: mutants
 mutants: setup ## change the code in small ways and see whether a test notices; MODULES= chooses
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --group mutants
-	@$(BIN)/python -m tests.mutants $(MODULES)
+	@$(BIN)/python -m lab.mutants $(MODULES)
 
 contract: setup ## write contracts/openapi.yaml from the code
 	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml

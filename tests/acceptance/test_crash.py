@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.fire import Fire
+from lab.crash.fire import Fire
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 

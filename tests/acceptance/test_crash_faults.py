@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import faults, mounts
-from tests.crash.films import MIB
-from tests.crash.fire import During, Fire
+from lab.crash import faults, mounts
+from lab.crash.films import MIB
+from lab.crash.fire import During, Fire
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240), pytest.mark.xdist_group("faults")]
 _ROOM = 160 * MIB

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.crash.mounts import tmpfs
 from tests.acceptance.backend import Backend
-from tests.crash.mounts import tmpfs
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import cancels, clock, damage, faults
+from lab.crash import cancels, clock, damage, faults
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(110)]
 

@@ -1,4 +1,4 @@
-"""The disk of the database fills up under a download; `python -m tests.crash.full` does it all."""
+"""The disk of the database fills up under a download; `python -m lab.crash.full` does it all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.full import fill_up
-from tests.crash.mounts import require_mounts
+from lab.crash.full import fill_up
+from lab.crash.mounts import require_mounts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 

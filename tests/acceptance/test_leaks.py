@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.churn import Churn, growth
+from lab.crash.churn import Churn, growth
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 

@@ -1,6 +1,6 @@
 """A peer and a web seed that send rubbish, and a tracker that lies: the film arrives all the same.
 
-`python -m tests.crash.liars --rounds 100` does it for long.
+`python -m lab.crash.liars --rounds 100` does it for long.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.liars import Neighbourhood
+from lab.crash.liars import Neighbourhood
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 

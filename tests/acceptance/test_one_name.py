@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.crash.herd import SETTINGS, listed, until_all
 from tests.acceptance.backend import Backend
-from tests.crash.herd import SETTINGS, listed, until_all
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import make_film, make_torrent
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import mounts
-from tests.crash.power import power_cuts
+from lab.crash import mounts
+from lab.crash.power import power_cuts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 

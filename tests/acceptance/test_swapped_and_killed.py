@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.crash.swaps import STEPS, WAYS, steps_for, swapped
 from tests.acceptance.backend import Backend
-from tests.crash.swaps import STEPS, WAYS, steps_for, swapped
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import make_film, make_torrent, sha256_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lab.crash import root
+from lab.crash.mounts import make_image, mounted, require_mounts
 from tests.acceptance.backend import Backend
-from tests.crash import root
-from tests.crash.mounts import make_image, mounted, require_mounts
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
 

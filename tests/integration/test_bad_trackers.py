@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chilly_movies import Status
-from tests.crash.tracker import Tracker, bad_trackers
+from lab.crash.tracker import Tracker, bad_trackers
 from tests.integration.engine import running
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import make_film, make_torrent, sha256_of

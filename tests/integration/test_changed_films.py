@@ -15,7 +15,7 @@ import pytest
 from chilly_movies import Job, Phase, Status
 from chilly_movies.app import DATABASE
 from chilly_movies.jobs.downloader import Downloader
-from tests.crash.mounts import require_mounts, tmpfs
+from lab.crash.mounts import require_mounts, tmpfs
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_films, make_torrent, sha256_of

@@ -12,12 +12,12 @@ from chilly_movies import Status, WebTorrentDownloader
 from chilly_movies.errors import EngineError, InvalidSource, NoMetadata, SourceRejected
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import InspectedTorrent, Source, SourceType
+from lab.siege import bombs
 from tests.doubles import until as happens
 from tests.integration.engine import magnet_to, running
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_films, make_torrent
 from tests.security import hostile
-from tests.siege import bombs
 
 pytestmark = pytest.mark.anyio
 MIB = 1 << 20

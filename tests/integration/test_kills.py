@@ -10,7 +10,7 @@ from tests.peers.process import REPOSITORY
 
 def test_twenty_kills_of_a_busy_writer_damage_nothing_and_lose_no_acknowledged_change() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.crash.kills", "--kills", "20", "--seed", "4"],
+        [sys.executable, "-m", "lab.crash.kills", "--kills", "20", "--seed", "4"],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

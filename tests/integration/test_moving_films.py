@@ -9,7 +9,7 @@ import pytest
 
 from chilly_movies import Phase, Status
 from chilly_movies.jobs.models import Job
-from tests.crash.mounts import require_mounts, tmpfs
+from lab.crash.mounts import require_mounts, tmpfs
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of

@@ -18,9 +18,9 @@ from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.run import Run
 from chilly_movies.errors import SourceRejected
 from chilly_movies.jobs.models import MediaFile, Source, SourceType
+from lab.siege import bombs
 from tests.integration.engine import running, until
 from tests.integration.sqlite_tools import make_job
-from tests.siege import bombs
 
 pytestmark = pytest.mark.anyio
 PIECE = 16 * 1024

@@ -15,7 +15,7 @@ from chilly_movies.jobs import runner
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.runtime import failpoints
-from tests.crash.swaps import STEPS, WAYS, Swap, steps_for, swapped
+from lab.crash.swaps import STEPS, WAYS, Swap, steps_for, swapped
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_torrent

@@ -20,8 +20,8 @@ from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.sqlite import inspection
 from chilly_movies.storage.sqlite.salvage import salvage
 from chilly_movies.storage.tables import jobs as jobs_table
+from lab.crash import torn
 from tests.acceptance.backend import Backend
-from tests.crash import torn
 from tests.doubles import make_job
 from tests.integration.test_sqlite_files import NOBODY
 

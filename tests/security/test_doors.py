@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from chilly_movies.api.policy import KeyScope
+from lab.guards import GUARDS, Guard
 from tests.contract.web import api
 from tests.security.asgi import policies, table
-from tests.security.guards import GUARDS, Guard
 
 pytestmark = pytest.mark.anyio
 

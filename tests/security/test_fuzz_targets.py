@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.targets import TARGETS
+from lab.fuzz.targets import TARGETS
 
-FOUND = Path(__file__).parents[1] / "fuzz" / "found"
+FOUND = Path(__file__).parents[2] / "lab" / "fuzz" / "found"
 KEPT = sorted(path for path in FOUND.glob("*/*") if path.is_file())
 _TRIES = 300
 _SECONDS = 2.0

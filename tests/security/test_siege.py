@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.siege.field import Siege
-from tests.siege.plan import ROWS
+from lab.siege.field import Siege
+from lab.siege.plan import ROWS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 _LOOSE = ("p99", "ms for 99 of 100", "memory grew")

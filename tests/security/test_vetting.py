@@ -20,7 +20,7 @@ from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.gate import Gate, Selection
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.jobs.models import Options, Source, SourceType
-from tests.siege.bombs import torrent_files
+from lab.siege.bombs import torrent_files
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ EMPTY_NAMES = {"utils", "helpers", "common", "manager", "core", "base", "misc"}
 
 
 def modules() -> Iterator[Path]:
-    for folder in ("src", "tests", "benchmarks"):
+    for folder in ("src", "tests", "lab", "benchmarks"):
         for path in (ROOT / folder).rglob("*.py"):
             if "node_modules" not in path.parts:
                 yield path

@@ -1,0 +1,86 @@
+"""Breaks one line of the core after the other in a copy, and sees whether the model test finds it.
+
+`python -m lab.model_breaks` prints a table; it ends with 1 if a break is not found.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from lab.breaking import Breakage, is_noticed, report
+
+_WITHIN = 600.0
+
+_SHIELDED = "        return await asyncio.shield(task)\n\n    def _forget"
+BREAKS = (
+    Breakage("a canceled job may be resumed", "jobs/lifecycle.py",
+          "e.Resumed: _rule(PAUSED, FAILED, to", "e.Resumed: _rule(PAUSED, FAILED, CANCELED, to"),
+    Breakage("a failed attempt leads to active", "jobs/lifecycle.py",
+          "e.Retrying: _rule(ACTIVE, to=QUEUED)", "e.Retrying: _rule(ACTIVE, to=ACTIVE)"),
+    Breakage("a failed job cannot be canceled", "jobs/lifecycle.py",
+          "e.Canceled: _rule(QUEUED, ACTIVE, PAUSED, FAILED,",
+          "e.Canceled: _rule(QUEUED, ACTIVE, PAUSED,"),
+    Breakage("a paused job becomes active without a slot", "jobs/lifecycle.py",
+          "e.Resumed: _rule(PAUSED, FAILED, to=QUEUED)",
+          "e.Resumed: _rule(PAUSED, FAILED, to=ACTIVE)"),
+    Breakage("a failed job cannot go to another folder", "jobs/lifecycle.py",
+          "e.FolderChosen: _rule(QUEUED, ACTIVE, PAUSED, FAILED)",
+          "e.FolderChosen: _rule(QUEUED, ACTIVE, PAUSED)"),
+    Breakage("told before stored", "jobs/ledger.py",
+          "            await self._store.record(job, change)\n            self._put(job)",
+          "            self._bus.publish(change)\n"
+          "            await self._store.record(job, change)\n            self._put(job)"),
+    Breakage("in memory before stored", "jobs/ledger.py",
+          "            await self._store.record(job, change)\n            self._put(job)",
+          "            self._put(job)\n            await self._store.record(job, change)"),
+    Breakage("removed from memory before the store", "jobs/ledger.py",
+          "            await self._store.delete(change)\n            self._drop(job)",
+          "            self._drop(job)\n            await self._store.delete(change)"),
+    Breakage("told in the order in which writes end", "jobs/ledger.py",
+          "        while self._outbox and self._outbox[0].settled:\n"
+          "            change = self._outbox.popleft().change\n",
+          "        for done in [entry for entry in self._outbox if entry.settled]:\n"
+          "            self._outbox.remove(done)\n            change = done.change\n"),
+    Breakage("verbs take no lock", "jobs/downloader.py",
+          "            async with self._ledger.lock(job_id):\n                job: Job",
+          "            async with asyncio.Lock():\n                job: Job"),
+    Breakage("reports take no lock", "jobs/ledger.py",
+          "        lock = self.lock(job_id)\n        await lock.acquire()",
+          "        lock = asyncio.Lock()\n        await lock.acquire()"),
+    Breakage("nothing is shielded", "jobs/ledger.py",
+          _SHIELDED, _SHIELDED.replace("asyncio.shield(task)", "task")),
+    Breakage("more jobs run than there are slots", "jobs/scheduler.py",
+          "full = len(active) >= self._max_active and", "full = False and"),
+    Breakage("the last in the queue starts first", "jobs/scheduler.py",
+          "key=lambda j: j.position\n", "key=lambda j: -j.position\n"),
+    Breakage("cancel deletes the data before the row", "jobs/verbs.py",
+          "        await self._ledger.record(job.id, e.Canceled())\n"
+          "        failpoints.reach(\"canceled.stored\")\n        await self._runner.stop(job.id)\n"
+          "        await self._forget(self._ledger.get(job.id), delete_files=False)\n",
+          "        await self._runner.stop(job.id)\n"
+          "        await self._forget(self._ledger.get(job.id), delete_files=False)\n"
+          "        await self._ledger.record(job.id, e.Canceled())\n"),
+    Breakage("attempts begin anew with each failure", "jobs/lifecycle.py",
+          '{"error": error, "attempts": job.attempts + 1, "next_attempt_at": due}',
+          '{"error": error, "attempts": 1, "next_attempt_at": due}'),
+    Breakage("numbers are used again after a restart", "jobs/ledger.py",
+          "        self._seq = loaded.last_seq\n", "        self._seq = 0\n"),
+    Breakage("a move is told that is not stored first", "jobs/verbs.py",
+          "            await self._ledger.record(job.id, e.Moving(target))\n",
+          "            pass\n"),
+)  # fmt: skip
+
+
+def look(one: Breakage) -> tuple[bool, str]:
+    """Break it; whether the model test fails, and how."""
+    words = ["--timeout", "0", "tests/model/test_model.py", "-k", "memory"]
+    return is_noticed(one, words, _WITHIN, {"CHILLY_MODEL_SHRINK": "0"})
+
+
+def main() -> int:
+    """The command line: all breaks, or those whose description holds a word that is given."""
+    return report([b for b in BREAKS if all(word in b.what for word in sys.argv[1:])], look)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
