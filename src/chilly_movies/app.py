@@ -34,10 +34,8 @@ from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import SourceType
 from chilly_movies.jobs.ports import (
     JobStore,
-    MediaProbe,
     MetadataProvider,
     ResumeStore,
-    SubtitleConverter,
     TorrentInspector,
     TorrentMaker,
 )
@@ -49,6 +47,7 @@ from chilly_movies.net.outbound import Outbound
 from chilly_movies.settings import Settings, read_keys, read_proxy
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
+from chilly_movies.watching.ports import MediaProbe, SubtitleConverter
 
 log = structlog.get_logger(__name__)
 

@@ -46,15 +46,10 @@ from chilly_movies.api.wire.schemas import (
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.events import EVENT_NAMES
 from chilly_movies.jobs.models import Status
-from chilly_movies.jobs.ports import (
-    MediaProbe,
-    MetadataProvider,
-    SubtitleConverter,
-    TorrentInspector,
-    TorrentMaker,
-)
+from chilly_movies.jobs.ports import MetadataProvider, TorrentInspector, TorrentMaker
 from chilly_movies.version import __version__
 from chilly_movies.watching.facts import FactsDesk
+from chilly_movies.watching.ports import MediaProbe, SubtitleConverter
 from chilly_movies.watching.subtitles import SubtitleDesk
 
 log = structlog.get_logger("chilly_movies.access")

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from chilly_movies.errors import ChillyError
 from chilly_movies.jobs.models import Job, MediaFile, Status, is_video
-from chilly_movies.jobs.ports import FileReader, MediaProbe
+from chilly_movies.jobs.ports import FileReader
+from chilly_movies.watching.ports import MediaProbe
 from chilly_movies.watching.tracks import MediaFacts, Probed
 
 AUDIO_ENDINGS = frozenset({
