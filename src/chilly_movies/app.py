@@ -21,6 +21,7 @@ from chilly_movies.api.gates.security import Access
 from chilly_movies.api.gates.signing import Signer, load_secret
 from chilly_movies.api.policy import KeyScope
 from chilly_movies.catalogue.mock import MockMetadataProvider
+from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.disk.volume import MediaVolume
 from chilly_movies.drivers.mock.driver import MockDriver, MockScript
@@ -32,13 +33,7 @@ from chilly_movies.errors import SettingsError, StoreError
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import SourceType
-from chilly_movies.jobs.ports import (
-    JobStore,
-    MetadataProvider,
-    ResumeStore,
-    TorrentInspector,
-    TorrentMaker,
-)
+from chilly_movies.jobs.ports import JobStore, ResumeStore, TorrentInspector, TorrentMaker
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter

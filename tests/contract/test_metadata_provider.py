@@ -10,10 +10,10 @@ import pytest
 
 from chilly_movies.catalogue.canned import TITLES, VIDEOS
 from chilly_movies.catalogue.mock import MockMetadataProvider
+from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.catalogue.titles import TitleKind, TitlePage
 from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.errors import MetadataUnavailable, TitleNotFound
-from chilly_movies.jobs.ports import MetadataProvider
 from tests.integration.tmdb_server import TOKEN, TmdbServer
 
 pytestmark = pytest.mark.anyio

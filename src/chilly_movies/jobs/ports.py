@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chilly_movies.catalogue.titles import Season, TitleDetails, TitleKind, TitlePage, Video
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.models import (
     FileStanding,
@@ -277,37 +276,4 @@ class TorrentInspector(Protocol):
             NoMetadata: no peer sent the metadata in time.
             EngineError: the downloader closed.
         """
-        ...
-
-
-class MetadataProvider(Protocol):
-    """Knows films and series.
-
-    All methods raise `MetadataNotConfigured`, `MetadataUnavailable` or `TitleNotFound`.
-    """
-
-    async def search(
-        self, query: str, kind: TitleKind | None = None, *, year: int | None = None, page: int = 1
-    ) -> TitlePage:
-        """Titles that match the words; both kinds mixed if `kind` is None."""
-        ...
-
-    async def details(self, kind: TitleKind, title_id: int) -> TitleDetails:
-        """Everything about one title."""
-        ...
-
-    async def season(self, title_id: int, number: int) -> Season:
-        """One season of a series with its episodes."""
-        ...
-
-    async def videos(self, kind: TitleKind, title_id: int) -> tuple[Video, ...]:
-        """Trailers and clips, official trailers first."""
-        ...
-
-    async def similar(self, kind: TitleKind, title_id: int, *, page: int = 1) -> TitlePage:
-        """Titles like this one."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close connections. Idempotent."""
         ...

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from chilly_movies.api.policy import KeyScope, Policy
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import Shown, answer
+from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.catalogue.titles import TitleKind
-from chilly_movies.jobs.ports import MetadataProvider
 
 router = APIRouter(prefix="/metadata", tags=["metadata"])
 
