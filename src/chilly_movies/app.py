@@ -33,8 +33,9 @@ from chilly_movies.errors import SettingsError, StoreError
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import SourceType
-from chilly_movies.jobs.ports import JobStore, ResumeStore, TorrentInspector, TorrentMaker
+from chilly_movies.jobs.ports import JobStore, ResumeStore
 from chilly_movies.jobs.retry import RetryPolicy
+from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
 from chilly_movies.media.subtitles import SandboxConverter

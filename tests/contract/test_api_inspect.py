@@ -9,7 +9,8 @@ import pytest
 
 from chilly_movies.api.policy import KeyScope
 from chilly_movies.errors import NoMetadata, SourceRejected
-from chilly_movies.jobs.models import InspectedTorrent, Source
+from chilly_movies.jobs.models import Source
+from chilly_movies.jobs.torrents import InspectedTorrent
 from tests.contract.web import Api, api, problem
 
 pytestmark = pytest.mark.anyio

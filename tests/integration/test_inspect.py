@@ -11,7 +11,8 @@ import pytest
 from chilly_movies import Status, WebTorrentDownloader
 from chilly_movies.errors import EngineError, InvalidSource, NoMetadata, SourceRejected
 from chilly_movies.jobs.downloader import Downloader
-from chilly_movies.jobs.models import InspectedTorrent, Source, SourceType
+from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.jobs.torrents import InspectedTorrent
 from lab.siege import bombs
 from tests.doubles import until as happens
 from tests.integration.engine import magnet_to, running

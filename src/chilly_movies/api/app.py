@@ -47,7 +47,7 @@ from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.events import EVENT_NAMES
 from chilly_movies.jobs.models import Status
-from chilly_movies.jobs.ports import TorrentInspector, TorrentMaker
+from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.version import __version__
 from chilly_movies.watching.facts import FactsDesk
 from chilly_movies.watching.ports import MediaProbe, SubtitleConverter

@@ -18,7 +18,8 @@ from chilly_movies.cli.boards import Board, board_for
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
-from chilly_movies.jobs.models import MadeTorrent, Options, Phase, Progress
+from chilly_movies.jobs.models import Options, Phase, Progress
+from chilly_movies.jobs.torrents import MadeTorrent
 from chilly_movies.runtime.loading import loading
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class _Seeding:
 
     async def _make(self, path: Path, board: Board) -> MadeTorrent:
         from chilly_movies.drivers.torrent.making.create import make_torrent, with_websockets
-        from chilly_movies.jobs.models import TorrentVersion
+        from chilly_movies.jobs.torrents import TorrentVersion
 
         def show(share: float) -> None:
             progress = Progress(percent=round(100 * share, 1), phase=Phase.CHECKING)

@@ -7,17 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chilly_movies.jobs.events import Change
-from chilly_movies.jobs.models import (
-    FileStanding,
-    InspectedTorrent,
-    Job,
-    MadeTorrent,
-    Peer,
-    Report,
-    Source,
-    SourceFacts,
-    TorrentWish,
-)
+from chilly_movies.jobs.models import FileStanding, Job, Peer, Report, Source, SourceFacts
 
 
 class FileReader(Protocol):
@@ -243,37 +233,4 @@ class ResumeStore(Protocol):
 
     async def drop_resume(self, key: str) -> None:
         """Delete the blob if there is one."""
-        ...
-
-
-class TorrentMaker(Protocol):
-    """Makes torrents of what lies in the media root."""
-
-    async def make(self, wish: TorrentWish) -> MadeTorrent:
-        """Read all of it once. Cancelling stops the reading.
-
-        Raises:
-            PathNotFound: nothing lies there.
-            InvalidRequest: it cannot be shared, or the wish is malformed.
-            DiskError: the disk refused, or the data changed meanwhile.
-        """
-        ...
-
-
-class TorrentInspector(Protocol):
-    """Says what is in a torrent that nobody downloads yet."""
-
-    async def inspect(self, source: Source) -> InspectedTorrent:
-        """Look at a torrent file, or fetch what a link or magnet stands for. Stores nothing.
-
-        Bounded in time. Cancelling ends all traffic for it.
-
-        Raises:
-            InvalidSource: the source is broken.
-            SourceUnavailable: the link's server does not answer.
-            SourceNotFound: it says that there is no such thing.
-            SourceRejected: what came is no torrent, or has what no film has.
-            NoMetadata: no peer sent the metadata in time.
-            EngineError: the downloader closed.
-        """
         ...

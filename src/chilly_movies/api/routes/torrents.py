@@ -18,16 +18,16 @@ from chilly_movies.api.wire.uploads import checked, is_json, read_json, read_upl
 from chilly_movies.errors import EngineError
 from chilly_movies.jobs import requests
 from chilly_movies.jobs.downloader import Downloader
-from chilly_movies.jobs.models import (
+from chilly_movies.jobs.models import Options, Status
+from chilly_movies.jobs.requests import MAX_PATH, check_id
+from chilly_movies.jobs.torrents import (
     InspectedTorrent,
     MadeTorrent,
-    Options,
-    Status,
+    TorrentInspector,
+    TorrentMaker,
     TorrentVersion,
     TorrentWish,
 )
-from chilly_movies.jobs.ports import TorrentInspector, TorrentMaker
-from chilly_movies.jobs.requests import MAX_PATH, check_id
 from chilly_movies.runtime.redaction import redact
 
 T = TypeVar("T")

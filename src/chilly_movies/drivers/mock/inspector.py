@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 
 from chilly_movies.drivers.mock.driver import MockDriver
-from chilly_movies.jobs.models import InspectedTorrent, MediaFile, Source
+from chilly_movies.jobs.models import MediaFile, Source
+from chilly_movies.jobs.torrents import InspectedTorrent
 
 _SIZE = 700_000_000
 _PIECE_SIZE = 1 << 20
 
 
 class MockInspector:
-    """Implements `ports.TorrentInspector`: every source is one film of 700 MB with subtitles."""
+    """Implements `torrents.TorrentInspector`: every source is one film of 700 MB with subtitles."""
 
     def __init__(self, driver: MockDriver) -> None:
         self._driver = driver
 
     async def inspect(self, source: Source) -> InspectedTorrent:
-        """See `ports.TorrentInspector`. The same source gives the same answer."""
+        """See `torrents.TorrentInspector`. The same source gives the same answer."""
         facts = self._driver.identify(source)
         name = facts.name or "mock film"
         told = repr(facts.identities).encode()

@@ -6,18 +6,22 @@ import hashlib
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from chilly_movies.jobs.models import MadeTorrent, MediaFile, TorrentVersion, TorrentWish
+from chilly_movies.jobs.models import MediaFile
 from chilly_movies.jobs.requests import check_path
+from chilly_movies.jobs.torrents import MadeTorrent, TorrentVersion, TorrentWish
 
 _SIZE = 700_000_000
 _PIECE_SIZE = 1 << 20
 
 
 class MockTorrentMaker:
-    """Implements `ports.TorrentMaker` without a disk: whatever lies at the path is 700 MB."""
+    """Implements `torrents.TorrentMaker` without a disk: whatever lies at the path is 700 MB."""
 
     async def make(self, wish: TorrentWish) -> MadeTorrent:
-        """See `ports.TorrentMaker`. The same wish gives the same torrent, which nobody can use."""
+        """See `torrents.TorrentMaker`.
+
+        The same wish gives the same torrent, which nobody can use.
+        """
         path = check_path(wish.path)
         name = PurePosixPath(path).name
         info = b"d6:lengthi%de4:name%d:%be" % (_SIZE, len(name.encode()), name.encode())

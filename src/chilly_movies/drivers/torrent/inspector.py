@@ -16,7 +16,8 @@ from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.config import EngineConfig
 from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.errors import EngineError, NoMetadata
-from chilly_movies.jobs.models import InspectedTorrent, Options, Source
+from chilly_movies.jobs.models import Options, Source
+from chilly_movies.jobs.torrents import InspectedTorrent
 
 _SECONDS = 30.0
 _AT_ONCE = 8
@@ -24,7 +25,7 @@ _AGAIN = 0.1
 
 
 class Inspector:
-    """Implements `ports.TorrentInspector`.
+    """Implements `torrents.TorrentInspector`.
 
     Args:
         config: the engine's settings.
@@ -40,7 +41,7 @@ class Inspector:
         self._closed = False
 
     async def inspect(self, source: Source) -> InspectedTorrent:
-        """See `ports.TorrentInspector`."""
+        """See `torrents.TorrentInspector`."""
         if self._closed:
             raise EngineError("This downloader is closed.")
         p.identify(source)

@@ -16,7 +16,7 @@ from chilly_movies.drivers.torrent.making import content
 from chilly_movies.drivers.torrent.making.create import make_torrent, with_websockets
 from chilly_movies.drivers.torrent.making.maker import MediaTorrentMaker
 from chilly_movies.errors import ChillyError, DiskError, InvalidRequest, PathNotFound
-from chilly_movies.jobs.models import TorrentVersion, TorrentWish
+from chilly_movies.jobs.torrents import TorrentVersion, TorrentWish
 from tests.peers.torrents import make_film, make_films
 
 pytestmark = pytest.mark.anyio

@@ -25,8 +25,9 @@ from chilly_movies.drivers.torrent.engine.raw_names import repaired_paths
 from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
-from chilly_movies.jobs.models import InspectedTorrent, MediaFile, Options, Source, SourceFacts
+from chilly_movies.jobs.models import MediaFile, Options, Source, SourceFacts
 from chilly_movies.jobs.requests import MAX_TORRENT_BYTES
+from chilly_movies.jobs.torrents import InspectedTorrent
 from chilly_movies.names import safe_name, safe_paths
 
 _LIMITS = {"max_pieces": 200_000, "max_decode_depth": 30, "max_decode_tokens": 500_000}

@@ -41,7 +41,8 @@ from chilly_movies.errors import (
     SourceRejected,
     SourceUnavailable,
 )
-from chilly_movies.jobs.models import InspectedTorrent, Peer, Transports
+from chilly_movies.jobs.models import Peer, Transports
+from chilly_movies.jobs.torrents import InspectedTorrent
 
 if TYPE_CHECKING:
     from chilly_movies.drivers.torrent.engine.session import TorrentSession

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chilly_movies.errors import DiskError, InvalidRequest, PathNotFound
-from chilly_movies.jobs.models import TorrentVersion
 from chilly_movies.jobs.requests import MAX_FILES
+from chilly_movies.jobs.torrents import TorrentVersion
 
 
 @dataclass(frozen=True, slots=True)

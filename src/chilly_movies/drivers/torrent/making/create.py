@@ -23,8 +23,9 @@ from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.drivers.torrent.making.content import Content, read_content, shown
 from chilly_movies.errors import DiskError, InvalidRequest, InvalidSource
-from chilly_movies.jobs.models import MadeTorrent, MediaFile, TorrentVersion
+from chilly_movies.jobs.models import MediaFile
 from chilly_movies.jobs.requests import MAX_TORRENT_BYTES
+from chilly_movies.jobs.torrents import MadeTorrent, TorrentVersion
 from chilly_movies.version import __version__
 
 MAX_TRACKERS = 100

@@ -1,4 +1,4 @@
-"""Implements `ports.TorrentMaker` for what lies in the media root."""
+"""Implements `torrents.TorrentMaker` for what lies in the media root."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from chilly_movies.drivers.torrent.making.create import make_torrent, with_websockets
 from chilly_movies.errors import InvalidRequest, PathNotFound
-from chilly_movies.jobs.models import MadeTorrent, TorrentWish
 from chilly_movies.jobs.requests import check_path
+from chilly_movies.jobs.torrents import MadeTorrent, TorrentWish
 
 
 class MediaTorrentMaker:
@@ -26,7 +26,7 @@ class MediaTorrentMaker:
         self._turn = asyncio.Lock()
 
     async def make(self, wish: TorrentWish) -> MadeTorrent:
-        """See `ports.TorrentMaker`."""
+        """See `torrents.TorrentMaker`."""
         trackers = with_websockets(
             wish.trackers, self._websockets, wish.version, private=wish.private
         )
