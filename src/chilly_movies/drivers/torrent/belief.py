@@ -10,8 +10,9 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from chilly_movies.disk.job_place import Place
+from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.torrent.claims import Claim, decode
-from chilly_movies.drivers.torrent.run import Run, on_disk
+from chilly_movies.drivers.torrent.run import Run
 from chilly_movies.errors import FilmDamaged
 from chilly_movies.jobs.models import MediaFile, Report, Status
 from chilly_movies.jobs.ports import ResumeStore

@@ -15,6 +15,7 @@ from dataclasses import replace
 import structlog
 
 from chilly_movies.disk.job_place import Place
+from chilly_movies.disk.threads import on_disk
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent import adopted
 from chilly_movies.drivers.torrent.belief import Beliefs, damaged
@@ -29,7 +30,7 @@ from chilly_movies.drivers.torrent.keeper import Keeper
 from chilly_movies.drivers.torrent.publishing import move, publish, settled
 from chilly_movies.drivers.torrent.reading.readers import Library
 from chilly_movies.drivers.torrent.reasons import why_still
-from chilly_movies.drivers.torrent.run import Run, figures, goal, on_disk
+from chilly_movies.drivers.torrent.run import Run, figures, goal
 from chilly_movies.errors import (
     ChillyError,
     DiskError,

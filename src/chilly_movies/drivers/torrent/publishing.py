@@ -12,9 +12,10 @@ from pathlib import Path
 from chilly_movies.disk import files as disk
 from chilly_movies.disk.job_place import Place
 from chilly_movies.disk.moving import Mover, make_folder
+from chilly_movies.disk.threads import on_disk, to_the_end
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent.reading.readers import Library
-from chilly_movies.drivers.torrent.run import Run, on_disk, to_the_end
+from chilly_movies.drivers.torrent.run import Run
 from chilly_movies.jobs.models import Job, Phase, Progress, Report
 from chilly_movies.runtime import failpoints
 

@@ -8,17 +8,14 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 from chilly_movies.disk import files as disk
 from chilly_movies.disk.plain import Held
-from chilly_movies.disk.volume import disk_error
+from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.torrent.claims import Look, flush, look, refuse_changed
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Source
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -187,28 +184,6 @@ def goal(job: Job, ratio: float, seconds: int) -> tuple[float, int]:
         ratio if wanted.seed_ratio is None else wanted.seed_ratio,
         seconds if wanted.seed_time is None else wanted.seed_time,
     )
-
-
-async def on_disk(work: Callable[[], T]) -> T:
-    """Run blocking disk work in a thread; what the disk refuses becomes a `DiskError`."""
-    try:
-        return await asyncio.to_thread(work)
-    except OSError as error:
-        sentence = f"The media folder cannot be used: {error.strerror}."
-        raise disk_error(error.errno, sentence) from None
-
-
-async def to_the_end(work: Callable[[], object]) -> None:
-    """Run disk work in a thread; who is cancelled meanwhile waits until it is done.
-
-    What happened to the files is known then: a rename must not follow the clean-up it races.
-    """
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 def figures(state: TorrentState, phase: Phase | None = None) -> Progress:

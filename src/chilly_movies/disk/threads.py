@@ -1,0 +1,33 @@
+"""Blocking work on the disk in threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from chilly_movies.disk.volume import disk_error
+
+T = TypeVar("T")
+
+
+async def on_disk(work: Callable[[], T]) -> T:
+    """Run blocking disk work in a thread; what the disk refuses becomes a `DiskError`."""
+    try:
+        return await asyncio.to_thread(work)
+    except OSError as error:
+        sentence = f"The media folder cannot be used: {error.strerror}."
+        raise disk_error(error.errno, sentence) from None
+
+
+async def to_the_end(work: Callable[[], object]) -> None:
+    """Run disk work in a thread; who is cancelled meanwhile waits until it is done.
+
+    What happened to the files is known then: a rename must not follow the clean-up it races.
+    """
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
