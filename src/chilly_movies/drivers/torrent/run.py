@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chilly_movies.disk import files as disk
+from chilly_movies.disk.file_stamps import Look, flush
 from chilly_movies.disk.plain import Held
 from chilly_movies.disk.threads import on_disk
-from chilly_movies.drivers.torrent.claims import Look, flush, look, refuse_changed
+from chilly_movies.drivers.torrent.claims import look, refuse_changed
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Source

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.drivers.torrent.claims import Claim, Look, decode, flush, take
+from chilly_movies.disk.file_stamps import Look, flush
+from chilly_movies.drivers.torrent.claims import Claim, decode, take
 from chilly_movies.errors import DiskError
 from chilly_movies.runtime import failpoints
 
