@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +25,9 @@ from chilly_movies.disk.volume import MediaVolume
 from chilly_movies.drivers.mock.driver import MockDriver, MockScript
 from chilly_movies.drivers.mock.inspector import MockInspector
 from chilly_movies.drivers.mock.maker import MockTorrentMaker
-from chilly_movies.drivers.tenant import LOCK, Tenant
+from chilly_movies.drivers.tenant import Tenant
 from chilly_movies.drivers.torrent import EngineConfig, MediaTorrentMaker, TorrentDriver
-from chilly_movies.errors import SettingsError, StoreError
+from chilly_movies.errors import SettingsError
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import SourceType
@@ -40,6 +38,7 @@ from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
 from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.net.outbound import Outbound
+from chilly_movies.runtime.state_lock import StateLock
 from chilly_movies.settings import Settings, read_keys, read_proxy
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
@@ -160,46 +159,6 @@ def torrent_maker(config: EngineConfig) -> TorrentMaker:
     """Who makes torrents of what lies in the media root of an engine."""
     trackers = config.webtorrent_trackers if config.webtorrent else ()
     return MediaTorrentMaker(config.media_root, trackers)
-
-
-class StateLock:
-    """Keeps a second instance out of a state folder."""
-
-    def __init__(self, state_dir: Path) -> None:
-        self._folder = state_dir
-        self._handle: int | None = None
-
-    def take(self) -> bool:
-        """Take it; taking it again changes nothing.
-
-        Returns:
-            Whether it is taken only now.
-
-        Raises:
-            StoreError: another process has it, or the folder cannot be used.
-        """
-        if self._handle is not None:
-            return False
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(f"The state folder cannot be used: {error.strerror}.") from None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
-            raise StoreError(
-                "Another instance uses this state folder; stop it or set CHILLY_STATE_DIR."
-            ) from None
-        self._handle = handle
-        return True
-
-    def release(self) -> None:
-        """Let it go. Idempotent."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
 
 
 def create_app(

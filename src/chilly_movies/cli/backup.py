@@ -172,7 +172,7 @@ def restore(
         force: Replace what is in the state folder; what was there is kept as '.old'.
         json: One JSON document.
     """
-    from chilly_movies.app import StateLock
+    from chilly_movies.runtime.state_lock import StateLock
     from chilly_movies.settings import load_settings
 
     out = Output(as_json=json)
