@@ -21,11 +21,11 @@ from chilly_movies.api.policy import KeyScope
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.catalogue.tmdb.provider import TmdbProvider
+from chilly_movies.disk.server_note import ServerNote
 from chilly_movies.disk.volume import MediaVolume
 from chilly_movies.drivers.mock.driver import MockDriver, MockScript
 from chilly_movies.drivers.mock.inspector import MockInspector
 from chilly_movies.drivers.mock.maker import MockTorrentMaker
-from chilly_movies.drivers.tenant import Tenant
 from chilly_movies.drivers.torrent import EngineConfig, MediaTorrentMaker, TorrentDriver
 from chilly_movies.errors import SettingsError
 from chilly_movies.jobs.disk_guard import DiskGuard
@@ -86,7 +86,7 @@ class WebTorrentDownloader(Downloader):
         self._torrents = driver
         drivers = {SourceType.TORRENT: driver}
         self._volume = MediaVolume(config.media_root, state.absolute())
-        self._tenant = Tenant(config.media_root, state.absolute()) if sole_server else None
+        self._note = ServerNote(config.media_root, state.absolute()) if sole_server else None
         guard = DiskGuard(self._volume, min_free_space)
         retry = RetryPolicy(long_attempts=metadata_tries or math.inf)
         super().__init__(drivers, jobs, max_active=max_active, retry=retry, guard=guard)
@@ -107,16 +107,16 @@ class WebTorrentDownloader(Downloader):
             SettingsError: another server uses the media folder.
             StoreError: another instance uses the state folder, or the jobs cannot be read.
         """
-        if self._lock.take() and self._tenant is not None:
-            await self._move_in(self._tenant)
+        if self._lock.take() and self._note is not None:
+            await self._claim_folder(self._note)
         await super().open()
 
-    async def _move_in(self, tenant: Tenant) -> None:
+    async def _claim_folder(self, note: ServerNote) -> None:
         await self._volume.look()  # it makes and marks a media folder that is new
-        other = await asyncio.to_thread(tenant.other)
+        other = await asyncio.to_thread(note.other)
         if other is None:
-            await asyncio.to_thread(tenant.move_in)
-            other = await asyncio.to_thread(tenant.other)  # two may have begun at once
+            await asyncio.to_thread(note.leave)
+            other = await asyncio.to_thread(note.other)  # two may have begun at once
         if other is not None:
             self._lock.release()
             raise SettingsError(
@@ -127,8 +127,8 @@ class WebTorrentDownloader(Downloader):
     async def aclose(self) -> None:
         """Stop everything and keep it. Idempotent."""
         await super().aclose()
-        if self._tenant is not None:
-            await asyncio.to_thread(self._tenant.move_out)
+        if self._note is not None:
+            await asyncio.to_thread(self._note.withdraw)
         self._lock.release()
 
 

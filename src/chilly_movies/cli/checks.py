@@ -45,7 +45,7 @@ class Finding:
 
 def server_runs(state_dir: Path) -> bool:
     """Whether a server holds the state folder's lock."""
-    from chilly_movies.drivers.tenant import is_held
+    from chilly_movies.runtime.state_lock import is_held
 
     return is_held(state_dir)
 
@@ -233,8 +233,8 @@ def check_resume(survey: Survey, database: Path) -> Iterator[Finding]:
 
 def check_disk(settings: Settings) -> Iterator[Finding]:
     """The media folder: there, ours, writable, flushes, and with room above the reserve."""
+    from chilly_movies.disk.server_note import ServerNote
     from chilly_movies.disk.volume import MediaVolume
-    from chilly_movies.drivers.tenant import Tenant
 
     root = settings.media_root.absolute()
     volume = MediaVolume(root, settings.state_dir.absolute())
@@ -246,7 +246,7 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
     if problem is not None:
         yield Finding("disk", "problem", problem, "Mount its disk or set CHILLY_MEDIA_ROOT.")
         return
-    if (other := Tenant(root, settings.state_dir.absolute()).other()) is not None:
+    if (other := ServerNote(root, settings.state_dir.absolute()).other()) is not None:
         yield Finding("disk", "remark",
                       f"A server with the state folder {other} uses this media folder.",
                       "What belongs to its jobs is shown here as of no job.")  # fmt: skip

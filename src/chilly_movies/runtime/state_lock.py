@@ -6,8 +6,24 @@ import fcntl
 import os
 from pathlib import Path
 
-from chilly_movies.drivers.tenant import LOCK
 from chilly_movies.errors import StoreError
+
+LOCK = "lock"
+
+
+def is_held(state_dir: Path) -> bool:
+    """Whether a process holds the state folder's lock."""
+    try:
+        handle = os.open(state_dir / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 class StateLock:

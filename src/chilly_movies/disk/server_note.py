@@ -7,7 +7,6 @@ No file in the media folder is held open for it: its disk can still be unmounted
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -16,27 +15,12 @@ from pathlib import Path
 
 from chilly_movies.disk.files import INCOMPLETE
 from chilly_movies.disk.volume import MARK
+from chilly_movies.runtime.state_lock import is_held
 
-LOCK = "lock"
 NOTE = ".server.json"
 
 
-def is_held(state_dir: Path) -> bool:
-    """Whether a process holds the state folder's lock."""
-    try:
-        handle = os.open(state_dir / LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
-class Tenant:
+class ServerNote:
     """The note of one server in one media folder.
 
     Args:
@@ -56,8 +40,8 @@ class Tenant:
             return None
         return found[1] if is_held(found[1]) else None
 
-    def move_in(self) -> None:
-        """Leave the note; a media folder that is away or cannot be written stays without."""
+    def leave(self) -> None:
+        """Leaves the note; a media folder that is away or cannot be written stays without."""
         text = json.dumps({"host": socket.gethostname(), "stateDir": str(self._state)})
         fresh = self._note.with_name(f"{NOTE}.{os.getpid()}")
         with suppress(OSError):
@@ -65,8 +49,8 @@ class Tenant:
                 fresh.write_text(text)
                 fresh.replace(self._note)
 
-    def move_out(self) -> None:
-        """Take the note away if it is ours."""
+    def withdraw(self) -> None:
+        """Takes the note away if it is ours."""
         found = self._read()
         if found is not None and _same(found[1], self._state):
             with suppress(OSError):
