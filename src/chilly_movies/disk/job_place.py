@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from chilly_movies.disk import files as disk
-from chilly_movies.drivers.torrent.claims import Claim
 from chilly_movies.errors import DiskError
 from chilly_movies.jobs.models import Job, MediaFile, Status
 
@@ -101,25 +100,31 @@ class Place:
         """Where published files lie, by file index."""
         return {file.index: self.root / file.path for file in files}
 
-    def delete(self, job: Job, files: tuple[MediaFile, ...], *, delete_files: bool,
-               claim: Claim | None) -> None:  # fmt: skip
+    def delete(
+        self,
+        job: Job,
+        files: tuple[MediaFile, ...],
+        *,
+        delete_files: bool,
+        ours: Callable[[Job], bool],
+    ) -> None:
         """Delete a job's unfinished data, and its film if that is wanted.
 
-        A film that was published a moment before the row could say so is unfinished data, too;
-        the claim tells it from one that somebody else put there.
+        Args:
+            job: the job.
+            files: its files, where they lie in the media root.
+            delete_files: delete a finished film, too.
+            ours: whether what lies at the job's path is the film that it published. A film that
+                was published a moment before the row could say so is unfinished data, too; it
+                must be told from one that somebody else put there.
         """
         finished = job.completed_at is not None or job.adopted
         if job.path is not None:
             unsaid = job.status is not Status.COMPLETED and not finished
-            ours = unsaid and self._is_ours(job, claim)
-            if ours or (delete_files and finished):
+            is_ours = unsaid and not self.has_staged(job.key) and ours(job)
+            if is_ours or (delete_files and finished):
                 disk.delete_files(self.root, [file.path for file in files if file.wanted])
         disk.delete_tree(self.staging(job.key))
-
-    def _is_ours(self, job: Job, claim: Claim | None) -> bool:
-        if claim is None or not claim.looks or self.has_staged(job.key):
-            return False
-        return claim.holds(self.paths(job.files), exactly=False)
 
     def staged_keys(self) -> Iterator[str]:
         """The names of all staging folders there are."""

@@ -14,7 +14,7 @@ from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.torrent.claims import Claim, decode
 from chilly_movies.drivers.torrent.run import Run
 from chilly_movies.errors import FilmDamaged
-from chilly_movies.jobs.models import MediaFile, Report, Status
+from chilly_movies.jobs.models import Job, MediaFile, Report, Status
 from chilly_movies.jobs.ports import ResumeStore
 
 
@@ -46,6 +46,10 @@ class Beliefs:
         """The job's claim if it holds, None if something has to be compared."""
         claim = decode(await self._store.load_resume(run.job.key))
         return claim if await self.holds(run, claim) else None
+
+    def is_ours(self, claim: Claim | None, job: Job) -> bool:
+        """Whether the claim speaks of what lies at the job's path, renamed or not. Blocks."""
+        return claim is not None and claim.holds(self._place.paths(job.files), exactly=False)
 
     async def carry(self, run: Run) -> None:
         """The film was renamed: what is claimed of it is claimed of it where it is now."""

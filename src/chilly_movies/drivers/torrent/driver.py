@@ -11,6 +11,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -125,9 +126,10 @@ class TorrentDriver:
         job = await on_disk(lambda: settled(job, self._root))
         claim = decode(await self._resume.load_resume(job.key))
         files = job.files or (adopted.facts_of(job).files if job.adopted else ())
+        ours = partial(self._beliefs.is_ours, claim)
         try:
             await asyncio.to_thread(
-                self._place.delete, job, files, delete_files=delete_files, claim=claim
+                self._place.delete, job, files, delete_files=delete_files, ours=ours
             )
         except OSError as error:
             sentence = f"The job's files cannot be deleted: {error.strerror}."
