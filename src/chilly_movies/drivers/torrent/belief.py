@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from chilly_movies.disk.job_place import Place
+from chilly_movies.disk.publishing import job_at
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.torrent.claims import Claim, decode
 from chilly_movies.drivers.torrent.run import Run
@@ -68,6 +69,8 @@ class Beliefs:
         before = await on_disk(lambda: self._nodes(run)) if known else {}
         async with aclosing(steps) as reports:
             async for report in reports:
+                if report.complete and report.path is not None:
+                    run.path, run.job = report.path, job_at(run.job, report.path)
                 yield report
         if known and await on_disk(lambda: self._nodes(run)) == before:
             await self.carry(run)

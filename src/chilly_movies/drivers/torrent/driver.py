@@ -16,6 +16,7 @@ from functools import partial
 import structlog
 
 from chilly_movies.disk.job_place import Place
+from chilly_movies.disk.publishing import move, publish, settled
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent import adopted
@@ -28,7 +29,6 @@ from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.inspector import Inspector
 from chilly_movies.drivers.torrent.keeper import Keeper
-from chilly_movies.drivers.torrent.publishing import move, publish, settled
 from chilly_movies.drivers.torrent.reading.readers import Library
 from chilly_movies.drivers.torrent.reasons import why_still
 from chilly_movies.drivers.torrent.run import Run, figures, goal
@@ -166,7 +166,7 @@ class TorrentDriver:
     async def _run(self, run: Run) -> AsyncGenerator[Report, None]:
         # closed by hand: a generator left to the collector would go on with its traffic
         if run.job.moving_to is not None:
-            async with aclosing(self._beliefs.moved(run, move(run, self._root))) as reports:
+            async with aclosing(self._beliefs.moved(run, move(run.job, self._root))) as reports:
                 async for report in reports:
                     yield report
             if not (run.job.seeding or run.check):
@@ -210,13 +210,34 @@ class TorrentDriver:
             final = figures(torrent.state, Phase.POST_PROCESSING)
         run.check = run.mends = False
         if was_staged := not run.published:
-            async for report in publish(run, self._place, self._library, final):
-                yield report
+            async with aclosing(self._publish(run, final)) as reports:
+                async for report in reports:
+                    yield report
         await on_disk(run.refuse_changed)
         if was_staged:
             await self._beliefs.carry(run)
         self._library.complete(run.job.key)
         yield Report(self._final(run, final), path=run.path, complete=True)
+
+    async def _publish(self, run: Run, progress: Progress) -> AsyncGenerator[Report, None]:
+        """Publish what is staged; the run goes on with it where it is then.
+
+        What is renamed lies in the very folder that the engine was given, and its files look as
+        they did when they were compared with their hashes.
+
+        Raises:
+            DiskError: that folder was replaced, or a file was changed; both are checked anew.
+        """
+        staged, folder = run.folder / run.top, run.job.options.folder
+        steps = publish(staged, self._place, progress, folder=folder, check=run.refuse_changed)
+        async with aclosing(steps) as reports:
+            async for report in reports:
+                run.path = report.path
+                yield report
+        run.published = True
+        run.take(self._root)
+        self._library.place(run.job.key, self._root, run.published_paths())
+        await on_disk(lambda: self._place.clear_staging(run.job.key))
 
     async def _recognise(self, run: Run) -> AsyncGenerator[Report, None]:
         """An earlier run was stopped about when it published: is the film what lies there?
