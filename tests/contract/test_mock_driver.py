@@ -33,6 +33,8 @@ def source(query: str = "") -> Source:
 class MockBench:
     """A mock driver without waiting, over resume data that survives it."""
 
+    seeds = True
+
     def __init__(self) -> None:
         self.sources: tuple[Source, Source] = (
             source("name=One&seconds=2"),

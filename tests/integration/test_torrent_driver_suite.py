@@ -41,6 +41,8 @@ async def swarm(
 class TorrentBench:
     """A torrent driver on loopback; disk and resume data survive it."""
 
+    seeds = True
+
     def __init__(self, folder: Path, torrents: Sequence[Torrent], port: int) -> None:
         one, two = (Source(SourceType.TORRENT, magnet_to(t, port)) for t in torrents)
         self.sources: tuple[Source, Source] = (one, two)

@@ -1,0 +1,111 @@
+"""What all drivers share is enough for a second one, and nothing of it is the torrent driver's."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.jobs.ports import Driver
+from chilly_movies.net.outbound import Outbound
+from tests.contract.driver_suite import Bench, DriverSuite
+from tests.contract.http_file_driver import HttpFileDriver
+
+pytestmark = pytest.mark.anyio
+FILMS = {"/one.mkv": bytes(range(251)) * 6000, "/two.mkv": bytes(range(1, 252)) * 6000}
+_HEAD = re.compile(rb"GET (\S+) HTTP/1\.1\r\n.*\r\nrange: bytes=(\d+)-\r\n", re.DOTALL | re.I)
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send the part of a film that was asked for, and hang up."""
+    found = _HEAD.match(await reader.readuntil(b"\r\n\r\n"))
+    assert found is not None
+    film, begin = FILMS[found[1].decode()], int(found[2])
+    status = "206 Partial Content" if begin < len(film) else "416 Range Not Satisfiable"
+    where = f"{begin}-{len(film) - 1}" if begin < len(film) else "*"
+    writer.write(
+        f"HTTP/1.1 {status}\r\nContent-Range: bytes {where}/{len(film)}\r\n"
+        f"Content-Length: {len(film[begin:])}\r\nConnection: close\r\n\r\n".encode()
+    )
+    try:
+        writer.write(film[begin:])
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+    except ConnectionError:
+        writer.transport.abort()  # the run was closed
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[str]:
+    """Where a server of two films listens."""
+    server = await asyncio.start_server(_answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+class HttpBench:
+    """A driver for plain files; the disk survives it."""
+
+    seeds = False
+
+    def __init__(self, root: Path, server: str) -> None:
+        one, two = (Source(SourceType.HTTP, server + name) for name in FILMS)
+        self.sources: tuple[Source, Source] = (one, two)
+        self.broken: tuple[Source, ...] = tuple(
+            Source(SourceType.HTTP, urn)
+            for urn in ("nonsense", "ftp://x.example/a.mkv", "http:///a.mkv", f"{server}/")
+        )
+        self._root = root
+        self.driver: Driver = HttpFileDriver(root, Outbound())
+
+    async def restart(self) -> None:
+        """See `Bench`."""
+        await self.driver.aclose()
+        self.driver = HttpFileDriver(self._root, Outbound())
+
+
+@pytest.fixture
+async def bench(anyio_backend: str, tmp_path: Path, server: str) -> AsyncIterator[Bench]:
+    made = HttpBench(tmp_path / "media", server)
+    yield made
+    await made.driver.aclose()
+
+
+class TestHttpFileDriver(DriverSuite):
+    """The suite of all drivers."""
+
+
+_ALONE = """
+import asyncio, sys
+from pathlib import Path
+from chilly_movies.jobs.models import Source, SourceType
+from tests.contract.driver_suite import accepted, run_until_complete
+from tests.contract.test_http_file_driver import HttpBench
+
+async def main(root, server):
+    bench = HttpBench(Path(root), server)
+    job, _ = await run_until_complete(bench.driver, accepted(bench))
+    await bench.driver.aclose()
+    print(job.path)
+
+asyncio.run(main(*sys.argv[1:]))
+print([name for name in sys.modules if "torrent." in name or name.endswith("torrent")])
+"""
+
+
+async def test_a_film_is_fetched_without_the_torrent_driver_and_its_engine(
+    tmp_path: Path, server: str
+) -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _ALONE, tmp_path / "media", server, stdout=subprocess.PIPE
+    )
+    out, _ = await child.communicate()
+    assert out.decode().split("\n") == ["one.mkv", "[]", ""]
+    assert (tmp_path / "media/one.mkv").read_bytes() == FILMS["/one.mkv"]
