@@ -38,6 +38,7 @@ from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
 from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.net.outbound import Outbound
+from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime.state_lock import StateLock
 from chilly_movies.settings import Settings, read_keys, read_proxy
 from chilly_movies.storage.jobs import open_stores
@@ -81,9 +82,9 @@ class WebTorrentDownloader(Downloader):
         config = EngineConfig(Path(media_root).absolute(), **engine)
         self.torrent_maker = torrent_maker(config)
         self.own_ports = config.own_ports
-        driver = TorrentDriver(config, resume)
+        self._network = NetworkPolicy(config)
+        driver = TorrentDriver(config, resume, self._network)
         self.torrent_inspector: TorrentInspector = driver.inspector
-        self._torrents = driver
         drivers = {SourceType.TORRENT: driver}
         self._volume = MediaVolume(config.media_root, state.absolute())
         self._note = ServerNote(config.media_root, state.absolute()) if sole_server else None
@@ -94,11 +95,11 @@ class WebTorrentDownloader(Downloader):
     @property
     def network_problem(self) -> str | None:
         """See `Downloader.network_problem`."""
-        return self._torrents.traffic.halted
+        return self._network.halted
 
     def read_lists(self) -> None:
         """Read the user's lists of addresses again; they are when their files change, too."""
-        self._torrents.traffic.read_lists()
+        self._network.read_lists()
 
     async def open(self) -> None:
         """Take the state folder and read the jobs. Every verb calls it. Idempotent.

@@ -21,7 +21,7 @@ from chilly_movies.disk.threads import on_disk
 from chilly_movies.jobs import models as m
 from chilly_movies.jobs.ports import FileReader
 from chilly_movies.names import safe_name
-from chilly_movies.net.outbound import Outbound
+from chilly_movies.net.policy import NetworkPolicy
 
 _Reports = AsyncGenerator[m.Report, None]
 
@@ -29,11 +29,9 @@ _Reports = AsyncGenerator[m.Report, None]
 class HttpFileDriver:
     """Implements `ports.Driver`; it trusts the length of the file, as nothing tells its hash."""
 
-    def __init__(self, root: Path, outbound: Outbound) -> None:
+    def __init__(self, root: Path, policy: NetworkPolicy) -> None:
         self._root, self._place, self._more = root, Place(root), asyncio.Condition()
-        self._client = httpx2.AsyncClient(
-            transport=outbound.transport(), headers=outbound.headers, trust_env=False
-        )
+        self._policy, self._client = policy, policy.client()
 
     def identify(self, source: m.Source) -> m.SourceFacts:
         parts = urlsplit(source.urn)
@@ -58,7 +56,8 @@ class HttpFileDriver:
         yield m.Report(m.Progress(100.0, size, size), path=job.path, complete=True)
 
     async def _fetch(self, job: m.Job) -> _Reports:
-        yield m.Report(m.Progress(phase=m.Phase.METADATA), "asking for the file")
+        yield m.Report(m.Progress(phase=m.Phase.METADATA), self._policy.halted)
+        await self._policy.prepare()
         await on_disk(lambda: self._place.make_staging(job.key))
         facts, folder = self.identify(job.source), job.options.folder
         held = await hold_plain(self._place.staging(job.key))

@@ -8,13 +8,15 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chilly_movies.errors import SourceUnavailable
 from chilly_movies.jobs.models import Source, SourceType
 from chilly_movies.jobs.ports import Driver
-from chilly_movies.net.outbound import Outbound
-from tests.contract.driver_suite import Bench, DriverSuite
+from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
+from tests.contract.driver_suite import Bench, DriverSuite, accepted, run_until_complete
 from tests.contract.http_file_driver import HttpFileDriver
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +57,7 @@ class HttpBench:
 
     seeds = False
 
-    def __init__(self, root: Path, server: str) -> None:
+    def __init__(self, root: Path, server: str, **network: Any) -> None:
         one, two = (Source(SourceType.HTTP, server + name) for name in FILMS)
         self.sources: tuple[Source, Source] = (one, two)
         self.broken: tuple[Source, ...] = tuple(
@@ -63,12 +65,14 @@ class HttpBench:
             for urn in ("nonsense", "ftp://x.example/a.mkv", "http:///a.mkv", f"{server}/")
         )
         self._root = root
-        self.driver: Driver = HttpFileDriver(root, Outbound())
+        config = NetworkConfig(**{"allow_private_addresses": True, **network})
+        self._policy = NetworkPolicy(config)
+        self.driver: Driver = HttpFileDriver(root, self._policy)
 
     async def restart(self) -> None:
         """See `Bench`."""
         await self.driver.aclose()
-        self.driver = HttpFileDriver(self._root, Outbound())
+        self.driver = HttpFileDriver(self._root, self._policy)
 
 
 @pytest.fixture
@@ -80,6 +84,19 @@ async def bench(anyio_backend: str, tmp_path: Path, server: str) -> AsyncIterato
 
 class TestHttpFileDriver(DriverSuite):
     """The suite of all drivers."""
+
+
+@pytest.mark.parametrize("network", ["block_list", "interface", "allow_private_addresses"])
+async def test_the_policy_of_the_network_holds_for_it(
+    tmp_path: Path, server: str, network: str
+) -> None:
+    blocked = tmp_path / "block.txt"
+    blocked.write_text("127.0.0.0/8\n")
+    setting = {"block_list": blocked, "interface": "nowhere0", "allow_private_addresses": False}
+    bench = HttpBench(tmp_path / "media", server, **{network: setting[network]})
+    with pytest.raises(SourceUnavailable):
+        await run_until_complete(bench.driver, accepted(bench))
+    await bench.driver.aclose()
 
 
 _ALONE = """

@@ -90,7 +90,7 @@ async def test_a_block_list_holds_for_every_role_and_is_read_again_when_it_chang
 
         blocked.write_text("# nobody\n")
         assert isinstance(downloader, WebTorrentDownloader)
-        engine = downloader._torrents._session._ses
+        engine = downloader._drivers["torrent"]._session._ses  # type: ignore[index, attr-defined]
         async with asyncio.timeout(20):
             while engine.get_ip_filter().access(PEER):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

@@ -22,6 +22,7 @@ from chilly_movies.drivers.torrent.engine.fetch import fetch_torrent
 from chilly_movies.errors import SourceRejected, SourceUnavailable
 from chilly_movies.jobs.models import Source, SourceType
 from chilly_movies.net import addresses
+from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
 from tests.acceptance.backend import Backend
 from tests.doubles import until
 
@@ -196,7 +197,7 @@ async def test_no_redirect_leads_home_however_many_come_before(public: str, coun
 
     async def follow(start: str, host: str) -> None:
         end = quote(f"http://{host}:{home.port}/link.torrent", safe="")
-        await fetch_torrent(Source(SourceType.TORRENT, start + end), allow_private=False)
+        await fetch_torrent(Source(SourceType.TORRENT, start + end), NetworkPolicy(NetworkConfig()))
 
     async with canary() as home, hops(public, count) as start:
         for host in private[:: 1 if len(HOPS) > 2 else 5]:
@@ -226,9 +227,9 @@ async def test_a_name_that_leads_elsewhere_at_the_second_look_leads_nowhere(
         url = f"http://films.example:{home.port}/link.torrent"
         for _ in range(10):
             with pytest.raises((SourceRejected, SourceUnavailable)):
-                await fetch_torrent(Source(SourceType.TORRENT, url), allow_private=False)
+                await fetch_torrent(Source(SourceType.TORRENT, url), NetworkPolicy(NetworkConfig()))
         assert (looks, len(home)) == (20, 0)
         monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **m: real(public, *a[1:], **m))
         with pytest.raises(SourceUnavailable):
-            await fetch_torrent(Source(SourceType.TORRENT, url), allow_private=False)
+            await fetch_torrent(Source(SourceType.TORRENT, url), NetworkPolicy(NetworkConfig()))
         assert len(home) == 1

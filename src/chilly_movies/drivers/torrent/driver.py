@@ -24,6 +24,7 @@ from chilly_movies.drivers.torrent.belief import Beliefs, damaged
 from chilly_movies.drivers.torrent.claims import decode
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.config import EngineConfig
+from chilly_movies.drivers.torrent.engine.fetch import fetch_checked
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
@@ -52,6 +53,7 @@ from chilly_movies.jobs.models import (
     Status,
 )
 from chilly_movies.jobs.ports import FileReader, ResumeStore
+from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime import failpoints
 
 log = structlog.get_logger(__name__)
@@ -69,18 +71,20 @@ class TorrentDriver:
     Args:
         config: the engine's settings.
         resume_store: where resume data is kept.
+        policy: whom we may talk to; None = one of its own, from the same settings.
 
     Attributes:
         inspector: looks into torrents with the same engine.
-        traffic: what may be sent at the moment, and to whom.
     """
 
-    def __init__(self, config: EngineConfig, resume_store: ResumeStore) -> None:
+    def __init__(
+        self, config: EngineConfig, resume_store: ResumeStore, policy: NetworkPolicy | None = None
+    ) -> None:
         self._config = config
         self._resume = resume_store
-        self._session = TorrentSession(config)
+        self._policy = policy or NetworkPolicy(config)
+        self._session = TorrentSession(config, self._policy)
         self.inspector = Inspector(config, self._session)
-        self.traffic = self._session.traffic
         self._root = config.media_root
         self._place = Place(config.media_root)
         self._beliefs = Beliefs(resume_store, self._place)
@@ -189,11 +193,11 @@ class TorrentDriver:
 
     async def _fetch_and_publish(self, run: Run) -> AsyncGenerator[Report, None]:
         if p.is_url(run.source) and await self._resume.load_resume(run.job.key) is None:
-            while (why := self.traffic.halted) is not None:
+            while (why := self._policy.halted) is not None:
                 yield Report(Progress(phase=Phase.METADATA), why)
                 await asyncio.sleep(_REPORT_INTERVAL)
             yield Report(Progress(phase=Phase.METADATA), "fetching the torrent file")
-            run.source = await self.traffic.fetch(run.source)
+            run.source = await fetch_checked(run.source, self._policy)
         await on_disk(self._place.require)
         if run.job.completed_at is not None:  # asked for: the film is not what it was
             run.published = run.check = run.mends = True
@@ -294,7 +298,7 @@ class TorrentDriver:
                         return  # nothing can be there before the metadata
                     percent = round(min(99.9, 100 * state.checked), 2)
                     checked = replace(figures(state, Phase.CHECKING), percent=percent)
-                    yield Report(checked, self.traffic.halted)
+                    yield Report(checked, self._policy.halted)
                 run.sound = state.finished
                 if run.sound or not run.published:
                     await keeper.vouch(before)
@@ -371,7 +375,7 @@ class TorrentDriver:
                 state = await torrent.moved()
                 facts = await self._learn(run, torrent, state)
                 why = why_still(state, torrent.trackers, torrent.why_no_webrtc())
-                yield Report(figures(run.steady(state)), self.traffic.halted or why, facts)
+                yield Report(figures(run.steady(state)), self._policy.halted or why, facts)
                 if state.finished and run.told:
                     if state.wanted >= run.wanted:
                         break
@@ -511,7 +515,7 @@ class TorrentDriver:
                 # our own clock: the engine tells no new figures while nobody asks for data
                 began = min(began, clock() - state.seeding_time)
                 run.ended = progress.ratio >= ratio or clock() - began >= seconds
-                reason = "the seeding goal is reached" if run.ended else self.traffic.halted
+                reason = "the seeding goal is reached" if run.ended else self._policy.halted
                 yield Report(progress, reason, complete=True)
                 if run.ended:
                     return

@@ -14,6 +14,7 @@ from dataclasses import replace
 from chilly_movies.disk.files import INCOMPLETE
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.config import EngineConfig
+from chilly_movies.drivers.torrent.engine.fetch import fetch_checked
 from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.errors import EngineError, NoMetadata
 from chilly_movies.jobs.models import Options, Source
@@ -75,7 +76,7 @@ class Inspector:
 
     async def _look(self, source: Source) -> InspectedTorrent:
         if p.is_url(source):
-            source = await self._session.traffic.fetch(source)
+            source = await fetch_checked(source, self._session.policy)
         nowhere = self._config.media_root / INCOMPLETE / f"look-{uuid.uuid4().hex}"
         request = p.AddRequest(
             source=source, save_path=nowhere, part_path=nowhere, options=Options(),

@@ -13,6 +13,7 @@ import pytest
 from chilly_movies.drivers.torrent.engine.config import EngineConfig
 from chilly_movies.drivers.torrent.engine.filters import AddressFilter
 from chilly_movies.drivers.torrent.engine.traffic import Traffic
+from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.net.proxies import Proxy
 
 pytestmark = pytest.mark.anyio
@@ -37,8 +38,9 @@ class Engine:
         self.filtered.set()
 
 
-async def traffic_of(engine: Engine, **config: Any) -> Traffic:
-    traffic = Traffic(EngineConfig(Path("/media"), **config), lambda: None)
+async def traffic_of(engine: Engine, config: EngineConfig | None = None) -> Traffic:
+    config = config or EngineConfig(Path("/media"))
+    traffic = Traffic(config, NetworkPolicy(config), lambda: None)
     await traffic.opened(engine)
     return traffic
 
@@ -67,7 +69,7 @@ async def test_the_dht_is_never_on_if_it_is_not_wanted_or_would_go_round_a_proxy
     config: dict[str, Any],
 ) -> None:
     engine = Engine()
-    (await traffic_of(engine, **config)).look([False], 1)
+    (await traffic_of(engine, EngineConfig(Path("/media"), **config))).look([False], 1)
     assert not any(engine.dht)
 
 
@@ -94,7 +96,10 @@ async def test_who_is_banned_while_a_long_list_is_read_stays_banned(
 ) -> None:
     block, engine = tmp_path / "block.txt", Engine()
     block.write_text("203.0.113.0/24\n")
-    traffic = await traffic_of(engine, block_list=block)
+    config = EngineConfig(Path("/media"), block_list=block)
+    policy = NetworkPolicy(config)
+    traffic = Traffic(config, policy, lambda: None)
+    await traffic.opened(engine)
     loop, building, banned = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
     build = AddressFilter.build
 
@@ -105,7 +110,7 @@ async def test_who_is_banned_while_a_long_list_is_read_stays_banned(
         return made
 
     monkeypatch.setattr(AddressFilter, "build", slow)
-    traffic.read_lists()
+    policy.read_lists()
     await asyncio.wait_for(building.wait(), 10)
     torrent: Any = Peer()
     engine.filtered.clear()

@@ -13,7 +13,7 @@ from typing import Any
 import libtorrent as lt
 
 from chilly_movies.net import interfaces
-from chilly_movies.net.outbound import Outbound
+from chilly_movies.net.policy import NetworkConfig
 from chilly_movies.net.proxies import Proxy
 from chilly_movies.version import __version__
 
@@ -61,25 +61,18 @@ _SAFE: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class EngineConfig:
-    """What the user may set about the torrent engine.
+class EngineConfig(NetworkConfig):
+    """What the user may set about the torrent engine, besides the network.
 
     Attributes:
         media_root: where films are published.
         port: TCP and UDP port for peers, 0 = any free one.
-        interface: the only network interface to use, by name or address, None = all.
-        proxy: where all traffic goes first, None = straight to its goal.
-        proxy_force: nothing goes round the proxy; what cannot go through it is off.
-        block_list: a file with addresses that are not talked to.
-        allow_list: a file with the only addresses that are talked to.
-        anonymous: say as little of us as possible to peers and trackers.
         dht: find peers without trackers; never for private torrents.
         lsd: find peers in the local network by multicast.
         upnp: ask the router to open `port` (UPnP and NAT-PMP).
         webtorrent: talk to browsers over WebRTC; see `uses_webrtc`.
         webtorrent_trackers: WebSocket trackers added to every torrent that is not private.
         stun_server: `host:port`, or "" for none: it learns this machine's address.
-        allow_private_addresses: talk to loopback and private peers, trackers and web seeds.
         download_limit: bytes per second over all jobs, 0 = unlimited.
         upload_limit: bytes per second over all jobs, 0 = unlimited.
         seed_ratio: stop seeding at this ratio, 0 = never seed.
@@ -89,25 +82,17 @@ class EngineConfig:
         save_within: seconds after which all that arrived is flushed, however little it is.
         look_interval: seconds between two looks at a film that seeds: is it there, and unchanged?
         metadata_timeout: seconds a magnet waits for its metadata before others get its slot.
-        own_ports: where our own API listens; nothing is ever sent there.
         extra: raw libtorrent settings, for tests and benchmarks.
     """
 
     media_root: Path
     port: int = 6881
-    interface: str | None = None
-    proxy: Proxy | None = None
-    proxy_force: bool = True
-    anonymous: bool = False
-    block_list: Path | None = None
-    allow_list: Path | None = None
     dht: bool = True
     lsd: bool = False
     upnp: bool = False
     webtorrent: bool = True
     webtorrent_trackers: tuple[str, ...] = ()
     stun_server: str = ""
-    allow_private_addresses: bool = False
     download_limit: int = 0
     upload_limit: int = 0
     seed_ratio: float = 1.0
@@ -117,7 +102,6 @@ class EngineConfig:
     save_within: float = 30.0
     look_interval: float = 1.0
     metadata_timeout: float = 120.0
-    own_ports: set[int] = field(default_factory=set)
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -141,16 +125,6 @@ class EngineConfig:
         return next((name for name, holds in reasons.items() if holds), None)
 
     @property
-    def has_lists(self) -> bool:
-        """Whether the user has lists of addresses."""
-        return self.block_list is not None or self.allow_list is not None
-
-    @property
-    def is_forced(self) -> bool:
-        """Whether nothing may go round a proxy."""
-        return self.proxy is not None and self.proxy_force
-
-    @property
     def uses_dht(self) -> bool:
         """Whether the DHT is used, for torrents that are not private."""
         return self.dht and self.proxy is None
@@ -159,11 +133,6 @@ class EngineConfig:
     def uses_lsd(self) -> bool:
         """Whether peers in the local network are called out for, by what is not private."""
         return self.lsd and self.proxy is None and not self.anonymous
-
-    @property
-    def outbound(self) -> Outbound:
-        """How our own HTTP leaves this machine."""
-        return Outbound(self.proxy, self.interface, self.anonymous)
 
 
 def settings_pack(config: EngineConfig) -> dict[str, Any]:

@@ -8,33 +8,28 @@ from typing import Any
 import libtorrent as lt
 
 from chilly_movies.drivers.torrent.engine import params as p
-from chilly_movies.net.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6, is_public
-from chilly_movies.net.listed_addresses import EVERYBODY, ListedAddresses
+from chilly_movies.net.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6
+from chilly_movies.net.listed_addresses import EVERYBODY
+from chilly_movies.net.policy import NetworkPolicy
 
 
 class AddressFilter:
     """The engine's filter: private addresses unless allowed, the user's lists, and those banned.
 
     Args:
-        allow_private: private addresses may be talked to.
-        lists: the user's.
+        policy: whom we may talk to, bans aside.
     """
 
-    def __init__(self, *, allow_private: bool, lists: ListedAddresses) -> None:
-        self._allow_private = allow_private
-        self._lists = lists
+    def __init__(self, policy: NetworkPolicy) -> None:
+        self._policy = policy
         self._banned: frozenset[str] = frozenset()
-
-    def lets(self, address: str) -> bool:
-        """Whether an address may be talked to, bans aside."""
-        return (self._allow_private or is_public(address)) and self._lists.lets(address)
 
     def build(self) -> Any:
         """The filter without bans. Takes seconds for a million addresses; blocks."""
         made = lt.ip_filter()
-        for first, last, shut in self._lists.rules():
+        for first, last, shut in self._policy.lists.rules():
             made.add_rule(first, last, int(shut))
-        if not self._allow_private:
+        if not self._policy.config.allow_private_addresses:
             for network in p.networks((*NON_PUBLIC_V4, *NON_PUBLIC_V6)):
                 made.add_rule(*network, 1)
         return made
@@ -51,7 +46,9 @@ class AddressFilter:
         wanted = frozenset(banned)
         made = session.get_ip_filter()
         for address in wanted ^ self._banned:
-            made.add_rule(address, address, int(address in wanted or not self.lets(address)))
+            made.add_rule(
+                address, address, int(address in wanted or not self._policy.lets(address))
+            )
         self._banned = wanted
         session.set_ip_filter(made)
 

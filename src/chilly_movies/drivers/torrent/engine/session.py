@@ -31,6 +31,7 @@ from chilly_movies.drivers.torrent.engine.traffic import Traffic
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.drivers.torrent.mends.hangup import forget, hang_up_for_good, port_of
 from chilly_movies.drivers.torrent.mends.stun import StunCheck
+from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime.clocks import TimeOfDay
 from chilly_movies.runtime.single_flight import SingleFlight
 
@@ -47,20 +48,23 @@ class TorrentSession:
 
     Args:
         config: the engine's settings.
+        policy: whom we may talk to; None = one of its own.
 
     Attributes:
-        traffic: what may be sent at the moment, and to whom.
+        policy: the same.
+        traffic: what is sent at the moment, and to whom.
     """
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(self, config: EngineConfig, policy: NetworkPolicy | None = None) -> None:
         self._config = config
+        self.policy = policy or NetworkPolicy(config)
         self._torrents: dict[lt.torrent_handle, Torrent] = {}
         self._refreshes: list[asyncio.Future[None]] = []
         self._ticker: asyncio.Task[None] | None = None
         self._ses: Any = None
         self._opening = SingleFlight(self._open, "engine-opening")
         self._stun = StunCheck("")
-        self.traffic = Traffic(config, self._touch_all)
+        self.traffic = Traffic(config, self.policy, self._touch_all)
         self._asked: set[int] = set()
         self._coming: list[frozenset[str]] = []
         self._hears_pieces = False

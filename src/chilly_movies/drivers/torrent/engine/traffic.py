@@ -4,9 +4,7 @@ The engine has one switch for the whole DHT, and talks to it whether or not a to
 peers in the local network it joins a group. So both are on only while there is a torrent that may
 be known to all, and a little longer: one that is published leaves the engine and comes back.
 
-Bound to an interface, the engine stops as soon as that is gone: it would otherwise go on with what
-it has open, and of an address that moved to another device it would not know. It goes on when the
-interface is back.
+It stops and goes on, and talks to whom, as the network policy says.
 """
 
 from __future__ import annotations
@@ -20,12 +18,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from chilly_movies.drivers.torrent.engine.config import EngineConfig, settings_pack
-from chilly_movies.drivers.torrent.engine.fetch import fetch_checked
 from chilly_movies.drivers.torrent.engine.filters import AddressFilter
 from chilly_movies.drivers.torrent.mends.bans import Bans
-from chilly_movies.jobs.models import Source
-from chilly_movies.net import interfaces
-from chilly_movies.net.listed_addresses import ListedAddresses
+from chilly_movies.net.policy import NetworkPolicy
 
 if TYPE_CHECKING:
     from chilly_movies.drivers.torrent.engine.torrent import Torrent
@@ -33,9 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _LINGERS = 10.0
-_LOOK = 0.4
-"""Seconds between two looks at the interface."""
-_LOOK_AT_LISTS = 1.0
+"""Seconds for which the ways to tell all stay open when no torrent needs them any more."""
 
 
 class Traffic:
@@ -43,22 +36,20 @@ class Traffic:
 
     Args:
         config: the engine's settings.
+        policy: whom we may talk to.
         on_change: called when everything stops or goes on.
     """
 
-    def __init__(self, config: EngineConfig, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, config: EngineConfig, policy: NetworkPolicy, on_change: Callable[[], None]
+    ) -> None:
         self._config = config
+        self._policy = policy
         self._on_change = on_change
-        self._watch: asyncio.Task[None] | None = None
-        self._list_watch: asyncio.Task[None] | None = None
-        self._halted: str | None = None
+        self._is_halted = False
         self._session: Any = None
         self._bans = Bans()
-        self._lists = ListedAddresses(config.block_list, config.allow_list)
-        private = config.allow_private_addresses
-        self._filter = AddressFilter(allow_private=private, lists=self._lists)
-        self._reading = asyncio.Lock()
-        self._read_all = asyncio.Event()
+        self._filter = AddressFilter(policy)
         self._judging: set[asyncio.Task[None]] = set()
         self._open_to_all = False
         self._needed = -math.inf
@@ -69,94 +60,44 @@ class Traffic:
         Raises:
             EngineError: a list of addresses cannot be read.
         """
-        async with self._reading:
-            await self._lists.require()
-
-    def lets(self, address: str) -> bool:
-        """Whether an address may be talked to."""
-        return self._filter.lets(address)
-
-    async def fetch(self, source: Source) -> Source:
-        """The torrent file behind a link; see `fetch_checked`."""
-        await self.prepare()
-        private = self._config.allow_private_addresses
-        return await fetch_checked(
-            source, allow_private=private, outbound=self._config.outbound, judge=self.lets
-        )
+        await self._policy.prepare()
 
     async def opened(self, session: Any) -> None:
         """There is a new engine, which does nothing yet."""
-        self._session, self._open_to_all, self._halted = session, False, None
-        await self._filter_anew(session)
-        if self._config.has_lists:
-            self._list_watch = asyncio.create_task(self._watch_lists(), name="list-watch")
-        if self._config.interface is not None:
-            self._look_at_interface()
-            self._watch = asyncio.create_task(self._watch_interface(), name="interface-watch")
+        self._session, self._open_to_all, self._is_halted = session, False, False
+        await self.lists_changed()
+        self._policy.subscribe(self)
+        if self._policy.halted is not None:
+            self.network_changed()
 
     async def closed(self) -> None:
         """It is gone."""
         self._session = None
-        watches = [watch for watch in (self._watch, self._list_watch) if watch is not None]
-        self._watch = self._list_watch = None
-        for watch in watches:
-            watch.cancel()
-        if watches:
-            await asyncio.wait(watches)
+        await self._policy.unsubscribe(self)
 
-    def read_lists(self) -> None:
-        """Read the lists of addresses again, soon and whether or not they changed."""
-        self._read_all.set()
-
-    async def _watch_lists(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(_LOOK_AT_LISTS):
-                    await self._read_all.wait()
-            except TimeoutError:
-                pass
-            always = self._read_all.is_set()
-            self._read_all.clear()
-            async with self._reading:
-                if await self._lists.renew(always=always):
-                    await self._filter_anew(self._session)
+    async def lists_changed(self) -> None:
+        """See `policy.Subscriber`."""
+        await self._filter_anew(self._session)
 
     async def _filter_anew(self, session: Any) -> None:
         """Somebody may be banned while it is built; so bans are looked at afterwards."""
         made = await asyncio.to_thread(self._filter.build)
         self._filter.put(session, made, self._bans.addresses())
 
-    @property
-    def halted(self) -> str | None:
-        """One clause for why nothing is sent at the moment, None if it may be."""
-        return self._halted if self._watch is not None else self._why_halted()
-
-    def _why_halted(self) -> str | None:
-        interface = self._config.interface
-        why = None if interface is None else interfaces.why_unusable(interface)
-        return None if why is None else f"{why}, so nothing is sent until it is back"
-
-    async def _watch_interface(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK)
-            self._look_at_interface()
-
-    def _look_at_interface(self) -> None:
-        why, was = self._why_halted(), self._halted
-        self._halted = why
-        if why is not None and was is None:
-            log.warning("everything stops", problem=why)
+    def network_changed(self) -> None:
+        """See `policy.Subscriber`."""
+        halted, was = self._policy.halted is not None, self._is_halted
+        self._is_halted = halted
+        if halted and not was:
             self._session.pause()
             self._session.apply_settings({"listen_interfaces": "", **self._ways()})
-        elif why is None and was is not None:
-            log.warning("everything goes on", interface=self._config.interface)
+        elif was and not halted:
             pack = settings_pack(self._config)  # an address may have come to another device
             names = ("listen_interfaces", "outgoing_interfaces")
             again = {name: pack[name] for name in names if name in pack}
             self._session.apply_settings({**again, **self._ways()})
             self._session.resume()
-        if why != was:
-            self._on_change()
+        self._on_change()
 
     def look(self, privates: Iterable[bool], now: float) -> None:
         """End what is over.
@@ -199,12 +140,12 @@ class Traffic:
 
     def _switch(self, *, on: bool) -> None:
         self._open_to_all = on
-        if self._halted is None:
+        if not self._is_halted:
             self._session.apply_settings(self._ways())
 
     def _ways(self) -> dict[str, bool]:
         """The ways to tell all of a torrent."""
-        on = self._open_to_all and self._halted is None
+        on = self._open_to_all and not self._is_halted
         return {
             "enable_dht": on and self._config.uses_dht,
             "enable_lsd": on and self._config.uses_lsd,

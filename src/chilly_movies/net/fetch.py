@@ -1,0 +1,110 @@
+"""Fetches small things from links, within bounds and never from a place we must not reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urljoin, urlsplit
+
+import httpx2
+
+from chilly_movies.errors import SourceNotFound, SourceRejected, SourceUnavailable
+from chilly_movies.net.addresses import literal_host_is_public, resolves_to_public
+from chilly_movies.net.outbound import NOT_LET
+
+_MAX_HOPS = 5
+
+
+def never(_url: str) -> bool:
+    """Follow every redirect."""
+    return False
+
+
+async def get(
+    client: httpx2.AsyncClient,
+    url: str,
+    *,
+    limit: int,
+    what: str,
+    stops: Callable[[str], bool] = never,
+    allow_private: bool,
+    resolve: bool = True,
+) -> bytes | str:
+    """What a server answers, redirects followed; each place on the way is judged.
+
+    Args:
+        client: judges each address that it connects to, and follows no redirect itself.
+        url: where to begin.
+        limit: bytes the answer may have.
+        what: what is fetched, with its article, for the sentence that it is too large.
+        stops: whether an address is not asked but returned.
+        allow_private: whether loopback and private addresses may be asked.
+        resolve: whether names mean the same to us as to the client, which has no proxy then.
+
+    Returns:
+        The answer's bytes, or the address that `stops` is true of.
+
+    Raises:
+        SourceUnavailable: no answer, or one that may change.
+        SourceNotFound: the server says that there is no such thing.
+        SourceRejected: an answer that is too large or none, or a place we must not reach.
+    """
+    for _ in range(_MAX_HOPS + 1):
+        if stops(url):
+            return url
+        await _check(url, allow_private=allow_private, resolve=resolve)
+        answer = await _get(client, url, limit, what)
+        if isinstance(answer, bytes):
+            return answer
+        url = urljoin(url, answer)
+    raise SourceRejected(f"The link redirects more than {_MAX_HOPS} times.")
+
+
+async def _check(url: str, *, allow_private: bool, resolve: bool) -> None:
+    """Refuse a place we must not reach; what a name means to a proxy only the proxy knows."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise SourceRejected("The link is not a usable address.") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SourceRejected("The link must begin with http:// or https://.")
+    if allow_private:
+        return
+    try:
+        public = literal_host_is_public(parts.hostname)
+        if public and resolve:
+            public = await resolves_to_public(parts.hostname, port)
+    except OSError:
+        raise SourceUnavailable(f"The name '{parts.hostname}' does not resolve.") from None
+    if not public:
+        raise SourceRejected(
+            "The link leads to a private address; CHILLY_ALLOW_PRIVATE_ADDRESSES allows that."
+        )
+
+
+async def _get(client: httpx2.AsyncClient, url: str, limit: int, what: str) -> bytes | str:
+    """The body, or where the server sends us."""
+    try:
+        async with client.stream("GET", url) as response:
+            if response.is_redirect:
+                return response.headers.get("location", "")
+            if response.status_code >= 500 or response.status_code in (408, 429):
+                raise SourceUnavailable(f"The link's server answered {response.status_code}.")
+            if response.status_code in (404, 410):
+                raise SourceNotFound(f"The link's server answered {response.status_code}.")
+            if response.status_code != 200:
+                raise SourceRejected(f"The link's server answered {response.status_code}.")
+            body = b""
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > limit:
+                    most = f"{limit // 1024**2} MiB"
+                    raise SourceRejected(f"The link holds more than the {most} {what} may have.")
+            return body
+    except httpx2.InvalidURL:
+        raise SourceRejected("The link is not a usable address.") from None
+    except httpx2.HTTPError as error:
+        if NOT_LET in str(error):
+            raise SourceRejected("The link leads to an address that is blocked.") from None
+        problem = type(error).__name__
+        raise SourceUnavailable(f"The link's server does not answer ({problem}).") from None

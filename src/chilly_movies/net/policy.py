@@ -1,0 +1,218 @@
+"""Whom we may talk to, which way, and whether at all at the moment: one policy for all drivers.
+
+Bound to an interface, everything stops as soon as that is gone: what is open would otherwise go on,
+and nobody would know of an address that moved to another device. It goes on when the interface is
+back. The user's lists of addresses are read again when their files change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import httpx2
+import structlog
+
+from chilly_movies.net import interfaces
+from chilly_movies.net.addresses import is_public
+from chilly_movies.net.fetch import get, never
+from chilly_movies.net.listed_addresses import ListedAddresses
+from chilly_movies.net.outbound import Outbound
+from chilly_movies.net.proxies import Proxy
+
+log = structlog.get_logger(__name__)
+
+_TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
+_LOOK = 0.4
+"""Seconds between two looks at the interface."""
+_LOOK_AT_LISTS = 1.0
+"""Seconds between two looks at the files of the lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """What the user may set about the network, whichever driver uses it.
+
+    Attributes:
+        interface: the only network interface to use, by name or address, None = all.
+        proxy: where all traffic goes first, None = straight to its goal.
+        proxy_force: nothing goes round the proxy; what cannot go through it is off.
+        block_list: a file with addresses that are not talked to.
+        allow_list: a file with the only addresses that are talked to.
+        anonymous: say as little of us as possible to peers and servers.
+        allow_private_addresses: talk to loopback and private addresses.
+        own_ports: where our own API listens; nothing is ever sent there.
+    """
+
+    interface: str | None = None
+    proxy: Proxy | None = None
+    proxy_force: bool = True
+    anonymous: bool = False
+    block_list: Path | None = None
+    allow_list: Path | None = None
+    allow_private_addresses: bool = False
+    own_ports: set[int] = field(default_factory=set)
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether the user has lists of addresses."""
+        return self.block_list is not None or self.allow_list is not None
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether nothing may go round a proxy."""
+        return self.proxy is not None and self.proxy_force
+
+    @property
+    def outbound(self) -> Outbound:
+        """How our own HTTP leaves this machine."""
+        return Outbound(self.proxy, self.interface, self.anonymous)
+
+
+class Subscriber(Protocol):
+    """What has connections of its own, which the policy cannot see: an engine, say."""
+
+    def network_changed(self) -> None:
+        """Stop everything or go on, as `NetworkPolicy.halted` says now."""
+        ...
+
+    async def lists_changed(self) -> None:
+        """Let the lists hold as they are now."""
+        ...
+
+
+class NetworkPolicy:
+    """The network as the user allows it, watched while there are subscribers.
+
+    Args:
+        config: what the user set.
+
+    Attributes:
+        config: the same.
+        lists: the user's lists of addresses.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        self.config = config
+        self.lists = ListedAddresses(config.block_list, config.allow_list)
+        self._subscribers: list[Subscriber] = []
+        self._watch: asyncio.Task[None] | None = None
+        self._list_watch: asyncio.Task[None] | None = None
+        self._halted: str | None = None
+        self._reading = asyncio.Lock()
+        self._read_all = asyncio.Event()
+
+    @property
+    def halted(self) -> str | None:
+        """One clause for why nothing is sent at the moment, None if it may be."""
+        return self._halted if self._watch is not None else self._why_halted()
+
+    async def prepare(self) -> None:
+        """Learn whom we may talk to, before anybody is.
+
+        Raises:
+            EngineError: a list of addresses cannot be read.
+        """
+        async with self._reading:
+            await self.lists.require()
+
+    def lets(self, address: str) -> bool:
+        """Whether an address may be talked to."""
+        private = self.config.allow_private_addresses
+        return (private or is_public(address)) and self.lists.lets(address)
+
+    def client(self) -> httpx2.AsyncClient:
+        """A client that connects only to whom we may talk to. Call `prepare` before it is used.
+
+        Lists are read again, and the interface is watched, only while there are subscribers.
+        """
+        outbound = self.config.outbound
+        return httpx2.AsyncClient(
+            timeout=_TIMEOUT, headers=outbound.headers, trust_env=False,
+            transport=outbound.transport(self.lets),
+        )  # fmt: skip
+
+    async def get(
+        self, url: str, *, limit: int, what: str, stops: Callable[[str], bool] = never
+    ) -> bytes | str:
+        """What a server answers, if we may talk to it; for the arguments see `fetch.get`.
+
+        Raises:
+            EngineError: a list of addresses cannot be read.
+            DownloadError: see `fetch.get`.
+        """
+        await self.prepare()
+        async with self.client() as client:
+            return await get(
+                client, url, limit=limit, what=what, stops=stops,
+                allow_private=self.config.allow_private_addresses,
+                resolve=self.config.proxy is None,
+            )  # fmt: skip
+
+    def read_lists(self) -> None:
+        """Read the lists of addresses again, soon and whether or not they changed."""
+        self._read_all.set()
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Tell the subscriber of changes from now on, and watch for them; how it is now it asks."""
+        if self.config.has_lists and self._list_watch is None:
+            self._list_watch = asyncio.create_task(self._watch_lists(), name="list-watch")
+        if self.config.interface is not None and self._watch is None:
+            self._halted = None
+            self._look_at_interface()
+            self._watch = asyncio.create_task(self._watch_interface(), name="interface-watch")
+        self._subscribers.append(subscriber)
+
+    async def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Tell it of nothing any more; without subscribers nothing is watched. Idempotent."""
+        if subscriber in self._subscribers:
+            self._subscribers.remove(subscriber)
+        if self._subscribers:
+            async with self._reading:  # it may be told of lists just now
+                return
+        watches = [watch for watch in (self._watch, self._list_watch) if watch is not None]
+        self._watch = self._list_watch = None
+        for watch in watches:
+            watch.cancel()
+        if watches:
+            await asyncio.wait(watches)
+
+    async def _watch_lists(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_AT_LISTS):
+                    await self._read_all.wait()
+            except TimeoutError:
+                pass
+            always = self._read_all.is_set()
+            self._read_all.clear()
+            async with self._reading:
+                if await self.lists.renew(always=always):
+                    for subscriber in tuple(self._subscribers):
+                        if subscriber in self._subscribers:  # it may have left meanwhile
+                            await subscriber.lists_changed()
+
+    def _why_halted(self) -> str | None:
+        interface = self.config.interface
+        why = None if interface is None else interfaces.why_unusable(interface)
+        return None if why is None else f"{why}, so nothing is sent until it is back"
+
+    async def _watch_interface(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK)
+            self._look_at_interface()
+
+    def _look_at_interface(self) -> None:
+        why, was = self._why_halted(), self._halted
+        self._halted = why
+        if why == was:
+            return
+        if was is None:
+            log.warning("everything stops", problem=why)
+        elif why is None:
+            log.warning("everything goes on", interface=self.config.interface)
+        for subscriber in tuple(self._subscribers):
+            subscriber.network_changed()
