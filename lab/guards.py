@@ -121,7 +121,7 @@ GUARDS = (
     Guard("a signature covers the path", "api/gates/signing.py",
           'f"{expires}\\n{path}"', 'f"{expires}\\n"',
           19, _KEYS + "test_a_signature_ends_and_cannot_be_stretched_moved_or_forged"),
-    Guard("a link in the place of the secret is not followed", "api/gates/signing.py",
+    Guard("a link in the place of the secret is not followed", "runtime/state_folder.py",
           "os.open(path, os.O_RDONLY | os.O_NOFOLLOW)", "os.open(path, os.O_RDONLY)",
           20, _KEYS + "test_a_link_in_the_place_of_the_secret_is_not_followed"),
     Guard("only known proxies are believed", "api/gates/clients.py",

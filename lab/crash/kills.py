@@ -20,12 +20,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from chilly_movies.app import DATABASE
 from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.errors import ChillyError
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import SourceType
 from chilly_movies.runtime.logs import configure_logs
+from chilly_movies.runtime.state_folder import DATABASE
 from chilly_movies.storage.jobs import open_stores
 from lab.crash import promises, store
 from lab.crash.model import AFTER_IN_THE_AIR, Intent, Tally, Told

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import structlog
 from starlette.types import ASGIApp
 
 from chilly_movies.api.app import build_app
 from chilly_movies.api.gates.security import Access
-from chilly_movies.api.gates.signing import Signer, load_secret
+from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.catalogue.ports import MetadataProvider
@@ -37,9 +36,10 @@ from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
 from chilly_movies.media.subtitles import SandboxConverter
+from chilly_movies.names import INCOMPLETE
 from chilly_movies.net.outbound import Outbound
 from chilly_movies.net.policy import NetworkPolicy
-from chilly_movies.runtime.state_lock import StateLock
+from chilly_movies.runtime.state_folder import StateFolder
 from chilly_movies.settings import Settings, read_keys, read_proxy
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
@@ -47,7 +47,6 @@ from chilly_movies.watching.ports import MediaProbe, SubtitleConverter
 
 log = structlog.get_logger(__name__)
 
-DATABASE = "chilly.db"
 MIN_FREE_SPACE = 1_000_000_000
 
 
@@ -76,9 +75,8 @@ class WebTorrentDownloader(Downloader):
         sole_server: bool = False,
         **engine: Any,
     ) -> None:
-        state = Path(state_dir or platformdirs.user_state_path("chilly-movies"))
-        self._lock = StateLock(state)
-        jobs, resume = open_stores(state.absolute() / DATABASE)
+        self._state = StateFolder(Path(state_dir) if state_dir else None)
+        jobs, resume = open_stores(self._state.database)
         config = EngineConfig(Path(media_root).absolute(), **engine)
         self.torrent_maker = torrent_maker(config)
         self.own_ports = config.own_ports
@@ -86,8 +84,8 @@ class WebTorrentDownloader(Downloader):
         driver = TorrentDriver(config, resume, self._network)
         self.torrent_inspector: TorrentInspector = driver.inspector
         drivers = {SourceType.TORRENT: driver}
-        self._volume = MediaVolume(config.media_root, state.absolute())
-        self._note = ServerNote(config.media_root, state.absolute()) if sole_server else None
+        self._volume = MediaVolume(config.media_root, self._state)
+        self._note = ServerNote(config.media_root, self._state) if sole_server else None
         guard = DiskGuard(self._volume, min_free_space)
         retry = RetryPolicy(long_attempts=metadata_tries or math.inf)
         super().__init__(drivers, jobs, max_active=max_active, retry=retry, guard=guard)
@@ -108,7 +106,7 @@ class WebTorrentDownloader(Downloader):
             SettingsError: another server uses the media folder.
             StoreError: another instance uses the state folder, or the jobs cannot be read.
         """
-        if self._lock.take() and self._note is not None:
+        if self._state.lock() and self._note is not None:
             await self._claim_folder(self._note)
         await super().open()
 
@@ -119,7 +117,7 @@ class WebTorrentDownloader(Downloader):
             await asyncio.to_thread(note.leave)
             other = await asyncio.to_thread(note.other)  # two may have begun at once
         if other is not None:
-            self._lock.release()
+            self._state.release()
             raise SettingsError(
                 f"Another server, with the state folder {other}, uses this media folder: stop it, "
                 "or set CHILLY_MEDIA_ROOT to another folder."
@@ -130,7 +128,7 @@ class WebTorrentDownloader(Downloader):
         await super().aclose()
         if self._note is not None:
             await asyncio.to_thread(self._note.withdraw)
-        self._lock.release()
+        self._state.release()
 
 
 class MockDownloader(Downloader):
@@ -273,7 +271,7 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
 
 def _link_secret(settings: Settings) -> bytes:
     try:
-        return load_secret(settings.state_dir)
+        return StateFolder(settings.state_dir).load_secret()
     except OSError as error:
         raise SettingsError(
             f"The folder CHILLY_STATE_DIR ({settings.state_dir}) cannot be used: {error.strerror}."
@@ -294,7 +292,7 @@ def _check_lists(settings: Settings) -> None:
 
 def _check_media(settings: Settings) -> None:
     """Refuse a media root that was never of use; jobs wait for one that was and will be again."""
-    volume = MediaVolume(settings.media_root.absolute(), settings.state_dir.absolute())
+    volume = MediaVolume(settings.media_root.absolute(), StateFolder(settings.state_dir))
     if volume.is_remembered and (problem := volume.look_now().problem) is not None:
         log.warning("downloads wait for the media folder", problem=problem)
     else:
@@ -307,7 +305,7 @@ def check_writable(media_root: Path) -> None:
     Raises:
         SettingsError: it cannot be written.
     """
-    probe = media_root / ".incomplete" / ".writable"
+    probe = media_root / INCOMPLETE / ".writable"
     try:
         probe.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()
@@ -372,7 +370,7 @@ def _tmdb(settings: Settings) -> MetadataProvider:
         api_key=key.get_secret_value() if key else None,
         bearer_token=token.get_secret_value() if token else None,
         base_url=str(settings.tmdb_base_url),
-        cache_path=settings.state_dir / "metadata-cache.db",
+        cache_path=StateFolder(settings.state_dir).metadata_cache,
         transport=outbound.transport() if key or token else None,
     )
 

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
+INCOMPLETE = ".incomplete"
+"""The folder in the media root that unfinished data lies in."""
 _MAX_BYTES = 200
 """Longest name we make, in bytes of UTF-8: 255 is the usual limit, players add suffixes."""
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for n in range(1, 10))}

@@ -33,6 +33,7 @@ from pydantic_settings import (
 from chilly_movies.errors import SettingsError
 from chilly_movies.net.proxies import Proxy, parse_proxy
 from chilly_movies.runtime import failpoints
+from chilly_movies.runtime.state_folder import default_path
 
 PREFIX = "CHILLY_"
 CONFIG_FILE_VARIABLE = "CHILLY_CONFIG"
@@ -54,7 +55,7 @@ class Settings(BaseSettings):
 
     media_root: Path = Field(Path("media"), description="where finished films go")
     state_dir: Path = Field(
-        default_factory=lambda: platformdirs.user_state_path("chilly-movies"),
+        default_factory=default_path,
         description="database, resume data and lock",
     )
     host: str = Field("localhost", description="address to serve the API on")

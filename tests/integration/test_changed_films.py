@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from chilly_movies import Job, Phase, Status
-from chilly_movies.app import DATABASE
 from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.runtime.state_folder import DATABASE
 from lab.crash.mounts import require_mounts, tmpfs
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer

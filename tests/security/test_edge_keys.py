@@ -11,8 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from chilly_movies.api.gates.keys import KeyRing
-from chilly_movies.api.gates.signing import MAX_SECONDS, SECRET_FILE, Signer, load_secret
+from chilly_movies.api.gates.signing import MAX_SECONDS, Signer
 from chilly_movies.api.policy import KeyScope
+from chilly_movies.runtime.state_folder import StateFolder
 from chilly_movies.settings import read_keys
 from tests.contract.web import SECRET, api, problem
 from tests.security.asgi import policies
@@ -204,25 +205,25 @@ async def test_a_sound_signature_over_anything_but_a_film_opens_nothing() -> Non
 def test_the_secret_is_made_once_kept_private_and_made_anew_if_it_is_damaged(
     tmp_path: Path,
 ) -> None:
-    folder = tmp_path / "state"
-    secret = load_secret(folder)
-    path = folder / SECRET_FILE
+    state = StateFolder(tmp_path / "state")
+    secret = state.load_secret()
+    path = state.link_secret
     assert len(secret) == 32
-    assert load_secret(folder) == secret
+    assert state.load_secret() == secret
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(state.path.stat().st_mode) == 0o700
     path.chmod(0o644)
-    assert load_secret(folder) == secret
+    assert state.load_secret() == secret
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     path.write_bytes(b"short")
-    assert len(load_secret(folder)) == 32
+    assert len(state.load_secret()) == 32
     assert path.read_bytes() != b"short"
 
 
 def test_a_link_in_the_place_of_the_secret_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"x" * 32)
-    (tmp_path / SECRET_FILE).symlink_to(victim)
+    StateFolder(tmp_path).link_secret.symlink_to(victim)
     with pytest.raises(OSError, match=r"symbolic|loop"):
-        load_secret(tmp_path)
+        StateFolder(tmp_path).load_secret()
     assert victim.read_bytes() == b"x" * 32

@@ -21,9 +21,10 @@ from typing import IO, Any
 
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.jobs.models import Job
+from chilly_movies.runtime.state_folder import DATABASE
 
 FORMAT = 1
-MANIFEST, DATABASE, SETTINGS = "manifest.json", "chilly.db", "chilly.toml"
+MANIFEST, SETTINGS = "manifest.json", "chilly.toml"
 _SMALL = 1 << 20
 _LARGEST = 64 << 30
 _CHUNK = 1 << 20

@@ -7,23 +7,20 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from chilly_movies import __version__
 from chilly_movies.cli import archive
-from chilly_movies.cli.archive import DATABASE, SETTINGS, Manifest
+from chilly_movies.cli.archive import SETTINGS, Manifest
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.cli.interruption import InOrder
 from chilly_movies.cli.output import Output
 from chilly_movies.errors import StoreError, StoreFromTheFuture
-
-if TYPE_CHECKING:
-    from chilly_movies.settings import Settings
+from chilly_movies.runtime.state_folder import DATABASE, LOCK, StateFolder
 
 _Flag = Parameter(negative="", show_default=False)
-_OURS = ("lock",)
 _SHOWN = 20
 
 
@@ -47,19 +44,19 @@ def backup(
 
     out = Output(as_json=json)
     settings = load_settings(state_dir=state_dir)
-    folder = settings.state_dir.absolute()
+    state = StateFolder(settings.state_dir)
     try:
         with (
             InOrder(),
             tempfile.TemporaryDirectory(prefix=".backup-", dir=file.absolute().parent) as scratch,
         ):
             contents = {DATABASE: Path(scratch, DATABASE)}
-            taken = _take(folder / DATABASE, contents[DATABASE])
+            taken = _take(state.database, contents[DATABASE])
             if config_file().is_file():
                 contents[SETTINGS] = config_file()
             manifest = Manifest(
                 version=__version__, media_root=str(settings.media_root.absolute()),
-                state_dir=str(folder), jobs=taken.jobs,
+                state_dir=str(state.path), jobs=taken.jobs,
                 created_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 files={name: archive.digest(path) for name, path in contents.items()},
             )  # fmt: skip
@@ -172,21 +169,20 @@ def restore(
         force: Replace what is in the state folder; what was there is kept as '.old'.
         json: One JSON document.
     """
-    from chilly_movies.runtime.state_lock import StateLock
     from chilly_movies.settings import load_settings
 
     out = Output(as_json=json)
     media_root = media_root.absolute()
     settings = load_settings(media_root=media_root, state_dir=state_dir)
-    lock = StateLock(settings.state_dir.absolute())
-    lock.take()
+    state = StateFolder(settings.state_dir)
+    state.lock()
     try:
         with InOrder():
-            manifest, config, taken = _restore(file, settings, media_root, force=force)
+            manifest, config, taken = _restore(file, state, media_root, force=force)
     except OSError as error:
         raise CommandFailed(f"The backup cannot be restored: {error.strerror}.") from None
     finally:
-        lock.release()
+        state.release()
     out.document({"jobs": taken.jobs, "madeBy": manifest.version, "mediaRoot": str(media_root),
                   "oldMediaRoot": manifest.media_root, "settings": str(config or ""),
                   **taken.told()})  # fmt: skip
@@ -198,26 +194,27 @@ def restore(
 
 
 def _restore(
-    file: Path, settings: Settings, media_root: Path, *, force: bool
+    file: Path, state: StateFolder, media_root: Path, *, force: bool
 ) -> tuple[Manifest, Path | None, _Taken]:
     from chilly_movies.settings import config_file
     from chilly_movies.storage.sqlite.inspection import distrust
 
-    state = settings.state_dir.absolute()
-    if not force and any(path.name not in _OURS for path in state.iterdir()):
+    if not force and any(path.name != LOCK for path in state.path.iterdir()):
         raise CommandFailed(
-            f"The state folder {state} is not empty; --force replaces what is there.", Exit.USAGE
+            f"The state folder {state.path} is not empty; --force replaces what is there.",
+            Exit.USAGE,
         )
-    with tempfile.TemporaryDirectory(prefix=".restore-", dir=state) as scratch:
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=state.path) as scratch:
         manifest = archive.unpack(file, Path(scratch))
         taken = _checked(Path(scratch, DATABASE), fresh := Path(scratch, f"fresh-{DATABASE}"))
         distrust(fresh)
         config = config_file()
         text = _settings_of(Path(scratch, SETTINGS), media_root)
         keep = config.exists() and not force
-        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "media-root.json"):
-            _put_aside(state / name)
-        fresh.replace(state / DATABASE)
+        beside = (f"{DATABASE}-wal", f"{DATABASE}-shm")  # SQLite's own
+        for path in (state.database, *map(state.path.joinpath, beside), state.media_root):
+            _put_aside(path)
+        fresh.replace(state.database)
         if text is None or keep:
             return manifest, None, taken
         _put_aside(config)

@@ -16,6 +16,8 @@ from chilly_movies.cli.interruption import InOrder
 from chilly_movies.errors import ChillyError, SettingsError
 from chilly_movies.jobs.disk_guard import amount
 from chilly_movies.jobs.models import Job, Status
+from chilly_movies.names import INCOMPLETE
+from chilly_movies.runtime.state_folder import StateFolder
 
 if TYPE_CHECKING:
     from chilly_movies.settings import Settings
@@ -41,13 +43,6 @@ class Finding:
     level: Level
     message: str
     remedy: str = ""
-
-
-def server_runs(state_dir: Path) -> bool:
-    """Whether a server holds the state folder's lock."""
-    from chilly_movies.runtime.state_lock import is_held
-
-    return is_held(state_dir)
 
 
 def check_state(state_dir: Path, *, running: bool) -> Iterator[Finding]:
@@ -190,7 +185,7 @@ def check_strangers(survey: Survey, media_root: Path) -> Iterator[Finding]:
 
 def check_staging(survey: Survey, media_root: Path) -> Iterator[Finding]:
     """Unfinished data that no job will go on with."""
-    folder = media_root / ".incomplete"
+    folder = media_root / INCOMPLETE
     known = {job.key: job for job in survey.jobs}
     done = (Status.COMPLETED, Status.CANCELED)
     found = 0
@@ -237,7 +232,8 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
     from chilly_movies.disk.volume import MediaVolume
 
     root = settings.media_root.absolute()
-    volume = MediaVolume(root, settings.state_dir.absolute())
+    state = StateFolder(settings.state_dir)
+    volume = MediaVolume(root, state)
     if not root.exists() and not volume.is_remembered:
         yield Finding("disk", "remark", f"The media folder {root} is not there yet.",
                       "The first 'chilly serve' makes it.")  # fmt: skip
@@ -246,7 +242,7 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
     if problem is not None:
         yield Finding("disk", "problem", problem, "Mount its disk or set CHILLY_MEDIA_ROOT.")
         return
-    if (other := ServerNote(root, settings.state_dir.absolute()).other()) is not None:
+    if (other := ServerNote(root, state).other()) is not None:
         yield Finding("disk", "remark",
                       f"A server with the state folder {other} uses this media folder.",
                       "What belongs to its jobs is shown here as of no job.")  # fmt: skip
@@ -259,9 +255,9 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
             "to stay free, so downloads wait.",
             "Make room, or lower CHILLY_MIN_FREE_SPACE.",
         )  # fmt: skip
-    staging = root / ".incomplete"
+    staging = root / INCOMPLETE
     if staging.is_dir() and staging.stat().st_dev != root.stat().st_dev:
-        yield Finding("disk", "problem", "The folder .incomplete is on another disk.",
+        yield Finding("disk", "problem", f"The folder {INCOMPLETE} is on another disk.",
                       "Let both be on one disk: films are published by renaming.")  # fmt: skip
     refused = _try_write(staging if staging.is_dir() else root)
     if refused is not None:

@@ -16,6 +16,7 @@ from chilly_movies.cli.output import Output
 from chilly_movies.cli.render import table
 from chilly_movies.errors import ChillyError, SettingsError
 from chilly_movies.runtime.loading import loading
+from chilly_movies.runtime.state_folder import StateFolder
 
 if TYPE_CHECKING:
     from chilly_movies.settings import Settings
@@ -66,9 +67,9 @@ def _look(media_root: Path | None, state_dir: Path | None, *, verify: bool) -> I
         return
     yield from _settings(settings)
     yield from checks.check_engine()
-    folder = settings.state_dir.absolute()
-    running = checks.server_runs(folder)
-    yield from checks.check_state(folder, running=running)
+    state = StateFolder(settings.state_dir)
+    running = state.is_locked()
+    yield from checks.check_state(state.path, running=running)
     yield from checks.check_disk(settings)
     yield from checks.check_ports(settings, running=running)
     yield from network_checks.check_proxy(settings)
@@ -88,10 +89,9 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 def _stored(settings: Settings, *, verify: bool) -> Iterator[Finding]:
     with loading():
-        from chilly_movies.app import DATABASE
         from chilly_movies.storage.sqlite.inspection import survey
 
-    database = settings.state_dir.absolute() / DATABASE
+    database = StateFolder(settings.state_dir).database
     media = settings.media_root.absolute()
     try:
         found = survey(database)

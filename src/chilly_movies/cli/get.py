@@ -18,6 +18,7 @@ from chilly_movies.cli.running import run
 from chilly_movies.cli.sources import Wanted, read_files, read_sources
 from chilly_movies.jobs.models import Job, Status
 from chilly_movies.runtime.loading import loading
+from chilly_movies.runtime.state_folder import StateFolder
 
 if TYPE_CHECKING:
     from chilly_movies.jobs.downloader import Downloader
@@ -62,7 +63,7 @@ def state_folder(settings: Settings, wanted: Sequence[Wanted], files: Sequence[i
     parts = [str(settings.media_root.absolute()), *sorted(one.digest for one in wanted)]
     parts += [f"files {','.join(map(str, files))}"] if files is not None else []
     digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
-    return settings.state_dir / "get" / digest[:16]
+    return StateFolder(settings.state_dir).of_command(digest[:16])
 
 
 class _Getting:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chilly_movies.cli.exits import CommandFailed, Exit
+from chilly_movies.names import INCOMPLETE
 
 FILM = "Chilly Demo.mkv"
 _CHUNK = 1024 * 1024
@@ -72,7 +73,7 @@ def tidy(folder: Path, *, keep: bool) -> None:
     """Leave nothing behind, or nothing but the film."""
     shutil.rmtree(folder / "state", ignore_errors=True)
     if keep:
-        shutil.rmtree(folder / "media" / ".incomplete", ignore_errors=True)
+        shutil.rmtree(folder / "media" / INCOMPLETE, ignore_errors=True)
         return
     shutil.rmtree(folder / "media", ignore_errors=True)
     with suppress(OSError):

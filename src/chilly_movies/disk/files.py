@@ -14,9 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from chilly_movies.disk.plain import harmless
-from chilly_movies.names import numbered
+from chilly_movies.names import INCOMPLETE, numbered
 
-INCOMPLETE = ".incomplete"
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

@@ -9,6 +9,7 @@ from pathlib import Path
 from chilly_movies.disk import files as disk
 from chilly_movies.errors import DiskError
 from chilly_movies.jobs.models import Job, MediaFile, Status
+from chilly_movies.names import INCOMPLETE
 
 
 class Place:
@@ -128,6 +129,6 @@ class Place:
 
     def staged_keys(self) -> Iterator[str]:
         """The names of all staging folders there are."""
-        folder = self.root / disk.INCOMPLETE
+        folder = self.root / INCOMPLETE
         if folder.is_dir():
             yield from (e.name for e in folder.iterdir() if e.is_dir() and e.name[:1] != ".")

@@ -13,9 +13,9 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from chilly_movies.disk.files import INCOMPLETE
 from chilly_movies.disk.volume import MARK
-from chilly_movies.runtime.state_lock import is_held
+from chilly_movies.names import INCOMPLETE
+from chilly_movies.runtime.state_folder import StateFolder
 
 NOTE = ".server.json"
 
@@ -25,20 +25,20 @@ class ServerNote:
 
     Args:
         media_root: the media folder.
-        state_dir: the server's state folder, whose lock it holds.
+        state: the server's state folder, whose lock it holds.
     """
 
-    def __init__(self, media_root: Path, state_dir: Path) -> None:
+    def __init__(self, media_root: Path, state: StateFolder) -> None:
         self._folder = media_root / INCOMPLETE
         self._note = self._folder / NOTE
-        self._state = state_dir
+        self._state = state.path
 
     def other(self) -> Path | None:
         """The state folder of another server that runs on this media folder, None if none does."""
         found = self._read()
         if found is None or found[0] != socket.gethostname() or _same(found[1], self._state):
             return None
-        return found[1] if is_held(found[1]) else None
+        return found[1] if StateFolder(found[1]).is_locked() else None
 
     def leave(self) -> None:
         """Leaves the note; a media folder that is away or cannot be written stays without."""

@@ -13,14 +13,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from chilly_movies.disk.files import INCOMPLETE, staging_folder
+from chilly_movies.disk.files import staging_folder
 from chilly_movies.disk.plain import refuse_link
 from chilly_movies.errors import DiskError, DiskFull, OutOfDescriptors
 from chilly_movies.jobs.ports import Room
+from chilly_movies.names import INCOMPLETE
 from chilly_movies.runtime.descriptors import shortage
+from chilly_movies.runtime.state_folder import StateFolder
 
 MARK = ".chilly-media"
-_MEMORY = "media-root.json"
 _MARK_TEXT = (
     "This file tells Chilly Movies that the disk of its media folder is mounted.\n"
     "If it is missing there, and the folder is the right one all the same, make an empty one.\n"
@@ -48,12 +49,12 @@ class MediaVolume:
 
     Args:
         media_root: the folder.
-        state_dir: where it is remembered which disk the folder was on; None = nowhere.
+        state: where it is remembered which disk the folder was on; None = nowhere.
     """
 
-    def __init__(self, media_root: Path, state_dir: Path | None = None) -> None:
+    def __init__(self, media_root: Path, state: StateFolder | None = None) -> None:
         self._root = media_root
-        self._memory = None if state_dir is None else state_dir / _MEMORY
+        self._state = state
         self._known: _Place | None = None
         self._read = False
 
@@ -125,21 +126,21 @@ class MediaVolume:
 
     def _recall(self) -> _Place | None:
         try:
-            text = self._memory.read_text() if self._memory is not None else ""
+            text = self._state.media_root.read_text() if self._state is not None else ""
             return _Place(**json.loads(text)) if text else None
         except (OSError, ValueError, TypeError):
             return None
 
     def _remember(self, place: _Place) -> None:
-        if self._memory is None:
+        if self._state is None:
             return
         known = {"path": place.path, "device": place.device, "mounted": place.mounted}
         try:
-            self._memory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh = self._memory.with_suffix(".new")
+            self._state.make()
+            fresh = self._state.media_root.with_suffix(".new")
             fresh.touch(mode=0o600)
             fresh.write_text(json.dumps(known))
-            fresh.replace(self._memory)
+            fresh.replace(self._state.media_root)
         except OSError:
             return  # a full state folder: what is remembered is only older
 

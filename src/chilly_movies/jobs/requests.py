@@ -11,15 +11,13 @@ from typing import Any
 
 from chilly_movies.errors import InvalidRequest, UnsupportedSource
 from chilly_movies.jobs.models import Options, Source, SourceType
-from chilly_movies.names import safe_name
+from chilly_movies.names import INCOMPLETE, safe_name
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _MAX_URN = 64 * 1024
 MAX_TORRENT_BYTES = 10 * 1024 * 1024
 MAX_PATH = 4096
 MAX_FOLDER = 1000
-UNFINISHED = ".incomplete"
-"""The folder of unfinished data in the media root: nothing in there is anybody's film yet."""
 _MAX_NUMBER = 2**53 - 1
 _MAX_RATIO = 1000
 MAX_FILES = 20_000
@@ -125,7 +123,7 @@ def check_path(path: object) -> str:
             "The path must name a file or folder within the media folder, without '..' and without "
             "a leading '/'.", field="path",
         )  # fmt: skip
-    if pure.parts[0] == UNFINISHED:
+    if pure.parts[0] == INCOMPLETE:
         raise InvalidRequest("Unfinished data cannot be shared yet.", field="path")
     return str(pure)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.disk.files import INCOMPLETE
 from chilly_movies.disk.volume import MARK, MediaVolume, disk_error
 from chilly_movies.errors import DiskError, DiskFull
+from chilly_movies.names import INCOMPLETE
+from chilly_movies.runtime.state_folder import StateFolder
 
 pytestmark = pytest.mark.anyio
 
@@ -22,18 +23,18 @@ def media(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return tmp_path / "state"
+def state(tmp_path: Path) -> StateFolder:
+    return StateFolder(tmp_path / "state")
 
 
-def claim_another_disk(state: Path) -> None:
+def claim_another_disk(state: StateFolder) -> None:
     """Let it be remembered that the folder was on another disk."""
-    memory = state / "media-root.json"
+    memory = state.media_root
     memory.write_text(json.dumps({**json.loads(memory.read_text()), "device": 1}))
 
 
 async def test_a_new_folder_is_made_and_marked_and_its_room_is_that_of_the_disk(
-    media: Path, state: Path
+    media: Path, state: StateFolder
 ) -> None:
     volume = MediaVolume(media, state)
     assert not volume.is_remembered
@@ -46,7 +47,7 @@ async def test_a_new_folder_is_made_and_marked_and_its_room_is_that_of_the_disk(
 
 
 def test_an_emptied_folder_on_the_same_disk_is_taken_and_marked_again(
-    media: Path, state: Path
+    media: Path, state: StateFolder
 ) -> None:
     volume = MediaVolume(media, state)
     volume.look_now()
@@ -57,7 +58,7 @@ def test_an_emptied_folder_on_the_same_disk_is_taken_and_marked_again(
 
 
 def test_a_bare_mount_point_is_refused_and_nothing_is_written_to_it(
-    media: Path, state: Path
+    media: Path, state: StateFolder
 ) -> None:
     MediaVolume(media, state).look_now()
     claim_another_disk(state)
@@ -69,7 +70,9 @@ def test_a_bare_mount_point_is_refused_and_nothing_is_written_to_it(
     assert list(media.iterdir()) == []
 
 
-def test_a_missing_folder_on_an_unmounted_disk_is_not_made_again(media: Path, state: Path) -> None:
+def test_a_missing_folder_on_an_unmounted_disk_is_not_made_again(
+    media: Path, state: StateFolder
+) -> None:
     MediaVolume(media, state).look_now()
     claim_another_disk(state)
     (media / INCOMPLETE / MARK).unlink()
@@ -79,14 +82,16 @@ def test_a_missing_folder_on_an_unmounted_disk_is_not_made_again(media: Path, st
     assert not media.exists()
 
 
-def test_a_mark_made_by_hand_makes_a_folder_the_right_one(media: Path, state: Path) -> None:
+def test_a_mark_made_by_hand_makes_a_folder_the_right_one(media: Path, state: StateFolder) -> None:
     MediaVolume(media, state).look_now()
     claim_another_disk(state)
     assert MediaVolume(media, state).look_now().problem is None
     assert MediaVolume(media, state).is_remembered
 
 
-def test_another_media_folder_is_the_users_choice(tmp_path: Path, media: Path, state: Path) -> None:
+def test_another_media_folder_is_the_users_choice(
+    tmp_path: Path, media: Path, state: StateFolder
+) -> None:
     MediaVolume(media, state).look_now()
     claim_another_disk(state)
     other = MediaVolume(tmp_path / "other", state)
@@ -94,7 +99,7 @@ def test_another_media_folder_is_the_users_choice(tmp_path: Path, media: Path, s
     assert other.look_now().problem is None
 
 
-def test_a_file_in_the_folders_place_is_a_problem(media: Path, state: Path) -> None:
+def test_a_file_in_the_folders_place_is_a_problem(media: Path, state: StateFolder) -> None:
     media.write_text("not a folder")
     assert MediaVolume(media, state).look_now().problem == (
         "The media folder cannot be used: Not a directory."
@@ -102,16 +107,16 @@ def test_a_file_in_the_folders_place_is_a_problem(media: Path, state: Path) -> N
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"path": 1}'])
-def test_a_damaged_memory_is_no_memory(media: Path, state: Path, text: str) -> None:
-    state.mkdir()
-    (state / "media-root.json").write_text(text)
+def test_a_damaged_memory_is_no_memory(media: Path, state: StateFolder, text: str) -> None:
+    state.make()
+    state.media_root.write_text(text)
     volume = MediaVolume(media, state)
     assert not volume.is_remembered
     assert volume.look_now().problem is None
 
 
 async def test_what_a_job_holds_is_what_its_files_take_up_on_the_disk(
-    media: Path, state: Path
+    media: Path, state: StateFolder
 ) -> None:
     volume = MediaVolume(media, state)
     assert await volume.held("k") == 0

@@ -10,11 +10,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import quote
 
 from chilly_movies.runtime.clocks import steady_time
@@ -22,7 +20,6 @@ from chilly_movies.runtime.clocks import steady_time
 DEFAULT_SECONDS = 6 * 3600
 """A long film with a long pause."""
 MAX_SECONDS = 24 * 3600
-SECRET_FILE = "link-secret"  # noqa: S105 (the name of the file)
 _SECRET_BYTES = 32
 
 
@@ -80,34 +77,3 @@ class Signer:
 
 def _is_path(text: str) -> bool:
     return text.startswith("/") and "\\" not in text
-
-
-def load_secret(folder: Path) -> bytes:
-    """The installation's secret; made at the first time, readable by its owner alone.
-
-    Raises:
-        OSError: the folder cannot be used.
-    """
-    path = folder / SECRET_FILE
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        found = _read_secret(path)
-        if len(found) == _SECRET_BYTES:
-            return found
-        path.unlink()  # cut short by a crash: links signed with it are lost anyway
-        return load_secret(folder)
-    with os.fdopen(handle, "wb") as file:
-        made = secrets.token_bytes(_SECRET_BYTES)
-        file.write(made)
-        file.flush()
-        os.fsync(file.fileno())
-    return made
-
-
-def _read_secret(path: Path) -> bytes:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    with os.fdopen(handle, "rb") as file:
-        os.fchmod(handle, 0o600)
-        return file.read(_SECRET_BYTES + 1)

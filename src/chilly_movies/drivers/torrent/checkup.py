@@ -9,11 +9,11 @@ from typing import Any
 
 import libtorrent as lt
 
-from chilly_movies.disk.files import INCOMPLETE
 from chilly_movies.drivers.torrent.claims import decode
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.errors import ChillyError
 from chilly_movies.jobs.models import Job
+from chilly_movies.names import INCOMPLETE
 
 _OFFLINE: dict[str, Any] = {
     "listen_interfaces": "",

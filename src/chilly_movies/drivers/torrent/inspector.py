@@ -11,7 +11,6 @@ import asyncio
 import uuid
 from dataclasses import replace
 
-from chilly_movies.disk.files import INCOMPLETE
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.config import EngineConfig
 from chilly_movies.drivers.torrent.engine.fetch import fetch_checked
@@ -19,6 +18,7 @@ from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.errors import EngineError, NoMetadata
 from chilly_movies.jobs.models import Options, Source
 from chilly_movies.jobs.torrents import InspectedTorrent
+from chilly_movies.names import INCOMPLETE
 
 _SECONDS = 30.0
 _AT_ONCE = 8
