@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import singledispatch
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Unpack
 
 import structlog
 from starlette.types import ASGIApp
 
 from chilly_movies.api.app import build_app
-from chilly_movies.api.gates.security import Access
+from chilly_movies.api.gates.security import Access, AccessOptions
 from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.catalogue.tmdb.provider import TmdbProvider
-from chilly_movies.disk.server_note import ServerNote
-from chilly_movies.disk.volume import MediaVolume
+from chilly_movies.disk.server_note import ServerNote, SoleUse
+from chilly_movies.disk.volume import MediaVolume, check_writable
 from chilly_movies.drivers.mock.driver import MockDriver, MockScript
 from chilly_movies.drivers.mock.inspector import MockInspector
 from chilly_movies.drivers.mock.maker import MockTorrentMaker
-from chilly_movies.drivers.torrent import EngineConfig, MediaTorrentMaker, TorrentDriver
+from chilly_movies.drivers.torrent import (
+    EngineConfig,
+    EngineOptions,
+    MediaTorrentMaker,
+    TorrentDriver,
+)
 from chilly_movies.errors import SettingsError
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import SourceType
-from chilly_movies.jobs.ports import JobStore, ResumeStore
+from chilly_movies.jobs.ports import Driver, JobStore, ResumeStore
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
 from chilly_movies.media.subtitles import SandboxConverter
-from chilly_movies.names import INCOMPLETE
 from chilly_movies.net.outbound import Outbound
 from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime.state_folder import StateFolder
@@ -50,7 +54,120 @@ log = structlog.get_logger(__name__)
 MIN_FREE_SPACE = 1_000_000_000
 
 
-class WebTorrentDownloader(Downloader):
+def _unconfigured() -> MetadataProvider:
+    return TmdbProvider(api_key=None, bearer_token=None, cache_path=None)
+
+
+class Network(Protocol):
+    """What may be sent and received at the moment."""
+
+    @property
+    def halted(self) -> str | None:
+        """One clause for why nothing may be, None if it may."""
+
+    def read_lists(self) -> None:
+        """Read the user's lists of addresses again."""
+
+
+class _NoNetwork:
+    """Implements `Network` where nothing is ever sent."""
+
+    halted: str | None = None
+
+    def read_lists(self) -> None:
+        """See `Network`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What answers the API beside the downloader.
+
+    Attributes:
+        catalogue: facts about films; the default is TMDB without a key, which says so when asked.
+        probe: looks into film files.
+        converter: makes WebVTT of subtitles.
+        maker: makes torrents, None = none can be made.
+        inspector: looks into torrents of others, None = none can be.
+    """
+
+    catalogue: MetadataProvider = field(default_factory=_unconfigured)
+    probe: MediaProbe = field(default_factory=MediaInfoProbe)
+    converter: SubtitleConverter = field(default_factory=SandboxConverter)
+    maker: TorrentMaker | None = None
+    inspector: TorrentInspector | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """All that a backend is made of.
+
+    Attributes:
+        drivers: the driver of each kind of source.
+        jobs: the store of jobs and their events.
+        resume: the store of resume data.
+        guard: says whether there is room on the disk.
+        sole_use: keeps other instances away, None = there is nothing to keep them from.
+        network: what may be sent at the moment.
+        own_ports: where our own API listens; nothing is ever sent there.
+        tools: what answers beside the downloader.
+        retry: how often and when a failed attempt is repeated.
+        max_active: how many jobs may download at once.
+    """
+
+    drivers: Mapping[SourceType, Driver]
+    jobs: JobStore
+    resume: ResumeStore
+    guard: DiskGuard | None = None
+    sole_use: SoleUse | None = None
+    network: Network = field(default_factory=_NoNetwork)
+    own_ports: set[int] = field(default_factory=set)
+    tools: Tools = field(default_factory=Tools)
+    retry: RetryPolicy | None = None
+    max_active: int = 3
+
+
+class AssembledDownloader(Downloader):
+    """A `Downloader` made of parts.
+
+    Args:
+        parts: what it is made of; closed with it, the tools aside.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        super().__init__(
+            parts.drivers, parts.jobs, max_active=parts.max_active, retry=parts.retry,
+            guard=parts.guard,
+        )  # fmt: skip
+
+    @property
+    def network_problem(self) -> str | None:
+        """See `Downloader.network_problem`."""
+        return self.parts.network.halted
+
+    def read_lists(self) -> None:
+        """Read the user's lists of addresses again; they are when their files change, too."""
+        self.parts.network.read_lists()
+
+    async def open(self) -> None:
+        """Take the state folder and read the jobs. Every verb calls it. Idempotent.
+
+        Raises:
+            SettingsError: another server uses the media folder.
+            StoreError: another instance uses the state folder, or the jobs cannot be read.
+        """
+        if self.parts.sole_use is not None:
+            await self.parts.sole_use.begin()
+        await super().open()
+
+    async def aclose(self) -> None:
+        """Stop everything and keep it. Idempotent."""
+        await super().aclose()
+        if self.parts.sole_use is not None:
+            await self.parts.sole_use.end()
+
+
+class WebTorrentDownloader(AssembledDownloader):
     """A `Downloader` for torrents: magnets, info hashes, torrent files and links to them.
 
     Args:
@@ -73,91 +190,109 @@ class WebTorrentDownloader(Downloader):
         min_free_space: int = MIN_FREE_SPACE,
         metadata_tries: int = 100,
         sole_server: bool = False,
-        **engine: Any,
+        **engine: Unpack[EngineOptions],
     ) -> None:
-        self._state = StateFolder(Path(state_dir) if state_dir else None)
-        jobs, resume = open_stores(self._state.database)
         config = EngineConfig(Path(media_root).absolute(), **engine)
-        self.torrent_maker = torrent_maker(config)
-        self.own_ports = config.own_ports
-        self._network = NetworkPolicy(config)
-        driver = TorrentDriver(config, resume, self._network)
-        self.torrent_inspector: TorrentInspector = driver.inspector
-        drivers = {SourceType.TORRENT: driver}
-        self._volume = MediaVolume(config.media_root, self._state)
-        self._note = ServerNote(config.media_root, self._state) if sole_server else None
-        guard = DiskGuard(self._volume, min_free_space)
-        retry = RetryPolicy(long_attempts=metadata_tries or math.inf)
-        super().__init__(drivers, jobs, max_active=max_active, retry=retry, guard=guard)
-
-    @property
-    def network_problem(self) -> str | None:
-        """See `Downloader.network_problem`."""
-        return self._network.halted
-
-    def read_lists(self) -> None:
-        """Read the user's lists of addresses again; they are when their files change, too."""
-        self._network.read_lists()
-
-    async def open(self) -> None:
-        """Take the state folder and read the jobs. Every verb calls it. Idempotent.
-
-        Raises:
-            SettingsError: another server uses the media folder.
-            StoreError: another instance uses the state folder, or the jobs cannot be read.
-        """
-        if self._state.lock() and self._note is not None:
-            await self._claim_folder(self._note)
-        await super().open()
-
-    async def _claim_folder(self, note: ServerNote) -> None:
-        await self._volume.look()  # it makes and marks a media folder that is new
-        other = await asyncio.to_thread(note.other)
-        if other is None:
-            await asyncio.to_thread(note.leave)
-            other = await asyncio.to_thread(note.other)  # two may have begun at once
-        if other is not None:
-            self._state.release()
-            raise SettingsError(
-                f"Another server, with the state folder {other}, uses this media folder: stop it, "
-                "or set CHILLY_MEDIA_ROOT to another folder."
+        state = StateFolder(Path(state_dir) if state_dir else None)
+        super().__init__(
+            torrent_parts(
+                config, state, max_active=max_active, min_free_space=min_free_space,
+                metadata_tries=metadata_tries, sole_server=sole_server,
             )
-
-    async def aclose(self) -> None:
-        """Stop everything and keep it. Idempotent."""
-        await super().aclose()
-        if self._note is not None:
-            await asyncio.to_thread(self._note.withdraw)
-        self._state.release()
+        )  # fmt: skip
 
 
-class MockDownloader(Downloader):
+class MockDownloader(AssembledDownloader):
     """A `Downloader` that plays scripts: no network, no disk. For front-end authors and tests.
 
     Args:
         script: how downloads go whose source says nothing about it; see `MockScript`.
         max_active: how many jobs may download at once.
-        **driver: further arguments of `MockDriver` (`scripts`, `tick`, `sleep`).
+        scripts: by source URN, for tests.
+        tick: seconds between two reports.
+        sleep: how to wait; tests pass their own.
     """
 
     def __init__(
-        self, script: MockScript | None = None, *, max_active: int = 3, **driver: Any
+        self,
+        script: MockScript | None = None,
+        *,
+        max_active: int = 3,
+        scripts: Mapping[str, MockScript] | None = None,
+        tick: float = 0.25,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         resume = MemoryResumeStore()
-        self.torrent_maker = MockTorrentMaker()
-        self.media_probe = MockMediaProbe()
-        self.subtitle_converter = MockSubtitleConverter()
-        mock = MockDriver(script, resume_store=resume, **driver)
-        self.torrent_inspector = MockInspector(mock)
-        super().__init__(
-            dict.fromkeys(SourceType, mock), MemoryJobStore(resume), max_active=max_active
-        )
+        mock = MockDriver(script, scripts=scripts, resume_store=resume, tick=tick, sleep=sleep)
+        super().__init__(mock_parts(mock, resume, max_active=max_active))
 
 
-def torrent_maker(config: EngineConfig) -> TorrentMaker:
-    """Who makes torrents of what lies in the media root of an engine."""
+def torrent_parts(
+    config: EngineConfig,
+    state: StateFolder,
+    *,
+    max_active: int,
+    min_free_space: int,
+    metadata_tries: int,
+    sole_server: bool = False,
+    catalogue: MetadataProvider | None = None,
+) -> Parts:
+    """The parts that download torrents; see `WebTorrentDownloader` for the arguments."""
+    jobs, resume = open_stores(state.database)
+    network = NetworkPolicy(config)
+    driver = TorrentDriver(config, resume, network)
+    volume = MediaVolume(config.media_root, state)
     trackers = config.webtorrent_trackers if config.webtorrent else ()
-    return MediaTorrentMaker(config.media_root, trackers)
+    return Parts(
+        drivers={SourceType.TORRENT: driver},
+        jobs=jobs,
+        resume=resume,
+        guard=DiskGuard(volume, min_free_space),
+        sole_use=SoleUse(state, volume, ServerNote(config.media_root, state), whole=sole_server),
+        network=network,
+        own_ports=config.own_ports,
+        tools=Tools(
+            catalogue=catalogue or _unconfigured(),
+            maker=MediaTorrentMaker(config.media_root, trackers),
+            inspector=driver.inspector,
+        ),
+        retry=RetryPolicy(long_attempts=metadata_tries or math.inf),
+        max_active=max_active,
+    )
+
+
+def mock_parts(
+    mock: MockDriver,
+    resume: MemoryResumeStore,
+    *,
+    max_active: int,
+    catalogue: MetadataProvider | None = None,
+) -> Parts:
+    """The parts that play scripts; see `MockDownloader` for the arguments."""
+    return Parts(
+        drivers=dict.fromkeys(SourceType, mock),
+        jobs=MemoryJobStore(resume),
+        resume=resume,
+        tools=Tools(
+            catalogue=catalogue or _unconfigured(),
+            probe=MockMediaProbe(),
+            converter=MockSubtitleConverter(),
+            maker=MockTorrentMaker(),
+            inspector=MockInspector(mock),
+        ),
+        max_active=max_active,
+    )
+
+
+@singledispatch
+def _tools_of(_downloader: Downloader) -> Tools:
+    """The tools that belong to a downloader: the usual ones for one of another's making."""
+    return Tools()
+
+
+@_tools_of.register(AssembledDownloader)
+def _(downloader: AssembledDownloader) -> Tools:
+    return downloader.parts.tools
 
 
 def create_app(
@@ -174,7 +309,7 @@ def create_app(
     allowed_origins: tuple[str, ...] = (),
     stream_timeout: float = 60.0,
     on_stop: Callable[[], Any] | None = None,
-    **access: Any,
+    **access: Unpack[AccessOptions],
 ) -> ASGIApp:
     """The backend as an ASGI application, for any server, test or front end.
 
@@ -195,18 +330,17 @@ def create_app(
     """
     own = downloader is None
     downloader = downloader or WebTorrentDownloader()
+    tools = _tools_of(downloader)
     return build_app(
         downloader,
-        metadata or TmdbProvider(api_key=None, bearer_token=None, cache_path=None),
+        metadata or tools.catalogue,
         Access(api_secret or None, allowed_hosts, allowed_origins, **access),
         start_limit=start_limit,
         cancel_limit=cancel_limit,
-        probe=probe or getattr(downloader, "media_probe", None) or MediaInfoProbe(),
-        converter=converter
-        or getattr(downloader, "subtitle_converter", None)
-        or SandboxConverter(),
-        torrent_maker=maker or getattr(downloader, "torrent_maker", None),
-        torrent_inspector=getattr(downloader, "torrent_inspector", None),
+        probe=probe or tools.probe,
+        converter=converter or tools.converter,
+        torrent_maker=maker or tools.maker,
+        torrent_inspector=tools.inspector,
         stream_timeout=stream_timeout,
         on_stop=on_stop or (downloader.aclose if own else None),
     )
@@ -216,24 +350,21 @@ def create_app(
 class Backend:
     """A downloader and its HTTP face, built from settings."""
 
-    downloader: Downloader
-    metadata: MetadataProvider
+    downloader: AssembledDownloader
     app: ASGIApp
 
     def serves_on(self, port: int) -> None:
         """Say where the API listens, so that no torrent sends us there."""
-        if isinstance(self.downloader, WebTorrentDownloader):
-            self.downloader.own_ports.add(port)
+        self.downloader.parts.own_ports.add(port)
 
     def read_lists(self) -> None:
         """Read the user's lists of addresses again."""
-        if isinstance(self.downloader, WebTorrentDownloader):
-            self.downloader.read_lists()
+        self.downloader.read_lists()
 
     async def aclose(self) -> None:
         """Stop everything and keep it."""
         await self.downloader.aclose()
-        await self.metadata.aclose()
+        await self.downloader.parts.tools.catalogue.aclose()
 
 
 def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
@@ -246,15 +377,10 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
     Raises:
         SettingsError: the media root cannot be written.
     """
-    if not mock:
-        _check_media(settings)
-        _check_lists(settings)
-    downloader = _mock(settings) if mock else _torrents(settings)
-    metadata: MetadataProvider = MockMetadataProvider() if mock else _tmdb(settings)
+    downloader = AssembledDownloader(build_parts(settings, mock=mock))
     secret = settings.api_secret.get_secret_value() if settings.api_secret else None
     app = create_app(
         downloader,
-        metadata=metadata,
         api_secret=secret,
         start_limit=settings.rate_limit_start,
         cancel_limit=settings.rate_limit_cancel,
@@ -266,7 +392,37 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
         max_streams=settings.max_streams,
         stream_timeout=settings.stream_timeout,
     )
-    return Backend(downloader, metadata, app)
+    return Backend(downloader, app)
+
+
+def build_parts(settings: Settings, *, mock: bool = False) -> Parts:
+    """The parts of a server, from settings.
+
+    Args:
+        settings: the user's.
+        mock: those that play scripts instead of using network and disk.
+
+    Raises:
+        SettingsError: the media root cannot be written, or a list of addresses cannot be read.
+    """
+    if mock:
+        resume, catalogue = MemoryResumeStore(), MockMetadataProvider()
+        driver = MockDriver(resume_store=resume)
+        return mock_parts(driver, resume, max_active=settings.max_active, catalogue=catalogue)
+    _check_media(settings)
+    _check_lists(settings)
+    config = engine_config(settings)
+    if config.webtorrent and config.why_no_webrtc is not None:
+        log.info("WebRTC is off, it would go round a setting", setting=config.why_no_webrtc)
+    return torrent_parts(
+        config,
+        StateFolder(settings.state_dir),
+        max_active=settings.max_active,
+        min_free_space=settings.min_free_space,
+        metadata_tries=settings.metadata_tries,
+        sole_server=True,
+        catalogue=_tmdb(settings),
+    )
 
 
 def _link_secret(settings: Settings) -> bytes:
@@ -299,68 +455,31 @@ def _check_media(settings: Settings) -> None:
         check_writable(settings.media_root)
 
 
-def check_writable(media_root: Path) -> None:
-    """Make the media root and try to write there. A full disk is none of its business.
-
-    Raises:
-        SettingsError: it cannot be written.
-    """
-    probe = media_root / INCOMPLETE / ".writable"
-    try:
-        probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return
-        raise SettingsError(
-            f"The folder CHILLY_MEDIA_ROOT ({media_root}) cannot be written: {error.strerror}."
-        ) from None
-
-
-def engine_options(settings: Settings) -> Mapping[str, Any]:
-    """The settings that concern the torrent engine, as fields of `EngineConfig`."""
-    return {
-        "port": settings.torrent_port,
-        "interface": settings.interface,
-        "proxy": read_proxy(settings.proxy),
-        "proxy_force": settings.proxy_force,
-        "anonymous": settings.anonymous,
-        "block_list": settings.block_list,
-        "allow_list": settings.allow_list,
-        "dht": settings.dht,
-        "lsd": settings.lsd,
-        "upnp": settings.upnp,
-        "webtorrent": settings.webtorrent,
-        "webtorrent_trackers": settings.webtorrent_trackers,
-        "stun_server": settings.stun_server,
-        "allow_private_addresses": settings.allow_private_addresses,
-        "download_limit": settings.download_limit,
-        "upload_limit": settings.upload_limit,
-        "seed_ratio": settings.seed_ratio,
-        "seed_time": settings.seed_time,
-        "metadata_timeout": settings.metadata_timeout,
-        "own_ports": {settings.port} - {0},
-    }
-
-
-def _torrents(settings: Settings) -> Downloader:
-    why = EngineConfig(settings.media_root, **engine_options(settings)).why_no_webrtc
-    if settings.webtorrent and why is not None:
-        log.info("WebRTC is off, it would go round a setting", setting=why)
-    return WebTorrentDownloader(
-        settings.media_root,
-        state_dir=settings.state_dir,
-        max_active=settings.max_active,
-        min_free_space=settings.min_free_space,
-        metadata_tries=settings.metadata_tries,
-        sole_server=True,
-        **engine_options(settings),
+def engine_config(settings: Settings) -> EngineConfig:
+    """The settings that concern the torrent engine."""
+    return EngineConfig(
+        settings.media_root.absolute(),
+        port=settings.torrent_port,
+        interface=settings.interface,
+        proxy=read_proxy(settings.proxy),
+        proxy_force=settings.proxy_force,
+        anonymous=settings.anonymous,
+        block_list=settings.block_list,
+        allow_list=settings.allow_list,
+        dht=settings.dht,
+        lsd=settings.lsd,
+        upnp=settings.upnp,
+        webtorrent=settings.webtorrent,
+        webtorrent_trackers=settings.webtorrent_trackers,
+        stun_server=settings.stun_server,
+        allow_private_addresses=settings.allow_private_addresses,
+        download_limit=settings.download_limit,
+        upload_limit=settings.upload_limit,
+        seed_ratio=settings.seed_ratio,
+        seed_time=settings.seed_time,
+        metadata_timeout=settings.metadata_timeout,
+        own_ports={settings.port} - {0},
     )
-
-
-def _mock(settings: Settings) -> Downloader:
-    return MockDownloader(max_active=settings.max_active)
 
 
 def _tmdb(settings: Settings) -> MetadataProvider:
@@ -376,6 +495,7 @@ def _tmdb(settings: Settings) -> MetadataProvider:
 
 
 __all__ = [
-    "Backend", "JobStore", "MockDownloader", "ResumeStore", "WebTorrentDownloader",
-    "build_backend", "create_app",
+    "AssembledDownloader", "Backend", "MockDownloader", "Network", "Parts", "Tools",
+    "WebTorrentDownloader", "build_backend", "build_parts", "create_app", "engine_config",
+    "torrent_parts",
 ]  # fmt: skip

@@ -67,13 +67,13 @@ async def test_what_went_wrong_on_the_way_is_told_as_for_a_job(
     async def fail(_source: Source) -> InspectedTorrent:
         raise error
 
-    monkeypatch.setattr(web.downloader.torrent_inspector, "inspect", fail)  # type: ignore[attr-defined]
+    monkeypatch.setattr(web.downloader.parts.tools.inspector, "inspect", fail)  # type: ignore[attr-defined]
     answer = await web.post("/torrents/inspect", {"sourceUrn": MAGNET})
     problem(answer, status, error.code)  # type: ignore[attr-defined]
 
 
 async def test_passkeys_of_trackers_are_hidden(web: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = web.downloader.torrent_inspector.inspect  # type: ignore[attr-defined]
+    real = web.downloader.parts.tools.inspector.inspect  # type: ignore[attr-defined]
     secret = "0123456789abcdef0123456789abcdef"
 
     async def with_trackers(source: Source) -> InspectedTorrent:
@@ -82,7 +82,7 @@ async def test_passkeys_of_trackers_are_hidden(web: Api, monkeypatch: pytest.Mon
         object.__setattr__(found, "trackers", urls)
         return found
 
-    monkeypatch.setattr(web.downloader.torrent_inspector, "inspect", with_trackers)  # type: ignore[attr-defined]
+    monkeypatch.setattr(web.downloader.parts.tools.inspector, "inspect", with_trackers)  # type: ignore[attr-defined]
     answer = await web.post("/torrents/inspect", {"sourceUrn": MAGNET})
     assert secret not in answer.text
     assert [url.count("[hidden]") for url in answer.json()["trackers"]] == [1, 1]

@@ -35,8 +35,9 @@ async def inspect(
     downloader: Downloader, urn: str = "", data: bytes | None = None
 ) -> InspectedTorrent:
     assert isinstance(downloader, WebTorrentDownloader)
-    source = Source(SourceType.TORRENT, urn, data)
-    return await downloader.torrent_inspector.inspect(source)
+    inspector = downloader.parts.tools.inspector
+    assert inspector is not None
+    return await inspector.inspect(Source(SourceType.TORRENT, urn, data))
 
 
 def torrents_of(downloader: Downloader) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies import Status, WebTorrentDownloader
+from chilly_movies import SourceType, Status
 from tests.acceptance.backend import Backend
 from tests.integration.engine import running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
@@ -89,8 +89,7 @@ async def test_a_block_list_holds_for_every_role_and_is_read_again_when_it_chang
         assert "blocked" in refused.error.message
 
         blocked.write_text("# nobody\n")
-        assert isinstance(downloader, WebTorrentDownloader)
-        engine = downloader._drivers["torrent"]._session._ses  # type: ignore[index, attr-defined]
+        engine = downloader._drivers[SourceType.TORRENT]._session._ses  # type: ignore[attr-defined]
         async with asyncio.timeout(20):
             while engine.get_ip_filter().access(PEER):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

@@ -146,6 +146,7 @@ async def test_metadata_of_a_peer_that_has_a_key_twice_is_refused(tmp_path: Path
         assert job.error is not None
         assert (job.status, job.error.code) == (Status.FAILED, "source_rejected")
         assert "a key is there twice" in job.error.message
-        inspector = cast(WebTorrentDownloader, downloader).torrent_inspector
+        inspector = cast(WebTorrentDownloader, downloader).parts.tools.inspector
+        assert inspector is not None
         with pytest.raises(SourceRejected, match="a key is there twice"):
             await inspector.inspect(Source(SourceType.TORRENT, magnet))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -98,20 +99,19 @@ class _Getting:
 
     def _downloader(self) -> Downloader:
         with loading():
-            from chilly_movies.app import WebTorrentDownloader, check_writable, engine_options
+            from chilly_movies.app import AssembledDownloader, engine_config, torrent_parts
+            from chilly_movies.disk.volume import check_writable
 
         check_writable(self._settings.media_root)
-        engine: dict[str, Any] = dict(engine_options(self._settings))
-        if not self._seed:
-            engine["seed_ratio"] = 0.0
-        return WebTorrentDownloader(
-            self._settings.media_root,
-            state_dir=state_folder(self._settings, self._wanted, self._files),
+        config = engine_config(self._settings)
+        parts = torrent_parts(
+            config if self._seed else replace(config, seed_ratio=0.0),
+            StateFolder(state_folder(self._settings, self._wanted, self._files)),
             max_active=len(self._wanted),
             min_free_space=self._settings.min_free_space,
             metadata_tries=self._settings.metadata_tries,
-            **engine,
         )
+        return AssembledDownloader(parts)
 
     async def _all(self, downloader: Downloader) -> list[Job]:
         async with downloader.listen() as changes:

@@ -128,10 +128,9 @@ class _Seeding:
 
     def _config(self) -> EngineConfig:
         with loading():
-            from chilly_movies.app import engine_options
-            from chilly_movies.drivers.torrent import EngineConfig
+            from chilly_movies.app import engine_config
 
-        return EngineConfig(self._settings.media_root, **engine_options(self._settings))
+        return engine_config(self._settings)
 
     async def _make(self, path: Path, board: Board) -> MadeTorrent:
         from chilly_movies.drivers.torrent.making.create import make_torrent, with_websockets

@@ -7,13 +7,15 @@ No file in the media folder is held open for it: its disk can still be unmounted
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 from contextlib import suppress
 from pathlib import Path
 
-from chilly_movies.disk.volume import MARK
+from chilly_movies.disk.volume import MARK, MediaVolume
+from chilly_movies.errors import SettingsError
 from chilly_movies.names import INCOMPLETE
 from chilly_movies.runtime.state_folder import StateFolder
 
@@ -62,6 +64,53 @@ class ServerNote:
             return str(known["host"]), Path(str(known["stateDir"]))
         except (OSError, ValueError, TypeError, KeyError):
             return None
+
+
+class SoleUse:
+    """Keeps other instances out of the state folder, and other servers out of the media folder.
+
+    Args:
+        state: the state folder.
+        volume: the media folder.
+        note: this server's note in it.
+        whole: keep others out of the media folder, too.
+    """
+
+    def __init__(
+        self, state: StateFolder, volume: MediaVolume, note: ServerNote, *, whole: bool
+    ) -> None:
+        self._state = state
+        self._volume = volume
+        self._note = note if whole else None
+
+    async def begin(self) -> None:
+        """Take both. Idempotent.
+
+        Raises:
+            SettingsError: another server uses the media folder.
+            StoreError: another instance uses the state folder.
+        """
+        if self._state.lock() and self._note is not None:
+            await self._claim_folder(self._note)
+
+    async def _claim_folder(self, note: ServerNote) -> None:
+        await self._volume.look()  # it makes and marks a media folder that is new
+        other = await asyncio.to_thread(note.other)
+        if other is None:
+            await asyncio.to_thread(note.leave)
+            other = await asyncio.to_thread(note.other)  # two may have begun at once
+        if other is not None:
+            self._state.release()
+            raise SettingsError(
+                f"Another server, with the state folder {other}, uses this media folder: stop it, "
+                "or set CHILLY_MEDIA_ROOT to another folder."
+            )
+
+    async def end(self) -> None:
+        """Give both back. Idempotent."""
+        if self._note is not None:
+            await asyncio.to_thread(self._note.withdraw)
+        self._state.release()
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chilly_movies.disk.files import staging_folder
 from chilly_movies.disk.plain import refuse_link
-from chilly_movies.errors import DiskError, DiskFull, OutOfDescriptors
+from chilly_movies.errors import DiskError, DiskFull, OutOfDescriptors, SettingsError
 from chilly_movies.jobs.ports import Room
 from chilly_movies.names import INCOMPLETE
 from chilly_movies.runtime.descriptors import shortage
@@ -33,6 +33,25 @@ def disk_error(code: int | None, sentence: str) -> DiskError:
     if (short := shortage(code)) is not None:
         return OutOfDescriptors(short)
     return (DiskFull if code in (errno.ENOSPC, errno.EDQUOT) else DiskError)(sentence)
+
+
+def check_writable(media_root: Path) -> None:
+    """Make the media root and try to write there; a full disk is not refused.
+
+    Raises:
+        SettingsError: it cannot be written.
+    """
+    probe = media_root / INCOMPLETE / ".writable"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return
+        raise SettingsError(
+            f"The folder CHILLY_MEDIA_ROOT ({media_root}) cannot be written: {error.strerror}."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -63,6 +64,15 @@ class Access:
         """Every key with its scope."""
         own = ((self.api_secret, KeyScope.ADMIN),) if self.api_secret else ()
         return (*self.keys, *own)
+
+
+class AccessOptions(TypedDict, total=False):
+    """Fields of `Access` as keyword arguments (PEP 692); meanings and defaults are there."""
+
+    keys: tuple[tuple[str, KeyScope], ...]
+    signer: Signer
+    proxies: tuple[str, ...]
+    max_streams: int
 
 
 class HostGate:

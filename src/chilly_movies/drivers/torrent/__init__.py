@@ -2,6 +2,7 @@
 
 from chilly_movies.drivers.torrent.driver import TorrentDriver
 from chilly_movies.drivers.torrent.engine.config import EngineConfig
+from chilly_movies.drivers.torrent.engine.options import EngineOptions
 from chilly_movies.drivers.torrent.making.maker import MediaTorrentMaker
 
-__all__ = ["EngineConfig", "MediaTorrentMaker", "TorrentDriver"]
+__all__ = ["EngineConfig", "EngineOptions", "MediaTorrentMaker", "TorrentDriver"]

@@ -1,0 +1,80 @@
+"""The composition: one frozen value of typed parts, and nothing found by asking what it is."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+from starlette.testclient import TestClient
+
+from chilly_movies import MockDownloader, SourceType, WebTorrentDownloader, app
+from chilly_movies.drivers.mock.driver import MockDriver
+from chilly_movies.drivers.torrent import EngineConfig, EngineOptions
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.media.mediainfo import MediaInfoProbe
+from chilly_movies.media.mock import MockMediaProbe
+from chilly_movies.settings import load_settings
+from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
+
+TREE = ast.parse(Path(app.__file__).read_text())
+
+
+@pytest.mark.parametrize("name", ["isinstance", "getattr", "hasattr"])
+def test_no_part_is_found_by_asking_what_another_is(name: str) -> None:
+    calls = [node for node in ast.walk(TREE) if isinstance(node, ast.Call)]
+    assert name not in {call.func.id for call in calls if isinstance(call.func, ast.Name)}
+
+
+def test_no_function_takes_further_arguments_of_any_type() -> None:
+    functions = [node for node in ast.walk(TREE) if isinstance(node, ast.FunctionDef)]
+    further = {f.name: f.args.kwarg.annotation for f in functions if f.args.kwarg is not None}
+    assert {name: ast.unparse(kind) for name, kind in further.items() if kind is not None} == {
+        "__init__": "Unpack[EngineOptions]",
+        "create_app": "Unpack[AccessOptions]",
+    }
+
+
+def test_the_engines_options_are_the_fields_of_its_configuration() -> None:
+    fields = get_type_hints(EngineConfig)
+    del fields["media_root"]
+    assert get_type_hints(EngineOptions) == fields
+
+
+@pytest.mark.parametrize("mock", [True, False])
+def test_the_parts_that_settings_give_are_complete_and_cannot_be_exchanged(
+    tmp_path: Path, *, mock: bool
+) -> None:
+    settings = load_settings(media_root=tmp_path / "m", state_dir=tmp_path / "s", max_active=7)
+    parts = app.build_parts(settings, mock=mock)
+    assert parts.max_active == 7
+    assert parts.tools.maker is not None
+    assert parts.tools.inspector is not None
+    assert set(parts.drivers) == (set(SourceType) if mock else {SourceType.TORRENT})
+    assert parts.network.halted is None
+    parts.network.read_lists()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        parts.max_active = 8  # type: ignore[misc]
+
+
+def test_a_downloader_of_another_s_making_is_served_with_the_usual_tools() -> None:
+    resume = MemoryResumeStore()
+    drivers = dict.fromkeys(SourceType, MockDriver(resume_store=resume))
+    plain = Downloader(drivers, MemoryJobStore(resume))
+    assert isinstance(app._tools_of(plain).probe, MediaInfoProbe)
+    assert app._tools_of(plain).maker is None
+    assert isinstance(app._tools_of(MockDownloader()).probe, MockMediaProbe)
+    with TestClient(app.create_app(plain), base_url="http://localhost") as client:
+        assert client.get("/downloads").status_code == 200
+
+
+def test_the_public_downloader_takes_the_same_arguments_as_before(tmp_path: Path) -> None:
+    downloader = WebTorrentDownloader(
+        tmp_path / "media", state_dir=tmp_path / "state", max_active=2, min_free_space=1,
+        metadata_tries=0, sole_server=True, port=0, dht=False, own_ports={4000},
+    )  # fmt: skip
+    assert downloader.parts.own_ports == {4000}
+    assert downloader.parts.max_active == 2
+    assert not (tmp_path / "state").exists()
