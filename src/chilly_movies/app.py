@@ -44,14 +44,22 @@ from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.net.outbound import Outbound
 from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime.state_folder import StateFolder
-from chilly_movies.settings import Settings, read_keys, read_proxy
+from chilly_movies.settings import (
+    CANCEL_LIMIT,
+    MAX_ACTIVE,
+    METADATA_TRIES,
+    MIN_FREE_SPACE,
+    START_LIMIT,
+    STREAM_TIMEOUT,
+    Settings,
+    read_keys,
+    read_proxy,
+)
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 from chilly_movies.watching.ports import MediaProbe, SubtitleConverter
 
 log = structlog.get_logger(__name__)
-
-MIN_FREE_SPACE = 1_000_000_000
 
 
 def _unconfigured() -> MetadataProvider:
@@ -105,25 +113,25 @@ class Parts:
         drivers: the driver of each kind of source.
         jobs: the store of jobs and their events.
         resume: the store of resume data.
+        max_active: how many jobs may download at once.
         guard: says whether there is room on the disk.
         sole_use: keeps other instances away, None = there is nothing to keep them from.
         network: what may be sent at the moment.
         own_ports: where our own API listens; nothing is ever sent there.
         tools: what answers beside the downloader.
         retry: how often and when a failed attempt is repeated.
-        max_active: how many jobs may download at once.
     """
 
     drivers: Mapping[SourceType, Driver]
     jobs: JobStore
     resume: ResumeStore
+    max_active: int
     guard: DiskGuard | None = None
     sole_use: SoleUse | None = None
     network: Network = field(default_factory=_NoNetwork)
     own_ports: set[int] = field(default_factory=set)
     tools: Tools = field(default_factory=Tools)
     retry: RetryPolicy | None = None
-    max_active: int = 3
 
 
 class AssembledDownloader(Downloader):
@@ -186,9 +194,9 @@ class WebTorrentDownloader(AssembledDownloader):
         media_root: str | Path = "media",
         *,
         state_dir: str | Path | None = None,
-        max_active: int = 3,
+        max_active: int = MAX_ACTIVE,
         min_free_space: int = MIN_FREE_SPACE,
-        metadata_tries: int = 100,
+        metadata_tries: int = METADATA_TRIES,
         sole_server: bool = False,
         **engine: Unpack[EngineOptions],
     ) -> None:
@@ -217,7 +225,7 @@ class MockDownloader(AssembledDownloader):
         self,
         script: MockScript | None = None,
         *,
-        max_active: int = 3,
+        max_active: int = MAX_ACTIVE,
         scripts: Mapping[str, MockScript] | None = None,
         tick: float = 0.25,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -303,11 +311,11 @@ def create_app(
     probe: MediaProbe | None = None,
     converter: SubtitleConverter | None = None,
     api_secret: str | None = None,
-    start_limit: str = "60/minute",
-    cancel_limit: str = "120/minute",
+    start_limit: str = START_LIMIT,
+    cancel_limit: str = CANCEL_LIMIT,
     allowed_hosts: tuple[str, ...] = (),
     allowed_origins: tuple[str, ...] = (),
-    stream_timeout: float = 60.0,
+    stream_timeout: float = STREAM_TIMEOUT,
     on_stop: Callable[[], Any] | None = None,
     **access: Unpack[AccessOptions],
 ) -> ASGIApp:

@@ -41,6 +41,13 @@ _MAX_BYTES_PER_SECOND = 2**31 - 1
 _MIN_SECRET = 16
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
+MAX_ACTIVE = 3
+MIN_FREE_SPACE = 1_000_000_000
+METADATA_TRIES = 100
+START_LIMIT, CANCEL_LIMIT = "60/minute", "120/minute"
+STREAM_TIMEOUT = 60.0
+"""Defaults of settings that are arguments of the Python API, too."""
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 Rate = Annotated[int, Field(ge=0, le=_MAX_BYTES_PER_SECOND)]
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -68,9 +75,9 @@ class Settings(BaseSettings):
     api_keys: SecretStr | None = Field(
         None, description="further keys with what they may: read:KEY,control:KEY,admin:KEY"
     )
-    max_active: int = Field(3, ge=1, le=1000, description="downloads at once")
+    max_active: int = Field(MAX_ACTIVE, ge=1, le=1000, description="downloads at once")
     min_free_space: int = Field(
-        1_000_000_000, ge=0, le=2**60, description="bytes that stay free beside the films"
+        MIN_FREE_SPACE, ge=0, le=2**60, description="bytes that stay free beside the films"
     )
     torrent_port: Port = Field(6881, description="port for peers, 0 = any free one")
     interface: str | None = Field(
@@ -103,14 +110,17 @@ class Settings(BaseSettings):
         120, ge=5, le=86_400, description="seconds a magnet waits before others get its slot"
     )
     metadata_tries: int = Field(
-        100, ge=0, le=10**6, description="how often it waits so before it fails, 0 = without end"
+        METADATA_TRIES,
+        ge=0,
+        le=10**6,
+        description="how often it waits so before it fails, 0 = without end",
     )
     seed_ratio: float = Field(1.0, ge=0, le=1000, description="stop seeding there, 0 = never seed")
     seed_time: int = Field(86_400, ge=0, le=10**9, description="seconds, 0 = never seed")
     download_limit: Rate = Field(0, description="bytes per second, 0 = unlimited")
     upload_limit: Rate = Field(0, description="bytes per second, 0 = unlimited")
-    rate_limit_start: str = Field("60/minute", description="starts per client address")
-    rate_limit_cancel: str = Field("120/minute", description="cancels per client address")
+    rate_limit_start: str = Field(START_LIMIT, description="starts per client address")
+    rate_limit_cancel: str = Field(CANCEL_LIMIT, description="cancels per client address")
     allowed_origins: Words = Field((), description="web origins that may call the API")
     allowed_hosts: Words = Field((), description="host names the API is reached by")
     trusted_proxies: Words = Field(
@@ -120,7 +130,10 @@ class Settings(BaseSettings):
         512, ge=8, le=100_000, description="connections to the API per client address"
     )
     stream_timeout: float = Field(
-        60.0, gt=0, le=3600, description="seconds a player waits for bytes that do not come"
+        STREAM_TIMEOUT,
+        gt=0,
+        le=3600,
+        description="seconds a player waits for bytes that do not come",
     )
     max_streams: int = Field(
         128, ge=1, le=100_000, description="open event and film streams per client address"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 from pathlib import Path
 from typing import get_type_hints
 
@@ -11,12 +12,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from chilly_movies import MockDownloader, SourceType, WebTorrentDownloader, app
+from chilly_movies.api.gates.security import Access
 from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.drivers.torrent import EngineConfig, EngineOptions
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe
-from chilly_movies.settings import load_settings
+from chilly_movies.settings import Settings, load_settings
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 
 TREE = ast.parse(Path(app.__file__).read_text())
@@ -68,6 +70,34 @@ def test_a_downloader_of_another_s_making_is_served_with_the_usual_tools() -> No
     assert isinstance(app._tools_of(MockDownloader()).probe, MockMediaProbe)
     with TestClient(app.create_app(plain), base_url="http://localhost") as client:
         assert client.get("/downloads").status_code == 200
+
+
+_TWICE = sorted(
+    {f.name for f in dataclasses.fields(EngineConfig)}
+    & set(Settings.model_fields)
+    - {"media_root", "port", "webtorrent_trackers"}  # a library announces nowhere of its own accord
+)
+
+
+@pytest.mark.parametrize("name", _TWICE)
+def test_the_engine_has_the_default_of_the_setting(name: str) -> None:
+    [field] = [field for field in dataclasses.fields(EngineConfig) if field.name == name]
+    assert field.default == Settings.model_fields[name].default
+
+
+def test_the_core_and_the_api_have_the_defaults_of_the_settings() -> None:
+    fields = Settings.model_fields
+    assert EngineConfig(Path("m")).port == fields["torrent_port"].default
+    assert Access().max_streams == fields["max_streams"].default
+    core = inspect.signature(Downloader).parameters
+    assert core["max_active"].default == fields["max_active"].default
+
+
+def test_a_default_of_the_python_interface_is_written_in_the_settings_alone() -> None:
+    functions = [node for node in ast.walk(TREE) if isinstance(node, ast.FunctionDef)]
+    defaults = [d for f in functions for d in (*f.args.defaults, *f.args.kw_defaults)]
+    numbers = [d.value for d in defaults if isinstance(d, ast.Constant)]
+    assert [n for n in numbers if n not in (None, False, "media", 0.25)] == []
 
 
 def test_the_public_downloader_takes_the_same_arguments_as_before(tmp_path: Path) -> None:

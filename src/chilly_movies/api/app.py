@@ -139,7 +139,7 @@ def build_app(
     converter: SubtitleConverter,
     torrent_maker: TorrentMaker | None = None,
     torrent_inspector: TorrentInspector | None = None,
-    stream_timeout: float = 60.0,
+    stream_timeout: float,
     on_stop: Callable[[], Any] | None = None,
 ) -> ASGIApp:
     """The whole API as one ASGI application.
