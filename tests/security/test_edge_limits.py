@@ -8,12 +8,11 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from limits import parse
 from starlette.types import Message, Receive, Scope, Send
 
 from chilly_movies.api.gates import bodies
 from chilly_movies.api.gates.clients import ForwardedGate, client_of
-from chilly_movies.api.gates.limits import MAX_CLIENTS, StreamGate, Windows
+from chilly_movies.api.gates.limits import MAX_CLIENTS, Rate, StreamGate, Windows
 from tests.contract.web import SECRET, api, problem
 from tests.security.asgi import policies
 
@@ -23,8 +22,24 @@ pytestmark = pytest.mark.anyio
 # --- rates ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("60/minute", (60, 60)), ("1/second", (1, 1)), ("2/hour", (2, 3_600)), ("3/day", (3, 86_400))],
+)
+def test_a_rate_is_an_amount_and_a_unit_of_time(text: str, rate: tuple[int, int]) -> None:
+    assert Rate.parse(text) == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["60", "0/minute", "-1/minute", "60/fortnight", "60/minute;1/day", "²/day", "/day", ""]
+)
+def test_what_is_no_rate_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no rate like 60/minute"):
+        Rate.parse(text)
+
+
 def test_however_many_addresses_come_they_cost_half_a_megabyte() -> None:
-    limit, paths = parse("60/minute"), ("/download/start", "/download/cancel")
+    limit, paths = Rate.parse("60/minute"), ("/download/start", "/download/cancel")
     tracemalloc.start()
     try:
         windows = Windows()
@@ -40,7 +55,7 @@ def test_however_many_addresses_come_they_cost_half_a_megabyte() -> None:
 
 
 def test_thousands_of_addresses_are_each_counted_for_themselves() -> None:
-    windows, limit = Windows(), parse("2/minute")
+    windows, limit = Windows(), Rate.parse("2/minute")
     clients = [("/download/start", f"10.0.{number >> 8}.{number & 255}") for number in range(2000)]
     for left in (1, 0):
         assert all(windows.hit(limit, client)[:2] == (True, left) for client in clients)
@@ -49,7 +64,7 @@ def test_thousands_of_addresses_are_each_counted_for_themselves() -> None:
 
 def test_a_window_ends_and_begins_anew_whatever_the_wall_clock_does() -> None:
     now = 100.0
-    windows, limit = Windows(lambda: now), parse("2/minute")
+    windows, limit = Windows(lambda: now), Rate.parse("2/minute")
     hits = [windows.hit(limit, ("/", "a")) for _ in range(3)]
     assert hits == [(True, 1, 60), (True, 0, 60), (False, 0, 60)]
     assert windows.hit(limit, ("/", "b")) == (True, 1, 60)
@@ -58,7 +73,7 @@ def test_a_window_ends_and_begins_anew_whatever_the_wall_clock_does() -> None:
 
 
 def test_when_there_is_no_room_the_oldest_window_is_forgotten() -> None:
-    windows, limit = Windows(size=2), parse("1/minute")
+    windows, limit = Windows(size=2), Rate.parse("1/minute")
     for client in ("a", "b", "c"):
         assert windows.hit(limit, ("/", client))[0]
     assert not windows.hit(limit, ("/", "b"))[0]

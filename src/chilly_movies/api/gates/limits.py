@@ -10,8 +10,8 @@ import time
 from array import array
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
-from limits import RateLimitItem, parse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chilly_movies.api.gates.clients import client_of
@@ -25,6 +25,26 @@ _WAYS = 8
 """Windows among which the one that ends first gives way."""
 _ALL_STREAMS = 8
 """All clients together may have so many times the streams of one."""
+_SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+
+
+class Rate(NamedTuple):
+    """How many requests a client may make in how many seconds."""
+
+    amount: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> Rate:
+        """Reads `60/minute`; the unit is `second`, `minute`, `hour` or `day`.
+
+        Raises:
+            ValueError: the text is no such rate, or lets nothing through.
+        """
+        amount, _, unit = text.partition("/")
+        if unit not in _SECONDS or not (amount.isascii() and amount.isdigit() and int(amount)):
+            raise ValueError(f"{text!r} is no rate like 60/minute")
+        return cls(int(amount), _SECONDS[unit])
 
 
 class Windows:
@@ -51,7 +71,7 @@ class Windows:
     def __len__(self) -> int:
         return sum(end > -math.inf for end in self._ends)
 
-    def hit(self, limit: RateLimitItem, key: tuple[str, str]) -> tuple[bool, int, int]:
+    def hit(self, limit: Rate, key: tuple[str, str]) -> tuple[bool, int, int]:
         """Count one.
 
         Returns:
@@ -60,7 +80,7 @@ class Windows:
         now = self._clock()
         slot = self._slot(hash(key))
         if self._ends[slot] <= now:
-            self._ends[slot], self._counts[slot] = now + limit.get_expiry(), 0
+            self._ends[slot], self._counts[slot] = now + limit.seconds, 0
         allowed = self._counts[slot] < limit.amount
         self._counts[slot] += allowed
         left = limit.amount - self._counts[slot]
@@ -90,7 +110,7 @@ class RateGate:
     def __init__(self, app: ASGIApp, policies: Policies, limits: Mapping[Limit, str]) -> None:
         self._app = app
         self._policies = policies
-        self._limits = {which: parse(text) for which, text in limits.items()}
+        self._limits = {which: Rate.parse(text) for which, text in limits.items()}
         self.windows = Windows()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +122,7 @@ class RateGate:
         limit = self._limits[policy.limit]
         allowed, left, wait = self.windows.hit(limit, (policy.route, client_of(scope)))
         headers = {
-            "RateLimit-Policy": f'"default";q={limit.amount};w={limit.get_expiry()}',
+            "RateLimit-Policy": f'"default";q={limit.amount};w={limit.seconds}',
             "RateLimit": f'"default";r={left};t={wait}',
         }
         if allowed:
