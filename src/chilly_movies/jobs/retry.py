@@ -6,6 +6,7 @@ to one half is taken off, so that many callers who failed together do not come b
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeVar
 
-import stamina
+import structlog
 
 from chilly_movies.errors import (
     ChillyError,
@@ -28,6 +29,7 @@ from chilly_movies.errors import (
 )
 
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 
 class Patience(Enum):
@@ -149,37 +151,20 @@ async def retry_call(
     Raises:
         Exception: the last error of `call`, unchanged.
     """
-    backoff = _Backoff(policy, clock() + total, longest_hint, rand, clock)
-    # stamina has a time limit of its own, which a long last wait may overrun; ours may not be.
-    async for attempt in stamina.retry_context(
-        on=backoff, attempts=policy.max_attempts, timeout=None
-    ):
-        with attempt:
+    deadline, failures = clock() + total, 0
+    while True:
+        try:
             return await call()
-    raise AssertionError("stamina ended without a result")  # pragma: no cover
-
-
-@dataclass(slots=True)
-class _Backoff:
-    """Decides for one `retry_call` what follows each failure: False = give up, else seconds."""
-
-    policy: RetryPolicy
-    deadline: float
-    longest_hint: float
-    rand: Callable[[], float]
-    clock: Callable[[], float]
-    failures: int = 0
-
-    def __call__(self, error: Exception) -> bool | float:
-        self.failures += 1
-        if not (isinstance(error, ChillyError) and error.retryable):
-            return False
-        delay = _hint(error)
-        if delay is None:
-            delay = next_delay(self.failures, self.policy, self.rand)
-        elif delay > self.longest_hint:
-            return False
-        return False if self.clock() + delay > self.deadline else delay
+        except ChillyError as error:
+            failures += 1
+            hint = _hint(error)
+            delay = next_delay(failures, policy, rand) if hint is None else hint
+            if not error.retryable or failures >= policy.max_attempts:
+                raise
+            if (hint is not None and hint > longest_hint) or clock() + delay > deadline:
+                raise
+            log.warning("a call is made again", error=type(error).__name__, seconds=round(delay, 1))
+        await asyncio.sleep(delay)
 
 
 def _hint(error: ChillyError) -> float | None:

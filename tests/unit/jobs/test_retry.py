@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from fractions import Fraction
 
 import pytest
-import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -224,23 +222,6 @@ async def test_a_hint_of_just_the_longest_wait_is_waited_for(waits: list[float])
     assert waits == [30.0]
 
 
-async def test_no_other_limit_than_the_given_ends_the_patience(
-    waits: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The library that repeats the call has a limit of its own; an hour passes for it.
-    real, passed = time.monotonic, 0.0
-    monkeypatch.setattr("time.monotonic", lambda: real() + passed)
-    call = Flaky(Hinting(1))
-
-    async def slow() -> str:
-        nonlocal passed
-        passed += 3600.0
-        return await call()
-
-    assert await attempt(slow) == "done"
-    assert waits == [1.0]
-
-
 async def test_no_wait_begins_that_would_end_after_the_time_is_up(waits: list[float]) -> None:
     # The first attempt begins at 100 and 45 s are allowed: 125 + 20 just fits, 125.1 + 20 does not.
     clock = iter([100.0, 124.9, 125.0, 125.1])
@@ -280,10 +261,3 @@ async def test_cancelling_during_a_wait_ends_it_at_once() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert call.calls == 1
-
-
-async def test_the_test_mode_of_the_library_takes_the_waits_away() -> None:
-    call = Flaky(*[Hinting(29)] * 3)
-    with stamina.set_testing(True, attempts=4):
-        assert await retry_call(call) == "done"
-    assert call.calls == 4
