@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from chilly_movies.catalogue.canned import TITLES, VIDEOS
 from chilly_movies.catalogue.titles import Season, Title, TitleDetails, TitleKind, TitlePage, Video
 from chilly_movies.errors import MetadataUnavailable, TitleNotFound
 
@@ -15,12 +14,19 @@ class MockMetadataProvider:
     """Knows the canned titles and behaves like the real provider.
 
     Args:
-        titles: what it knows; by default eight films and two series.
+        titles: what it knows; None = eight films and two series, of which one has videos.
         page_size: results on one page.
     """
 
-    def __init__(self, titles: Sequence[TitleDetails] = TITLES, *, page_size: int = 20) -> None:
-        self._titles = {(t.title.kind, t.title.id): t for t in titles}
+    def __init__(
+        self, titles: Sequence[TitleDetails] | None = None, *, page_size: int = 20
+    ) -> None:
+        # Only here, as every server imports this module and few serve what is canned.
+        from chilly_movies.catalogue.canned import TITLES, VIDEOS
+
+        known = TITLES if titles is None else titles
+        self._titles = {(t.title.kind, t.title.id): t for t in known}
+        self._videos: Mapping[tuple[TitleKind, int], tuple[Video, ...]] = VIDEOS
         self._page_size = page_size
         self._closed = False
 
@@ -57,7 +63,7 @@ class MockMetadataProvider:
     async def videos(self, kind: TitleKind, title_id: int) -> tuple[Video, ...]:
         """Trailers and clips, official trailers first."""
         self._find(kind, title_id)
-        return VIDEOS.get((kind, title_id), ())
+        return self._videos.get((kind, title_id), ())
 
     async def similar(self, kind: TitleKind, title_id: int, *, page: int = 1) -> TitlePage:
         """Titles of the same kind that share a genre, the most alike first."""
