@@ -57,13 +57,14 @@ from chilly_movies.settings import (
 )
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
+from chilly_movies.storage.sqlite.answers import SqliteAnswers
 from chilly_movies.watching.ports import MediaProbe, SubtitleConverter
 
 log = structlog.get_logger(__name__)
 
 
 def _unconfigured() -> MetadataProvider:
-    return TmdbProvider(api_key=None, bearer_token=None, cache_path=None)
+    return TmdbProvider(api_key=None, bearer_token=None)
 
 
 class Network(Protocol):
@@ -497,7 +498,7 @@ def _tmdb(settings: Settings) -> MetadataProvider:
         api_key=key.get_secret_value() if key else None,
         bearer_token=token.get_secret_value() if token else None,
         base_url=str(settings.tmdb_base_url),
-        cache_path=StateFolder(settings.state_dir).metadata_cache,
+        cache=SqliteAnswers(StateFolder(settings.state_dir).metadata_cache),
         transport=outbound.transport() if key or token else None,
     )
 

@@ -206,7 +206,7 @@ async def test_the_film_catalogue_is_not_asked_either(
     with sites(folder, "good", *BAD) as all_of_them:
         for one in all_of_them.values():
             provider = TmdbProvider(
-                api_key="0" * 32, bearer_token=None, cache_path=None, retry=FAST,
+                api_key="0" * 32, bearer_token=None, retry=FAST,
                 base_url=f"https://localhost:{one.port}/3",
             )  # fmt: skip
             with pytest.raises(MetadataUnavailable):  # the good one has no film, either

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from chilly_movies.catalogue.titles import Season, TitleDetails, TitleKind, TitlePage, Video
@@ -37,4 +38,37 @@ class MetadataProvider(Protocol):
 
     async def aclose(self) -> None:
         """Close connections. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """An answer of a catalogue as it is kept.
+
+    Attributes:
+        until: seconds since the epoch; until then nobody has to be asked.
+        etag: what the server calls this state of the answer, None = it gave it no name.
+    """
+
+    body: bytes
+    until: float
+    etag: str | None
+
+
+class AnswerCache(Protocol):
+    """Keeps answers over restarts, within a bound of its own.
+
+    All methods but the last raise `StoreError`.
+    """
+
+    async def get(self, url: str) -> KeptAnswer | None:
+        """The kept answer, however old; None if there is none."""
+        ...
+
+    async def put(self, url: str, answer: KeptAnswer) -> None:
+        """Keep an answer in place of the one before."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what is open. Idempotent."""
         ...

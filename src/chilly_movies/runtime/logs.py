@@ -69,7 +69,7 @@ def configure_logs(level: str = "info", style: Literal["console", "json"] = "con
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx2", "httpcore2", "hishel", "uvicorn.error", "alembic"):
+    for noisy in ("httpx2", "httpcore2", "uvicorn.error", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

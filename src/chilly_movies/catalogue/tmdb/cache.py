@@ -1,93 +1,115 @@
-"""Where the HTTP cache keeps its answers: one SQLite file, used by one thread.
+"""Keeps answers for as long as the catalogue says that they are fresh (RFC 9111).
 
-hishel's own connection hands each statement to any free thread. Cancelling the task that waits
-for one frees the connection while the statement still runs, and the next statement, or the
-close, then crashes the interpreter. One thread cannot overtake itself.
+It is a private cache: one household uses it. An answer that is no longer fresh is asked for again
+with its `ETag`, and a 304 makes it fresh anew. The cache never stands in the way: what cannot be
+read from it or written to it is logged, and the catalogue is asked.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sqlite3
+import logging
+import re
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from email.utils import parsedate_to_datetime
 
-from hishel import AsyncSqliteStorage
+import httpx2
 
-T = TypeVar("T")
+from chilly_movies.catalogue.ports import AnswerCache, KeptAnswer
+from chilly_movies.catalogue.tmdb.origin import TmdbOrigin
+from chilly_movies.errors import StoreError
+
+logger = logging.getLogger(__name__)
+
+_LONGEST = 365 * 86_400.0
+"""Seconds: nothing is fresh for longer, whatever the server or the clock says."""
+_DIRECTIVE = re.compile(r'([\w-]+)(?:\s*=\s*(?:"([^"]*)"|([^\s,]*)))?')
 
 
-def open_storage(path: Path, *, largest_file: int, largest_answer: int) -> AsyncSqliteStorage:
-    """A store for hishel's cache; nothing is opened before the first request.
+class CachedOrigin(httpx2.AsyncBaseTransport):
+    """Answers from the cache what is fresh there, and asks the origin for all else.
 
     Args:
-        path: the SQLite file; its folder is made.
-        largest_file: bytes; beyond it the answers used longest ago are dropped.
-        largest_answer: bytes; larger ones are not kept.
+        origin: lets only good answers through: a 200 with its whole body, or a 304.
+        cache: where answers are kept; closed with this, as the origin is.
+        clock: seconds since the epoch.
     """
-    # Ours has the part of anysqlite's connection that hishel uses, and no common base with it.
-    connection = cast(Any, _Connection(path))
-    return AsyncSqliteStorage(
-        connection=connection, max_size=largest_file, max_stream_size=largest_answer
-    )
+
+    def __init__(
+        self, origin: TmdbOrigin, cache: AnswerCache, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._origin = origin
+        self._cache = cache
+        self._clock = clock
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """The answer to one GET, see `TmdbOrigin` for the errors."""
+        url = str(request.url)
+        kept = await self._kept(url)
+        if kept is not None and 0 < kept.until - self._clock() <= _LONGEST:
+            return httpx2.Response(200, content=kept.body)
+        if kept is not None and kept.etag:
+            request.headers["if-none-match"] = kept.etag
+        response = await self._origin.handle_async_request(request)
+        confirmed = kept is not None and response.status_code == 304
+        body = kept.body if kept is not None and confirmed else await response.aread()
+        etag = response.headers.get("etag") or (kept.etag if kept and confirmed else None)
+        until = fresh_until(response.headers, self._clock())
+        if until is not None and (etag or until > self._clock()):
+            await self._keep(url, KeptAnswer(body, until, etag))
+        return httpx2.Response(200, content=body)
+
+    async def aclose(self) -> None:
+        """Close the origin and the cache."""
+        await self._origin.aclose()
+        await self._cache.aclose()
+
+    async def _kept(self, url: str) -> KeptAnswer | None:
+        try:
+            return await self._cache.get(url)
+        except StoreError as error:
+            logger.warning("the film catalogue's cache failed: %s", error)
+            return None
+
+    async def _keep(self, url: str, answer: KeptAnswer) -> None:
+        try:
+            await self._cache.put(url, answer)
+        except StoreError as error:
+            logger.warning("the film catalogue's cache failed: %s", error)
 
 
-class _Connection:
-    """Opens the file at the first statement. Errors are those of `sqlite3`, and OSError."""
+def fresh_until(headers: httpx2.Headers, now: float) -> float | None:
+    """When an answer stops being fresh, in seconds since the epoch; None = it must not be kept.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tmdb-cache")
-        self._opened: sqlite3.Connection | None = None
+    RFC 9111, sections 4.2.1 and 5.2.2. Without a word of the server it is stale at once.
 
-    async def cursor(self) -> _Cursor:
-        return _Cursor(self, await self.run(lambda: self._open().cursor()))
-
-    async def commit(self) -> None:
-        await self.run(lambda: self._open().commit())
-
-    async def close(self) -> None:
-        # Statements nobody waits for any more come first; then the thread ends.
-        await asyncio.shield(self.run(self._close))
-        self._thread.shutdown(wait=False)
-
-    async def run(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
-
-    def _open(self) -> sqlite3.Connection:
-        if self._opened is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # SQLite's further files get the rights of this one: what people look for is their own
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            # The thread is always the same, except that a garbage collector may come from another.
-            self._opened = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False
-            )
-        return self._opened
-
-    def _close(self) -> None:
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
+    Args:
+        headers: of the answer.
+        now: when it came.
+    """
+    told = _directives(headers.get("cache-control", ""))
+    if "no-store" in told or headers.get("vary", "").strip() == "*":
+        return None
+    if "no-cache" in told:
+        return now
+    if "max-age" in told:
+        lifetime = _seconds(told["max-age"]) - _seconds(headers.get("age", ""))
+    else:
+        expires = _time(headers.get("expires", ""))
+        lifetime = (expires - (_time(headers.get("date", "")) or now)) if expires else 0.0
+    return now + min(max(lifetime, 0.0), _LONGEST)
 
 
-class _Cursor:
-    def __init__(self, connection: _Connection, cursor: sqlite3.Cursor) -> None:
-        self._connection = connection
-        self._cursor = cursor
+def _directives(text: str) -> dict[str, str]:
+    return {name.lower(): quoted or plain for name, quoted, plain in _DIRECTIVE.findall(text)}
 
-    @property
-    def rowcount(self) -> int:
-        return self._cursor.rowcount
 
-    async def execute(self, sql: str, parameters: tuple[Any, ...] = ()) -> None:
-        await self._connection.run(lambda: self._cursor.execute(sql, parameters))
+def _seconds(text: str) -> float:
+    return float(text[:10]) if text.isascii() and text.isdigit() else 0.0
 
-    async def fetchone(self) -> Any:
-        return await self._connection.run(self._cursor.fetchone)
 
-    async def fetchall(self) -> list[Any]:
-        return await self._connection.run(self._cursor.fetchall)
+def _time(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None  # the standard parser has several ways to say that it is no date

@@ -22,7 +22,6 @@ LARGEST_BODY = 4 * 1024 * 1024
 """Bytes, compressed and uncompressed. Real answers stay below one tenth of it."""
 
 _KEY_REFUSED = frozenset({401, 403})
-_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 
 
 class CatalogueBusy(MetadataUnavailable):
@@ -113,7 +112,7 @@ class TmdbOrigin(httpx2.AsyncBaseTransport):
         """
         response = await self._transport.handle_async_request(self._credential.sign(request))
         try:
-            if response.status_code == 304 and not _CONDITIONS.isdisjoint(request.headers):
+            if response.status_code == 304 and "if-none-match" in request.headers:
                 await _read(response)
                 return httpx2.Response(304, headers=response.headers)
             _check_status(response, request.extensions.get("what"))

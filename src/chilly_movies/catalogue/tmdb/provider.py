@@ -1,30 +1,24 @@
 """The film catalogue TMDB (The Movie Database), version 3 of its HTTP API.
 
-Three layers, from above: this client, an HTTP cache that obeys what TMDB says about freshness
-(stored by `tmdb_cache`), and `tmdb_origin`, which adds the key and refuses bad answers.
+Three layers, from above: this client, `cache`, which obeys what TMDB says about freshness, and
+`origin`, which adds the key and refuses bad answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from itertools import chain, zip_longest
-from pathlib import Path
 
 import httpx2
-from hishel import CacheOptions
-from hishel.httpx2 import AsyncCacheTransport
 
+from chilly_movies.catalogue.ports import AnswerCache
 from chilly_movies.catalogue.titles import Season, TitleDetails, TitleKind, TitlePage, Video
 from chilly_movies.catalogue.tmdb import parse
-from chilly_movies.catalogue.tmdb.cache import open_storage
-from chilly_movies.catalogue.tmdb.origin import LARGEST_BODY, Credential, TmdbOrigin, decode
+from chilly_movies.catalogue.tmdb.cache import CachedOrigin
+from chilly_movies.catalogue.tmdb.origin import Credential, TmdbOrigin, decode
 from chilly_movies.errors import MetadataNotConfigured, MetadataUnavailable
 from chilly_movies.jobs.retry import CALL_POLICY, RetryPolicy, retry_call
 
-logger = logging.getLogger(__name__)
-
-_CACHE_SIZE = 64 * 1024 * 1024
 _LONGEST_QUERY = 500
 _SEARCH_YEAR = {TitleKind.MOVIE: "primary_release_year", TitleKind.TV: "first_air_date_year"}
 
@@ -41,8 +35,7 @@ class TmdbProvider:
         base_url: where the API is.
         image_base_url: where the pictures are.
         language: of names and overviews, like `en-US`.
-        cache_path: SQLite file that keeps answers over restarts; its folder is made. None =
-            no cache.
+        cache: keeps answers over restarts; closed with this. None = no cache.
         timeout: seconds one attempt may take from connecting to the last byte.
         retry: how often and how patiently failed requests are repeated.
         transport: what reaches the server; the default connects directly. Closed with this.
@@ -56,7 +49,7 @@ class TmdbProvider:
         base_url: str = "https://api.themoviedb.org/3",
         image_base_url: str = "https://image.tmdb.org/t/p/",
         language: str = "en-US",
-        cache_path: Path | None = None,
+        cache: AnswerCache | None = None,
         timeout: float = 10.0,
         retry: RetryPolicy = CALL_POLICY,
         transport: httpx2.AsyncBaseTransport | None = None,
@@ -78,7 +71,7 @@ class TmdbProvider:
                 follow_redirects=False,
                 headers={"accept": "application/json", "user-agent": "chilly-movies"},
                 transport=_cached(
-                    TmdbOrigin(transport or httpx2.AsyncHTTPTransport(), credential), cache_path
+                    TmdbOrigin(transport or httpx2.AsyncHTTPTransport(), credential), cache
                 ),
             )
         )
@@ -198,10 +191,6 @@ class TmdbProvider:
             problem = "The film catalogue did not answer in time."
         except httpx2.HTTPError as error:
             problem = f"The film catalogue cannot be reached ({type(error).__name__})."
-        except RuntimeError as error:
-            # How hishel says that the cache file belongs to another program or version.
-            logger.warning("the film catalogue's cache failed: %s", error)
-            problem = "The film catalogue's cache cannot be used."
         else:
             return decode(response.content)
         # Raised outside the handlers, so that no foreign error with its request hangs on it.
@@ -230,13 +219,9 @@ def _problem_with(credential: Credential) -> str:
     return ""
 
 
-def _cached(origin: TmdbOrigin, path: Path | None) -> httpx2.AsyncBaseTransport:
-    """Put a cache that follows RFC 9111 above the origin, unless there is no path for it."""
-    if path is None:
-        return origin
-    storage = open_storage(path, largest_file=_CACHE_SIZE, largest_answer=LARGEST_BODY)
-    # A private cache: one household uses it, so answers marked `private` may be kept.
-    return AsyncCacheTransport(origin, storage, rfc=CacheOptions(shared=False))
+def _cached(origin: TmdbOrigin, cache: AnswerCache | None) -> httpx2.AsyncBaseTransport:
+    """Put the cache above the origin, if there is one."""
+    return origin if cache is None else CachedOrigin(origin, cache)
 
 
 def _merged(films: TitlePage, series: TitlePage) -> TitlePage:
