@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.errors import DiskError, FileNotFound
+from chilly_movies.runtime.tasks import begin
 
 _WITHOUT_WAITING: int | None = getattr(os, "RWF_NOWAIT", None)
 _EVERY = 128 * 1024
@@ -144,7 +145,7 @@ class DiskReader:
         if (data := self._file.read_at_once(offset, length)) is not None:
             await asyncio.sleep(0)  # one who reads fast leaves room for others
             return data
-        self._reading = asyncio.ensure_future(self._file.read(offset, length))
+        self._reading = begin(self._file.read(offset, length))
         return await asyncio.shield(self._reading)
 
     async def aclose(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from chilly_movies.disk.volume import disk_error
+from chilly_movies.runtime import tasks
 
 T = TypeVar("T")
 
@@ -25,9 +26,4 @@ async def to_the_end(work: Callable[[], object]) -> None:
 
     What happened to the files is known then: a rename must not follow the clean-up it races.
     """
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+    await tasks.to_the_end(asyncio.to_thread(work))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from chilly_movies.errors import ChillyError, DiskError
@@ -12,6 +10,7 @@ from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.ledger import Ledger
 from chilly_movies.jobs.models import Job, JobError, Status
 from chilly_movies.jobs.runner import Runner
+from chilly_movies.runtime.tasks import every
 
 log = structlog.get_logger(__name__)
 
@@ -39,9 +38,7 @@ class DiskWatch:
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
-        while True:
-            await asyncio.sleep(_INTERVAL)
-            await self.look()
+        await every(_INTERVAL, self.look, "looking at the disk")
 
     async def look(self) -> None:
         """Look once, and stop the jobs that must wait. One that cannot be is for the next look."""

@@ -37,6 +37,7 @@ from chilly_movies.jobs.verbs import Verbs
 from chilly_movies.runtime import clocks
 from chilly_movies.runtime.clocks import utc_now
 from chilly_movies.runtime.single_flight import SingleFlight
+from chilly_movies.runtime.tasks import every
 
 log = structlog.get_logger(__name__)
 
@@ -481,9 +482,4 @@ class Downloader:
     # --- progress ---------------------------------------------------------------------------------
 
     async def _save_forever(self) -> None:
-        while True:
-            await asyncio.sleep(_SAVE_INTERVAL)
-            try:
-                await self._ledger.save_progress()
-            except ChillyError as error:
-                log.error("progress was not saved", code=error.code, problem=str(error))
+        await every(_SAVE_INTERVAL, self._ledger.save_progress, "saving progress")

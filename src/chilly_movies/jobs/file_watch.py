@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import structlog
-
-from chilly_movies.errors import ChillyError
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.ledger import Ledger
 from chilly_movies.jobs.models import FileStanding, Job, MediaFile, Status
-
-log = structlog.get_logger(__name__)
+from chilly_movies.runtime.tasks import every
 
 _INTERVAL = 2.0
 _MOST = 50
@@ -37,12 +32,7 @@ class FileWatch:
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
-        while True:
-            await asyncio.sleep(_INTERVAL)
-            try:
-                await self.look()
-            except ChillyError as error:
-                log.warning("files could not be looked at", code=error.code, problem=str(error))
+        await every(_INTERVAL, self.look, "looking at files")
 
     async def look(self) -> None:
         """Tell what changed since the last look. Jobs at rest cost nothing, however many."""

@@ -20,6 +20,7 @@ from chilly_movies.jobs.bus import EventBus
 from chilly_movies.jobs.lifecycle import apply
 from chilly_movies.jobs.models import Job, Phase, Status
 from chilly_movies.jobs.ports import JobStore, Loaded
+from chilly_movies.runtime.tasks import begin
 
 T = TypeVar("T")
 
@@ -165,15 +166,10 @@ class Ledger:
         Returns:
             What `work` returns.
         """
-        task = asyncio.get_running_loop().create_task(work)
+        task = begin(work)
         self._tasks.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
-
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # mark as seen: the caller got it, or was cancelled and is gone
 
     async def settle(self) -> None:
         """Wait for all shielded work; tell no more progress."""

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from chilly_movies.runtime.tasks import begin
+
 
 class SingleFlight:
     """Does one piece of work at a time, for all who ask meanwhile, and to its end.
@@ -30,17 +32,10 @@ class SingleFlight:
             Exception: whatever the work raised, for each who waited.
         """
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._work(), name=self._name)
-            self._task.add_done_callback(_seen)
+            self._task = begin(self._work(), self._name)
         await asyncio.shield(self._task)
 
     async def settled(self) -> None:
         """Wait until it is not under way, however it ended."""
         if self._task is not None:
             await asyncio.wait([self._task])
-
-
-def _seen(task: asyncio.Task[None]) -> None:
-    """Whoever waited got the error; that nobody waited any more is no error of its own."""
-    if not task.cancelled():
-        task.exception()

@@ -17,6 +17,7 @@ from chilly_movies.drivers.torrent.claims import look, refuse_changed
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Source
+from chilly_movies.runtime.tasks import begin
 
 
 @dataclass(slots=True)
@@ -118,15 +119,9 @@ class Run:
             DiskError: the disk refused.
         """
         held = None if self.held is None else self.held.share()
-        doing = asyncio.ensure_future(on_disk(work))
-
-        def done(_: object) -> None:
-            if held is not None:
-                held.let_go()
-            if not doing.cancelled():
-                doing.exception()  # whoever waited for it may be gone
-
-        doing.add_done_callback(done)
+        doing = begin(on_disk(work))
+        if held is not None:
+            doing.add_done_callback(lambda _: held.let_go())
         await asyncio.shield(doing)
 
     def look(self) -> None:

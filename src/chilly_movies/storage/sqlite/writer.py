@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from chilly_movies.errors import StoreError
+from chilly_movies.runtime.tasks import answer
 from chilly_movies.storage.sqlite.faults import FOREIGN, translate
 
 T = TypeVar("T")
@@ -103,16 +104,16 @@ class Writer:
         try:
             connection = self._connect()
         except Exception as error:  # noqa: BLE001 - raised by `opened`
-            self._tell(_set, self._opened, translate(error))
+            self._tell(answer, self._opened, translate(error))
         else:
-            self._tell(_set, self._opened, None)
+            self._tell(answer, self._opened, None)
             more = True
             while more:
                 batch, more = self._next_batch()
                 _run_batch(connection, batch)
                 self._tell(_settle, batch)
             self._disconnect(connection)
-        self._tell(_set, self._ended, None)
+        self._tell(answer, self._ended, None)
 
     def _next_batch(self) -> tuple[list[_Call], bool]:
         """Everything that waits now, and whether more may come."""
@@ -174,8 +175,3 @@ def _settle(batch: list[_Call]) -> None:
             call.future.set_exception(call.error)
         else:
             call.future.set_result(call.result)
-
-
-def _set(future: asyncio.Future[Any], value: object) -> None:
-    if not future.done():
-        future.set_result(value)

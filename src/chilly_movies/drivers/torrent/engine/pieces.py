@@ -9,6 +9,8 @@ from itertools import accumulate
 
 import libtorrent as lt
 
+from chilly_movies.runtime.tasks import answer
+
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
@@ -86,18 +88,18 @@ class Pieces:
     def flushed(self) -> None:
         """The engine answers the oldest flush."""
         if self._flushes:
-            _settle(self._flushes.pop(0))
+            answer(self._flushes.pop(0), None)
 
     def priorities_set(self) -> None:
         """The engine took over file priorities."""
         waiting, self._settings = self._settings, []
         for future in waiting:
-            _settle(future)
+            answer(future, None)
 
     def gone(self) -> None:
         """The torrent left the session: nothing is answered any more."""
         for future in [*self._flushes, *self._settings]:
-            _settle(future)
+            answer(future, None)
         self._flushes, self._settings = [], []
 
     async def set_files(self, priorities: Mapping[int, int]) -> None:
@@ -157,8 +159,3 @@ def _before(sums: list[int], size: int, offset: int) -> int:
     piece, rest = divmod(offset, size)
     whole = sums[min(piece, len(sums) - 1)]
     return whole + (rest if piece + 1 < len(sums) and sums[piece + 1] > sums[piece] else 0)
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

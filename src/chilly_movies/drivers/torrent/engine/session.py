@@ -26,12 +26,13 @@ from chilly_movies.drivers.torrent.engine.alerts import AlertBell, mask, text
 from chilly_movies.drivers.torrent.engine.announces import PeerIds
 from chilly_movies.drivers.torrent.engine.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.engine.filters import limit_everyone
-from chilly_movies.drivers.torrent.engine.torrent import Torrent, TrackerStanding, answer, settle
+from chilly_movies.drivers.torrent.engine.torrent import Torrent, TrackerStanding, answer
 from chilly_movies.drivers.torrent.engine.traffic import Traffic
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.drivers.torrent.mends.hangup import forget, hang_up_for_good, port_of
 from chilly_movies.drivers.torrent.mends.stun import StunCheck
 from chilly_movies.net.policy import NetworkPolicy
+from chilly_movies.runtime import tasks
 from chilly_movies.runtime.clocks import TimeOfDay
 from chilly_movies.runtime.single_flight import SingleFlight
 
@@ -61,6 +62,7 @@ class TorrentSession:
         self._torrents: dict[lt.torrent_handle, Torrent] = {}
         self._refreshes: list[asyncio.Future[None]] = []
         self._ticker: asyncio.Task[None] | None = None
+        self._ticks = itertools.count()
         self._ses: Any = None
         self._opening = SingleFlight(self._open, "engine-opening")
         self._stun = StunCheck("")
@@ -119,7 +121,9 @@ class TorrentSession:
         except OSError:
             await self.traffic.closed()
             raise
-        self._ticker = asyncio.create_task(self._tick_forever(), name="engine-ticker")
+        self._ticker = asyncio.create_task(
+            tasks.every(_TICK, self._tick, "looking at the engine"), name="engine-ticker"
+        )
         self._stun = StunCheck(self._config.stun_server if self._config.uses_webrtc else "")
         self._ses = session  # it is open only now
 
@@ -258,13 +262,12 @@ class TorrentSession:
         self, params: lt.add_torrent_params, request: p.AddRequest, dropped: list[str]
     ) -> Torrent:
         selection = gate.select(params, programs=request.options.allow_executables)
-        adding = asyncio.ensure_future(self._add(params, selection, dropped, request))
+        adding = tasks.begin(self._add(params, selection, dropped, request))
         try:
-            return await asyncio.shield(adding)
+            return await tasks.to_the_end(adding)
         except asyncio.CancelledError:
-            # its thread goes on, and nobody would ever take out what it adds
-            await asyncio.wait([adding])
-            if adding.exception() is None:
+            # its thread went on, and nobody would ever take out what it added
+            if not adding.cancelled() and adding.exception() is None:
                 await adding.result().remove()
             raise
 
@@ -324,14 +327,12 @@ class TorrentSession:
         await answer(done, "reading the state")
         torrent.touch()
 
-    async def _tick_forever(self) -> None:
-        for tick in itertools.count():
-            await asyncio.sleep(_TICK)
-            self._look_at_clock()
-            if self._torrents:
-                self._ses.post_torrent_updates(0)
-            if tick % _PEER_TICKS == 0:
-                await self._look_at_peers()
+    async def _tick(self) -> None:
+        self._look_at_clock()
+        if self._torrents:
+            self._ses.post_torrent_updates(0)
+        if next(self._ticks) % _PEER_TICKS == 0:
+            await self._look_at_peers()
 
     async def _look_at_peers(self) -> None:
         """Count peers by transport, revive dead connections, make offers, end what is over."""
@@ -367,7 +368,7 @@ class TorrentSession:
         Torrent.touch_in_turns(moved)
         waiting, self._refreshes = self._refreshes, []
         for future in waiting:
-            settle(future, None)
+            tasks.answer(future, None)
 
     def _on_milestone(self, alert: Any) -> None:
         if self._of(alert) is not None:
@@ -389,23 +390,23 @@ class TorrentSession:
             torrent.pieces.checked()
             waiting, torrent.waits.checked = torrent.waits.checked, []
             for future in waiting:
-                settle(future, None)
+                tasks.answer(future, None)
             self._ses.post_torrent_updates(0)
 
     def _on_resume_data(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None and torrent.waits.resume:
-            settle(torrent.waits.resume.pop(0), lt.write_resume_data_buf(alert.params))
+            tasks.answer(torrent.waits.resume.pop(0), lt.write_resume_data_buf(alert.params))
 
     def _on_no_resume_data(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None and torrent.waits.resume:
-            settle(torrent.waits.resume.pop(0), None)
+            tasks.answer(torrent.waits.resume.pop(0), None)
 
     def _on_renamed(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None and (future := torrent.waits.renamed.pop(alert.index, None)):
-            settle(future, None)
+            tasks.answer(future, None)
 
     def _on_rename_failed(self, alert: Any) -> None:
         torrent = self._of(alert)
@@ -417,7 +418,7 @@ class TorrentSession:
         torrent = self._of(alert)
         if torrent is not None:
             for future in torrent.waits.removed:
-                settle(future, None)
+                tasks.answer(future, None)
 
     def _on_piece(self, alert: Any) -> None:
         torrent = self._of(alert)
@@ -502,6 +503,6 @@ class TorrentSession:
         for handle, torrent in self._torrents.items():
             torrent.update(handle.status())
             for future in torrent.waits.resume:
-                settle(future, None)
+                tasks.answer(future, None)
             torrent.waits.resume.clear()
             torrent.touch()

@@ -477,9 +477,3 @@ async def answer(future: asyncio.Future[T], what: str) -> T:
 
 def _set_back() -> EngineRestarts:
     return EngineRestarts("The clock of this machine was set back, so the engine begins anew.")
-
-
-def settle(future: asyncio.Future[T], value: T) -> None:
-    """Give the waiting one its value, if it still waits."""
-    if not future.done():
-        future.set_result(value)

@@ -26,6 +26,7 @@ from chilly_movies.errors import DiskError, InvalidRequest, InvalidSource
 from chilly_movies.jobs.models import MediaFile
 from chilly_movies.jobs.requests import MAX_TORRENT_BYTES
 from chilly_movies.jobs.torrents import MadeTorrent, TorrentVersion
+from chilly_movies.runtime.tasks import to_the_end
 from chilly_movies.version import __version__
 
 MAX_TRACKERS = 100
@@ -102,13 +103,7 @@ async def make_torrent(
         if on_progress is not None:
             loop.call_soon_threadsafe(on_progress, share)
 
-    work = asyncio.ensure_future(asyncio.to_thread(_make, recipe, stop, tell))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        stop.set()
-        await asyncio.gather(work, return_exceptions=True)
-        raise
+    return await to_the_end(asyncio.to_thread(_make, recipe, stop, tell), hurry=stop.set)
 
 
 def with_websockets(

@@ -14,6 +14,7 @@ from chilly_movies.drivers.torrent.reading.windows import bytes_ahead
 from chilly_movies.errors import DiskError, FileNotFound, NotReadable
 from chilly_movies.jobs.models import FileStanding, Job, MediaFile, Status, is_video
 from chilly_movies.jobs.ports import FileReader
+from chilly_movies.runtime.tasks import begin
 
 _OPEN_AGAIN = 0.05
 _OPEN_TRIES = 40
@@ -216,7 +217,7 @@ class TorrentReader:
             raise NotReadable("Nobody reads this file any more.")
         data = file.read_at_once(offset, min(length, ready))
         if data is None:
-            self._busy = asyncio.ensure_future(file.read(offset, min(length, ready)))
+            self._busy = begin(file.read(offset, min(length, ready)))
             data = await asyncio.shield(self._busy)
         else:
             await asyncio.sleep(0)  # one who reads fast leaves room for others

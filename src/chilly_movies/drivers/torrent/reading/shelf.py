@@ -17,6 +17,7 @@ import structlog
 from chilly_movies.disk.plain import Held
 from chilly_movies.drivers.torrent.engine.pieces import Geometry, Pieces
 from chilly_movies.drivers.torrent.reading.ordering import Order
+from chilly_movies.runtime.tasks import answer
 
 log = structlog.get_logger(__name__)
 
@@ -168,7 +169,7 @@ class Shelf:
         self._safe = bytearray(a & b for a, b in zip(self._safe, there, strict=True))
         self._unsafe = {i for i in range(count) if there[i] and not self._safe[i]}
         for waiting in tuple(self._unknown):
-            _settle(waiting)
+            answer(waiting, None)
         self._wake_all()
         self._flush_if_wanted()
         self.replan()
@@ -219,7 +220,7 @@ class Shelf:
         self.is_complete = True
         self.turn += 1
         for waiting in tuple(self._unknown):
-            _settle(waiting)
+            answer(waiting, None)
         self._wake_all()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -257,7 +258,7 @@ class Shelf:
 
     def _wake(self, piece: int) -> None:
         for waiting in tuple(self._waiting.get(piece, ())):
-            _settle(waiting)
+            answer(waiting, None)
 
     def _wake_all(self) -> None:
         for piece in tuple(self._waiting):
@@ -328,8 +329,3 @@ class Shelf:
             return False
         start, size = self._geometry.files[index][0], self._geometry.piece_size
         return (start + before) // size != (start + after) // size
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
