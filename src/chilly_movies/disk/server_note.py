@@ -66,6 +66,10 @@ class ServerNote:
             return None
 
 
+_LOCK_WITHIN = 1.0
+"""Seconds in which the lock of a process that was killed becomes free at the latest."""
+
+
 class SoleUse:
     """Keeps other instances out of the state folder, and other servers out of the media folder.
 
@@ -90,7 +94,7 @@ class SoleUse:
             SettingsError: another server uses the media folder.
             StoreError: another instance uses the state folder.
         """
-        if self._state.lock() and self._note is not None:
+        if await self._state.lock_within(_LOCK_WITHIN) and self._note is not None:
             await self._claim_folder(self._note)
 
     async def _claim_folder(self, note: ServerNote) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import secrets
@@ -18,6 +19,8 @@ LINK_SECRET = "link-secret"  # noqa: S105 (the name of the file)
 METADATA_CACHE = "metadata-cache.db"
 _COMMANDS = "get"
 _SECRET_BYTES = 32
+_ASK_AGAIN = 0.05
+"""Seconds until a lock that is held is asked for again."""
 
 
 class StateFolder:
@@ -102,6 +105,28 @@ class StateFolder:
             ) from None
         self._handle = handle
         return True
+
+    async def lock_within(self, seconds: float) -> bool:
+        """Takes the lock as `lock` does, and asks again for one that is held.
+
+        What a killed process had forked may hold it for a moment longer, and so does whoever looks
+        whether it is held: a service that is started again at once must not fail for that.
+
+        Args:
+            seconds: how long it asks.
+
+        Raises:
+            StoreError: another process still has it then, or the folder cannot be used.
+        """
+        clock = asyncio.get_running_loop().time
+        end = clock() + seconds
+        while True:
+            try:
+                return self.lock()
+            except StoreError:
+                if clock() >= end or not (self.path / LOCK).exists():
+                    raise
+            await asyncio.sleep(_ASK_AGAIN)
 
     def release(self) -> None:
         """Release the lock. Idempotent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,3 +64,21 @@ def _texts(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
+
+
+@pytest.mark.anyio
+async def test_a_lock_that_is_held_for_a_moment_only_is_waited_for(tmp_path: Path) -> None:
+    first, second = StateFolder(tmp_path), StateFolder(tmp_path)
+    first.lock()
+    asyncio.get_running_loop().call_later(0.1, first.release)
+    assert await second.lock_within(10)
+    second.release()
+
+
+@pytest.mark.anyio
+async def test_a_lock_that_stays_held_is_told_in_time(tmp_path: Path) -> None:
+    first, second = StateFolder(tmp_path), StateFolder(tmp_path)
+    first.lock()
+    with pytest.raises(StoreError, match="Another instance"):
+        await second.lock_within(0.1)
+    first.release()
