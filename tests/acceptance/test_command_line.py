@@ -206,7 +206,7 @@ async def test_watching_ends_as_the_job_does(served: dict[str, str]) -> None:
     last = watched.lines[-1]
     assert (last["status"], last["progress"]["percent"]) == ("completed", 100.0)
     again = await chilly("watch", "good", env=served)
-    assert (again.code, again.out) == (0, "Good: complete, 667.6 MiB\n")
+    assert (again.code, again.out) == (0, "Good: complete, 700.0 MB\n")
     await chilly("add", bad, "--id", "bad", env=served)
     failed = await chilly("watch", "bad", env=served)
     assert failed.code == 1
@@ -395,7 +395,8 @@ async def test_demo(tmp_path: Path) -> None:
     assert result.code == 0, result
     assert result.err == ""
     for step in ("tracker", "seeds the film", "/download/start", "paused", "nothing moved",
-                 "complete, 12.0 MiB", "equal to the original", "MiB/s"):  # fmt: skip
+                 "a film: 12.6 MB", "complete, 12.6 MB", "equal to the original",
+                 "MB/s"):  # fmt: skip
         assert step in result.out
     assert not (tmp_path / ".demo").exists()
 

@@ -79,9 +79,9 @@ async def test_for_people_it_says_name_magnet_and_a_link_that_works(tmp_path: Pa
         said: list[str] = []
         while not (said and "seeding at" in said[-1]):
             said.append((await line(process)).rstrip())
-        assert "film.mkv: 1.0 MiB, 1 file" in said
-        assert "other.mkv: 1.0 MiB, 1 file" in said
-        assert said.count("film.mkv: 1.0 MiB, 1 file") == 1
+        assert "film.mkv: 1.0 MB, 1 file" in said
+        assert "other.mkv: 1.0 MB, 1 file" in said
+        assert said.count("film.mkv: 1.0 MB, 1 file") == 1
         magnets = [text for text in said if text.startswith("magnet: magnet:?xt=urn:btih:")]
         assert len(magnets) == 2
         assert "tr=http%3a%2f%2f127.0.0.1%3a9%2fa" in magnets[0]

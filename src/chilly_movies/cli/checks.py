@@ -144,7 +144,7 @@ def _missing(job: Job, media_root: Path) -> str | None:
 
 
 def check_hashes(survey: Survey, database: Path, media_root: Path) -> Iterator[Finding]:
-    """Whether every byte of what was published has the right hash; a second per GiB."""
+    """Whether every byte of what was published has the right hash; a second per GB."""
     from chilly_movies.drivers.torrent.checkup import FilmCheck
     from chilly_movies.storage.sqlite.inspection import resume_data
 

@@ -102,7 +102,7 @@ class _Demo:
             # started first: it gets ready while the film is made
             async with stage.backend(self.folder, log) as backend:
                 digest = await asyncio.to_thread(stage.make_film, film, self.mib)
-                self._say(f"Made a film: {self.mib} MiB of random bytes.")
+                self._say(f"Made a film: {render.size(self.mib * _MIB)} of random bytes.")
                 async with self._swarm(film) as magnet:
                     path, seconds = await self._arrive((await backend.ready())["url"], magnet)
         if await asyncio.to_thread(stage.sha256_of, path) != digest:

@@ -40,7 +40,7 @@ def doctor(
     Args:
         media_root: Where films are, instead of the setting.
         state_dir: Where the database is, instead of the setting.
-        verify: Compare every byte of the finished films with its hash; a second per GiB or so.
+        verify: Compare every byte of the finished films with its hash; a second per GB or so.
         json: One JSON document.
     """
     out = Output(as_json=json)

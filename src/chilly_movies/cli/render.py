@@ -14,19 +14,21 @@ from chilly_movies.cli.output import clean
 from chilly_movies.jobs.models import Job, Progress
 
 Wire = Mapping[str, Any]
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_NEXT = 999.95
+"""From here on one decimal would read as 1,000 of a unit, which is one of the next."""
 
 
 def size(number: int) -> str:
-    """Bytes for people: `64.0 MiB`."""
+    """Writes bytes in decimal units, from kB on with one decimal: `67.1 MB`; 1 MB is 10^6 bytes."""
     value, unit = float(number), 0
-    while value >= 1024 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
+    while value >= _NEXT and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
     return f"{number} B" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
 
 
 def speed(number: int) -> str:
-    """Bytes per second for people."""
+    """Writes bytes a second in decimal units: `1.2 MB/s`."""
     return f"{size(number)}/s"
 
 

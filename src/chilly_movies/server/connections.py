@@ -46,7 +46,7 @@ _ALL = 2
 _SENTENCES = {
     400: ("bad_request", "This is not a request we can read: it is malformed."),
     408: ("request_timeout", "The head of the request did not arrive in time."),
-    431: ("headers_too_large", "The head of the request is larger than 64 KiB."),
+    431: ("headers_too_large", "The head of the request is larger than 65 kB."),
     503: ("too_many_connections", "Too many connections are open."),
 }
 

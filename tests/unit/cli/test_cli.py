@@ -192,9 +192,10 @@ def test_exit_codes() -> None:
 
 def test_sizes_and_durations() -> None:
     """Numbers for people."""
-    assert [render.size(n) for n in (0, 1023, 1024, 64 << 20, 1 << 50)] == [
-        "0 B", "1023 B", "1.0 KiB", "64.0 MiB", "1024.0 TiB",
+    assert [render.size(n) for n in (0, 999, 1000, 999_949, 999_950, 64 << 20, 10**9, 10**15)] == [
+        "0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "67.1 MB", "1.0 GB", "1000.0 TB",
     ]  # fmt: skip
+    assert render.speed(1_250_000) == "1.2 MB/s"
     assert [render.duration(s) for s in (0, 59, 60, 61, 3604, 90_000, 86_400)] == [
         "0 s", "59 s", "1 min", "1 min 1 s", "1 h", "1 d 1 h", "1 d",
     ]  # fmt: skip
@@ -203,8 +204,8 @@ def test_sizes_and_durations() -> None:
 @pytest.mark.parametrize(
     ("shown", "line"),
     [
-        (job(), "Film: 42.3 %, 3.0 MiB of 8.0 MiB, 1.0 MiB/s, 1 peer, 5 s left"),
-        (job(name=None), "1: 42.3 %, 3.0 MiB of 8.0 MiB, 1.0 MiB/s, 1 peer, 5 s left"),
+        (job(), "Film: 42.3 %, 3.1 MB of 8.4 MB, 1.0 MB/s, 1 peer, 5 s left"),
+        (job(name=None), "1: 42.3 %, 3.1 MB of 8.4 MB, 1.0 MB/s, 1 peer, 5 s left"),
         (job(reason="no peers found yet"), "Film: 42.3 %, no peers found yet"),
         (job(progress={"phase": "checking"}), "Film: 42.3 %, checking"),
         (job("queued"), "Film: 42.3 %, waiting"),
@@ -215,10 +216,10 @@ def test_sizes_and_durations() -> None:
             job("queued", error={"code": "x", "message": "Gone."}),
             "Film: 42.3 %, will be tried again: Gone.",
         ),
-        (job("completed"), "Film: complete, 3.0 MiB"),
+        (job("completed"), "Film: complete, 3.1 MB"),
         (
             job("completed", progress={"phase": "seeding", "uploadSpeed": 2048, "ratio": 0.5}),
-            "Film: complete, 3.0 MiB, seeding at 2.0 KiB/s, ratio 0.50, 1 peer",
+            "Film: complete, 3.1 MB, seeding at 2.0 kB/s, ratio 0.50, 1 peer",
         ),
     ],
 )
