@@ -142,18 +142,18 @@ def build_app(
     stream_timeout: float,
     on_stop: Callable[[], Any] | None = None,
 ) -> ASGIApp:
-    """The whole API as one ASGI application.
+    """Builds the whole API as one ASGI application.
 
     Args:
         downloader: what the routes drive; opened when the application starts.
-        metadata_provider: who knows films.
-        access: who may call.
+        metadata_provider: knows films.
+        access: the callers that are let in, and their limits.
         start_limit: starts per client address, like `60/minute`; torrents made or inspected, too.
         cancel_limit: cancels per client address.
-        probe: who looks into film files.
-        converter: who makes WebVTT of subtitles.
-        torrent_maker: who makes torrents; None = nobody.
-        torrent_inspector: who looks into torrents of others; None = nobody.
+        probe: reads what film files say of themselves.
+        converter: makes WebVTT of subtitles.
+        torrent_maker: makes torrents; None = none are made.
+        torrent_inspector: looks into torrents of others; None = nothing does.
         stream_timeout: seconds a reader of a film waits for bytes that do not come.
         on_stop: awaited when the application stops.
     """
@@ -183,7 +183,7 @@ def build_app(
 def _guarded(
     inner: ASGIApp, policies: Policies, access: Access, start_limit: str, cancel_limit: str
 ) -> ASGIApp:
-    """The application behind its gates; the last one made is passed first."""
+    """Puts the application behind its gates; the last one made is passed first."""
     app: ASGIApp = BodyGate(inner, policies)
     app = StreamGate(app, policies, access.max_streams)
     app = RateGate(app, policies, {Limit.START: start_limit, Limit.CANCEL: cancel_limit})
@@ -193,7 +193,7 @@ def _guarded(
 
 
 def documented_app() -> FastAPI:
-    """The routes with their contract, not yet connected to anything."""
+    """Builds the routes with their contract, not yet connected to anything."""
     app = FastAPI(
         title="Chilly Movies",
         version=__version__,
@@ -221,7 +221,7 @@ def documented_app() -> FastAPI:
 
 
 def _routers() -> Iterator[APIRouter]:
-    """All of them, in the order of the contract; links are made for what the others say."""
+    """The routers in the order of the contract; links are made for what the others allow."""
     first = [part.router for part in (downloads, files, watching, stream, torrents)]
     last = [metadata.router, system]
     others = Policies([route for router in (*first, *last) for route in router.routes])
@@ -229,7 +229,7 @@ def _routers() -> Iterator[APIRouter]:
 
 
 def _complete(contract: dict[str, Any]) -> dict[str, Any]:
-    """Add what the framework cannot know: our error shape, key, and hand-read bodies."""
+    """Adds what the framework cannot know: our error shape, key, and hand-read bodies."""
     schemas = contract["components"]["schemas"]
     for model in (problems.Problem, StartBody, StartUpload, EventOut, *torrents.READ_BY_HAND):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -248,7 +248,7 @@ def _complete(contract: dict[str, Any]) -> dict[str, Any]:
 
 
 class AccessLog:
-    """One log line per request, without query and headers: they may hold the key."""
+    """A layer that logs one line per request, without query and headers: they may hold the key."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -13,7 +13,7 @@ from chilly_movies.api.routes.docs import to_yaml
 
 
 def main(arguments: list[str]) -> int:
-    """Write or check; 0 = done or current, 1 = out of date."""
+    """Writes or checks the contract; returns 0 if it is current, 1 if it is out of date."""
     check, path = "--check" in arguments, Path(arguments[-1])
     current = to_yaml(documented_app().openapi())
     if not check:

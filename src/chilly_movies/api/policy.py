@@ -95,7 +95,7 @@ class Policy:
     route: str = ""
 
     def __call__(self, endpoint: Endpoint) -> Endpoint:
-        """Put the policy on a handler."""
+        """Attaches the policy to a handler."""
         setattr(endpoint, _POLICY, self)
         return endpoint
 
@@ -115,14 +115,14 @@ def hot(plain: Callable[..., Any]) -> Callable[[Endpoint], Endpoint]:
 
 
 def hot_lane(routes: Sequence[BaseRoute]) -> list[Route]:
-    """The routes that are answered by plain functions, to be asked before all others."""
+    """Returns the routes that plain functions answer, to be asked before all others."""
     answers = {path: getattr(route.endpoint, _HOT, None) for path, route in every_route(routes)}
     return [Route(path, plain) for path, plain in answers.items() if plain is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One route as the gates see it."""
+    """A route as the gates see it."""
 
     methods: frozenset[str]
     path: re.Pattern[str]
@@ -149,11 +149,11 @@ class Policies:
             self._beside.setdefault(_head(entry.policy.route), []).append(entry)
 
     def __iter__(self) -> Iterator[tuple[frozenset[str], Policy]]:
-        """The methods and the policy of every route."""
+        """Yields the methods and the policy of every route."""
         return ((entry.methods, entry.policy) for some in self._beside.values() for entry in some)
 
     def of(self, scope: Scope) -> Policy:
-        """The policy for an HTTP request; looked for once."""
+        """Returns the policy for an HTTP request; it is looked up once."""
         found: Policy | None = scope.get(_FOUND)
         if found is None:
             path, root = scope["path"], scope.get("root_path", "")
@@ -163,7 +163,7 @@ class Policies:
         return found
 
     def find(self, method: str, path: str) -> Policy:
-        """The policy for a method and a path without percent signs."""
+        """Finds the policy for a method and a path without percent signs."""
         beside = self._beside.get(_head(path), ())
         for entry in beside:
             if method in entry.methods and entry.path.match(path):
@@ -173,7 +173,7 @@ class Policies:
 
 
 def every_route(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple[str, Route]]:
-    """The path and the route of everything that answers, those of included routers too.
+    """Yields path and route of everything that answers, those of included routers too.
 
     The framework's own way (`iter_route_contexts`) builds each route anew: half a second for ours.
 
@@ -192,7 +192,7 @@ def every_route(routes: Iterable[BaseRoute], prefix: str = "") -> Iterator[tuple
 
 
 def policy_found(scope: Mapping[str, Any]) -> Policy | None:
-    """What the gates found for a request; None before they were asked."""
+    """Returns the policy that the gates found for a request; None before they were asked."""
     return scope.get(_FOUND)
 
 
@@ -213,7 +213,7 @@ def _entries(routes: Sequence[BaseRoute]) -> Iterator[_Entry]:
 
 
 def _head(path: str) -> str:
-    """The first part of a path with the slash behind it.
+    """Returns the first part of a path with the slash behind it.
 
     A path of one part may end with a newline: the router's `$` lets that by.
     """

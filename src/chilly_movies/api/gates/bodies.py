@@ -90,7 +90,7 @@ class BodyGate:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
-        """One after the other; what one took the next finds free, or the system."""
+        """Lets one large body at a time in, and gives freed memory back before and after it."""
         async with self._costly:
             trim()
             try:
@@ -111,7 +111,7 @@ _CLOSE = {"Connection": "close"}
 
 
 class _Room:
-    """Memory for large bodies: who finds none waits, first come first served."""
+    """A share of memory for large bodies; requests that find none wait in the order they came."""
 
     def __init__(self, size: int) -> None:
         self._free = size
@@ -131,7 +131,7 @@ class _Room:
 
 
 class _Reading:
-    """One request's body; entered for as long as it is held.
+    """The body of one request; entered for as long as it is held.
 
     Attributes:
         limit: the most bytes it may have.
@@ -156,7 +156,7 @@ class _Reading:
         self._room.give_back(self._taken)
 
     async def read(self, patience: asyncio.Timeout) -> bytes | None:
-        """The whole body, None if it is larger than the limit; b"" if the client left."""
+        """Reads the whole body; None if it is larger than the limit, b"" if the client left."""
         announced = self._lengths[0] if self._lengths else b"0"
         if not announced.isdigit() or int(announced) > self.limit:
             return None
@@ -181,7 +181,7 @@ class _Reading:
         return bytes(body)
 
     async def _take(self, size: int) -> None:
-        """Once there is room, it is ours."""
+        """Waits for room in memory, and takes it."""
         if not self._taken:
             size *= _JSON_COST if self._is_json else 1
             await self._room.take(size)
@@ -195,7 +195,7 @@ def _content_type(scope: Scope) -> str | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A receive that gives the body that was read already, once."""
+    """Returns a `receive` that gives the body that was read already, once."""
     given = False
 
     async def replay() -> Message:
@@ -209,7 +209,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def json_flaw(body: bytes) -> str | None:
-    """What makes this JSON unusable for us, None if nothing does.
+    """Says what makes this JSON unusable for us; None if nothing does.
 
     Refused besides broken JSON: very many members, NaN and infinity, numbers past 2^53 (RFC 8259
     section 6), duplicate keys, more than 20 levels, and lone surrogates. Nothing of the value is
@@ -252,7 +252,7 @@ def _bounded(text: str) -> None:
 
 
 class _Height(int):
-    """What is left of an object: how many levels it had."""
+    """The remains of a parsed object: how many levels it had."""
 
 
 _HEIGHTS = tuple(map(_Height, range(_MAX_DEPTH + 2)))
@@ -271,7 +271,7 @@ def _weighed(pairs: list[tuple[str, object]]) -> _Height:
 
 
 def _height(value: object) -> int:
-    """The levels of a value; an error if half a character is in one of its texts."""
+    """Counts the levels of a value; raises if half a character is in one of its texts."""
     if isinstance(value, list):
         return 1 + max(map(_height, value), default=0)
     if isinstance(value, str) and not value.isascii():

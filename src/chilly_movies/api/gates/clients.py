@@ -20,7 +20,7 @@ def client_of(scope: Scope) -> str:
 
 
 def household(host: str) -> str:
-    """The address as it is counted: IPv4 as it is, IPv6 by its /64."""
+    """Returns the address by which a client is counted: IPv4 as it is, IPv6 by its /64."""
     if ":" not in host:
         return host
     try:
@@ -33,7 +33,7 @@ def household(host: str) -> str:
 
 
 def parse_networks(cidrs: Iterable[str]) -> tuple[Network, ...]:
-    """Networks from addresses and CIDR blocks.
+    """Reads networks from addresses and CIDR blocks.
 
     Raises:
         ValueError: one is neither.
@@ -42,7 +42,7 @@ def parse_networks(cidrs: Iterable[str]) -> tuple[Network, ...]:
 
 
 def is_in(host: str, networks: Collection[Network]) -> bool:
-    """Whether the host is an address in one of these networks."""
+    """Tells whether the host is an address in one of these networks."""
     address = _address(host) if networks else None
     return address is not None and any(
         address.version == n.version and address in n for n in networks

@@ -15,7 +15,7 @@ from chilly_movies.api.wire.problems import problem
 
 
 def header_values(scope: Scope, name: bytes) -> list[bytes]:
-    """All values of a header field, in order."""
+    """Returns all values of a header field, in order."""
     return [value for key, value in scope["headers"] if key == name]
 
 
@@ -33,7 +33,7 @@ class KeyRing:
         return bool(self._digests)
 
     def scope_of(self, key: bytes) -> KeyScope | None:
-        """What the key may do, None for an unknown one. Takes the same time for any key."""
+        """Returns what the key may do; None for an unknown one. Takes the same time for any key."""
         given, found = hashlib.sha256(key).digest(), None
         for digest, scope in self._digests.items():
             if hmac.compare_digest(given, digest):
@@ -50,7 +50,7 @@ class KeyGate:
         app: what comes next.
         policies: which routes want a key, and which a link opens.
         keys: those that are known; none = everybody may call.
-        signer: who made the signed links.
+        signer: checks signed links.
     """
 
     def __init__(self, app: ASGIApp, policies: Policies, keys: KeyRing, signer: Signer) -> None:

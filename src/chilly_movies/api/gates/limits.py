@@ -48,7 +48,7 @@ class Rate(NamedTuple):
 
 
 class Windows:
-    """Fixed windows of time in which hits are counted, for a bounded number of keys.
+    """A counter of hits in fixed windows of time, for a bounded number of keys.
 
     All memory there will ever be is taken at once, 24 bytes a key, which has its place among a few
     slots that its (salted) hash names, and the window that ends first gives way to a new one.
@@ -87,7 +87,7 @@ class Windows:
         return allowed, left, max(1, math.ceil(self._ends[slot] - now))
 
     def _slot(self, key: int) -> int:
-        """Where its window is, or is to be."""
+        """Returns the place of a key's window; a new one takes the place that ends first."""
         first = key % len(self._keys) // self._ways * self._ways
         slots = range(first, first + self._ways)
         for slot in slots:

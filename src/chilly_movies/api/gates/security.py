@@ -34,19 +34,19 @@ PAGE_HEADERS = [
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
     (b"x-permitted-cross-domain-policies", b"none"),
 ]
-"""What every answer carries, besides who may embed it."""
+"""The fields of every answer, besides those that say where it may be embedded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may call.
+    """The options of the API: who may call, and how much at once.
 
     Attributes:
         api_secret: a key that may everything, None = none.
         hosts: names besides loopback that the server is reached by.
         origins: web origins besides loopback whose pages may call.
         keys: further keys and what each may do. Without any key everybody may call.
-        signer: who makes and checks links that need no key.
+        signer: makes and checks links that need no key.
         proxies: addresses of proxies that say for whom they ask.
         max_streams: open streams of one client.
     """
@@ -61,7 +61,7 @@ class Access:
 
     @property
     def all_keys(self) -> tuple[tuple[str, KeyScope], ...]:
-        """Every key with its scope."""
+        """The keys with their scopes, the secret of all rights among them."""
         own = ((self.api_secret, KeyScope.ADMIN),) if self.api_secret else ()
         return (*self.keys, *own)
 
@@ -125,7 +125,7 @@ class HostGate:
         return name in self._hosts or values[0].decode().lower() in self._hosts
 
     def _origin(self, scope: Scope) -> str | None:
-        """The one Origin given, '' for several, None for none."""
+        """Returns the one Origin given, '' for several, None for none."""
         values = header_values(scope, b"origin")
         if not values:
             return None
@@ -138,7 +138,7 @@ class HostGate:
 
     @staticmethod
     def _is_own_wish(scope: Scope) -> bool:
-        """Whether a request without Origin may be one of the user's own.
+        """Tells whether a request without Origin may be one of the user's own.
 
         A browser tells what began it: a form, an image or a frame of a page from elsewhere is
         refused, a link that the user followed is not.
@@ -159,7 +159,7 @@ class HostGate:
 
 
 def _without_root(name: str) -> str:
-    """The name without the dot that stands for the root of all names; an address has none."""
+    """Removes the dot that stands for the root of all names; an address has none."""
     last = name.removesuffix(".").rpartition(".")[2]
     return name if last.isdigit() else name.removesuffix(".")
 
@@ -173,7 +173,7 @@ _PREFLIGHT = [
 
 
 def _with_headers(send: Send, origin: str | None, *, embeddable: bool) -> Send:
-    """Send with the security headers, and CORS ones for an origin that was let in.
+    """Wraps `send` so that it adds security headers, and CORS ones for an origin that was let in.
 
     What is embeddable a page of this machine on another port loads without asking for CORS.
     """

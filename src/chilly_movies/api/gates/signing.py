@@ -38,7 +38,7 @@ class Signer:
         self._clock = clock or steady_time()
 
     def sign(self, path: str, seconds: int = DEFAULT_SECONDS) -> str:
-        """The path with a signature that holds for so many seconds (at most a day).
+        """Returns the path with a signature that holds for so many seconds (at most a day).
 
         Args:
             path: the address without percent signs and query, as `/stream/<id>/<file>`.
@@ -54,15 +54,15 @@ class Signer:
         return f"{quote(path, safe='/:')}?expires={expires}&sig={signature}"
 
     def expires(self, seconds: int) -> int:
-        """When a link signed now for so many seconds ends, in seconds since 1970."""
+        """Returns when a link signed now for so many seconds ends, in seconds since 1970."""
         return int(self._clock()) + max(1, min(seconds, MAX_SECONDS))
 
     def seconds_left(self, expires: str) -> int:
-        """How long a link that ends then still holds."""
+        """Returns for how many seconds a link that ends then still holds."""
         return int(expires) - int(self._clock())
 
     def verify(self, path: str, expires: str, signature: str) -> bool:
-        """Whether this signature opens this path now."""
+        """Tells whether this signature opens this path now."""
         if not _is_path(path) or not re.fullmatch(r"[0-9]{1,12}", expires):
             return False
         wanted = self._signature(path, expires)

@@ -44,12 +44,12 @@ def _asset(name: str) -> bytes:
 
 
 def to_yaml(contract: dict[str, Any]) -> str:
-    """The contract as YAML, in a stable form."""
+    """Writes the contract as YAML, in a stable form."""
     return yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, width=100)
 
 
 def install(app: FastAPI) -> None:
-    """Add `/openapi.json`, `/openapi.yaml` and `/docs`."""
+    """Adds `/openapi.json`, `/openapi.yaml` and `/docs`."""
 
     @lru_cache(maxsize=1)
     def as_json() -> bytes:

@@ -42,13 +42,13 @@ async def stream_events(request: Request) -> Response:
 
 
 def _last_seen(request: Request) -> int | None:
-    """The number of the last event the client saw; None if it gives none that can be one."""
+    """Reads the number of the last event the client saw; None if it names none that can be one."""
     text = request.headers.get("last-event-id") or request.query_params.get("lastEventId") or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 17 else None
 
 
 def _filter(query: QueryParams) -> Filter:
-    """What the client wants to hear of.
+    """Reads which events the client wants.
 
     Raises:
         InvalidRequest: an id has the wrong form, or there is no such event or status.
@@ -68,7 +68,7 @@ def _filter(query: QueryParams) -> Filter:
 
 
 class EventStream(Response):
-    """One listener's connection: what it missed, then changes as they happen.
+    """The answer to one listener: what it missed, then changes as they happen.
 
     Our own server then keeps the connection without us (see `Listener`); with any other one the
     changes go through `send`.
@@ -107,7 +107,7 @@ class EventStream(Response):
             pen.hand_over(listener)
 
     async def _write(self, subscription: Subscription, pen: _Pen) -> Listener | None:
-        """Write all there is to say; or only what was missed, and who says the rest."""
+        """Writes the stream to its end; or what was missed, and returns what writes the rest."""
         await pen.begin()
         async for change, numbered in self._missed():
             message = event_message(change)
@@ -129,7 +129,7 @@ class EventStream(Response):
         return None
 
     async def _missed(self) -> AsyncIterator[tuple[Change, bool]]:
-        """What comes before the live changes, and whether the client is to note its number.
+        """Yields what comes before the live changes, and whether the client is to note its number.
 
         Of a snapshot only the last message has an `id:`, so that a client whose connection broke
         in the middle of it gets it anew.
@@ -152,7 +152,7 @@ class EventStream(Response):
             yield change, change is snapshot[-1]
 
     async def _life(self, told: int) -> Sequence[Change]:
-        """The job's history; a removed job that had the same id before is another one."""
+        """Returns the job's history; a removed job that had the same id before is another one."""
         life: list[Change] = []
         async for change in self._stored(0, told):
             if life and life[-1].event == Removed.name:
@@ -166,7 +166,7 @@ class EventStream(Response):
                 yield change
 
     async def _stored(self, since: int, told: int) -> AsyncIterator[Change]:
-        """Stored changes with numbers after `since`, up to and including `told`."""
+        """Yields stored changes with numbers after `since`, up to and including `told`."""
         while batch := await self._downloader.changes_since(since, self._job_id):
             for change in batch:
                 if change.seq > told:
@@ -182,7 +182,7 @@ async def _close_when_gone(receive: Receive, subscription: Subscription) -> None
 
 
 class _Pen:
-    """Writes to one connection, and looks now and then whether it moves.
+    """A writer to one connection that notices when it does not move.
 
     Attributes:
         sent: the number of the last change that was written.
@@ -210,38 +210,38 @@ class _Pen:
 
     @property
     def idle(self) -> bool:
-        """Whether it is time for a heartbeat."""
+        """True when it is time for a heartbeat."""
         return self._loop.time() >= self._moved + HEARTBEAT
 
     @property
     def can_hand_over(self) -> bool:
-        """Whether the server can keep the connection without a handler."""
+        """True if the server can keep the connection without a handler."""
         return self._server is not None
 
     def hand_over(self, listener: Listener) -> None:
-        """Give the connection away; the handler must return at once."""
+        """Gives the connection away; the handler must return at once."""
         assert self._server is not None  # noqa: S101 (for the type checker)
         listener.begin(self._server["detach"](self._server, listener))
 
     async def begin(self) -> None:
-        """Send status and headers."""
+        """Sends status and headers."""
         chunked = [(b"transfer-encoding", b"chunked")] if self.can_hand_over else []
         headers = [*_HEADERS, *chunked]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def write(self, body: bytes) -> None:
-        """Send; waits while the client does not read."""
+        """Sends a part of the stream; waits while the client does not read."""
         self._moved = self._loop.time()
         self._writing = True
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
         self._writing = False
 
     async def end(self) -> None:
-        """Say that there is no more."""
+        """Ends the stream."""
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def close(self) -> None:
-        """Look no more."""
+        """Stops the timer of heartbeats and patience."""
         self._timer.cancel()
 
     def _look(self) -> None:

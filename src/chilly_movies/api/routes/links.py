@@ -22,7 +22,7 @@ class LinkOut(Shown):
 
 
 def router(policies: Policies) -> APIRouter:
-    """The route, for the addresses whose policy lets a signature open them.
+    """Builds the route, for the addresses whose policy lets a signature open them.
 
     Args:
         policies: of all other routes.

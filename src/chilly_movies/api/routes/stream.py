@@ -113,7 +113,7 @@ def _stream(request: Request, job_id: str, index: int | None, *, resume: bool) -
 
 
 class FilmStream(Response):
-    """One reader's connection."""
+    """The answer to one reader of a film."""
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class FilmStream(Response):
                 await self._send(send, plan, chunks)
 
     async def _bitrate(self) -> int | None:
-        """Bytes per second of playing; not known at the first request for a file."""
+        """Returns the bytes a second that playing takes; None as long as they are unknown."""
         job = await self._downloader.status(self._job_id)
         if self._index is None:
             return None
@@ -219,7 +219,7 @@ class FilmStream(Response):
 
 
 async def _end(scope: Scope, gone: asyncio.Future[None]) -> None:
-    """Close the connection: just returning would do it too, and be an error to the server."""
+    """Closes the connection: just returning would do it too, and be an error to the server."""
     server = (scope.get("extensions") or {}).get(CUT, {})
     for verb in server.values():
         verb()
@@ -227,7 +227,7 @@ async def _end(scope: Scope, gone: asyncio.Future[None]) -> None:
 
 
 class _In:
-    """Enters a context within some seconds; leaves it however long that takes."""
+    """A context that is entered within some seconds, and left however long that takes."""
 
     def __init__(self, context: Any, patience: float) -> None:
         self._context = context
@@ -262,7 +262,7 @@ def _fields(scope: Scope) -> Mapping[str, Sequence[str]]:
 
 
 def _entity(job: Job, index: int, size: int) -> Entity:
-    """The file's name for caches: its bytes are settled by the info hash, else by the job."""
+    """Returns the entity for caches: the info hash, or else the job, determines its bytes."""
     told = f"{job.info_hash or job.key}/{index}/{size}"
     digest = hashlib.sha256(told.encode()).hexdigest()[:32]
     return Entity(size, f'"{digest}"', job.created_at)
@@ -277,7 +277,7 @@ def _refusal(answer: Answer, entity: Entity) -> Response:
 
 
 class _Plan:
-    """The head and the frame of an answer."""
+    """The head of an answer, and the frame around its ranges."""
 
     def __init__(self, answer: Answer, entity: Entity, name: str) -> None:
         self.status, self.parts = answer.status, answer.parts
@@ -302,7 +302,7 @@ class _Plan:
         self.headers = [(key.encode(), value.encode("latin-1")) for key, value in shown]
 
     def _frame(self, kind: str, size: int) -> str:
-        """Headings for several ranges (RFC 9110, section 14.6)."""
+        """Makes headings for several ranges; returns the type of all (RFC 9110, section 14.6)."""
         boundary = secrets.token_hex(16)
         self.headings = [
             f"\r\n--{boundary}\r\nContent-Type: {kind}\r\n"

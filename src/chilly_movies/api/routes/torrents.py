@@ -198,7 +198,7 @@ async def inspect_torrent(request: Request) -> Response:
 
 
 async def _which(request: Request) -> dict[str, Any]:
-    """The torrent file or the text of the source."""
+    """Returns the torrent file or the text of the source."""
     if is_json(request):
         return checked(InspectBody, await read_json(request))
     return {"torrent": (await read_upload(request))[1]}
@@ -254,7 +254,7 @@ def _created(made: MadeTorrent) -> dict[str, Any]:
 
 
 async def _while_wanted(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Work until it is done, or until the client went away."""
+    """Runs the work until it is done, or until the client went away."""
     task = asyncio.ensure_future(work)
     try:
         while not task.done():

@@ -208,7 +208,7 @@ def _downloader(request: Request) -> Downloader:
 
 
 def _seconds_left(request: Request) -> int:
-    """How long links may hold: not longer than the signed one that led here."""
+    """Returns how long links may hold: not longer than the signed one that led here."""
     expires = request.query_params.get("expires", "")
     if "sig" in request.query_params and expires.isdecimal():
         signer: Signer = request.app.state.signer
@@ -217,7 +217,7 @@ def _seconds_left(request: Request) -> int:
 
 
 def _link(request: Request, path: str, seconds: int = DEFAULT_SECONDS) -> str:
-    """The path, signed if there are keys."""
+    """Returns the path, signed if there are keys."""
     signer: Signer = request.app.state.signer
     return signer.sign(path, seconds) if request.app.state.wants_keys else path
 

@@ -24,24 +24,24 @@ class Line(Protocol):
     """A connection whose answer has begun, in chunks."""
 
     def write(self, chunk: bytes) -> bool:
-        """Write a chunk, its length included; False, and nothing is written, if it is full."""
+        """Writes a chunk, its length included; returns False, and writes nothing, if it is full."""
         ...
 
     async def drain(self) -> None:
-        """Wait until it takes something again, or is gone."""
+        """Waits until the connection takes something again, or is gone."""
         ...
 
     def close(self) -> None:
-        """End it once all is sent."""
+        """Closes the connection once all is sent."""
         ...
 
     def abort(self) -> None:
-        """End it now."""
+        """Closes the connection at once; what was not sent is lost."""
         ...
 
 
 class Owner:
-    """What owns a connection after the handler returned."""
+    """The owner of a connection after the handler returned."""
 
     __slots__ = ("_then",)
 
@@ -49,18 +49,18 @@ class Owner:
         self._then: tuple[Callable[[], None], ...] = ()
 
     def left(self) -> None:
-        """The connection is gone."""
+        """Calls back all that wait for the end, as the connection is gone."""
         then, self._then = self._then, ()
         for call in then:
             call()
 
     def afterwards(self, call: Callable[[], None]) -> None:
-        """Call this when the connection is gone."""
+        """Registers a callback for when the connection is gone."""
         self._then += (call,)
 
 
 def when_over(scope: Scope, call: Callable[[], None]) -> None:
-    """For a layer whose inner one returned: call this once the answer is really over."""
+    """Calls back once the answer is really over, for a layer whose inner one returned."""
     owner: Owner | None = (scope.get("extensions") or {}).get(DETACH, {}).get("owner")
     if owner is None:
         call()

@@ -25,12 +25,12 @@ _PLAIN = frozenset("!#$&+-.^_`|~ ()[]{}@=,;'%abcdefghijklmnopqrstuvwxyz"
 
 
 def media_type(name: str) -> str:
-    """The type of a file by its name; only what cannot run in a page has a type of its own."""
+    """Returns a file's type by its name; only what cannot run in a page has one of its own."""
     return _TYPES.get(name.rpartition(".")[2].lower(), _UNKNOWN)
 
 
 def disposition(name: str) -> str:
-    """A Content-Disposition for the name (RFC 6266, RFC 8187); all of it is ASCII.
+    """Writes a Content-Disposition for the name (RFC 6266, RFC 8187); all of it is ASCII.
 
     What browsers might run is offered for saving, never shown.
     """

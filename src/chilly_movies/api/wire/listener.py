@@ -23,7 +23,7 @@ _END = b"0\r\n\r\n"
 
 
 class Listener(Owner):
-    """Hands what a subscription brings to a connection.
+    """A listener that hands what a subscription brings to a connection.
 
     What the connection takes goes to it at once. When it is full, changes wait in the
     subscription, and a task brings them once it takes something again.
@@ -46,7 +46,7 @@ class Listener(Owner):
         self._work: asyncio.Task[None] | None = None
 
     def begin(self, line: Line) -> None:
-        """Write to this connection from now on, what waits already first."""
+        """Writes to this connection from now on, what waits already first."""
         self._line = line
         self._moved = asyncio.get_running_loop().time()
         self._subscription.shortcut = self._take
@@ -56,7 +56,7 @@ class Listener(Owner):
         self._catch_up_soon()
 
     def left(self) -> None:
-        """The connection is gone. Idempotent."""
+        """Ends the subscription, as the connection is gone. Idempotent."""
         self._gone = True
         if self._timer is not None:
             self._timer.cancel()
@@ -65,7 +65,7 @@ class Listener(Owner):
         super().left()
 
     def _take(self, change: Change) -> bool:
-        """Write a change at once; False if the connection is full."""
+        """Writes a change at once; returns False if the connection is full."""
         if change.seq > self._sent:
             if not self._line.write(_encoded(change)):
                 return False
@@ -93,7 +93,7 @@ class Listener(Owner):
             self._work = None
 
     def _bring(self) -> bool:
-        """Write all that waits; False if nothing does."""
+        """Writes all that waits; returns False if nothing does."""
         changes = self._subscription.waiting()
         if changes is None:
             self._line.write(_END)
@@ -106,7 +106,7 @@ class Listener(Owner):
         return bool(changes)
 
     def _look(self) -> None:
-        """Say that we are there if there was nothing to say for long."""
+        """Sends a heartbeat after 15 s in which nothing was sent."""
         loop = asyncio.get_running_loop()
         if loop.time() >= self._moved + HEARTBEAT:
             if not self._line.write(chunk(STILL_HERE)):
@@ -116,11 +116,11 @@ class Listener(Owner):
 
 
 def chunk(data: bytes) -> bytes:
-    """A chunk of an HTTP answer (RFC 9112, section 7.1)."""
+    """Frames data as a chunk of an HTTP answer (RFC 9112, section 7.1)."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 @lru_cache(maxsize=64)
 def _encoded(change: Change) -> bytes:
-    """The change as a chunk; made once for all listeners."""
+    """Encodes the change as a chunk; made once for all listeners."""
     return chunk(event_message(change))

@@ -28,7 +28,7 @@ _KEYS: dict[str, Callable[[Job], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some jobs, where the next ones begin, and how many match in all."""
+    """A page of jobs, where the next one begins, and how many jobs match in all."""
 
     jobs: Sequence[Job]
     next_cursor: str | None
@@ -43,7 +43,7 @@ def page(
     limit: int,
     cursor: str | None,
 ) -> Page:
-    """One page.
+    """Returns one page of the jobs that match.
 
     Args:
         jobs: all jobs, in queue order.

@@ -70,7 +70,7 @@ def problem(
     headers: dict[str, str] | None = None,
     **extra: Any,
 ) -> Response:
-    """A problem answer.
+    """Builds a problem answer.
 
     Args:
         status: HTTP status.
@@ -91,7 +91,7 @@ def problem(
 
 
 def from_error(error: ChillyError) -> Response:
-    """The answer to one of our own errors."""
+    """Builds the answer to one of our own errors."""
     extra: dict[str, Any] = {}
     if isinstance(error, InvalidRequest):
         extra["errors"] = [{"field": error.field or "", "message": str(error)}]
@@ -131,7 +131,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> str:
-    """The methods of all routes of this path; the framework forgets those of included routers."""
+    """Returns the methods of all routes of a path; the framework forgets included routers."""
     routes: list[Any] = list(request.app.routes)
     found: set[str] = set()
     while routes:
@@ -148,7 +148,7 @@ async def _on_anything(_request: Request, error: Exception) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the application with a problem."""
+    """Makes the application answer every error with a problem."""
     app.add_exception_handler(ChillyError, _on_chilly_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -156,7 +156,7 @@ def install(app: FastAPI) -> None:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of a route that may answer these errors, besides those all routes may."""
+    """Returns the `responses=` of a route with these errors, besides those of all routes."""
     shape = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: shape}}

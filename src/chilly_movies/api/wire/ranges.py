@@ -22,7 +22,7 @@ _DIGITS = 18
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """What is known of the file.
+    """The facts of a file that decide an answer.
 
     Attributes:
         size: bytes.
@@ -36,13 +36,13 @@ class Entity:
 
     @property
     def last_modified(self) -> str:
-        """The HTTP date, whole seconds."""
+        """The HTTP date of the last change, in whole seconds."""
         return format_datetime(self.modified.astimezone(UTC).replace(microsecond=0), usegmt=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What to answer.
+    """The answer a request is to get.
 
     Attributes:
         status: 200, 206, 304, 412 or 416.
@@ -54,7 +54,7 @@ class Answer:
 
 
 def decide(method: str, fields: Mapping[str, Sequence[str]], entity: Entity) -> Answer:
-    """Which answer a request gets, in the order of section 13.2.2.
+    """Decides which answer a request gets, in the order of RFC 9110, section 13.2.2.
 
     Args:
         method: GET or HEAD.
@@ -79,7 +79,7 @@ def decide(method: str, fields: Mapping[str, Sequence[str]], entity: Entity) -> 
 
 
 def parse_ranges(text: str, size: int) -> tuple[tuple[int, int], ...] | None:
-    """The ranges to send, in the order asked; ones that overlap or touch become one.
+    """Returns the ranges to send, in the order asked; ones that overlap or touch become one.
 
     Args:
         text: the value of a Range field.
@@ -113,7 +113,7 @@ _NOTHING = (0, -1)
 
 
 def _part(spec: str, size: int) -> tuple[int, int] | None:
-    """First and last byte; `_NOTHING` if it cannot be satisfied, None if it is malformed."""
+    """Reads first and last byte; `_NOTHING` if they cannot be satisfied, None if malformed."""
     match = _SPEC.fullmatch(spec)
     if match is None or not spec.isascii() or spec == "-":
         return None
@@ -139,7 +139,7 @@ def _is_suffix(spec: str) -> bool:
 
 
 def _merged(parts: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Without overlaps, so that no byte is sent twice; the order of the first members stays."""
+    """Joins ranges that overlap, so that no byte is sent twice; the first members' order stays."""
     if len(parts) < 2:
         return tuple(parts)
     order = {part: number for number, part in reversed(list(enumerate(parts)))}
@@ -158,7 +158,7 @@ def _merged(parts: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 
 def _fails(fields: Mapping[str, Sequence[str]], entity: Entity) -> bool:
-    """If-Match, or else If-Unmodified-Since, says that the client's copy is another."""
+    """Tells by If-Match, or else If-Unmodified-Since, whether the client's copy is another."""
     if "if-match" in fields:
         tags = _tags(fields["if-match"])
         return not (tags == ["*"] or entity.etag in tags)
@@ -167,7 +167,7 @@ def _fails(fields: Mapping[str, Sequence[str]], entity: Entity) -> bool:
 
 
 def _is_known(fields: Mapping[str, Sequence[str]], entity: Entity) -> bool:
-    """If-None-Match, or else If-Modified-Since, says that the client has it already."""
+    """Tells by If-None-Match, or else If-Modified-Since, whether the client has it already."""
     if "if-none-match" in fields:
         tags = _tags(fields["if-none-match"])
         return tags == ["*"] or entity.etag in [tag.removeprefix("W/") for tag in tags]
@@ -176,7 +176,7 @@ def _is_known(fields: Mapping[str, Sequence[str]], entity: Entity) -> bool:
 
 
 def _if_range(fields: Mapping[str, Sequence[str]], entity: Entity) -> bool:
-    """Whether the part the client has is of this file, so that more of it fits (13.1.5)."""
+    """Tells whether the part the client has is of this file, so that more of it fits (13.1.5)."""
     values = fields.get("if-range")
     if values is None:
         return True
@@ -192,7 +192,7 @@ def _tags(values: Sequence[str]) -> list[str]:
 
 
 def _date(values: Sequence[str]) -> datetime | None:
-    """An HTTP date; None if it is none, and the field is to be ignored."""
+    """Reads an HTTP date; None if it is none, and the field is to be ignored."""
     if len(values) != 1:
         return None
     try:

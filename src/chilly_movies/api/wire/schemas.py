@@ -50,7 +50,7 @@ Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 
 def iso(moment: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds, as JavaScript writes it."""
+    """Writes a time by RFC 3339 in UTC with milliseconds, as JavaScript does."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -260,7 +260,7 @@ class Health(Shown):
 
 
 def progress_out(progress: Progress) -> dict[str, Any]:
-    """See `ProgressOut`."""
+    """Returns the members of `ProgressOut`, without the cost of the model."""
     return {
         "percent": progress.percent,
         "bytesDownloaded": progress.bytes_downloaded,
@@ -286,7 +286,7 @@ def _error_out(error: JobError | None) -> dict[str, str] | None:
 
 
 def job_out(job: Job) -> dict[str, Any]:
-    """See `JobOut`. `reason` and `error` are there only when there is something to say."""
+    """Returns the members of `JobOut`, without the cost of the model."""
     out: dict[str, Any] = {
         "id": job.id, "status": job.status, "progress": progress_out(job.progress),
     }  # fmt: skip
@@ -298,18 +298,18 @@ def job_out(job: Job) -> dict[str, Any]:
 
 
 def answer(shown: BaseModel) -> Response:
-    """A model as the answer to a request."""
+    """Returns a model as the answer to a request."""
     return Response(shown.model_dump_json(by_alias=True), media_type="application/json")
 
 
 def to_json(value: Any) -> bytes:
-    """Compact JSON."""
+    """Encodes a value as compact JSON."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 @lru_cache(maxsize=64)
 def event_message(change: Change) -> bytes:
-    """A change as a server-sent event; encoded once for all listeners of the same change."""
+    """Encodes a change as a server-sent event, once for all listeners of the same change."""
     data: dict[str, Any] = {
         "seq": change.seq,
         "event": change.event,

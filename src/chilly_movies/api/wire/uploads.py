@@ -17,17 +17,17 @@ _PIECE = 256 * 1024
 
 
 def is_json(request: Request) -> bool:
-    """Whether the body is JSON; else it is a form."""
+    """Tells whether the body is JSON; else it is a form."""
     return request.headers["content-type"].lower().startswith("application/json")
 
 
 async def read_json(request: Request) -> object:
-    """The body's value, None if it has none."""
+    """Reads the body's value; None if it has none."""
     return await request.json() if await request.body() else None
 
 
 async def read_upload(request: Request) -> tuple[dict[str, Any], bytes]:
-    """The text fields of a form, and the torrent file in its part `torrent`.
+    """Reads the text fields of a form, and the torrent file in its part `torrent`.
 
     Raises:
         InvalidRequest: it has no such part.
@@ -42,7 +42,7 @@ async def read_upload(request: Request) -> tuple[dict[str, Any], bytes]:
 
 
 def _in_pieces(receive: Receive) -> Receive:
-    """The same body in small pieces: the form's parser copies each, and others are served between.
+    """Yields the body in small pieces: the parser copies each, and others are served between.
 
     Args:
         receive: gives the body, in large pieces perhaps.
@@ -65,7 +65,7 @@ def _in_pieces(receive: Receive) -> Receive:
 
 
 def checked(kind: type[BaseModel], body: object) -> dict[str, Any]:
-    """The body's known members, if all have the right form.
+    """Returns the body's known members, if all have the right form.
 
     Raises:
         InvalidRequest: one has not.
