@@ -87,7 +87,7 @@ class Doorkeeper:
         self._timer: asyncio.TimerHandle | None = None
 
     def enter(self, connection: GuardedProtocol) -> bool:
-        """Let a new connection in, in the place of an idle one if need be; False = no room."""
+        """Admits a new connection, instead of an idle one if need be; False = no room."""
         room = self._room_for(connection.household)
         self._open[connection.household] = self._open.get(connection.household, 0) + 1
         if room:
@@ -113,7 +113,7 @@ class Doorkeeper:
         return True
 
     def leave(self, connection: GuardedProtocol) -> None:
-        """Forget a connection. Idempotent."""
+        """Forgets a connection. Idempotent."""
         if connection.household and not connection.left:
             connection.left = True
             self._open[connection.household] -= 1
@@ -124,23 +124,23 @@ class Doorkeeper:
         self._due.pop(connection, None)
 
     def waits(self, connection: GuardedProtocol) -> None:
-        """The connection has no request, or not all of its head."""
+        """Notes that the connection has no request, or not all of its head."""
         self._waiting.pop(connection, None)
         self._owing.pop(connection, None)
         self._waiting[connection] = self._clock()
 
     def is_busy(self, connection: GuardedProtocol) -> None:
-        """The head of a request is complete."""
+        """Notes that the head of a request is complete."""
         self._waiting.pop(connection, None)
 
     def owes(self, connection: GuardedProtocol, does: bool) -> None:
-        """Whether it is the client that something waits for."""
+        """Notes whether we wait for the client (unread answer, unsent body)."""
         self._owing.pop(connection, None)
         if does and not connection.left:
             self._owing[connection] = None
 
     def allow(self, connection: GuardedProtocol, seconds: float | None) -> None:
-        """Close the connection after so many seconds; None = do not."""
+        """Sets after how many seconds the connection is closed; None = not at all."""
         self._due.pop(connection, None)
         if seconds is not None:
             self._due[connection] = self._clock() + seconds
@@ -170,7 +170,7 @@ class Doorkeeper:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with bounds, and with all its own answers in the shape of our errors.
+    """The protocol of uvicorn with bounds, and with its own answers in the shape of our errors.
 
     Args:
         doorkeeper: of this server.
@@ -188,14 +188,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._owner: Owner | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client comes."""
+        """Counts the new connection, and refuses it (503) if there is no room."""
         super().connection_made(transport)
         self.household = household(self.client[0] if self.client else "") or "nobody"
         if not self._doorkeeper.enter(self):
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """Forgets the closed connection, and tells the owner of an answer that goes on."""
         self._doorkeeper.leave(self)
         super().connection_lost(exc)
         self._forget()
@@ -204,7 +204,7 @@ class GuardedProtocol(HttpToolsProtocol):
             owner.left()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, as long as the head stays within its bounds."""
+        """Feeds the parser, as long as the head stays within its bounds."""
         if self._owner is not None or self.transport.is_closing():
             return  # what comes after an answer that goes on by itself is never answered
         began_in_head = self._in_head
@@ -216,7 +216,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._refuse(431)
 
     def on_message_begin(self) -> None:
-        """The first byte of a request."""
+        """Begins a request at its first byte, with the extensions that our handlers use."""
         super().on_message_begin()
         self.scope["extensions"] = {
             DETACH: {"detach": self._detach},  # which request it is, `on_headers_complete` says
@@ -225,7 +225,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head, self._parsed, self._received = True, 0, 0
 
     def _detach(self, request: dict[str, Any], owner: Owner) -> Line:
-        """Forget the request, and others behind it; the owner writes the rest of the answer.
+        """Forgets the request, and others behind it; the owner writes the rest of the answer.
 
         Args:
             request: what the extension has for it. There may be a newer one on the connection.
@@ -240,41 +240,41 @@ class GuardedProtocol(HttpToolsProtocol):
         return self
 
     def _forget(self) -> None:
-        """Let go of the requests: they refer to us, and the collector finds their heads late."""
+        """Releases the requests: they refer to us, and the collector finds their heads late."""
         self.cycle = self.scope = self.parser = self.headers = None  # type: ignore[assignment]
         self.pipeline = _NOTHING_AHEAD
 
     def write(self, chunk: bytes) -> bool:
-        """See `Line`."""
+        """Implements `Line.write`."""
         if self.flow.write_paused or self.transport.is_closing():
             return False
         self.transport.write(chunk)
         return True
 
     async def drain(self) -> None:
-        """See `Line`."""
+        """Implements `Line.drain`."""
         await self.flow.drain()
 
     def close(self) -> None:
-        """See `Line`."""
+        """Implements `Line.close`."""
         self.transport.close()
 
     def abort(self) -> None:
-        """See `Line`."""
+        """Implements `Line.abort`."""
         self.transport.abort()
 
     def shutdown(self) -> None:
-        """The server ends; an answer that goes on by itself is ended by its owner."""
+        """Ends the connection with the server; the owner ends an answer that goes on by itself."""
         if self._owner is None:
             super().shutdown()
 
     def on_url(self, url: bytes) -> None:
-        """A part of the address."""
+        """Counts a part of the address as a part of the head."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One field of the head."""
+        """Counts one field as a part of the head."""
         self._count(len(name) + len(value) + 4)
         super().on_header(name, value)
 
@@ -285,7 +285,7 @@ class GuardedProtocol(HttpToolsProtocol):
             raise ValueError("the head is too large")  # becomes a parser error, and that an answer
 
     def on_headers_complete(self) -> None:
-        """The head is there; the request begins."""
+        """Starts the request, as its head is complete, unless too many wait before it."""
         self._in_head, self._received = False, 0
         self._doorkeeper.is_busy(self)
         request = self.scope["extensions"][DETACH]
@@ -298,20 +298,20 @@ class GuardedProtocol(HttpToolsProtocol):
             self._doorkeeper.owes(self, True)
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body; the next is read when somebody took this one."""
+        """Hands on a part of the body; the next is read after the handler took this one."""
         super().on_body(body)
         if not self.cycle.response_complete:
             self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
-        """The body is there, too."""
+        """Notes that the request is complete; nothing more is owed by the client."""
         super().on_message_complete()
         self._doorkeeper.owes(self, False)
         if self.cycle is not None and self.cycle.response_complete:
             self._doorkeeper.allow(self, None)
 
     def on_response_complete(self) -> None:
-        """The answer is written; an unread body may go on for a moment only."""
+        """Ends a request whose answer is written; an unread body may go on for 5 s."""
         unread = self.cycle is not None and self.cycle.more_body
         super().on_response_complete()
         if self.transport.is_closing():
@@ -324,7 +324,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.body = bytearray()  # of a body that nobody wanted
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as we write."""
+        """Limits the time in which the client reads nothing: 60 s, and an hour for a film."""
         super().pause_writing()
         policy = None if self.scope is None else policy_found(self.scope)
         film = policy is not None and policy.stream is Stream.FILM
@@ -332,20 +332,20 @@ class GuardedProtocol(HttpToolsProtocol):
         self._doorkeeper.owes(self, not film)
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Ends that limit, as the client reads again."""
         super().resume_writing()
         self._doorkeeper.allow(self, None)
         self._doorkeeper.owes(self, False)
 
     def too_slow(self) -> None:
-        """No complete head in time: say so if one was begun, and close."""
+        """Closes a connection without a complete head in time, with 408 if one was begun."""
         if self.scope is not None and self._in_head:
             self._refuse(408)
         else:
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer and close; `msg` is for the log only."""
+        """Answers a malformed request and closes; `msg` is for the log only."""
         if self._verdict:
             self._refuse(self._verdict)
         else:

@@ -28,7 +28,7 @@ LAST_RESORT = 9.0
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
-    """Sockets for the address; `localhost` gives IPv4 and IPv6 loopback.
+    """Returns sockets bound to the address; `localhost` gives IPv4 and IPv6 loopback.
 
     Args:
         host: a name or an IP address.
@@ -84,25 +84,25 @@ def _ipv6_loopback() -> bool:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, with our order of stopping, and deaf to signals."""
+    """A uvicorn server with our order of stopping, which leaves signals to others."""
 
     def __init__(self, config: uvicorn.Config, before_drain: Callable[[], None]) -> None:
         super().__init__(config)
         self._before_drain = before_drain
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End event streams first: an open one would keep the drain waiting for ever."""
+        """Ends event streams first: an open one would keep the drain waiting for ever."""
         self._before_drain()
         await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Whoever runs us listens to signals, before and after us, too."""
+        """Takes no signals: the caller listens to them, before and after serving, too."""
         yield
 
 
 class Stopper:
-    """What ends the server: SIGTERM and SIGINT stop it in order, a second SIGINT at once.
+    """The signals that end the server: SIGTERM and SIGINT in order, a second SIGINT at once.
 
     Everything of worth is stored by then or is being stored before anything slow begins, so the
     process ends in any case when `LAST_RESORT` seconds are over.
@@ -118,7 +118,7 @@ class Stopper:
 
     @contextmanager
     def listening(self, stop: Callable[[], Any]) -> Iterator[None]:
-        """Call `stop` once when somebody wants an end; must be entered in the event loop."""
+        """Calls `stop` once, when an end is wanted; must be entered in the event loop."""
         loop = asyncio.get_running_loop()
         self._stop = stop
         loop.add_signal_handler(signal.SIGTERM, self.ask)
@@ -130,13 +130,13 @@ class Stopper:
                 loop.remove_signal_handler(number)
 
     def instead(self, stop: Callable[[], Any]) -> None:
-        """From now on call this one; at once if somebody asked already."""
+        """Replaces what is called; calls it at once if an end was asked for already."""
         self._stop = stop
         if self._asked:
             stop()
 
     def ask(self) -> None:
-        """Stop in order; asking again changes nothing."""
+        """Stops in order; asking again changes nothing."""
         if not self._asked:
             self._asked = True
             watchdog = threading.Timer(LAST_RESORT, self._give_up, [1])
@@ -157,14 +157,14 @@ async def serve(
     doorkeeper: Doorkeeper | None = None,
     stopper: Stopper | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serves until SIGTERM or SIGINT.
 
     Args:
         app: the ASGI application.
         sockets: bound and listening.
         before_drain: called before open connections are waited for; it must end all streams.
-        doorkeeper: who lets connections in; None = one with the usual limits.
-        stopper: who hears the signals; None = one of our own.
+        doorkeeper: the limits of connections; None = the usual ones.
+        stopper: hears the signals; None = one of our own.
     """
     server = _Server(server_config(app, doorkeeper), before_drain)
     end = partial(setattr, server, "should_exit", True)
@@ -177,7 +177,7 @@ async def serve(
 
 
 def server_config(app: ASGIApp, doorkeeper: Doorkeeper | None = None) -> uvicorn.Config:
-    """How uvicorn runs: no proxy is believed, nothing is said of us, connections are guarded."""
+    """The settings of uvicorn: it believes no proxy, says nothing of us, and guards connections."""
     protocol = partial(GuardedProtocol, doorkeeper or Doorkeeper())
     return uvicorn.Config(
         app, access_log=False, log_config=None, proxy_headers=False, server_header=False,
