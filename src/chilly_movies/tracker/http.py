@@ -202,7 +202,7 @@ class Tracker:
         limits: what WebSocket clients may cost.
 
     Attributes:
-        swarms: who takes part in what.
+        swarms: the peers of each torrent.
         sockets: the WebSocket connections.
         app: the ASGI app with `/announce` and `/scrape`, and WebSocket at `/announce` and `/`.
             Bad requests get a `failure reason` with status 200, which is where clients look

@@ -120,7 +120,7 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
         self._abort_soon()
 
     def _abort_soon(self) -> None:
-        """Closing waits until everything is written, for ever if the other side does not read."""
+        """Aborts soon: closing waits for ever if the other side does not read."""
         if self._end is None:
             self._end = self.loop.call_later(_LINGER, self.transport.abort)
 
@@ -152,7 +152,7 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen there; `localhost` is the loopback of IPv4 and, if there is one, IPv6.
+    """Returns sockets that listen there; `localhost` is the loopback of IPv4 and, if any, IPv6.
 
     Args:
         host: a name or an IP address.

@@ -47,7 +47,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """A client tells that it takes part, or no longer does, and offers connections."""
+    """A message of a client that takes part, or no longer does, and offers connections."""
 
     info_hash: bytes
     peer_id: bytes
@@ -59,7 +59,7 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A client accepts an offer it was handed."""
+    """A message of a client that accepts an offer it was handed."""
 
     info_hash: bytes
     peer_id: bytes
@@ -70,7 +70,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """A client asks how large swarms are."""
+    """A question how large swarms are."""
 
     info_hashes: tuple[bytes, ...]
 
@@ -227,7 +227,7 @@ class Signalling:
     client hears nothing it did not ask for, and needs nobody to vouch for a peer id.
 
     Args:
-        swarms: who takes part; HTTP peers in it are counted and never sent anything.
+        swarms: the clients that take part; HTTP peers in it are counted and never sent anything.
         interval: the seconds between two announces that clients are asked for.
         max_memberships: how many swarms one connection may be in.
     """

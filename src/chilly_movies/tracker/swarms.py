@@ -41,13 +41,13 @@ class Peer:
 
     @property
     def key(self) -> Hashable:
-        """What tells it from the other peers of its swarm."""
+        """The key that tells it from the other peers of its swarm."""
         if self.channel is None:
             return self.ip, self.port
         return self.channel, self.peer_id
 
     def can_meet(self, other: Peer) -> bool:
-        """Whether it makes sense to introduce the two to each other."""
+        """Tells whether it makes sense to introduce the two to each other."""
         if self.channel is None or other.channel is None:
             return self.channel is other.channel and self.key != other.key
         return self.peer_id != other.peer_id
@@ -60,7 +60,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class SwarmCounts:
-    """How many clients a swarm has, and how often its content was completed."""
+    """The number of clients of a swarm, and how often its content was completed."""
 
     complete: int = 0
     incomplete: int = 0
@@ -171,7 +171,7 @@ class SwarmTable:
         return SwarmCounts(swarm.seeds, len(swarm.entries) - swarm.seeds, swarm.downloaded)
 
     def totals(self) -> tuple[int, int]:
-        """How many swarms have peers, and how many peers they have in all."""
+        """Counts the swarms that have peers, and their peers."""
         counts = [self.counts(info_hash) for info_hash in self._swarms]
         sizes = [count.complete + count.incomplete for count in counts]
         return sum(size > 0 for size in sizes), sum(sizes)

@@ -26,7 +26,7 @@ _GOING_AWAY = 1001
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What clients may cost.
+    """The limits of what clients may cost.
 
     Attributes:
         connections: how many in all.
@@ -77,7 +77,7 @@ class TokenBucket:
 
 
 class Outbox:
-    """What waits to be sent to one client.
+    """A bounded queue of what waits to be sent to one client.
 
     What others send it is left out when there is no room, which costs at worst one attempt
     to connect: nobody gets a client dropped by flooding it. Its own answers pile up only if
@@ -128,7 +128,7 @@ class Sockets:
         self._open: Counter[Hashable] = Counter()
 
     def __len__(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
         return self._open.total()
 
     async def serve(self, socket: WebSocket) -> None:
@@ -159,7 +159,7 @@ class Sockets:
             self._signalling.leave(client)
             self._open[place] -= 1
             if not self._open[place]:
-                del self._open[place]  # who was here once is not remembered
+                del self._open[place]  # a place without connections is forgotten
         await _hang_up(socket, slow=outbox.overflowed.is_set())
 
     async def _converse(self, socket: WebSocket, client: Client, outbox: Outbox) -> None:
