@@ -33,7 +33,7 @@ _KEY = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an archive says of itself.
+    """The description that an archive carries of itself.
 
     Attributes:
         version: of the program that made it.
@@ -53,7 +53,7 @@ class Manifest:
 
 
 def pack(target: Path, manifest: Manifest, contents: Mapping[str, Path]) -> None:
-    """Write the archive, readable for its owner only, and flush it.
+    """Writes the archive, readable for its owner only, and flushes it.
 
     Raises:
         CommandFailed: something is there already.
@@ -93,13 +93,13 @@ def _add(archive: tarfile.TarFile, name: str, size: int, source: IO[bytes]) -> N
 
 
 def digest(path: Path) -> tuple[int, str]:
-    """Size and SHA-256 of a file."""
+    """Returns size and SHA-256 of a file."""
     with path.open("rb") as file:
         return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unpack(source: Path, folder: Path) -> Manifest:
-    """Write the archive's database and settings into a folder of ours, if all of it is right.
+    """Writes the archive's database and settings into a folder of ours, if all of it is right.
 
     Raises:
         CommandFailed: it is damaged, hostile, or not one of ours.
@@ -145,7 +145,7 @@ def _small(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
 def _take(
     archive: tarfile.TarFile, entry: tarfile.TarInfo, target: Path, size: int, expected: str
 ) -> None:
-    """Write one plain file under the name we chose, no byte more than the manifest says."""
+    """Writes one plain file under the name we chose, no byte more than the manifest says."""
     limit = _SMALL if entry.name == SETTINGS else _LARGEST
     content = archive.extractfile(entry) if entry.isreg() else None
     if content is None or entry.size != size or size > limit:
@@ -178,7 +178,7 @@ def _refused(why: str) -> CommandFailed:
 
 
 def refuse_hostile(jobs: tuple[Job, ...]) -> None:
-    """Check that no job of an archive points out of the media folder.
+    """Checks that no job of an archive points out of the media folder.
 
     Raises:
         CommandFailed: one does.
@@ -195,7 +195,7 @@ def _leads_out(path: str) -> bool:
 
 
 def with_media_root(text: str, media_root: Path) -> str:
-    """The same settings file with another media folder."""
+    """Returns the settings file with another media folder."""
     lines = [line for line in text.splitlines() if not re.match(r"\s*media_root\s*=", line)]
     changed = "\n".join([f"media_root = {json.dumps(str(media_root))}", *lines]) + "\n"
     tomllib.loads(changed)

@@ -18,10 +18,10 @@ _NAME_WIDTH = 40
 
 
 class Board(Protocol):
-    """Where jobs are shown, between `with` and its end."""
+    """A place where jobs are shown, between `with` and its end."""
 
     def __enter__(self) -> Self:
-        """Begin to show."""
+        """Begins to show."""
 
     def __exit__(
         self,
@@ -29,14 +29,14 @@ class Board(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the last state standing."""
+        """Leaves the last state standing."""
 
     def show(self, job: render.Wire, event: str) -> None:
-        """Show the job as it is after an event of this name."""
+        """Shows the job as it is after an event of this name."""
 
 
 def board_for(out: Output) -> Board:
-    """The board that fits where the output goes."""
+    """Returns the board that fits where the output goes."""
     if out.as_json:
         return JsonBoard(out)
     return LiveBoard(out) if out.is_live else LineBoard(out)
@@ -58,7 +58,7 @@ class _Plain:
 
 
 class JsonBoard(_Plain):
-    """One JSON object per event."""
+    """A board that writes one JSON object per event."""
 
     def __init__(self, out: Output) -> None:
         self._out = out
@@ -69,7 +69,7 @@ class JsonBoard(_Plain):
 
 
 class LineBoard(_Plain):
-    """A line whenever a job's status changes, and every few seconds while it moves.
+    """A board that writes a line when a job's status changes, and every few seconds while it moves.
 
     Args:
         out: where the lines go.
@@ -100,7 +100,7 @@ class LineBoard(_Plain):
 
 
 class LiveBoard:
-    """A bar for each job, redrawn in place."""
+    """A board with a bar for each job, redrawn in place."""
 
     def __init__(self, out: Output) -> None:
         from rich.progress import BarColumn, Progress, TextColumn

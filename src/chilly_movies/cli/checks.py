@@ -30,7 +30,7 @@ _ENGINE = "2.1.1"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """A result of one check.
 
     Attributes:
         area: what part of the installation.
@@ -46,7 +46,7 @@ class Finding:
 
 
 def check_state(state_dir: Path, *, running: bool) -> Iterator[Finding]:
-    """The state folder, who uses it, and who may read it."""
+    """Checks the state folder: whether a server uses it, and whether others may read it."""
     if running:
         yield Finding("server", "ok", "A server is running on this state folder.")
     else:
@@ -71,7 +71,7 @@ def check_state(state_dir: Path, *, running: bool) -> Iterator[Finding]:
 
 
 def check_store(survey: Survey | None, error: ChillyError | None) -> Iterator[Finding]:
-    """The database."""
+    """Checks the database."""
     if survey is None:
         yield _no_store(str(error))
         return
@@ -99,7 +99,7 @@ def check_store(survey: Survey | None, error: ChillyError | None) -> Iterator[Fi
 
 
 def _no_store(why: str) -> Finding:
-    """Why there is no database, or none that can be read."""
+    """Says why there is no database, or none that can be read."""
     if "no database yet" in why:
         return Finding("store", "remark", why)
     if "cannot be read" in why:
@@ -111,7 +111,7 @@ def _no_store(why: str) -> Finding:
 
 
 def check_files(survey: Survey, media_root: Path) -> Iterator[Finding]:
-    """Whether what was published is still there, as long as it was."""
+    """Checks whether what was published is still there, as long as it was."""
     bad = 0
     for job in survey.jobs:
         if job.status is not Status.COMPLETED:
@@ -144,7 +144,7 @@ def _missing(job: Job, media_root: Path) -> str | None:
 
 
 def check_hashes(survey: Survey, database: Path, media_root: Path) -> Iterator[Finding]:
-    """Whether every byte of what was published has the right hash; a second per GB."""
+    """Checks whether every byte of what was published has the right hash; a second per GB."""
     from chilly_movies.drivers.torrent.checkup import FilmCheck
     from chilly_movies.storage.sqlite.inspection import resume_data
 
@@ -169,7 +169,7 @@ def check_hashes(survey: Survey, database: Path, media_root: Path) -> Iterator[F
 
 
 def check_strangers(survey: Survey, media_root: Path) -> Iterator[Finding]:
-    """What lies in the media folder and belongs to no job; it may well be somebody's own."""
+    """Lists what lies in the media folder and belongs to no job; it may well be somebody's own."""
     tops = {job.path.split("/")[0] for job in survey.jobs if job.path}
     tops |= {file.path.split("/")[0] for job in survey.jobs if job.adopted for file in job.files}
     found = sorted(path.name for path in media_root.iterdir()) if media_root.is_dir() else []
@@ -204,7 +204,7 @@ def check_staging(survey: Survey, media_root: Path) -> Iterator[Finding]:
 
 
 def check_resume(survey: Survey, database: Path) -> Iterator[Finding]:
-    """Resume data: readable, and of a job that is there."""
+    """Checks resume data: readable, and of a job that is there."""
     from chilly_movies.drivers.torrent.checkup import resume_problem
     from chilly_movies.storage.sqlite.inspection import resume_data
 
@@ -227,7 +227,7 @@ def check_resume(survey: Survey, database: Path) -> Iterator[Finding]:
 
 
 def check_disk(settings: Settings) -> Iterator[Finding]:
-    """The media folder: there, ours, writable, flushes, and with room above the reserve."""
+    """Checks the media folder: there, ours, writable, flushes, and with room above the reserve."""
     from chilly_movies.disk.server_note import ServerNote
     from chilly_movies.disk.volume import MediaVolume
 
@@ -268,7 +268,7 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
 
 
 def _try_write(folder: Path) -> str | None:
-    """Why a file cannot be written and flushed there, None if it can."""
+    """Says why a file cannot be written and flushed there; None if it can."""
     probe = folder / f".doctor-{os.getpid()}"
     try:
         with InOrder():
@@ -285,7 +285,7 @@ def _try_write(folder: Path) -> str | None:
 
 
 def check_ports(settings: Settings, *, running: bool) -> Iterator[Finding]:
-    """The ports: free, or taken by the server that runs."""
+    """Checks the ports: free, or taken by the server that runs."""
     from chilly_movies.server.serving import bind
 
     wanted = (("API", settings.host, settings.port, "CHILLY_PORT"),
@@ -308,7 +308,7 @@ def check_ports(settings: Settings, *, running: bool) -> Iterator[Finding]:
 
 
 def check_engine() -> Iterator[Finding]:
-    """The torrent engine."""
+    """Checks the torrent engine."""
     try:
         from chilly_movies.drivers.torrent.built import openssl_inside
         from chilly_movies.drivers.torrent.checkup import engine_version

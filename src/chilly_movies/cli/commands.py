@@ -41,7 +41,7 @@ _EPILOGUE = "Exit codes: " + "; ".join(f"{int(code)} {text}" for code, text in E
 
 
 def build() -> App:
-    """The commands in the order help shows them."""
+    """Builds the program's commands, in the order help shows them."""
     app = App(
         name="chilly",
         version=f"Chilly Movies {__version__}",
@@ -62,7 +62,7 @@ def build() -> App:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Runs one command.
 
     Args:
         arguments: what was typed after `chilly`; None = take it from the process.

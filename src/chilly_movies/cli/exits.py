@@ -15,7 +15,7 @@ from chilly_movies.errors import (
 
 
 class Exit(IntEnum):
-    """What each exit code means."""
+    """The exit codes and what each means."""
 
     DONE = 0
     FAILED = 1
@@ -36,7 +36,7 @@ EXIT_CODES = (
 
 
 class CommandFailed(Exception):
-    """A command cannot go on; the message is one sentence for people.
+    """An error that ends a command; the message is one sentence for people.
 
     Args:
         message: the sentence.
@@ -49,7 +49,7 @@ class CommandFailed(Exception):
 
 
 def exit_of_error(error: ChillyError) -> Exit:
-    """The exit code for one of our own errors."""
+    """Returns the exit code for one of our own errors."""
     if isinstance(error, JobNotFound):
         return Exit.NOT_FOUND
     if isinstance(error, SettingsError | StoreError | InvalidRequest | PathNotFound):
@@ -58,7 +58,7 @@ def exit_of_error(error: ChillyError) -> Exit:
 
 
 def exit_of_answer(code: str) -> Exit:
-    """The exit code for what the client says: the stable name of a refusal, or `no_server`."""
+    """Returns the exit code for the stable name of a refusal, or `no_server`."""
     if code == "no_server":
         return Exit.NO_SERVER
     if code == "job_not_found":
@@ -67,5 +67,5 @@ def exit_of_answer(code: str) -> Exit:
 
 
 def exit_of_status(status: str) -> Exit:
-    """The exit code for how a job ended."""
+    """Returns the exit code for the status in which a job ended."""
     return Exit.FAILED if status in ("failed", "canceled") else Exit.DONE

@@ -23,7 +23,7 @@ _INTERRUPTED = 130
 
 
 def end_at_once() -> Any:
-    """Let Ctrl-C end the program from now on; what it did before.
+    """Lets Ctrl-C end the program from now on; returns what it did before.
 
     A process that was told to ignore it, as `nohup` and shells do, goes on to ignore it.
     """
@@ -34,7 +34,7 @@ def end_at_once() -> Any:
 
 
 def put_back(handler: Any) -> None:
-    """Let Ctrl-C do this again; outside of the main thread, where it never comes, nothing."""
+    """Restores what Ctrl-C does; outside of the main thread, where it never comes, does nothing."""
     try:
         signal.signal(signal.SIGINT, handler)
     except ValueError:
@@ -42,7 +42,7 @@ def put_back(handler: Any) -> None:
 
 
 class InOrder:
-    """Within it, Ctrl-C is a `KeyboardInterrupt`: there is something to be put in order."""
+    """A context in which Ctrl-C is a `KeyboardInterrupt`: there is something to be put in order."""
 
     def __enter__(self) -> None:
         """Let it raise."""

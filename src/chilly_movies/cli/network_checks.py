@@ -16,7 +16,7 @@ _PATIENCE = 5.0
 
 
 def check_proxy(settings: Settings) -> Iterator[Finding]:
-    """Whether the proxy answers, and takes our password. Nothing is asked of it."""
+    """Checks whether the proxy answers and takes our password. Nothing is asked of it."""
     from chilly_movies.settings import read_proxy
 
     proxy = read_proxy(settings.proxy)
@@ -32,7 +32,7 @@ def check_proxy(settings: Settings) -> Iterator[Finding]:
 
 
 def check_interface(settings: Settings) -> Iterator[Finding]:
-    """Whether the interface can be used right now."""
+    """Checks whether the interface can be used right now."""
     from chilly_movies.net.interfaces import why_unusable
 
     if settings.interface is None:
@@ -46,7 +46,7 @@ def check_interface(settings: Settings) -> Iterator[Finding]:
 
 
 def check_lists(settings: Settings) -> Iterator[Finding]:
-    """Whether the lists of addresses can be read, and what is in them."""
+    """Checks whether the lists of addresses can be read, and says what is in them."""
     from chilly_movies.net.address_lists import read_list
 
     for name, path in (("block", settings.block_list), ("allow", settings.allow_list)):

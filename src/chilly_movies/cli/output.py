@@ -34,12 +34,12 @@ def _console(file: IO[str], *, stderr: bool = False) -> Console:
 
 
 def clean(text: str) -> str:
-    """The text without anything a terminal would obey: names and reasons come from strangers."""
+    """Removes everything a terminal would obey: names and reasons come from strangers."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class Output:
-    """What a command may say.
+    """The output of a command, for people or as JSON.
 
     Args:
         as_json: standard output carries JSON and nothing else.
@@ -60,40 +60,40 @@ class Output:
 
     @property
     def is_live(self) -> bool:
-        """Whether a person looks at a terminal that can be redrawn."""
+        """True if a person looks at a terminal that can be redrawn."""
         return self.console.is_terminal and not self.console.is_dumb_terminal and not self.as_json
 
     def say(self, text: str) -> None:
-        """A line for people; nothing in JSON mode."""
+        """Prints a line for people; nothing in JSON mode."""
         if not self.as_json:
             self._line(self.console, clean(text))
 
     def show(self, what: RenderableType) -> None:
-        """A table, say, for people; nothing in JSON mode."""
+        """Prints a table, say, for people; nothing in JSON mode."""
         if not self.as_json:
             self.console.print(what, soft_wrap=False)
             self.flush()
 
     def document(self, value: Any) -> None:
-        """The one JSON document of a command; nothing for people."""
+        """Prints the one JSON document of a command; nothing for people."""
         if self.as_json:
             self._line(self.console, json.dumps(value, indent=2))
 
     def record(self, value: Any) -> None:
-        """One of several JSON lines; nothing for people."""
+        """Prints one of several JSON lines; nothing for people."""
         if self.as_json:
             self._line(self.console, json.dumps(value))
 
     def note(self, text: str) -> None:
-        """A remark on standard error, in every mode."""
+        """Prints a remark on standard error, in every mode."""
         self._line(self._errors, f"chilly: {clean(text)}")
 
     def error(self, text: str) -> None:
-        """An error on standard error, in every mode: one line."""
+        """Prints an error on standard error, in every mode, as one line."""
         self._line(self._errors, f"chilly: error: {clean(' '.join(text.split()))}")
 
     def flush(self) -> None:
-        """Hand everything on; a broken pipe shows here at the latest."""
+        """Flushes everything; a broken pipe shows here at the latest."""
         self.console.file.flush()
 
     def _line(self, console: Console, text: str) -> None:
@@ -109,6 +109,6 @@ def _forgiving(file: IO[str]) -> IO[str]:
 
 
 def drop_stdout() -> None:
-    """Send what is still buffered nowhere, after the reader of a pipe went away."""
+    """Discards what is still buffered, after the reader of a pipe went away."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -85,7 +85,7 @@ class _Playing:
         self._out = remote.output()
 
     async def work(self) -> int:
-        """Play; the exit code."""
+        """Plays the film; returns the exit code."""
         async with self._server() as (remote, own), remote.client() as api:
             job_id = await self._begin(api)
             with board_for(self._out) as board:
@@ -104,7 +104,7 @@ class _Playing:
 
     @asynccontextmanager
     async def _server(self) -> AsyncIterator[tuple[Remote, bool]]:
-        """The running server, or one of our own."""
+        """Yields the running server, or one of our own, and whether it is ours."""
         try:
             async with self._remote.client() as api:
                 await api.health()
@@ -118,7 +118,7 @@ class _Playing:
             yield Remote(server=url, json=self._remote.json), True
 
     async def _begin(self, api: ApiClient) -> str:
-        """The id of the job, which downloads from now on."""
+        """Starts the job; returns its id."""
         from chilly_movies.client import ClientError
 
         job = None
@@ -164,7 +164,7 @@ class _Playing:
 
 
 async def _with_files(api: ApiClient, job_id: str, board: Board) -> dict[str, Any]:
-    """The job once its files are known, shown until then.
+    """Waits until the job's files are known, and shows it until then.
 
     Raises:
         CommandFailed: it failed or was canceled before.
@@ -187,7 +187,7 @@ _OVER = ("failed", "canceled", "completed")
 
 
 async def _follow(api: ApiClient, job: dict[str, Any], board: Board) -> str:
-    """Show the job until it is over; its last status."""
+    """Shows the job until it is over; returns its last status."""
     current = False
     async with aclosing(api.events(job["id"])) as events:
         async for event in events:
@@ -200,7 +200,7 @@ async def _follow(api: ApiClient, job: dict[str, Any], board: Board) -> str:
 
 
 def _choose(job: dict[str, Any], index: int | None) -> dict[str, Any]:
-    """The file to show.
+    """Chooses the file to show.
 
     Raises:
         CommandFailed: there is no such file, or no film.

@@ -18,7 +18,7 @@ _MAX_TITLE = 200
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """What a player is to show.
+    """The film and subtitles that a player is to show.
 
     Attributes:
         url: of the film.
@@ -67,7 +67,7 @@ _KNOWN: dict[str, Callable[[Show], list[str]]] = {
 
 
 def find_player(wish: str | None) -> list[str] | None:
-    """The program's path and name, or the first of the known ones; None if there is none.
+    """Returns the program's path and name, or the first of the known ones; None if there is none.
 
     Raises:
         CommandFailed: the wish is not installed.
@@ -81,7 +81,7 @@ def find_player(wish: str | None) -> list[str] | None:
 
 
 def command(player: Sequence[str], show: Show) -> list[str]:
-    """What to run: a program and its words.
+    """Returns what to run: a program and its words.
 
     Args:
         player: as `find_player` gives it; unknown ones get the address alone.

@@ -27,7 +27,7 @@ Flag = Parameter(negative="", show_default=False)
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Remote:
-    """Where the server is, and how to say what it answers."""
+    """The server's address, and how to say what it answers."""
 
     server: str | None = None
     """Address of the server; the settings' if not given."""
@@ -35,12 +35,12 @@ class Remote:
     """JSON on standard output and nothing else."""
 
     def output(self) -> Output:
-        """Where the command's results go."""
+        """Returns the output for the command's results."""
         return Output(as_json=self.json)
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[ApiClient]:
-        """A client of the server, with the API key of the settings.
+        """Opens a client of the server, with the API key of the settings.
 
         Raises:
             CommandFailed: what the body asks is refused, or no server answers.
@@ -62,7 +62,7 @@ HERE = Remote()
 
 
 def server_url(host: str, port: int) -> str:
-    """How to reach a server that serves on this host; one on all addresses is reached locally."""
+    """Returns the address of a server on this host; one on all addresses is reached locally."""
     if host in ("0.0.0.0", "::"):  # noqa: S104 (compared, not bound)
         host = "localhost"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -184,7 +184,7 @@ def _each(
     items: Sequence[Any],
     verb: Callable[[ApiClient, Any], Awaitable[dict[str, Any]]],
 ) -> int:
-    """Apply a verb to each; one that is refused does not keep the others from it."""
+    """Applies a verb to each; one that is refused does not keep the others from it."""
     from chilly_movies.client import ClientError
 
     out = remote.output()

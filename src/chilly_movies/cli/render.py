@@ -33,7 +33,7 @@ def speed(number: int) -> str:
 
 
 def duration(seconds: int) -> str:
-    """Seconds for people, in at most two neighbouring units."""
+    """Writes seconds for people, in at most two neighbouring units."""
     units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
     for (length, unit), (shorter, smaller) in itertools.pairwise(units):
         if seconds >= length:
@@ -43,12 +43,12 @@ def duration(seconds: int) -> str:
 
 
 def peers(number: int) -> str:
-    """`1 peer`, `2 peers`."""
+    """Writes a number of peers: `1 peer`, `2 peers`."""
     return "1 peer" if number == 1 else f"{number} peers"
 
 
 def wire_of(job: Job) -> dict[str, Any]:
-    """A job of our own process in the spelling of the contract."""
+    """Writes a job of our own process in the spelling of the contract."""
     out: dict[str, Any] = {"id": job.id, "name": job.name, "status": str(job.status)}
     out["progress"] = wire_of_progress(job.progress)
     out["reason"] = job.reason
@@ -58,7 +58,7 @@ def wire_of(job: Job) -> dict[str, Any]:
 
 
 def wire_of_progress(progress: Progress) -> dict[str, Any]:
-    """Figures of our own process in the spelling of the contract."""
+    """Writes figures of our own process in the spelling of the contract."""
     return {_camel(name): value for name, value in asdict(progress).items()}
 
 
@@ -68,17 +68,17 @@ def _camel(name: str) -> str:
 
 
 def name_of(job: Wire) -> str:
-    """What to call the job: its film's name, or its id as long as there is none."""
+    """Returns the film's name, or the job's id as long as there is none."""
     return clean(str(job.get("name") or job["id"]))
 
 
 def percent(job: Wire) -> float:
-    """How far the job is."""
+    """Returns how far the job is, 0 to 100."""
     return float(job["progress"]["percent"])
 
 
 def figures(job: Wire) -> str:
-    """What there is to say of a job besides its name, on one line."""
+    """Describes a job on one line, without its name."""
     status, progress = job["status"], job["progress"]
     if status == "completed":
         return _completed(progress)
@@ -124,12 +124,12 @@ def _moving(progress: Wire) -> str:
 
 
 def line(job: Wire) -> str:
-    """A job as one line of text."""
+    """Writes a job as one line of text."""
     return f"{name_of(job)}: {figures(job)}"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Plain columns that are never cut."""
+    """Builds a table of plain columns that are never cut."""
     made = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
     for column in columns:
         made.add_column(column, overflow="fold")
@@ -139,13 +139,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
 
 
 def job_table(jobs: Iterable[Wire]) -> Table:
-    """Jobs, one per row."""
+    """Builds a table of jobs, one per row."""
     rows = [(str(job["id"]), str(job["status"]), name_of(job), figures(job)) for job in jobs]
     return table(("ID", "STATUS", "NAME", "PROGRESS"), rows)
 
 
 def detail(job: Wire) -> Table:
-    """All that matters of one job, one fact per row."""
+    """Builds a table of all that matters of one job, one fact per row."""
     facts = [("id", job["id"]), ("name", job.get("name")), ("status", job["status"])]
     facts += [("progress", figures(job)), ("source", job["sourceUrn"] or "an uploaded torrent")]
     facts += [("path", job.get("path")), ("created", job["createdAt"])]

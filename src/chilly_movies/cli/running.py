@@ -17,7 +17,7 @@ def run(
     *,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> T:
-    """Run to the end; an interruption cancels `work`, which may still put things in order.
+    """Runs the work to its end; an interruption cancels it, and it may still put things in order.
 
     Args:
         work: the command.

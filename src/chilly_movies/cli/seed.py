@@ -203,7 +203,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def reachable_at(interface: str | None, port: int) -> str | None:
-    """Our address for peers near by: on loopback or in a private network, None elsewhere.
+    """Returns our address for peers near by: on loopback or in a private network, None elsewhere.
 
     Args:
         interface: what the engine is bound to, None = everything.

@@ -84,7 +84,7 @@ def serve(
 
 
 def allow_descriptors(wanted: int) -> None:
-    """Let the process hold so many, if the system lets us: 1,024, as usual, are soon used up.
+    """Raises the limit of open files, if the system allows it: the usual 1,024 are soon used up.
 
     Args:
         wanted: how many; a limit that is higher stays.
@@ -175,7 +175,7 @@ async def _listen(
 
 
 def _tell_versions() -> None:
-    """What deals with strangers, for who reads of a fault in a version; takes some 20 ms."""
+    """Logs the versions of what deals with strangers, to compare with known faults; takes 20 ms."""
     import structlog
 
     from chilly_movies.drivers.torrent.built import openssl_inside

@@ -32,7 +32,7 @@ def settings(*, json: Annotated[bool, Parameter(negative="", show_default=False)
 
 
 def described(settings: Settings) -> list[dict[str, Any]]:
-    """Each setting with its variable, value and meaning; of a secret only whether it is set."""
+    """Lists each setting: variable, value and meaning; of a secret only whether it is set."""
     from pydantic import SecretStr
 
     from chilly_movies.settings import PREFIX

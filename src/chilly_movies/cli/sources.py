@@ -32,13 +32,13 @@ class Wanted:
 
     @property
     def digest(self) -> str:
-        """The same for the same source, wherever a torrent file lies."""
+        """A key that is the same for the same source, wherever a torrent file lies."""
         data = self.torrent if self.torrent is not None else (self.urn or "").encode()
         return hashlib.sha256(data).hexdigest()
 
 
 def read_source(text: str) -> Wanted:
-    """What a SOURCE stands for. Whether a link is good is for the downloader to say.
+    """Reads what a SOURCE stands for. Whether a link is good is for the downloader to say.
 
     Raises:
         CommandFailed: it looks like a torrent file and cannot be read.
@@ -64,7 +64,7 @@ def read_source(text: str) -> Wanted:
 
 
 def _path_of(link: str) -> str:
-    """The path that a `file:` link names (RFC 8089).
+    """Returns the path that a `file:` link names (RFC 8089).
 
     Raises:
         CommandFailed: it names none, or one of another machine.
@@ -79,7 +79,7 @@ def _path_of(link: str) -> str:
 
 
 def read_sources(texts: tuple[str, ...]) -> list[Wanted]:
-    """All of them, each once.
+    """Reads all sources, each once.
 
     Raises:
         CommandFailed: there is none, or one cannot be read.
@@ -94,7 +94,7 @@ def read_sources(texts: tuple[str, ...]) -> list[Wanted]:
 
 
 def read_files(text: str | None) -> list[int] | None:
-    """File indices like `0,2`.
+    """Reads file indices like `0,2`.
 
     Raises:
         CommandFailed: they have another form.

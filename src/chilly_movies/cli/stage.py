@@ -25,7 +25,7 @@ _GONE_WITHIN = 15.0
 
 
 def make_film(path: Path, mib: int) -> str:
-    """Write so many MiB of random bytes; their SHA-256 in hex."""
+    """Writes so many MiB of random bytes; returns their SHA-256 in hex."""
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for _ in range(mib):
@@ -36,7 +36,7 @@ def make_film(path: Path, mib: int) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file in hex.
+    """Returns the SHA-256 of a file in hex.
 
     Raises:
         CommandFailed: it cannot be read.
@@ -49,7 +49,7 @@ def sha256_of(path: Path) -> str:
 
 
 def empty(folder: Path) -> None:
-    """Make the demo's folder new. One that holds anything else is left alone.
+    """Makes the demo's folder anew. One that holds anything else is left alone.
 
     Raises:
         CommandFailed: it holds what no demo made, or cannot be used.
@@ -70,7 +70,7 @@ def empty(folder: Path) -> None:
 
 
 def tidy(folder: Path, *, keep: bool) -> None:
-    """Leave nothing behind, or nothing but the film."""
+    """Deletes everything, or everything but the film."""
     shutil.rmtree(folder / "state", ignore_errors=True)
     if keep:
         shutil.rmtree(folder / "media" / INCOMPLETE, ignore_errors=True)
@@ -88,7 +88,7 @@ class Prop:
         self._log = log
 
     async def ready(self) -> dict[str, Any]:
-        """Wait for the line.
+        """Waits for the line.
 
         Raises:
             CommandFailed: the process ended, or took too long.
@@ -105,7 +105,7 @@ class Prop:
 
 
 def seeder(film: Path, announce: str, upload_limit: int) -> AbstractAsyncContextManager[Prop]:
-    """A process that offers the film at so many bytes per second; it says the magnet link."""
+    """Starts a process that offers the film at so many bytes a second; it says the magnet link."""
     module = "chilly_movies.drivers.torrent.making.seeder"
     options = [f"--announce={announce}", f"--upload-limit={upload_limit}"]
     arguments = [module, *options, "--", str(film)]
