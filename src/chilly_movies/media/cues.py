@@ -1,55 +1,72 @@
-"""Texts taken out of films, as subtitles pysubs2 knows. Runs in the child."""
+"""Texts taken out of films, as subtitles. Runs in the child."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pysubs2 import SSAFile
+from chilly_movies.media.formats import tags
+from chilly_movies.media.formats.shown import Shown
+from chilly_movies.media.formats.substation import Script
+from chilly_movies.media.formats.timed import vtt_cue
 
 _DEFAULT_DURATION = 3000
-_ASS_FIELDS = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
+_MAX_TEXT = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One subtitle; times in milliseconds, the duration None if the film does not say."""
+    """One subtitle.
+
+    Attributes:
+        start: milliseconds.
+        duration: milliseconds, None if the film does not say.
+        text: as the film has it.
+        settings: where it stands, in the words of WebVTT.
+    """
 
     start: int
     duration: int | None
     text: bytes
+    settings: bytes = b""
+
+    @property
+    def end(self) -> int:
+        """When it goes."""
+        return self.start + (self.duration or _DEFAULT_DURATION)
 
 
-def from_text(cues: list[Cue]) -> SSAFile:
+def from_text(cues: Iterable[Cue]) -> list[Shown]:
     """Plain texts, with the few tags of SRT."""
     made = []
     for cue in cues:
-        lines = cue.text.decode("utf-8", "replace").replace("-->", "->").strip().splitlines()
-        text = "\n".join(line for line in lines if line.strip())
-        made.append(f"{_srt_time(cue.start)} --> {_srt_time(_end(cue))}\n{text}\n")
-    return SSAFile.from_string("\n".join(made) or "\n", format_="srt")
+        pieces, top = tags.of_srt(_lines(cue.text)[:_MAX_TEXT])
+        made.append(Shown(cue.start, cue.end, pieces, top))
+    return made
 
 
-def from_ass(head: bytes, cues: list[Cue]) -> SSAFile:
+def from_vtt(cues: Iterable[Cue]) -> list[Shown]:
+    """Texts of WebVTT cues."""
+    return [
+        vtt_cue(cue.start, cue.end, cue.settings.decode("utf-8", "replace"), _lines(cue.text))
+        for cue in cues
+    ]
+
+
+def from_ass(head: bytes, cues: Iterable[Cue]) -> list[Shown]:
     """Lines of ASS, whose styles stand in the track's head."""
-    styles = head.decode("utf-8", "replace").split("[Events]")[0]
-    made = [styles, "[Events]", f"Format: {_ASS_FIELDS}"]
+    return list(_from_ass(head, cues))
+
+
+def _from_ass(head: bytes, cues: Iterable[Cue]) -> Iterator[Shown]:
+    script = Script()
+    yield from script.read(_lines(head))
     for cue in cues:
-        fields = " ".join(cue.text.decode("utf-8", "replace").splitlines()).split(",", 2)
-        if len(fields) == 3:
-            layer = fields[1] if fields[1].strip().isdigit() else "0"
-            times = f"{_ass_time(cue.start)},{_ass_time(_end(cue))}"
-            made.append(f"Dialogue: {layer},{times},{fields[2]}")
-    return SSAFile.from_string("\n".join(made), format_="ass")
+        made = script.block(cue.start, cue.end, cue.text.decode("utf-8", "replace"))
+        if made is not None:
+            yield made
 
 
-def _end(cue: Cue) -> int:
-    return cue.start + (cue.duration or _DEFAULT_DURATION)
-
-
-def _srt_time(ms: int) -> str:
-    seconds, ms = divmod(min(ms, 359_999_999), 1000)
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02},{ms:03}"
-
-
-def _ass_time(ms: int) -> str:
-    return _srt_time(ms).replace(",", ".")
+def _lines(data: bytes) -> str:
+    text = data.decode("utf-8", "replace").replace("\0", "")
+    return text.replace("\r\n", "\n").replace("\r", "\n")

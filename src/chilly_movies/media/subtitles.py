@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class SandboxConverter:
-    """Implements `ports.SubtitleConverter` with pysubs2 and our own reader of MKV tracks.
+    """Implements `ports.SubtitleConverter` with our own readers of subtitles and tracks.
 
     Args:
         sandbox: where it runs; None = one of its own.
