@@ -26,6 +26,8 @@ ANSWER = struct.Struct(">I")
 """How many bytes follow; 0 = there are none (yet)."""
 _MEMORY = 768 * 1024 * 1024
 _CPU_SECONDS = 10
+_GLANCE = 64
+"""Bytes that are read for what an element is and whose."""
 
 
 class RemoteFile(io.RawIOBase):
@@ -37,6 +39,10 @@ class RemoteFile(io.RawIOBase):
         self._in = pipe_in
         self._out = pipe_out
         self._at = 0
+
+    def again(self) -> RemoteFile:
+        """The same file with a place of its own."""
+        return RemoteFile(self._size, self._in, self._out)
 
     def readable(self) -> bool:
         """It is."""
@@ -104,8 +110,13 @@ def embedded(file: BinaryIO, words: Sequence[str]) -> bytes:
     from chilly_movies.media import matroska, mp4
 
     confine(importing=True)
-    kind = matroska if file.read(4) == b"\x1a\x45\xdf\xa3" else mp4
-    vtt, complete = kind.track_to_vtt(file, int(words[0]))
+    number = int(words[0])
+    if file.read(4) == b"\x1a\x45\xdf\xa3":
+        raw = cast("RemoteFile", cast("io.BufferedReader", file).raw)
+        glance = cast("BinaryIO", io.BufferedReader(raw.again(), _GLANCE))
+        vtt, complete = matroska.track_to_vtt(file, number, glance)
+    else:
+        vtt, complete = mp4.track_to_vtt(file, number)
     return _cues(vtt, complete=complete)
 
 

@@ -90,6 +90,18 @@ class Ebml:
             raise Missing
         return data
 
+    def beginning(self, element: Element, length: int) -> bytes:
+        """Its first bytes.
+
+        Raises:
+            Missing: they have not arrived.
+        """
+        self._file.seek(element.start)
+        data = self._file.read(min(length, element.size))
+        if len(data) < min(length, element.size):
+            raise Missing
+        return data
+
     def values(self, parent: Element) -> dict[int, bytes]:
         """The content of its small children, by id; of several with one id the last."""
         return {

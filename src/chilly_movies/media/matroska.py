@@ -1,8 +1,8 @@
 """Takes one text track out of an MKV or WebM film without reading the film. Runs in the child.
 
 The index of most films (the cues) names every subtitle, so that only the end of the file and the
-few bytes of each subtitle are read. Without such an index the film is gone through from its
-beginning, as far as it has arrived and time allows.
+few bytes of each subtitle are read. Without such an index, or with one that names only some, the
+film is gone through from its beginning, as far as it has arrived and time allows.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from chilly_movies.media.convert import write_vtt
-from chilly_movies.media.cues import Cue, from_ass, from_text
+from chilly_movies.media.cues import Cue, from_ass, from_text, from_vtt
 from chilly_movies.media.ebml import Ebml, Element, Missing
+from chilly_movies.media.formats.shown import Shown
 
 _SEEK_HEAD, _SEEK, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
 _INFO, _SCALE = 0x1549A966, 0x2AD7B1
@@ -28,15 +29,37 @@ _ALGORITHM, _SETTINGS = 0x4254, 0x4255
 _CUES, _CUE_POINT, _CUE_TIME, _CUE_POSITIONS = 0x1C53BB6B, 0xBB, 0xB3, 0xB7
 _CUE_TRACK, _CUE_CLUSTER, _CUE_RELATIVE, _CUE_DURATION = 0xF7, 0xF1, 0xF0, 0xB2
 _CLUSTER, _CLUSTER_TIME = 0x1F43B675, 0xE7
+_NOT_IN_CLUSTERS = frozenset({
+    _CLUSTER, _CUES, _TRACKS, _SEEK_HEAD, _INFO, 0x1254C367, 0x1043A770, 0x1941A469,
+})  # fmt: skip
+"""The last are tags, chapters and attachments."""
 _BLOCK_GROUP, _BLOCK, _BLOCK_DURATION, _SIMPLE_BLOCK = 0xA0, 0xA1, 0x9B, 0xA3
-_SUBTITLES = b"\x11"
+_ADDITIONS, _MORE, _ADDITIONAL = 0x75A1, 0xA6, 0xA5
+_SUBTITLES = 0x11
 _ZLIB, _STRIPPING = 0, 3
 _ASS = frozenset({"S_TEXT/ASS", "S_TEXT/SSA", "S_ASS", "S_SSA"})
-_CODECS = _ASS | {"S_TEXT/UTF8", "S_TEXT/ASCII", "S_TEXT/WEBVTT", "D_WEBVTT/SUBTITLES"}
+_WEBM = frozenset({"D_WEBVTT/SUBTITLES", "D_WEBVTT/CAPTIONS", "D_WEBVTT/DESCRIPTIONS"})
+"""Their blocks are an identifier, settings, each on a line, and the text."""
+_WEBVTT = _WEBM | {"S_TEXT/WEBVTT"}
+_CODECS = _ASS | _WEBVTT | {"S_TEXT/UTF8", "S_TEXT/ASCII"}
 _SECONDS = 5.0
 """How long a film without an index is gone through."""
+_LOOKS, _SECONDS_LOOKING = 8, 1.0
+"""At how many clusters one looks, and how long, to know whether an index names all subtitles."""
+_LITTLE = 256 * 1024
+"""Up to this size a film is gone through in any case: it costs as little."""
 _MAX_CUES = 50_000
 _MAX_TEXT = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A subtitle as the index names it; times in milliseconds."""
+
+    start: int
+    duration: int | None
+    cluster: int
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +71,37 @@ class _Track:
     stripped: bytes
 
 
-def track_to_vtt(file: BinaryIO, number: int) -> tuple[str, bool]:
+def track_to_vtt(file: BinaryIO, number: int, glance: BinaryIO | None = None) -> tuple[str, bool]:
     """A text track as WebVTT, and whether all of it is there.
 
     Args:
         file: the film, or what has arrived of it.
         number: the container's number of the track.
+        glance: the same file, read in little bits; None = `file`.
 
     Raises:
         ValueError: there is no such text track.
     """
-    film = _Film(file)
+    film = _Film(file, glance or file)
     track = film.track(number)
     cues, complete = film.cues(track)
-    subs = from_ass(track.private, cues) if track.codec in _ASS else from_text(cues)
-    return write_vtt(subs), complete
+    return write_vtt(_shown(track, cues)), complete
+
+
+def _shown(track: _Track, cues: list[Cue]) -> list[Shown]:
+    if track.codec in _ASS:
+        return from_ass(track.private, cues)
+    if track.codec in _WEBVTT:
+        return from_vtt(cues)
+    return from_text(cues)
 
 
 class _Film:
     """The parts of a Matroska segment that matter here; times in milliseconds."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, glance: BinaryIO) -> None:
         self._ebml = Ebml(file)
+        self._glance = Ebml(glance)
         place = self._ebml.element(0).end
         self._segment = self._ebml.element(place)
         self._scale = 1_000_000
@@ -113,7 +145,9 @@ class _Film:
                 continue
             found = self._ebml.values(entry)
             codec = found.get(_CODEC, b"").decode("ascii", "replace").rstrip("\0")
-            wanted = _integer(found.get(_NUMBER)) == number and found.get(_TYPE) == _SUBTITLES
+            wanted = (
+                _integer(found.get(_NUMBER)) == number and _integer(found.get(_TYPE)) == _SUBTITLES
+            )
             if wanted and codec in _CODECS:
                 zipped, stripped = self._packing(entry)
                 return _Track(number, codec, found.get(_PRIVATE, b""), zipped, stripped)
@@ -138,22 +172,48 @@ class _Film:
         """Its subtitles, and whether these are all."""
         indexed = self._indexed(track)
         if not indexed:
-            return self._walk(track)
-        cues, complete = [], True
-        for when, duration, place in indexed[:_MAX_CUES]:
+            found, complete = self._walk(track, _SECONDS)
+            return list(found.values()), complete
+        cues, complete = self._named(track, indexed)
+        if self._ebml.size > _LITTLE and not self._names_too_few(track, indexed):
+            return list(cues.values()), complete
+        found, walked = self._walk(track, _SECONDS)
+        # what the index names has durations that blocks may lack
+        return list((found | cues).values()), walked
+
+    def _named(self, track: _Track, indexed: list[_Named]) -> tuple[dict[int, Cue], bool]:
+        """The subtitles that the index names, by place, and whether all of them are there."""
+        cues, complete = {}, True
+        for one in indexed[:_MAX_CUES]:
             try:
-                block = self._block(self._ebml.element(place), track)
+                block = self._block(self._ebml.element(one.place), track, self._ebml)
             except Missing:
                 complete = False
                 continue
             if block is not None:
-                length = duration if duration is not None else block.duration
-                cues.append(Cue(when, length, block.text))
+                length = one.duration if one.duration is not None else block.duration
+                cues[one.place] = Cue(one.start, length, block.text, block.settings)
         return cues, complete
 
-    def _indexed(self, track: _Track) -> list[tuple[int, int | None, int]]:
-        """Start, duration and place of each subtitle in the index; empty if it names none."""
-        found: list[tuple[int, int | None, int]] = []
+    def _names_too_few(self, track: _Track, indexed: list[_Named]) -> bool:
+        """Whether a few clusters that the index names hold subtitles that it does not name."""
+        named = {one.place for one in indexed}
+        clusters = sorted({one.cluster for one in indexed})
+        until = time.monotonic() + _SECONDS_LOOKING
+        for place in clusters[:: max(1, len(clusters) // _LOOKS)]:
+            with suppress(Missing):
+                for _, el in self._elements(self._glance, place):
+                    if el.id in _NOT_IN_CLUSTERS and el.place != place:
+                        break
+                    if el.place not in named and self._block(el, track, self._glance) is not None:
+                        return True
+                    if time.monotonic() > until:
+                        return False
+        return False
+
+    def _indexed(self, track: _Track) -> list[_Named]:
+        """Each subtitle in the index; empty if it names none."""
+        found: list[_Named] = []
         if _CUES not in self._places:
             return found
         try:
@@ -171,9 +231,7 @@ class _Film:
             return []
         return found
 
-    def _positions(
-        self, track: _Track, when: int, at: dict[int, bytes]
-    ) -> list[tuple[int, int | None, int]]:
+    def _positions(self, track: _Track, when: int, at: dict[int, bytes]) -> list[_Named]:
         if _integer(at.get(_CUE_TRACK)) != track.number or _CUE_RELATIVE not in at:
             return []
         place = self._segment.start + _integer(at.get(_CUE_CLUSTER))
@@ -183,56 +241,72 @@ class _Film:
             start = self._ebml.element(place).start
         except Missing:
             start = self._ebml.size  # it will be missing there, too
-        return [(self._ms(when), duration, start + _integer(at[_CUE_RELATIVE]))]
+        return [_Named(self._ms(when), duration, place, start + _integer(at[_CUE_RELATIVE]))]
 
-    def _walk(self, track: _Track) -> tuple[list[Cue], bool]:
+    def _walk(self, track: _Track, seconds: float) -> tuple[dict[int, Cue], bool]:
         """Go through all clusters that are there; complete only if that was the whole file."""
-        cues: list[Cue] = []
-        until = time.monotonic() + _SECONDS
+        cues: dict[int, Cue] = {}
+        until = time.monotonic() + seconds
         place = self._first_cluster.place if self._first_cluster else self._segment.end
         try:
-            el = self._first_cluster
-            while el is not None and len(cues) < _MAX_CUES:
-                if time.monotonic() > until:
+            for start, el in self._elements(self._ebml, place):
+                place = el.place
+                if time.monotonic() > until or len(cues) >= _MAX_CUES:
                     return cues, False
-                if el.id == _CLUSTER:
-                    cues += self._in_cluster(track, el)
-                place = el.end
-                el = self._ebml.element(place) if place < self._segment.end else None
+                block = self._block(el, track, self._ebml)
+                if block is not None:
+                    when = self._ms(start + block.start)
+                    cues[place] = Cue(when, block.duration, block.text, block.settings)
         except Missing:
-            return cues, place >= self._ebml.size
+            return cues, False
         return cues, True
 
-    def _in_cluster(self, track: _Track, cluster: Element) -> Iterator[Cue]:
-        start = 0
-        for el in self._ebml.children(cluster):
-            if el.id == _CLUSTER:  # the one before did not say where it ends
-                start = 0
-            elif el.id == _CLUSTER_TIME:
-                start = _integer(self._ebml.value(el))
-            elif el.id in (_BLOCK_GROUP, _SIMPLE_BLOCK):
-                block = self._block(el, track)
-                if block is not None:
-                    yield Cue(self._ms(start + block.start), block.duration, block.text)
+    def _elements(self, ebml: Ebml, place: int) -> Iterator[tuple[int, Element]]:
+        """All elements from there on, those in clusters, too, each with its cluster's time.
 
-    def _block(self, el: Element, track: _Track) -> Cue | None:
+        Clusters are entered and not measured: whoever wrote them while recording did not say where
+        they end (RFC 8794, section 6.2), which is where an element begins that cannot be in them.
+        """
+        start, ends = 0, self._segment.end
+        while place < min(self._segment.end, ebml.size):
+            el = ebml.element(place)
+            if el.id == _CLUSTER:
+                start, ends = 0, el.end
+            elif el.id == _CLUSTER_TIME:
+                start = _integer(ebml.value(el))
+            yield start, el
+            # one that is longer than its cluster is broken: the next cluster is whole
+            place = ends if place < ends < el.end else el.end
+            place = el.start if el.id == _CLUSTER else place
+
+    def _block(self, el: Element, track: _Track, ebml: Ebml) -> Cue | None:
         """A block as a cue, its start relative and in ticks; None if it is another track's."""
-        if el.size > _MAX_TEXT:  # a picture: not even looked at
+        if el.id == _SIMPLE_BLOCK:
+            return self._read(el, track, ebml)
+        made: Cue | None = None
+        for child in ebml.children(el) if el.id == _BLOCK_GROUP else ():
+            if child.id == _BLOCK:
+                made = self._read(child, track, ebml)
+                if made is None:
+                    return None
+            elif made and child.id == _BLOCK_DURATION:
+                made = replace(made, duration=self._ms(_integer(ebml.value(child))))
+            elif made and child.id == _ADDITIONS and track.codec in _WEBVTT:
+                made = replace(made, settings=_addition(child, ebml))
+        return made
+
+    def _read(self, block: Element, track: _Track, ebml: Ebml) -> Cue | None:
+        number, length = _track_number(ebml.beginning(block, 8))
+        if number != track.number or block.size > _MAX_TEXT:
             return None
-        block = el if el.id == _SIMPLE_BLOCK else None
-        duration: int | None = None
-        if el.id == _BLOCK_GROUP:
-            for child in self._ebml.children(el):
-                if child.id == _BLOCK:
-                    block = child
-                elif child.id == _BLOCK_DURATION:
-                    duration = self._ms(_integer(self._ebml.value(child)))
-        data = self._ebml.value(block) if block else b""
-        if len(data) < 4 or data[0] != 0x80 | track.number:  # past 127 a number takes two bytes
+        data = ebml.value(block)
+        if len(data) < length + 3:
             return None
-        (when,) = struct.unpack_from(">h", data, 1)
-        text = _unpacked(data[4:], track)
-        return None if text is None else Cue(when, duration, text)
+        (when,) = struct.unpack_from(">h", data, length)
+        text, settings = _unpacked(data[length + 3 :], track), b""
+        if text is not None and track.codec in _WEBM:
+            _identifier, settings, text = (*text.split(b"\n", 2), b"", b"")[:3]
+        return None if text is None else Cue(when, None, text, settings)
 
     def _ms(self, ticks: int) -> int:
         return ticks * self._scale // 1_000_000
@@ -245,6 +319,22 @@ def _unpacked(data: bytes, track: _Track) -> bytes | None:
         return zlib.decompressobj().decompress(data, _MAX_TEXT)
     except zlib.error:
         return None
+
+
+def _addition(additions: Element, ebml: Ebml) -> bytes:
+    """The settings of a WebVTT cue, the first line of what is beside its block."""
+    for more in ebml.children(additions):
+        if more.id == _MORE:
+            return ebml.values(more).get(_ADDITIONAL, b"").partition(b"\n")[0]
+    return b""
+
+
+def _track_number(data: bytes) -> tuple[int, int]:
+    """The number of the track that a block begins with, and how many bytes it takes."""
+    length = 9 - data[0].bit_length() if data and data[0] else 0
+    if not 0 < length <= len(data):
+        return 0, 0
+    return int.from_bytes(data[:length], "big") & ((1 << 7 * length) - 1), length
 
 
 def _integer(value: bytes | None) -> int:

@@ -22,7 +22,8 @@ _CHAPTER = re.compile(r"_\d\d_\d\d_\d\d_\d\d\d")
 _NAMES = {
     "MPEG-4": "MP4", "AVC": "H.264", "HEVC": "H.265", "MPEG Video": "MPEG-2",
     "MPEG-4 Visual": "MPEG-4 Part 2", "VC-1": "VC-1", "Wave": "WAV", "MPEG Audio": "MP3",
-    "ADTS": "AAC", "UTF-8": "SRT",
+    "ADTS": "AAC", "UTF-8": "SRT", "S_TEXT/WEBVTT": "WebVTT", "D_WEBVTT/SUBTITLES": "WebVTT",
+    "D_WEBVTT/CAPTIONS": "WebVTT", "D_WEBVTT/DESCRIPTIONS": "WebVTT",
 }  # fmt: skip
 """What MediaInfo says, and what people say."""
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from chilly_movies.media.convert import write_vtt
-from chilly_movies.media.cues import Cue, from_text
+from chilly_movies.media.cues import Cue, from_text, from_vtt
 
 _MAX_INDEX = 64 * 1024 * 1024
 _MAX_CUES = 50_000
 _MAX_TEXT = 64 * 1024
+_MAX_EDITS = 100
 _HANDLERS = (b"text", b"sbtl", b"subt")
 _CODECS = (b"tx3g", b"wvtt")
 
@@ -28,6 +29,15 @@ class _Track:
     codec: bytes
     samples: list[tuple[int, int, int, int]]
     """Start, end, place and size."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """A part of a track that is shown; milliseconds of the track, and what they come later."""
+
+    shift: int
+    start: int
+    end: int | None
 
 
 def track_to_vtt(file: BinaryIO, number: int) -> tuple[str, bool]:
@@ -50,8 +60,10 @@ def track_to_vtt(file: BinaryIO, number: int) -> tuple[str, bool]:
         if len(data) < min(size, _MAX_TEXT):
             complete = False
             continue
-        cues += [Cue(start, end - start, text) for text in _texts(track.codec, data)]
-    return write_vtt(from_text(cues)), complete
+        texts = _texts(track.codec, data)
+        cues += [Cue(start, end - start, text, settings) for text, settings in texts]
+    made = from_vtt(cues) if track.codec == b"wvtt" else from_text(cues)
+    return write_vtt(made), complete
 
 
 def _index(file: BinaryIO) -> bytes:
@@ -111,32 +123,49 @@ def _find(index: bytes, number: int) -> _Track:
         head = _box(trak, b"tkhd")
         (track_id,) = struct.unpack_from(">I", head, 20 if head[0] else 12)
         if track_id == number and _box(trak, b"mdia", b"hdlr")[8:12] in _HANDLERS:
-            return _track(trak, _delay(index, trak))
+            return _track(trak, index)
     raise ValueError("no such text track")
 
 
-def _delay(index: bytes, trak: bytes) -> int:
-    """What the track begins later than the film, by an empty first edit."""
+def _edits(index: bytes, trak: bytes, scale: int) -> list[_Edit]:
+    """What of the track is shown when (edit list, 14496-12 section 8.6.6); empty = all."""
     try:
-        edits, head = _box(trak, b"edts", b"elst"), _box(index, b"mvhd")
+        box, head = _box(trak, b"edts", b"elst"), _box(index, b"mvhd")
     except ValueError:
-        return 0
-    (scale,) = struct.unpack_from(">I", head, 20 if head[0] else 12)
-    length, begins = struct.unpack_from(">Qq" if edits[0] else ">Ii", edits, 8)
-    return int(length * 1000 // scale) if begins == -1 and scale else 0
+        return []
+    (film_scale,) = struct.unpack_from(">I", head, 20 if head[0] else 12)
+    if not film_scale:
+        return []
+    edits, begins = [], 0
+    for length, media, _rate in list(_rows(box, ">QqI" if box[0] else ">IiI"))[:_MAX_EDITS]:
+        lasts = length * 1000 // film_scale
+        if media >= 0:
+            start = media * 1000 // scale
+            edits.append(_Edit(begins - start, start, start + lasts if lasts else None))
+        begins += lasts
+    return edits or [_Edit(begins, 0, None)]  # a delay, and no word of what comes
 
 
-def _track(trak: bytes, delay: int) -> _Track:
+def _edited(start: int, end: int, edits: list[_Edit]) -> Iterator[tuple[int, int]]:
+    """When a text is shown; never, if its part of the track was cut out."""
+    for edit in edits:
+        from_, to = max(start, edit.start), end if edit.end is None else min(end, edit.end)
+        if from_ < to:
+            yield from_ + edit.shift, to + edit.shift
+
+
+def _track(trak: bytes, index: bytes) -> _Track:
     head = _box(trak, b"mdia", b"mdhd")
     (scale,) = struct.unpack_from(">I", head, 20 if head[0] else 12)
     table = _box(trak, b"mdia", b"minf", b"stbl")
     codec = _box(table, b"stsd")[12:16]
     if codec not in _CODECS or not scale:
         raise ValueError("not a text track we know")
+    edits = _edits(index, trak, scale) or [_Edit(0, 0, None)]
     samples, ticks = [], 0
     for length, place, size in zip(_durations(table), _places(table), _sizes(table), strict=False):
         start, end = ticks * 1000 // scale, (ticks + length) * 1000 // scale
-        samples.append((start + delay, end + delay, place, size))
+        samples += [(*shown, place, size) for shown in _edited(start, end, edits)]
         ticks += length
         if len(samples) >= 2 * _MAX_CUES:  # every second one may be a gap
             break
@@ -185,16 +214,17 @@ def _rows(box: bytes, form: str) -> Iterator[tuple[int, ...]]:
     yield from struct.iter_unpack(form, body[: len(body) // step * step])
 
 
-def _texts(codec: bytes, data: bytes) -> Iterator[bytes]:
-    """What a sample shows; nothing if it is a gap."""
+def _texts(codec: bytes, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """What a sample shows, and its settings; nothing if it is a gap."""
     if codec == b"wvtt":
         for kind, cue in _boxes(data):
-            if kind == b"vttc":
-                yield from (text for name, text in _boxes(cue) if name == b"payl")
+            parts = dict(_boxes(cue)) if kind == b"vttc" else {}
+            if b"payl" in parts:
+                yield parts[b"payl"], parts.get(b"sttg", b"")
     elif len(data) > 2:
         (length,) = struct.unpack_from(">H", data)
         text = data[2 : 2 + length]
         if text[:2] in (b"\xfe\xff", b"\xff\xfe"):
             text = text.decode("utf-16", "replace").encode()
         if text:
-            yield text
+            yield text, b""
