@@ -147,8 +147,10 @@ class FileStanding:
 
 
 VIDEO_SUFFIXES = frozenset(
-    ("mp4", "m4v", "mkv", "webm", "avi", "mov", "mpg", "mpeg", "ts", "m2ts", "wmv", "flv", "ogv",
-     "3gp", "vob")
+    ("mp4", "m4v", "f4v", "mov", "qt", "3gp", "3gpp", "3g2", "mkv", "mk3d", "webm", "ogv", "ogm",
+     "ogx", "avi", "divx", "wmv", "asf", "dvr-ms", "wtv", "mpg", "mpeg", "mpe", "mpv", "m1v", "m2v",
+     "vob", "evo", "ts", "mts", "m2ts", "m2t", "trp", "tp", "flv", "rm", "rmvb", "mxf",
+     "dv", "nsv", "nut", "amv")
 )  # fmt: skip
 
 
