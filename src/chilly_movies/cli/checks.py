@@ -184,7 +184,7 @@ def check_strangers(survey: Survey, media_root: Path) -> Iterator[Finding]:
 
 
 def check_staging(survey: Survey, media_root: Path) -> Iterator[Finding]:
-    """Unfinished data that no job will go on with."""
+    """Lists unfinished data that no job will go on with."""
     folder = media_root / INCOMPLETE
     known = {job.key: job for job in survey.jobs}
     done = (Status.COMPLETED, Status.CANCELED)
