@@ -25,9 +25,9 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 Edges = dict[str, set[str]]
 
 ROOMS = (
-    "cli", "app", "server faces api cluster client", "drivers storage media",
+    "__main__", "cli", "app", "server faces api cluster client", "drivers storage media",
     "library search notices settings", "watching catalogue disk tracker web", "jobs", "net runtime",
-    "errors names version __main__",
+    "errors names version",
 )  # fmt: skip
 """From the top to the ground; an import may go down or stay in its room."""
 
