@@ -18,7 +18,7 @@ from chilly_movies.app import MockDownloader, create_app
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.runtime.vitals import give_back
 from chilly_movies.server import connections
-from chilly_movies.server.connections import Doorkeeper, GuardedProtocol
+from chilly_movies.server.connections import ConnectionLimiter, GuardedProtocol
 from chilly_movies.server.serving import _Server, bind, server_config
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +32,7 @@ class Door:
     """A server and who lets connections in."""
 
     port: int
-    keeper: Doorkeeper
+    limiter: ConnectionLimiter
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -85,15 +85,15 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def door(
     per_client: int = 512, after_crowd: Callable[[], None] = give_back
 ) -> AsyncIterator[Door]:
-    keeper = Doorkeeper(per_client, after_crowd=after_crowd)
+    limiter = ConnectionLimiter(per_client, after_crowd=after_crowd)
     downloader = MockDownloader()
     app = create_app(downloader, metadata=MockMetadataProvider())
     [listener] = bind("127.0.0.1", 0)
-    server = _Server(server_config(app, keeper), downloader.end_events)
+    server = _Server(server_config(app, limiter), downloader.end_events)
     task = asyncio.create_task(server.serve([listener]))
     await until(lambda: server.started)
     try:
-        yield Door(listener.getsockname()[1], keeper)
+        yield Door(listener.getsockname()[1], limiter)
     finally:
         server.should_exit = True
         await task
@@ -198,7 +198,7 @@ async def test_a_client_that_does_not_read_is_given_up(quick: None) -> None:
             for _ in range(300):
                 writer.write(asked)
                 await asyncio.sleep(0)
-            await until(lambda: not server.keeper._open)
+            await until(lambda: not server.limiter._open)
         except ConnectionError:
             pass
 
@@ -208,7 +208,7 @@ async def test_too_many_connections_cost_the_idle_ones_not_the_new_one() -> None
         idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(60)]
         status, _ = await server.ask(HELLO + b"Connection: close\r\n\r\n")
         assert status == 200
-        assert 0 < server.keeper._open["127.0.0.1"] <= 20
+        assert 0 < server.limiter._open["127.0.0.1"] <= 20
         closed = [await read_all(reader) for reader, _ in idle[:30]]
         assert closed == [b""] * 30
         for _, writer in idle:
@@ -227,7 +227,7 @@ async def test_when_all_are_busy_the_new_one_is_refused_and_says_so(quick: None)
         refusal(answer, 503, "too_many_connections")
         for writer in listeners:
             writer.close()
-        await until(lambda: not server.keeper._open)
+        await until(lambda: not server.limiter._open)
         status, _ = await server.ask(HELLO + b"Connection: close\r\n\r\n")
         assert status == 200
 
@@ -236,9 +236,9 @@ async def test_nothing_is_remembered_of_connections_that_are_gone(quick: None) -
     async with door() as server:
         for _ in range(20):
             await server.ask(HELLO + b"Connection: close\r\n\r\n")
-        await until(lambda: not server.keeper._open)
-        assert not server.keeper._waiting
-        assert not server.keeper._due
+        await until(lambda: not server.limiter._open)
+        assert not server.limiter._waiting
+        assert not server.limiter._due
 
 
 async def test_who_does_not_send_his_body_or_read_his_answer_gives_way_too() -> None:
@@ -255,11 +255,11 @@ async def test_who_does_not_send_his_body_or_read_his_answer_gives_way_too() -> 
                 reader._transport.pause_reading()  # type: ignore[attr-defined]
                 writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 60)
             slow.append((reader, writer))
-        await until(lambda: len(server.keeper._owing) == 10)
+        await until(lambda: len(server.limiter._owing) == 10)
         for _ in range(3):
             status, _ = await server.ask(HELLO + b"Connection: close\r\n\r\n")
             assert status == 200
-        assert len(server.keeper._owing) < 10
+        assert len(server.limiter._owing) < 10
         for _, writer in slow:
             writer.close()
 
@@ -328,13 +328,13 @@ async def test_memory_is_given_back_once_when_most_of_a_crowd_has_left(
 
         async def crowd(size: int) -> list[asyncio.StreamWriter]:
             pairs = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(size)]
-            await until(lambda: server.keeper._crowd >= size)
+            await until(lambda: server.limiter._crowd >= size)
             return [writer for _, writer in pairs]
 
         async def leave(writers: list[asyncio.StreamWriter]) -> None:
             for writer in writers:
                 writer.close()
-            await until(lambda: not server.keeper._open and server.keeper._timer is None)
+            await until(lambda: not server.limiter._open and server.limiter._timer is None)
 
         await leave(await crowd(4))
         assert given_back == []
@@ -349,8 +349,8 @@ async def test_what_came_of_a_body_that_nobody_wants_is_not_kept() -> None:
     async with door() as server, server.client() as (reader, writer):
         writer.write(head + b"Content-Length: 30000\r\n\r\n" + b"x" * 10_000)
         assert b" 415 " in await reader.readline()
-        await until(lambda: server.keeper._waiting)
-        [connection] = server.keeper._waiting
+        await until(lambda: server.limiter._waiting)
+        [connection] = server.limiter._waiting
         assert connection.cycle.body == b""
 
 
@@ -371,13 +371,13 @@ async def test_what_a_connection_held_goes_with_it_and_waits_for_no_collector(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     alive: WeakSet[GuardedProtocol] = WeakSet()
-    enter = Doorkeeper.enter
+    enter = ConnectionLimiter.enter
 
-    def noted(keeper: Doorkeeper, connection: GuardedProtocol) -> bool:
+    def noted(limiter: ConnectionLimiter, connection: GuardedProtocol) -> bool:
         alive.add(connection)
-        return enter(keeper, connection)
+        return enter(limiter, connection)
 
-    monkeypatch.setattr(Doorkeeper, "enter", noted)
+    monkeypatch.setattr(ConnectionLimiter, "enter", noted)
     async with door() as server:
         await server.ask(HELLO + b"Connection: close\r\n\r\n")  # what the first one makes
         gc.disable()

@@ -276,5 +276,5 @@ async def test_every_answer_says_who_may_embed_it_and_films_may_be_by_pages_of_t
             assert "access-control-allow-private-network" not in answer.headers
 
 
-def test_ipv6_networks_of_clients_are_households() -> None:
+def test_an_ipv6_client_is_told_by_its_network() -> None:
     assert ipaddress.ip_network("2001:db8::/64").num_addresses == 2**64

@@ -152,7 +152,7 @@ async def _listen(
     stop_with_stdin: bool,
 ) -> None:
     from chilly_movies.runtime.vitals import settle
-    from chilly_movies.server.connections import Doorkeeper
+    from chilly_movies.server.connections import ConnectionLimiter
     from chilly_movies.server.serving import bind, serve
 
     sockets = bind(settings.host, settings.port)
@@ -167,8 +167,8 @@ async def _listen(
         if not mock:
             await asyncio.to_thread(_tell_versions)
         settle()
-        doorkeeper = Doorkeeper(settings.max_connections, settings.trusted_proxies)
-        await serve(backend.app, sockets, backend.downloader.end_events, doorkeeper, stopper)
+        limiter = ConnectionLimiter(settings.max_connections, settings.trusted_proxies)
+        await serve(backend.app, sockets, backend.downloader.end_events, limiter, stopper)
     finally:
         for listener in sockets:
             listener.close()

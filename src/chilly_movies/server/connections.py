@@ -17,7 +17,7 @@ from weakref import ref
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from chilly_movies.api.gates.clients import household, is_in, parse_networks
+from chilly_movies.api.gates.clients import client_network, is_in, parse_networks
 from chilly_movies.api.gates.security import PAGE_HEADERS
 from chilly_movies.api.policy import Stream, policy_found
 from chilly_movies.api.routes.stream import CUT
@@ -51,7 +51,7 @@ _SENTENCES = {
 }
 
 
-class Doorkeeper:
+class ConnectionLimiter:
     """Knows all connections of a server, and closes those that keep others out.
 
     Args:
@@ -88,8 +88,8 @@ class Doorkeeper:
 
     def enter(self, connection: GuardedProtocol) -> bool:
         """Admits a new connection, instead of an idle one if need be; False = no room."""
-        room = self._room_for(connection.household)
-        self._open[connection.household] = self._open.get(connection.household, 0) + 1
+        room = self._room_for(connection.client_network)
+        self._open[connection.client_network] = self._open.get(connection.client_network, 0) + 1
         if room:
             self.waits(connection)
             if self._timer is None:
@@ -102,7 +102,7 @@ class Doorkeeper:
         mine = self._open.get(client, 0)
         if mine < self._per_client or is_in(client, self._proxies):
             return True
-        return self._evict(lambda connection: connection.household == client)
+        return self._evict(lambda connection: connection.client_network == client)
 
     def _evict(self, fits: Callable[[GuardedProtocol], bool]) -> bool:
         victim = next((c for c in chain(self._waiting, self._owing) if fits(c)), None)
@@ -114,11 +114,11 @@ class Doorkeeper:
 
     def leave(self, connection: GuardedProtocol) -> None:
         """Forgets a connection. Idempotent."""
-        if connection.household and not connection.left:
+        if connection.client_network and not connection.left:
             connection.left = True
-            self._open[connection.household] -= 1
-            if not self._open[connection.household]:
-                del self._open[connection.household]
+            self._open[connection.client_network] -= 1
+            if not self._open[connection.client_network]:
+                del self._open[connection.client_network]
         self._waiting.pop(connection, None)
         self._owing.pop(connection, None)
         self._due.pop(connection, None)
@@ -173,15 +173,15 @@ class GuardedProtocol(HttpToolsProtocol):
     """The protocol of uvicorn with bounds, and with its own answers in the shape of our errors.
 
     Args:
-        doorkeeper: of this server.
+        limiter: of this server.
         **uvicorn: what uvicorn gives its protocols.
     """
 
-    def __init__(self, doorkeeper: Doorkeeper, **uvicorn: Any) -> None:
+    def __init__(self, limiter: ConnectionLimiter, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
-        self.household = ""
+        self.client_network = ""
         self.left = False
-        self._doorkeeper = doorkeeper
+        self._limiter = limiter
         self._in_head = True
         self._parsed = self._received = 0
         self._verdict = 400
@@ -190,13 +190,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Counts the new connection, and refuses it (503) if there is no room."""
         super().connection_made(transport)
-        self.household = household(self.client[0] if self.client else "") or "nobody"
-        if not self._doorkeeper.enter(self):
+        self.client_network = client_network(self.client[0] if self.client else "") or "nobody"
+        if not self._limiter.enter(self):
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the closed connection, and tells the owner of an answer that goes on."""
-        self._doorkeeper.leave(self)
+        self._limiter.leave(self)
         super().connection_lost(exc)
         self._forget()
         owner, self._owner = self._owner, None  # so that nobody has to collect the two of us
@@ -287,7 +287,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Starts the request, as its head is complete, unless too many wait before it."""
         self._in_head, self._received = False, 0
-        self._doorkeeper.is_busy(self)
+        self._limiter.is_busy(self)
         request = self.scope["extensions"][DETACH]
         super().on_headers_complete()
         request["cycle"] = ref(self.cycle)
@@ -295,7 +295,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._verdict = 0
             raise ValueError("too many requests are sent ahead")
         if any(name in _BODY_FIELDS for name, _ in self.headers):
-            self._doorkeeper.owes(self, True)
+            self._limiter.owes(self, True)
 
     def on_body(self, body: bytes) -> None:
         """Hands on a part of the body; the next is read after the handler took this one."""
@@ -306,9 +306,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Notes that the request is complete; nothing more is owed by the client."""
         super().on_message_complete()
-        self._doorkeeper.owes(self, False)
+        self._limiter.owes(self, False)
         if self.cycle is not None and self.cycle.response_complete:
-            self._doorkeeper.allow(self, None)
+            self._limiter.allow(self, None)
 
     def on_response_complete(self) -> None:
         """Ends a request whose answer is written; an unread body may go on for 5 s."""
@@ -317,9 +317,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if unread:
-            self._doorkeeper.allow(self, LINGER_SECONDS)
+            self._limiter.allow(self, LINGER_SECONDS)
         if self.cycle is None or self.cycle.response_complete:
-            self._doorkeeper.waits(self)
+            self._limiter.waits(self)
         if self.cycle is not None and self.cycle.response_complete:
             self.cycle.body = bytearray()  # of a body that nobody wanted
 
@@ -328,14 +328,14 @@ class GuardedProtocol(HttpToolsProtocol):
         super().pause_writing()
         policy = None if self.scope is None else policy_found(self.scope)
         film = policy is not None and policy.stream is Stream.FILM
-        self._doorkeeper.allow(self, PLAYER_SECONDS if film else READ_SECONDS)
-        self._doorkeeper.owes(self, not film)
+        self._limiter.allow(self, PLAYER_SECONDS if film else READ_SECONDS)
+        self._limiter.owes(self, not film)
 
     def resume_writing(self) -> None:
         """Ends that limit, as the client reads again."""
         super().resume_writing()
-        self._doorkeeper.allow(self, None)
-        self._doorkeeper.owes(self, False)
+        self._limiter.allow(self, None)
+        self._limiter.owes(self, False)
 
     def too_slow(self) -> None:
         """Closes a connection without a complete head in time, with 408 if one was begun."""

@@ -17,7 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from chilly_movies.errors import SettingsError
-from chilly_movies.server.connections import Doorkeeper, GuardedProtocol
+from chilly_movies.server.connections import ConnectionLimiter, GuardedProtocol
 
 _BACKLOG = 1024
 _RECEIVE = 32 * 1024
@@ -154,7 +154,7 @@ async def serve(
     app: ASGIApp,
     sockets: list[socket.socket],
     before_drain: Callable[[], None],
-    doorkeeper: Doorkeeper | None = None,
+    limiter: ConnectionLimiter | None = None,
     stopper: Stopper | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT.
@@ -163,10 +163,10 @@ async def serve(
         app: the ASGI application.
         sockets: bound and listening.
         before_drain: called before open connections are waited for; it must end all streams.
-        doorkeeper: the limits of connections; None = the usual ones.
+        limiter: the limits of connections; None = the usual ones.
         stopper: hears the signals; None = one of our own.
     """
-    server = _Server(server_config(app, doorkeeper), before_drain)
+    server = _Server(server_config(app, limiter), before_drain)
     end = partial(setattr, server, "should_exit", True)
     if stopper is not None:
         stopper.instead(end)
@@ -176,9 +176,9 @@ async def serve(
             await server.serve(sockets)
 
 
-def server_config(app: ASGIApp, doorkeeper: Doorkeeper | None = None) -> uvicorn.Config:
+def server_config(app: ASGIApp, limiter: ConnectionLimiter | None = None) -> uvicorn.Config:
     """The settings of uvicorn: it believes no proxy, says nothing of us, and guards connections."""
-    protocol = partial(GuardedProtocol, doorkeeper or Doorkeeper())
+    protocol = partial(GuardedProtocol, limiter or ConnectionLimiter())
     return uvicorn.Config(
         app, access_log=False, log_config=None, proxy_headers=False, server_header=False,
         timeout_graceful_shutdown=_DRAIN, http=cast("type[asyncio.Protocol]", protocol),

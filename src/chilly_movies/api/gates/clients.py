@@ -15,11 +15,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def client_of(scope: Scope) -> str:
-    """Who asks: the peer's address, for IPv6 its /64 (one household can use all of that)."""
-    return household(scope["client"][0] if scope.get("client") else "")
+    """Who asks: the peer's address, for IPv6 its /64, all of which one client can use."""
+    return client_network(scope["client"][0] if scope.get("client") else "")
 
 
-def household(host: str) -> str:
+def client_network(host: str) -> str:
     """Returns the address by which a client is counted: IPv4 as it is, IPv6 by its /64."""
     if ":" not in host:
         return host
