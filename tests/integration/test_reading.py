@@ -155,17 +155,17 @@ async def test_a_reader_that_leaves_gives_its_priority_back(
         async with asyncio.timeout(30), downloader.open_file("a") as reader:
             await reader.read(20 * MIB, 1000)
             driver = downloader._drivers["torrent"]  # type: ignore[index]
-            [shelf] = driver._library._shelves.values()  # type: ignore[attr-defined]
-            hurried = sorted(shelf.order.due)
-            raised = shelf.pieces.priorities()
+            [availability] = driver._library._by_job.values()  # type: ignore[attr-defined]
+            hurried = sorted(availability.order.due)
+            raised = availability.pieces.priorities()
             assert hurried[0] in (80, 81)
-            given = [raised[p] for p in hurried if not shelf._there[p]]
+            given = [raised[p] for p in hurried if not availability._there[p]]
             assert given == sorted(given, reverse=True)
             assert given[0] == 7
             assert raised[40] == 1
-        left = shelf.pieces.priorities()
-        assert {p for p, priority in enumerate(left) if priority != 4} <= shelf.order.ends
-        assert not shelf.order.due
+        left = availability.pieces.priorities()
+        assert {p for p, priority in enumerate(left) if priority != 4} <= availability.order.ends
+        assert not availability.order.due
 
 
 async def test_a_quiet_reader_gets_what_is_there_and_changes_no_order(
@@ -179,9 +179,9 @@ async def test_a_quiet_reader_gets_what_is_there_and_changes_no_order(
         await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
         await until(downloader, "a", lambda job: job.progress.bytes_downloaded > 3 * MIB)
         driver = downloader._drivers["torrent"]  # type: ignore[index]
-        [shelf] = driver._library._shelves.values()  # type: ignore[attr-defined]
+        [availability] = driver._library._by_job.values()  # type: ignore[attr-defined]
         async with downloader.open_file("a", quiet=True) as quiet:
-            assert not shelf.readers
+            assert not availability.readers
             there = [at for at in range(0, 20 * MIB, MIB // 4) if quiet.available(at)]
             assert there
             for at in there:
@@ -190,10 +190,10 @@ async def test_a_quiet_reader_gets_what_is_there_and_changes_no_order(
             gone = next(at for at in range(0, 20 * MIB, MIB // 4) if at not in there)
             with pytest.raises(NotArrived):
                 await quiet.read(gone, 1)
-            assert not shelf.order.due
+            assert not availability.order.due
         async with asyncio.timeout(30), downloader.open_file("a") as reader:
             assert await reader.read(12 * MIB, 1000) == source[12 * MIB : 12 * MIB + 1000]
-        assert not shelf.readers
+        assert not availability.readers
 
 
 async def test_files_that_become_complete_are_told_while_others_arrive(

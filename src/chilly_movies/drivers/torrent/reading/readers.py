@@ -9,7 +9,7 @@ from pathlib import Path
 from chilly_movies.disk.plain import Held
 from chilly_movies.disk.reader import DiskFile, DiskReader
 from chilly_movies.drivers.torrent.engine.pieces import Pieces, done_in
-from chilly_movies.drivers.torrent.reading.shelf import Shelf
+from chilly_movies.drivers.torrent.reading.availability import Availability
 from chilly_movies.drivers.torrent.reading.windows import bytes_ahead
 from chilly_movies.errors import DiskError, FileNotFound, NotReadable
 from chilly_movies.jobs.models import FileStanding, Job, MediaFile, Status, is_video
@@ -21,7 +21,7 @@ _OPEN_TRIES = 40
 
 
 class Library:
-    """The shelves of all jobs. The torrent driver is its only user.
+    """What of each job's data can be read, and its readers. The torrent driver is its only user.
 
     Args:
         media_root: where published files lie.
@@ -31,17 +31,17 @@ class Library:
     def __init__(self, media_root: Path, hear_pieces: Callable[[bool], None]) -> None:
         self._root = media_root
         self._hear_pieces = hear_pieces
-        self._shelves: dict[str, Shelf] = {}
+        self._by_job: dict[str, Availability] = {}
 
     # --- what the driver tells --------------------------------------------------------------
 
     def begin(self, key: str) -> None:
         """The job runs: what is known of its data is kept until `end`, between torrents, too."""
-        self._shelves.setdefault(key, Shelf()).in_use = True
+        self._by_job.setdefault(key, Availability()).in_use = True
 
     def attach(self, key: str, pieces: Pieces) -> None:
         """The job's torrent is in the session, and does not run yet."""
-        self._shelves[key].attach(pieces)
+        self._by_job[key].attach(pieces)
 
     async def learn(
         self, key: str, files: tuple[MediaFile, ...], folder: Path, paths: Mapping[int, str],
@@ -49,50 +49,50 @@ class Library:
     ) -> None:  # fmt: skip
         """The metadata is known, and where the files lie."""
         self.place(key, folder, paths, held)
-        shelf = self._shelves.get(key)
-        if shelf is not None:
+        availability = self._by_job.get(key)
+        if availability is not None:
             videos = {f.index: f.size for f in files if f.wanted and is_video(f.path)}
-            await shelf.learn(videos)
+            await availability.learn(videos)
 
     def place(
         self, key: str, folder: Path, paths: Mapping[int, str], held: Held | None = None
     ) -> None:
         """The files lie there from now on, and the folder is held open or not."""
-        shelf = self._shelves.get(key)
-        if shelf is not None:
-            shelf.put({index: folder / path for index, path in paths.items()}, held)
+        availability = self._by_job.get(key)
+        if availability is not None:
+            availability.put({index: folder / path for index, path in paths.items()}, held)
 
     async def settle(self, key: str) -> None:
         """Everything has arrived and is about to be checked from disk."""
-        shelf = self._shelves.get(key)
-        if shelf is not None:
-            await shelf.settle()
+        availability = self._by_job.get(key)
+        if availability is not None:
+            await availability.settle()
 
     async def detach(self, key: str) -> None:
         """The job's torrent is about to leave the session."""
-        shelf = self._shelves.get(key)
-        if shelf is not None:
-            await shelf.detach()
+        availability = self._by_job.get(key)
+        if availability is not None:
+            await availability.detach()
 
     def complete(self, key: str) -> None:
         """All wanted files are verified."""
-        shelf = self._shelves.get(key)
-        if shelf is not None:
-            shelf.complete()
+        availability = self._by_job.get(key)
+        if availability is not None:
+            availability.complete()
 
     def end(self, key: str) -> None:
         """The job does not run any more; what becomes of it is stored."""
-        shelf = self._shelves[key]
-        shelf.in_use = False
-        self._forget_unused(key, shelf)
+        availability = self._by_job[key]
+        availability.in_use = False
+        self._forget_unused(key, availability)
 
-    def _forget_unused(self, key: str, shelf: Shelf) -> None:
-        if shelf.in_use:
+    def _forget_unused(self, key: str, availability: Availability) -> None:
+        if availability.in_use:
             return
-        if not shelf.users:
-            shelf.put({}, None)
-        if not shelf.readers and self._shelves.get(key) is shelf:
-            del self._shelves[key]
+        if not availability.users:
+            availability.put({}, None)
+        if not availability.readers and self._by_job.get(key) is availability:
+            del self._by_job[key]
 
     # --- what the core asks -----------------------------------------------------------------
 
@@ -105,21 +105,23 @@ class Library:
             raise FileNotFound(f"This download has no file {index}.")
         if job.status is Status.COMPLETED:  # not while it is mended: bytes of it are wrong
             return await self._open_finished(job, file)
-        shelf = self._shelves.setdefault(job.key, Shelf())
-        reader = TorrentReader(shelf, file, bitrate, lambda: self._left(job.key, shelf))
-        first = not shelf.readers
+        availability = self._by_job.setdefault(job.key, Availability())
+        reader = TorrentReader(
+            availability, file, bitrate, lambda: self._left(job.key, availability)
+        )
+        first = not availability.readers
         if quiet:
             if first:  # else what is there is told as it arrives
-                await shelf.look()
+                await availability.look()
             return reader
-        shelf.readers.add(reader)
-        if sum(bool(other.readers) for other in self._shelves.values()) == 1:
+        availability.readers.add(reader)
+        if sum(bool(other.readers) for other in self._by_job.values()) == 1:
             self._hear_pieces(True)
         try:
-            if shelf.pieces is not None and first:
-                await shelf.look()
+            if availability.pieces is not None and first:
+                await availability.look()
             else:
-                shelf.replan()
+                availability.replan()
         except BaseException:  # whoever asked is gone, and would never close it
             await reader.aclose()
             raise
@@ -135,10 +137,10 @@ class Library:
         there = next(f for f in job.files_at(job.moving_to) if f.index == file.index)
         return await DiskReader.open(self._root, there.path, file.size)
 
-    def _left(self, key: str, shelf: Shelf) -> None:
-        shelf.replan()
-        self._forget_unused(key, shelf)
-        if not any(other.readers for other in self._shelves.values()):
+    def _left(self, key: str, availability: Availability) -> None:
+        availability.replan()
+        self._forget_unused(key, availability)
+        if not any(other.readers for other in self._by_job.values()):
             self._hear_pieces(False)
 
     async def files(self, job: Job, resume: bytes | None) -> tuple[FileStanding, ...]:
@@ -155,38 +157,42 @@ class Library:
     async def _done(self, job: Job, resume: bytes | None) -> Mapping[int, int]:
         if job.status is Status.COMPLETED:
             return {file.index: file.size for file in job.files if file.wanted}
-        shelf = self._shelves.get(job.key)
-        if shelf is not None and shelf.pieces is not None:
+        availability = self._by_job.get(job.key)
+        if availability is not None and availability.pieces is not None:
             try:
-                return dict(enumerate(await shelf.pieces.bytes_done()))
+                return dict(enumerate(await availability.pieces.bytes_done()))
             except RuntimeError:  # it left the session meanwhile
                 pass
         return await asyncio.to_thread(done_in, resume) if resume else {}
 
     async def choose(self, job: Job) -> None:
         """See `ports.Driver.choose`."""
-        shelf = self._shelves.get(job.key)
-        if shelf is None:
+        availability = self._by_job.get(job.key)
+        if availability is None:
             return
         videos = {f.index: f.size for f in job.files if f.wanted and is_video(f.path)}
-        await shelf.choose(job.priorities(), videos)
+        await availability.choose(job.priorities(), videos)
 
 
 class TorrentReader:
     """Implements `ports.FileReader` on a file that may not be complete.
 
     Args:
-        shelf: its job's data.
+        availability: its job's data.
         file: which file.
         bitrate: bytes per second of playing, None = not known.
         on_close: called when it gave its place back.
     """
 
     def __init__(
-        self, shelf: Shelf, file: MediaFile, bitrate: int | None, on_close: Callable[[], None]
+        self,
+        availability: Availability,
+        file: MediaFile,
+        bitrate: int | None,
+        on_close: Callable[[], None],
     ) -> None:
-        self._shelf = shelf
-        shelf.users += 1
+        self._availability = availability
+        availability.users += 1
         self._on_close = on_close
         self._file: DiskFile | None = None
         self._turn = 0
@@ -201,17 +207,17 @@ class TorrentReader:
 
     def available(self, offset: int) -> int:
         """See `ports.FileReader`."""
-        return self._shelf.available(self.index, self.size, offset)
+        return self._availability.available(self.index, self.size, offset)
 
     async def read(self, offset: int, length: int) -> bytes:
         """See `ports.FileReader`."""
         if offset >= self.size or length <= 0:
             return b""
         self._move(offset)
-        ready = await self._shelf.bring(self.index, self.size, offset)
-        while (file := self._file) is None or self._turn != self._shelf.turn:
+        ready = await self._availability.bring(self.index, self.size, offset)
+        while (file := self._file) is None or self._turn != self._availability.turn:
             await self._renew()
-            ready = await self._shelf.bring(self.index, self.size, offset)
+            ready = await self._availability.bring(self.index, self.size, offset)
         if self._closed:  # meanwhile, by whoever did not wait for this
             file.close()
             raise NotReadable("Nobody reads this file any more.")
@@ -227,13 +233,13 @@ class TorrentReader:
     def _move(self, offset: int) -> None:
         before, self.at = self.at, offset
         began, self.ahead = not self.ahead, self._ahead
-        if began or self._shelf.crossed(self.index, before, offset):
-            self._shelf.replan()
+        if began or self._availability.crossed(self.index, before, offset):
+            self._availability.replan()
 
     async def _renew(self) -> None:
         """Open the file that lies there now, which need not be the one that is open."""
-        turn, before = self._shelf.turn, self._file
-        spare = before if self._shelf.is_complete else None  # it may have been moved since
+        turn, before = self._availability.turn, self._file
+        spare = before if self._availability.is_complete else None  # it may have been moved since
         try:
             file = await self._open(1 if spare is not None else _OPEN_TRIES)
         except DiskError:
@@ -250,7 +256,7 @@ class TorrentReader:
     async def _open(self, tries: int) -> DiskFile:
         """Open the file where it lies; it may be on its way into the media root just now."""
         for _ in range(tries):
-            path = self._shelf.paths.get(self.index)
+            path = self._availability.paths.get(self.index)
             try:
                 if path is not None:
                     return await self._open_at(path)
@@ -260,7 +266,7 @@ class TorrentReader:
         raise DiskError("The file is not where it should be.")
 
     async def _open_at(self, path: Path) -> DiskFile:
-        held = None if self._shelf.held is None else self._shelf.held.share()
+        held = None if self._availability.held is None else self._availability.held.share()
         try:
             return await DiskFile.open(path)
         finally:
@@ -272,8 +278,8 @@ class TorrentReader:
         if self._closed:
             return
         self._closed = True
-        self._shelf.readers.discard(self)
-        self._shelf.users -= 1
+        self._availability.readers.discard(self)
+        self._availability.users -= 1
         self._on_close()
         if self._file is not None:
             await self._file.close_after(self._busy)

@@ -1,7 +1,7 @@
 """What of one job's data can be read right now, who reads it where, and what is fetched next.
 
 A piece is `there` once its hash was found right, and `safe` once its bytes are in the file, too:
-only safe ones are read. Readers see the job's data through its shelf over pauses, retries and
+only safe ones are read. Readers see the job's data through this over pauses, retries and
 publishing, while torrents come and go below it.
 """
 
@@ -43,7 +43,7 @@ class Place(Protocol):
     ahead: int
 
 
-class Shelf:
+class Availability:
     """One job's data.
 
     Attributes:
