@@ -155,7 +155,7 @@ async def test_a_reader_that_leaves_gives_its_priority_back(
         async with asyncio.timeout(30), downloader.open_file("a") as reader:
             await reader.read(20 * MIB, 1000)
             driver = downloader._drivers["torrent"]  # type: ignore[index]
-            [availability] = driver._library._by_job.values()  # type: ignore[attr-defined]
+            [availability] = driver._readers._by_job.values()  # type: ignore[attr-defined]
             hurried = sorted(availability.order.due)
             raised = availability.pieces.priorities()
             assert hurried[0] in (80, 81)
@@ -179,7 +179,7 @@ async def test_a_quiet_reader_gets_what_is_there_and_changes_no_order(
         await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
         await until(downloader, "a", lambda job: job.progress.bytes_downloaded > 3 * MIB)
         driver = downloader._drivers["torrent"]  # type: ignore[index]
-        [availability] = driver._library._by_job.values()  # type: ignore[attr-defined]
+        [availability] = driver._readers._by_job.values()  # type: ignore[attr-defined]
         async with downloader.open_file("a", quiet=True) as quiet:
             assert not availability.readers
             there = [at for at in range(0, 20 * MIB, MIB // 4) if quiet.available(at)]

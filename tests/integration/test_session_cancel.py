@@ -14,7 +14,7 @@ from chilly_movies.drivers.torrent.engine.params import AddRequest
 from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.engine.traffic import Traffic
-from chilly_movies.drivers.torrent.reading.readers import Library
+from chilly_movies.drivers.torrent.reading.readers import Readers
 from chilly_movies.jobs.models import Options, Source, SourceType, Status
 from chilly_movies.storage.memory import MemoryResumeStore
 from tests.doubles import make_job
@@ -124,15 +124,15 @@ async def test_adding_can_be_cancelled_at_any_moment_and_done_again(tmp_path: Pa
 async def test_a_run_that_is_stopped_while_it_ends_leaves_no_torrent_in_the_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    detach = Library.detach
+    detach = Readers.detach
 
-    async def slowly(library: Library, key: str) -> None:
+    async def slowly(readers: Readers, key: str) -> None:
         """As when a reader waits for pieces that are not written yet."""
         for _ in range(5):
             await asyncio.sleep(0)
-        await detach(library, key)
+        await detach(readers, key)
 
-    monkeypatch.setattr(Library, "detach", slowly)
+    monkeypatch.setattr(Readers, "detach", slowly)
     driver = TorrentDriver(EngineConfig(tmp_path, **QUIET), MemoryResumeStore())
     source = Source(SourceType.TORRENT, f"magnet:?xt=urn:btih:{1:040x}")
     job = make_job(status=Status.ACTIVE, source=source)

@@ -30,7 +30,7 @@ from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.inspector import Inspector
 from chilly_movies.drivers.torrent.keeper import Keeper
-from chilly_movies.drivers.torrent.reading.readers import Library
+from chilly_movies.drivers.torrent.reading.readers import Readers
 from chilly_movies.drivers.torrent.reasons import why_still
 from chilly_movies.drivers.torrent.run import Run, figures, goal
 from chilly_movies.errors import (
@@ -89,7 +89,7 @@ class TorrentDriver:
         self._place = Place(config.media_root)
         self._beliefs = Beliefs(resume_store, self._place)
         self._running: dict[str, Torrent] = {}
-        self._library = Library(self._root, self._session.hear_pieces)
+        self._readers = Readers(self._root, self._session.hear_pieces)
         self._runs: dict[str, Run] = {}
         self._keepers: dict[str, Keeper] = {}
 
@@ -106,19 +106,19 @@ class TorrentDriver:
         self, job: Job, index: int, *, bitrate: int | None = None, quiet: bool = False
     ) -> FileReader:
         """See `ports.Driver`."""
-        return await self._library.open(job, index, bitrate, quiet=quiet)
+        return await self._readers.open(job, index, bitrate, quiet=quiet)
 
     async def files(self, job: Job) -> tuple[FileStanding, ...]:
         """See `ports.Driver`."""
         runs = job.key in self._running
         claim = None if runs else decode(await self._resume.load_resume(job.key))
-        return await self._library.files(job, None if claim is None else claim.data)
+        return await self._readers.files(job, None if claim is None else claim.data)
 
     async def choose(self, job: Job) -> None:
         """See `ports.Driver`."""
         if (run := self._runs.get(job.key)) is not None:
             run.job = replace(run.job, options=job.options)
-        await self._library.choose(job)
+        await self._readers.choose(job)
 
     async def aclose(self) -> None:
         """See `ports.Driver`."""
@@ -157,14 +157,14 @@ class TorrentDriver:
     async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """See `ports.Driver`."""
         run = self._runs[job.key] = Run(job, job.source, job.path, check=check)
-        self._library.begin(job.key)
+        self._readers.begin(job.key)
         try:
             async with aclosing(self._run(run)) as reports:
                 async for report in reports:
                     yield report
         finally:
             run.take(self._root)
-            self._library.end(job.key)
+            self._readers.end(job.key)
             self._runs.pop(job.key, None)
 
     async def _run(self, run: Run) -> AsyncGenerator[Report, None]:
@@ -220,7 +220,7 @@ class TorrentDriver:
         await on_disk(run.refuse_changed)
         if was_staged:
             await self._beliefs.carry(run)
-        self._library.complete(run.job.key)
+        self._readers.complete(run.job.key)
         yield Report(self._final(run, final), path=run.path, complete=True)
 
     async def _publish(self, run: Run, progress: Progress) -> AsyncGenerator[Report, None]:
@@ -240,7 +240,7 @@ class TorrentDriver:
                 yield report
         run.published = True
         run.take(self._root)
-        self._library.place(run.job.key, self._root, run.published_paths())
+        self._readers.place(run.job.key, self._root, run.published_paths())
         await on_disk(lambda: self._place.clear_staging(run.job.key))
 
     async def _recognise(self, run: Run) -> AsyncGenerator[Report, None]:
@@ -342,7 +342,7 @@ class TorrentDriver:
         )  # fmt: skip
         keeper.watch(run.disk_paths())
         self._running[key] = torrent
-        self._library.attach(key, torrent.pieces)
+        self._readers.attach(key, torrent.pieces)
         try:
             yield torrent
         finally:
@@ -359,7 +359,7 @@ class TorrentDriver:
             log.warning("resume data was not saved", job=run.job.id, problem=str(error))
         finally:
             try:
-                await self._library.detach(run.job.key)
+                await self._readers.detach(run.job.key)
             finally:  # stopped while it ended by itself: it must not stay in the session
                 await torrent.remove()
 
@@ -379,10 +379,10 @@ class TorrentDriver:
                 if state.finished and run.told:
                     if state.wanted >= run.wanted:
                         break
-                    await self._library.choose(replace(run.job, files=run.published_files()))
+                    await self._readers.choose(replace(run.job, files=run.published_files()))
                 if not state.checking:
                     keeper.save_if_due()
-            await self._library.settle(run.job.key)
+            await self._readers.settle(run.job.key)
             if run.checked and run.compared and not state.received:  # all was, when it was added
                 await run.do(run.flush)
                 break
@@ -417,7 +417,7 @@ class TorrentDriver:
             return None
         run.told = True
         files, paths = run.metadata.facts.files, run.disk_paths()
-        await self._library.learn(run.job.key, files, run.folder, paths, run.held)
+        await self._readers.learn(run.job.key, files, run.folder, paths, run.held)
         if not run.published:
             await torrent.apply_names(run.metadata.disk_paths)
         keeper = self._keepers[run.job.key]

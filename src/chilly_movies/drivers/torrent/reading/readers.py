@@ -20,7 +20,7 @@ _OPEN_AGAIN = 0.05
 _OPEN_TRIES = 40
 
 
-class Library:
+class Readers:
     """What of each job's data can be read, and its readers. The torrent driver is its only user.
 
     Args:
