@@ -28,7 +28,7 @@ _URGE_AFTER = 1.0
 _FLUSH_WITHIN = 20.0
 
 
-class Place(Protocol):
+class ReadPosition(Protocol):
     """Where a reader is in a file.
 
     Attributes:
@@ -58,7 +58,7 @@ class Availability:
     """
 
     def __init__(self) -> None:
-        self.readers: set[Place] = set()
+        self.readers: set[ReadPosition] = set()
         self.in_use = False
         self.paths: dict[int, Path] = {}
         self.held: Held | None = None
@@ -318,7 +318,7 @@ class Availability:
         windows = [self._window(reader) for reader in self.readers]
         self.order.plan(windows, self._there, self._geometry.piece_size)
 
-    def _window(self, reader: Place) -> range:
+    def _window(self, reader: ReadPosition) -> range:
         assert self._geometry is not None  # noqa: S101 (for the type checker)
         length = min(reader.ahead, reader.size - reader.at)
         return self._geometry.span(reader.index, reader.at, length) if length > 0 else range(0)
