@@ -44,8 +44,8 @@ class PartReader:
         self.closed = True
 
 
-class Shelf:
-    """Implements `watching.facts.Library`: one job whose files are given by name."""
+class FakeJobFiles:
+    """Implements `watching.facts.JobFiles`: one job whose files are given by name."""
 
     def __init__(self, files: Mapping[str, PartReader | bytes | Path], job_id: str = "a") -> None:
         self.readers = [_reader(name, what) for name, what in files.items()]

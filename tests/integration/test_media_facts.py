@@ -19,7 +19,7 @@ from chilly_movies.watching.browsers import plays_in_browsers
 from chilly_movies.watching.facts import FactsDesk, FactsState
 from chilly_movies.watching.tracks import AudioTrack, MediaFacts, Probed, TextTrack, VideoTrack
 from tests.films import Films
-from tests.readers import PartReader, Shelf
+from tests.readers import FakeJobFiles, PartReader
 
 pytestmark = pytest.mark.anyio
 
@@ -160,8 +160,8 @@ async def test_the_desk_looks_once_and_again_only_when_the_missing_byte_is_there
 ) -> None:
     data = films.mp4(moov="last").read_bytes()
     reader = PartReader(data, range(100_000))
-    shelf, probe = Shelf({"Film/film.mp4": reader, "Film/read me.txt": b"x"}), Counting()
-    desk = FactsDesk(shelf, probe)
+    job_files, probe = FakeJobFiles({"Film/film.mp4": reader, "Film/read me.txt": b"x"}), Counting()
+    desk = FactsDesk(job_files, probe)
     for _ in range(3):
         [told] = await desk.of_job("a", patience=20)
         assert (told.state, told.facts) == (FactsState.WAITING, None)
@@ -170,22 +170,24 @@ async def test_the_desk_looks_once_and_again_only_when_the_missing_byte_is_there
     for _ in range(3):
         [told] = await desk.of_job("a", patience=20)
         assert told.state == FactsState.KNOWN
-        assert told.facts == desk.known(shelf.job, 0) == await desk.of_file("a", 0)
+        assert told.facts == desk.known(job_files.job, 0) == await desk.of_file("a", 0)
     assert probe.looks == 2
     await desk.aclose()
 
 
 async def test_the_desk_never_starts_or_wakes_a_job_by_looking() -> None:
-    shelf = Shelf({"a.mkv": b"x"})
+    job_files = FakeJobFiles({"a.mkv": b"x"})
     for status in (Status.QUEUED, Status.PAUSED, Status.FAILED, Status.CANCELED):
-        shelf.become(status)
-        [told] = await FactsDesk(shelf, MockMediaProbe()).of_job("a")
-        assert (told.state, shelf.opened) == (FactsState.WAITING, 0)
+        job_files.become(status)
+        [told] = await FactsDesk(job_files, MockMediaProbe()).of_job("a")
+        assert (told.state, job_files.opened) == (FactsState.WAITING, 0)
 
 
 async def test_the_desk_tells_unreadable_files_from_those_that_have_not_begun() -> None:
-    shelf = Shelf({"a.mkv": PartReader(b"x" * 5000), "b.mkv": PartReader(b"x" * 5000, range(0))})
-    told = await FactsDesk(shelf, MediaInfoProbe()).of_job("a", patience=20)
+    job_files = FakeJobFiles(
+        {"a.mkv": PartReader(b"x" * 5000), "b.mkv": PartReader(b"x" * 5000, range(0))}
+    )
+    told = await FactsDesk(job_files, MediaInfoProbe()).of_job("a", patience=20)
     assert [one.state for one in told] == [FactsState.UNREADABLE, FactsState.WAITING]
 
 
@@ -197,7 +199,7 @@ async def test_the_desk_answers_at_once_when_a_look_takes_long() -> None:
             await gate.wait()
             return await super().probe(reader)
 
-    desk = FactsDesk(Shelf({"a.mkv": PartReader(b"x")}), Slow())
+    desk = FactsDesk(FakeJobFiles({"a.mkv": PartReader(b"x")}), Slow())
     [told] = await desk.of_job("a", patience=0.01)
     assert told.state == FactsState.WAITING
     gate.set()

@@ -15,7 +15,7 @@ from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.watching.facts import FactsDesk
 from chilly_movies.watching.subtitles import SubtitleDesk
 from tests.films import run_ffmpeg
-from tests.readers import PartReader, Shelf
+from tests.readers import FakeJobFiles, PartReader
 
 pytestmark = pytest.mark.anyio
 
@@ -158,8 +158,8 @@ async def test_webvtt_in_films_of_ffmpeg_is_listed_and_served(ending: str, tmp_p
         "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=5:duration=5", "-i", str(written),
         "-c:v", "libvpx", "-deadline", "realtime", "-c:s", "webvtt", str(path),
     )  # fmt: skip
-    shelf = Shelf({f"Film.{ending}": path})
-    subtitles = SubtitleDesk(shelf, FactsDesk(shelf, MediaInfoProbe()), SandboxConverter())
+    job_files = FakeJobFiles({f"Film.{ending}": path})
+    subtitles = SubtitleDesk(job_files, FactsDesk(job_files, MediaInfoProbe()), SandboxConverter())
     [one] = await subtitles.of_job("a")
     assert one.format == "webvtt"
     assert (await subtitles.cues("a", one.n)).vtt == f"WEBVTT\n\n{BOTH}"

@@ -42,7 +42,7 @@ class FileFacts:
     facts: MediaFacts | None = None
 
 
-class Library(Protocol):
+class JobFiles(Protocol):
     """The part of a `Downloader` that is needed here."""
 
     async def status(self, job_id: str) -> Job:
@@ -75,12 +75,12 @@ class FactsDesk:
     """Knows what is inside the files of all jobs; looks once, and again only if that may help.
 
     Args:
-        library: where the jobs and their bytes are.
+        job_files: where the jobs and their bytes are.
         probe: who looks.
     """
 
-    def __init__(self, library: Library, probe: MediaProbe) -> None:
-        self._library = library
+    def __init__(self, job_files: JobFiles, probe: MediaProbe) -> None:
+        self._job_files = job_files
         self._probe = probe
         self._found: OrderedDict[tuple[str, int], Probed] = OrderedDict()
         self._looks: dict[tuple[str, int], asyncio.Task[Probed]] = {}
@@ -93,7 +93,7 @@ class FactsDesk:
             patience: seconds to wait for files that have to be looked into; they go on being
                 looked into afterwards.
         """
-        job = await self._library.status(job_id)
+        job = await self._job_files.status(job_id)
         files = [file for file in job.files if file.wanted and is_playable(file)]
         looks = [self._look(job, file.index) for file in files]
         if looks:
@@ -102,7 +102,7 @@ class FactsDesk:
 
     async def of_file(self, job_id: str, index: int) -> MediaFacts | None:
         """The facts of one file as far as they can be known now; None if they cannot."""
-        job = await self._library.status(job_id)
+        job = await self._job_files.status(job_id)
         probed = await asyncio.shield(self._look(job, index))
         return probed.facts
 
@@ -146,7 +146,7 @@ class FactsDesk:
         if job.status not in (Status.ACTIVE, Status.COMPLETED):
             return before or Probed(None, 0)  # opening its file would start it, or be refused
         try:
-            async with self._library.open_file(job.id, index, quiet=True) as reader:
+            async with self._job_files.open_file(job.id, index, quiet=True) as reader:
                 # a look costs a process: only if the byte that was missing is there now
                 if reader.available(before.missing if before and before.missing else 0) <= 0:
                     return before or Probed(None, 0)

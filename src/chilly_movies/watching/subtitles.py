@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from chilly_movies.errors import NotArrived, SubtitleNotFound, SubtitleUnreadable
 from chilly_movies.jobs.models import Job, MediaFile, is_video
 from chilly_movies.jobs.ports import FileReader
-from chilly_movies.watching.facts import FactsDesk, Library, ending_of
+from chilly_movies.watching.facts import FactsDesk, JobFiles, ending_of
 from chilly_movies.watching.languages import label_of, language_of
 from chilly_movies.watching.ports import SubtitleConverter
 from chilly_movies.watching.tracks import Cues, MediaFacts
@@ -63,20 +63,20 @@ class SubtitleDesk:
     """Lists subtitles and hands them out as WebVTT.
 
     Args:
-        library: where the jobs and their bytes are.
+        job_files: where the jobs and their bytes are.
         facts: who knows what is inside films.
         converter: who makes WebVTT.
     """
 
-    def __init__(self, library: Library, facts: FactsDesk, converter: SubtitleConverter) -> None:
-        self._library = library
+    def __init__(self, job_files: JobFiles, facts: FactsDesk, converter: SubtitleConverter) -> None:
+        self._job_files = job_files
         self._facts = facts
         self._converter = converter
         self._made: OrderedDict[tuple[str, str], Cues] = OrderedDict()
 
     async def of_job(self, job_id: str) -> Sequence[Subtitle]:
         """All subtitles known now; those inside films join when the films' heads have arrived."""
-        job = await self._library.status(job_id)
+        job = await self._job_files.status(job_id)
         known = await self._facts.of_job(job_id)
         inside = [one for told in known if told.facts for one in _tracks(told.file, told.facts)]
         return [*_sidecars(job), *inside]
@@ -90,7 +90,7 @@ class SubtitleDesk:
             SubtitleNotFound: there is none of this number, or nothing can be made of it.
             NotArrived: it is still being downloaded.
         """
-        job = await self._library.status(job_id)
+        job = await self._job_files.status(job_id)
         key = (job.key, n)
         if key in self._made:
             self._made.move_to_end(key)
@@ -115,7 +115,7 @@ class SubtitleDesk:
             raise _not_found(job.id, str(index))
         film = None if one.film is None else self._facts.known(job, one.film)
         fps = film.video.frame_rate if film and film.video else None
-        async with self._library.open_file(job.id, index, quiet=not job.is_running) as reader:
+        async with self._job_files.open_file(job.id, index, quiet=not job.is_running) as reader:
             if reader.size > _MAX_SIDECAR:
                 raise SubtitleUnreadable("This file is too large for subtitles.")
             whole = await _whole(reader, waits=job.is_running)
@@ -127,7 +127,7 @@ class SubtitleDesk:
         facts = await self._facts.of_file(job.id, index) if _has(job, index) else None
         if facts is None or not any(text.number == track for text in facts.subtitles):
             raise _not_found(job.id, f"{index}-{track}")
-        async with self._library.open_file(job.id, index, quiet=True) as reader:
+        async with self._job_files.open_file(job.id, index, quiet=True) as reader:
             return await self._converter.embedded(reader, track)
 
 
