@@ -11,7 +11,7 @@ import pytest
 
 from chilly_movies import Phase, Status
 from chilly_movies.drivers.torrent.claims import decode
-from chilly_movies.drivers.torrent.keeper import Keeper
+from chilly_movies.drivers.torrent.resume_saver import ResumeSaver
 from chilly_movies.storage.jobs import SqliteResumeStore
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
@@ -124,13 +124,13 @@ async def test_after_a_stop_in_disorder_the_disk_is_asked_and_nothing_is_fetched
 ) -> None:
     key = await seeder.seed(film.path, film.folder, upload_limit=6 * MIB)
 
-    async def lose(self: Keeper, *, closing: bool = False) -> None:
+    async def lose(self: ResumeSaver, *, closing: bool = False) -> None:
         """What the last moments of a killed process save."""
 
     async with running(tmp_path, save_interval=1e9, save_bytes=1 << 60) as downloader:
         await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
         await until(downloader, "a", lambda job: bool(job.files))
-        monkeypatch.setattr(Keeper, "save", lose)
+        monkeypatch.setattr(ResumeSaver, "save", lose)
         half = await until(downloader, "a", lambda job: job.progress.bytes_downloaded > 4 * MIB)
     monkeypatch.undo()
     before = (await seeder.stats(key)).uploaded

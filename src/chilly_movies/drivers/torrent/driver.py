@@ -29,9 +29,9 @@ from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.inspector import Inspector
-from chilly_movies.drivers.torrent.keeper import Keeper
 from chilly_movies.drivers.torrent.reading.readers import Readers
 from chilly_movies.drivers.torrent.reasons import why_still
+from chilly_movies.drivers.torrent.resume_saver import ResumeSaver
 from chilly_movies.drivers.torrent.run import Run, figures, goal
 from chilly_movies.errors import (
     ChillyError,
@@ -91,7 +91,7 @@ class TorrentDriver:
         self._running: dict[str, Torrent] = {}
         self._readers = Readers(self._root, self._session.hear_pieces)
         self._runs: dict[str, Run] = {}
-        self._keepers: dict[str, Keeper] = {}
+        self._savers: dict[str, ResumeSaver] = {}
 
     def identify(self, source: Source) -> SourceFacts:
         """See `ports.Driver`."""
@@ -289,9 +289,9 @@ class TorrentDriver:
         asked, run.check, run.only_check = run.check, True, True
         try:
             async with self._torrent(run) as torrent:
-                keeper = self._keepers[run.job.key]
+                saver = self._savers[run.job.key]
                 await run.do(run.look)
-                before = await keeper.look()
+                before = await saver.look()
                 torrent.run_check()
                 while (state := await torrent.moved()).checking or not state.has_metadata:
                     if not (state.checking or state.has_metadata):
@@ -301,7 +301,7 @@ class TorrentDriver:
                     yield Report(checked, self._policy.halted)
                 run.sound = state.finished
                 if run.sound or not run.published:
-                    await keeper.vouch(before)
+                    await saver.vouch(before)
             await on_disk(run.refuse_changed)
             run.have = figures(state, Phase.CHECKING)
             yield Report(run.have)
@@ -335,26 +335,26 @@ class TorrentDriver:
         run.metadata = run.metadata or torrent.metadata()
         run.take(request.save_path, torrent.held)
         known = claim.looks if claim is not None and trusted else {}
-        keeper = self._keepers[key] = Keeper(
+        saver = self._savers[key] = ResumeSaver(
             self._resume, key, torrent, run.folder, held=run.held,
             dirty=self._config.save_bytes, seconds=self._config.save_interval,
             within=self._config.save_within, looks=known if request.read_only else None,
         )  # fmt: skip
-        keeper.watch(run.disk_paths())
+        saver.watch(run.disk_paths())
         self._running[key] = torrent
         self._readers.attach(key, torrent.pieces)
         try:
             yield torrent
         finally:
             self._running.pop(key, None)
-            await self._let_go(run, torrent, self._keepers.pop(key))
+            await self._let_go(run, torrent, self._savers.pop(key))
 
-    async def _let_go(self, run: Run, torrent: Torrent, keeper: Keeper) -> None:
+    async def _let_go(self, run: Run, torrent: Torrent, saver: ResumeSaver) -> None:
         torrent.halt()
         try:
-            await keeper.aclose()
+            await saver.aclose()
             if torrent.disk_problem is None and not torrent.state.checking:
-                await keeper.save(closing=True)
+                await saver.save(closing=True)
         except ChillyError as error:
             log.warning("resume data was not saved", job=run.job.id, problem=str(error))
         finally:
@@ -365,7 +365,7 @@ class TorrentDriver:
 
     async def _download(self, run: Run, torrent: Torrent) -> AsyncGenerator[Report, None]:
         """Metadata, files, and the final check from disk; ends when all is verified."""
-        keeper = self._keepers[run.job.key]
+        saver = self._savers[run.job.key]
         if run.checked:
             await run.do(run.make_exact)
         verified = False
@@ -381,12 +381,12 @@ class TorrentDriver:
                         break
                     await self._readers.choose(replace(run.job, files=run.published_files()))
                 if not state.checking:
-                    keeper.save_if_due()
+                    saver.save_if_due()
             await self._readers.settle(run.job.key)
             if run.checked and run.compared and not state.received:  # all was, when it was added
                 await run.do(run.flush)
                 break
-            verifying = asyncio.ensure_future(self._verify(run, torrent, keeper))
+            verifying = asyncio.ensure_future(self._verify(run, torrent, saver))
             try:
                 while not verifying.done():
                     yield Report(figures(torrent.state, Phase.CHECKING))
@@ -395,11 +395,11 @@ class TorrentDriver:
             finally:
                 verifying.cancel()
             verified = torrent.state.finished
-        keeper.compared = run.compared
+        saver.compared = run.compared
 
-    async def _verify(self, run: Run, torrent: Torrent, keeper: Keeper) -> None:
+    async def _verify(self, run: Run, torrent: Torrent, saver: ResumeSaver) -> None:
         """Compare everything on the disk with its hashes, and meanwhile flush it."""
-        await keeper.aclose()
+        await saver.aclose()
         await torrent.flush()
         await run.do(run.make_exact)
         flushing = asyncio.ensure_future(run.do(run.flush))
@@ -420,10 +420,10 @@ class TorrentDriver:
         await self._readers.learn(run.job.key, files, run.folder, paths, run.held)
         if not run.published:
             await torrent.apply_names(run.metadata.disk_paths)
-        keeper = self._keepers[run.job.key]
-        keeper.watch(run.disk_paths())
+        saver = self._savers[run.job.key]
+        saver.watch(run.disk_paths())
         if not state.checking:
-            await keeper.save()
+            await saver.save()
         return replace(run.metadata.facts, files=run.published_files())
 
     # --- seeding ----------------------------------------------------------------------------
@@ -519,7 +519,7 @@ class TorrentDriver:
                 yield Report(progress, reason, complete=True)
                 if run.ended:
                     return
-                self._keepers[run.job.key].save_if_due()
+                self._savers[run.job.key].save_if_due()
                 if clock() >= look_at:
                     look_at = clock() + pause
                     run.doubted = not state.finished

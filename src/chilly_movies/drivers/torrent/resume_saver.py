@@ -25,7 +25,7 @@ MANY_FILES = 1000
 """With more files than that, saves become rarer: each looks at all of them."""
 
 
-class Keeper:
+class ResumeSaver:
     """Saves one torrent while it runs.
 
     A crash of the system costs what arrived since the last save that ended had begun. So a save

@@ -12,7 +12,7 @@ import pytest
 from chilly_movies.drivers.torrent.claims import decode, take
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
-from chilly_movies.drivers.torrent.keeper import IDLE, Keeper
+from chilly_movies.drivers.torrent.resume_saver import IDLE, ResumeSaver
 from chilly_movies.errors import DiskError, StoreError
 from chilly_movies.storage.memory import MemoryResumeStore
 
@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 
 class Engine:
-    """What a keeper asks of a torrent, and the time; a save takes `takes` seconds."""
+    """What a saver asks of a torrent, and the time; a save takes `takes` seconds."""
 
     def __init__(self) -> None:
         self.state = TorrentState()
@@ -57,29 +57,29 @@ class Broken(MemoryResumeStore):
         await super().save_resume(key, data)
 
 
-def keeper_of(engine: Engine, store: MemoryResumeStore, folder: Path, **more: Any) -> Keeper:
+def saver_of(engine: Engine, store: MemoryResumeStore, folder: Path, **more: Any) -> ResumeSaver:
     torrent = cast(Torrent, engine)
     limits = {"dirty": 32 * MIB, "seconds": 2.0, "within": 30.0, "clock": engine.clock}
-    return Keeper(store, "k", torrent, folder, **{**limits, **more})
+    return ResumeSaver(store, "k", torrent, folder, **{**limits, **more})
 
 
-def is_saving(keeper: Keeper) -> bool:
-    return keeper._saving is not None
+def is_saving(saver: ResumeSaver) -> bool:
+    return saver._saving is not None
 
 
-async def finished(keeper: Keeper) -> None:
-    assert keeper._saving is not None
-    await asyncio.wait([keeper._saving])
+async def finished(saver: ResumeSaver) -> None:
+    assert saver._saving is not None
+    await asyncio.wait([saver._saving])
 
 
-async def at_rate(engine: Engine, keeper: Keeper, rate: float, seconds: float) -> list[float]:
+async def at_rate(engine: Engine, saver: ResumeSaver, rate: float, seconds: float) -> list[float]:
     """Let so many bytes a second arrive; when saves began, from the first moment on."""
     began, engine.begins = engine.now, []
     while engine.now < began + seconds:
         before = engine.now
-        keeper.save_if_due()
-        if is_saving(keeper):
-            await finished(keeper)
+        saver.save_if_due()
+        if is_saving(saver):
+            await finished(saver)
         engine.now = max(engine.now, before + 0.25)
         got = engine.state.received + int(rate * (engine.now - before))
         engine.state = TorrentState(received=got)
@@ -99,9 +99,9 @@ async def test_a_save_begins_at_32_mib_or_2_s_whichever_is_later_and_ends_within
 ) -> None:
     """The last: a disk too slow for all that is saved without a rest."""
     engine = Engine()
-    keeper = keeper_of(engine, MemoryResumeStore(), tmp_path)
+    saver = saver_of(engine, MemoryResumeStore(), tmp_path)
     engine.takes = takes
-    begins = await at_rate(engine, keeper, rate, 200.0)
+    begins = await at_rate(engine, saver, rate, 200.0)
     gaps = [after - before for before, after in pairwise(begins[1:])]
     assert gaps
     assert all(every - 0.5 <= gap <= every + 0.5 for gap in gaps), gaps
@@ -114,10 +114,10 @@ async def test_a_crash_costs_what_arrived_in_30_s_or_64_mib_whichever_is_more(
 ) -> None:
     """At the worst moment: just before a save ends, all is lost since the one before began."""
     engine = Engine()
-    keeper = keeper_of(engine, MemoryResumeStore(), tmp_path)
-    await at_rate(engine, keeper, rate, 60.0)
+    saver = saver_of(engine, MemoryResumeStore(), tmp_path)
+    await at_rate(engine, saver, rate, 60.0)
     engine.takes = takes
-    begins = await at_rate(engine, keeper, rate, 300.0)
+    begins = await at_rate(engine, saver, rate, 300.0)
     for before, after in pairwise(begins[1:]):
         lost = rate * (after + takes - before)
         assert lost <= max(64 * MIB, rate * (30.0 + 0.5))
@@ -125,40 +125,40 @@ async def test_a_crash_costs_what_arrived_in_30_s_or_64_mib_whichever_is_more(
 
 async def test_only_one_save_is_under_way_at_a_time(tmp_path: Path) -> None:
     engine, store = Engine(), MemoryResumeStore()
-    keeper = keeper_of(engine, store, tmp_path, dirty=10, seconds=0.0)
+    saver = saver_of(engine, store, tmp_path, dirty=10, seconds=0.0)
     engine.state = TorrentState(received=9)
-    keeper.save_if_due()
-    await finished(keeper)
+    saver.save_if_due()
+    await finished(saver)
     assert engine.asked == []
     engine.state = TorrentState(received=10)
-    keeper.save_if_due()
-    first = keeper._saving
+    saver.save_if_due()
+    first = saver._saving
     engine.state = TorrentState(received=30)
-    keeper.save_if_due()
-    assert keeper._saving is first
-    await finished(keeper)
+    saver.save_if_due()
+    assert saver._saving is first
+    await finished(saver)
     assert await store.load_resume("k") is not None
 
 
 async def test_a_torrent_that_stands_still_is_looked_at_less_often(tmp_path: Path) -> None:
     engine = Engine()
-    keeper = keeper_of(engine, MemoryResumeStore(), tmp_path)
-    begins = await at_rate(engine, keeper, 0.0, 30.0)
+    saver = saver_of(engine, MemoryResumeStore(), tmp_path)
+    begins = await at_rate(engine, saver, 0.0, 30.0)
     assert begins == [2.0 * IDLE, 4.0 * IDLE]
 
 
 async def test_what_a_failed_save_left_unsaved_counts_on(tmp_path: Path) -> None:
     """It is saved as soon as may be, not as if it had been."""
     engine, store = Engine(), Broken()
-    keeper = keeper_of(engine, store, tmp_path)
+    saver = saver_of(engine, store, tmp_path)
     engine.state = TorrentState(received=32 * MIB)
     engine.now += 3
-    keeper.save_if_due()
-    await finished(keeper)
+    saver.save_if_due()
+    await finished(saver)
     with pytest.raises(StoreError):
-        keeper.save_if_due()
-    keeper.save_if_due()
-    await finished(keeper)
+        saver.save_if_due()
+    saver.save_if_due()
+    await finished(saver)
     assert engine.asked == [True, False]
     assert await store.load_resume("k") is not None
 
@@ -168,24 +168,24 @@ async def test_a_file_that_vanishes_between_two_saves_is_told_within_seconds(
 ) -> None:
     engine = Engine()
     film = tmp_path / "film.mkv"
-    keeper = keeper_of(engine, MemoryResumeStore(), tmp_path)
-    keeper.watch({0: "film.mkv"})
+    saver = saver_of(engine, MemoryResumeStore(), tmp_path)
+    saver.watch({0: "film.mkv"})
     film.write_bytes(b"film")
-    await at_rate(engine, keeper, 1000.0, 3.0)
+    await at_rate(engine, saver, 1000.0, 3.0)
     film.unlink()
     with pytest.raises(DiskError, match=r"film\.mkv"):
-        await at_rate(engine, keeper, 1000.0, 3.0)
+        await at_rate(engine, saver, 1000.0, 3.0)
     assert engine.asked == []
 
 
 async def test_a_store_that_takes_nothing_is_told_within_seconds(tmp_path: Path) -> None:
     engine, store = Engine(), Broken()
     store.failing = False
-    keeper = keeper_of(engine, store, tmp_path)
-    await keeper.save()
+    saver = saver_of(engine, store, tmp_path)
+    await saver.save()
     store.failing = True
     with pytest.raises(StoreError):
-        await at_rate(engine, keeper, 1000.0, 3.0)
+        await at_rate(engine, saver, 1000.0, 3.0)
     assert engine.asked == [False]
 
 
@@ -194,22 +194,22 @@ async def test_a_file_that_vanishes_while_it_is_written_is_a_disk_error(tmp_path
     (tmp_path / "a" / "b").mkdir(parents=True)
     folder = tmp_path / "a" / "b"
     (folder / "film.mkv").write_bytes(b"film")
-    keeper = keeper_of(engine, store, folder, dirty=1, seconds=0.0)
-    keeper.watch({0: "film.mkv"})
-    await keeper.save()
+    saver = saver_of(engine, store, folder, dirty=1, seconds=0.0)
+    saver.watch({0: "film.mkv"})
+    await saver.save()
     (folder / "film.mkv").unlink()
     engine.state = TorrentState(received=1)
-    keeper.save_if_due()
-    await finished(keeper)
+    saver.save_if_due()
+    await finished(saver)
     with pytest.raises(DiskError, match=r"film\.mkv"):
-        keeper.save_if_due()
+        saver.save_if_due()
 
 
 async def test_only_a_closing_save_is_to_be_believed_later(tmp_path: Path) -> None:
     engine, store = Engine(), MemoryResumeStore()
-    keeper = keeper_of(engine, store, tmp_path)
+    saver = saver_of(engine, store, tmp_path)
     for closing in (False, True):
-        await keeper.save(closing=closing)
+        await saver.save(closing=closing)
         claim = decode(await store.load_resume("k"))
         assert claim is not None
         assert claim.closed is closing
@@ -221,11 +221,11 @@ async def test_what_is_only_read_is_claimed_as_its_check_found_it_whatever_happe
     film, store = tmp_path / "film.mkv", MemoryResumeStore()
     film.write_bytes(b"film")
     looks = take(tmp_path, {0: "film.mkv"})
-    keeper = keeper_of(Engine(), store, tmp_path, looks=looks)
-    keeper.watch({0: "film.mkv"})
+    saver = saver_of(Engine(), store, tmp_path, looks=looks)
+    saver.watch({0: "film.mkv"})
     film.write_bytes(b"longer")
     for closing in (False, True):
-        await keeper.save(closing=closing)
+        await saver.save(closing=closing)
         claim = decode(await store.load_resume("k"))
         assert claim is not None
         assert claim.looks == looks
@@ -238,13 +238,13 @@ async def test_a_check_vouches_for_files_that_did_not_change_while_it_ran(
 ) -> None:
     film, store = tmp_path / "film.mkv", MemoryResumeStore()
     film.write_bytes(b"film")
-    keeper = keeper_of(Engine(), store, tmp_path, looks={})
-    keeper.watch({0: "film.mkv"})
-    before = await keeper.look()
+    saver = saver_of(Engine(), store, tmp_path, looks={})
+    saver.watch({0: "film.mkv"})
+    before = await saver.look()
     if changes:
         film.write_bytes(b"longer")
-    await keeper.vouch(before)
-    await keeper.save(closing=True)
+    await saver.vouch(before)
+    await saver.save(closing=True)
     claim = decode(await store.load_resume("k"))
     assert claim is not None
     assert claim.holds({0: film}) is not changes
