@@ -10,7 +10,7 @@ import libtorrent as lt
 import pytest
 
 from chilly_movies import Phase, Status
-from chilly_movies.drivers.torrent.claims import decode
+from chilly_movies.drivers.torrent.resume_claim import decode
 from chilly_movies.drivers.torrent.resume_saver import ResumeSaver
 from chilly_movies.storage.jobs import SqliteResumeStore
 from tests.integration.engine import magnet_to, running, until

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from chilly_movies.disk.job_place import Place
 from chilly_movies.disk.publishing import job_at
 from chilly_movies.disk.threads import on_disk
-from chilly_movies.drivers.torrent.claims import Claim, decode
+from chilly_movies.drivers.torrent.resume_claim import ResumeClaim, decode
 from chilly_movies.drivers.torrent.run import Run
 from chilly_movies.errors import FilmDamaged
 from chilly_movies.jobs.models import Job, MediaFile, Report, Status
@@ -31,7 +31,7 @@ class Beliefs:
         self._store = store
         self._place = place
 
-    async def holds(self, run: Run, claim: Claim | None) -> bool:
+    async def holds(self, run: Run, claim: ResumeClaim | None) -> bool:
         """Whether the files are as the claim says: not after a crash, not after a change."""
         if claim is None:
             return False
@@ -43,12 +43,12 @@ class Beliefs:
             return False
         return await on_disk(lambda: claim.holds(paths, exactly=run.published))
 
-    async def unchanged(self, run: Run) -> Claim | None:
+    async def unchanged(self, run: Run) -> ResumeClaim | None:
         """The job's claim if it holds, None if something has to be compared."""
         claim = decode(await self._store.load_resume(run.job.key))
         return claim if await self.holds(run, claim) else None
 
-    def is_ours(self, claim: Claim | None, job: Job) -> bool:
+    def is_ours(self, claim: ResumeClaim | None, job: Job) -> bool:
         """Whether the claim speaks of what lies at the job's path, renamed or not. Blocks."""
         return claim is not None and claim.holds(self._place.paths(job.files), exactly=False)
 

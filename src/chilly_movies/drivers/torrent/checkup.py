@@ -9,8 +9,8 @@ from typing import Any
 
 import libtorrent as lt
 
-from chilly_movies.drivers.torrent.claims import decode
 from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.resume_claim import decode
 from chilly_movies.errors import ChillyError
 from chilly_movies.jobs.models import Job
 from chilly_movies.names import INCOMPLETE

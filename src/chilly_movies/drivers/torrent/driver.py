@@ -21,7 +21,6 @@ from chilly_movies.disk.threads import on_disk
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent import adopted
 from chilly_movies.drivers.torrent.belief import Beliefs, damaged
-from chilly_movies.drivers.torrent.claims import decode
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.config import EngineConfig
 from chilly_movies.drivers.torrent.engine.fetch import fetch_checked
@@ -31,6 +30,7 @@ from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.inspector import Inspector
 from chilly_movies.drivers.torrent.reading.readers import Readers
 from chilly_movies.drivers.torrent.reasons import why_still
+from chilly_movies.drivers.torrent.resume_claim import decode
 from chilly_movies.drivers.torrent.resume_saver import ResumeSaver
 from chilly_movies.drivers.torrent.run import Run, figures, goal
 from chilly_movies.errors import (

@@ -14,8 +14,8 @@ from chilly_movies.disk.file_stamps import Look, flush
 from chilly_movies.disk.plain import Held
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.disk.volume import disk_error
-from chilly_movies.drivers.torrent.claims import Claim, refuse_changed, sizes, take
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
+from chilly_movies.drivers.torrent.resume_claim import ResumeClaim, refuse_changed, sizes, take
 from chilly_movies.jobs.ports import ResumeStore
 from chilly_movies.runtime import failpoints
 
@@ -178,7 +178,7 @@ class ResumeSaver:
             await self._flush(closing=closing)
         _reach("flushed", closing=closing)
         if data is not None:
-            claim = Claim(data, self._looks, closed=closing)
+            claim = ResumeClaim(data, self._looks, closed=closing)
             self._blob = claim.encode()
             await self._store.save_resume(self._key, self._blob)
         _reach("stored", closing=closing)

@@ -13,9 +13,9 @@ from chilly_movies.disk import files as disk
 from chilly_movies.disk.file_stamps import Look, flush
 from chilly_movies.disk.plain import Held
 from chilly_movies.disk.threads import on_disk
-from chilly_movies.drivers.torrent.claims import look, refuse_changed
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
+from chilly_movies.drivers.torrent.resume_claim import look, refuse_changed
 from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Source
 from chilly_movies.runtime.tasks import begin
 

@@ -20,12 +20,12 @@ from types import TracebackType
 from typing import Self
 
 from chilly_movies.disk.threads import on_disk
-from chilly_movies.drivers.torrent.claims import Claim, take
 from chilly_movies.drivers.torrent.engine.config import EngineConfig
 from chilly_movies.drivers.torrent.engine.params import AddRequest
 from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.making.create import make_torrent
+from chilly_movies.drivers.torrent.resume_claim import ResumeClaim, take
 from chilly_movies.errors import ChillyError, EngineError
 from chilly_movies.jobs.models import Options, Source, SourceType
 from chilly_movies.jobs.torrents import MadeTorrent
@@ -49,7 +49,7 @@ class Seeder:
         self._config = config
         self._session = TorrentSession(config)
         self._parts = tempfile.TemporaryDirectory(prefix="chilly-seeder-")
-        self._offers: dict[Torrent, tuple[Claim, dict[int, Path]]] = {}
+        self._offers: dict[Torrent, tuple[ResumeClaim, dict[int, Path]]] = {}
 
     async def __aenter__(self) -> Self:
         await self._session.open()
@@ -103,9 +103,9 @@ class Seeder:
         await torrent.recheck()
         return torrent.state.finished
 
-    async def _look(self, paths: dict[int, Path]) -> Claim:
+    async def _look(self, paths: dict[int, Path]) -> ResumeClaim:
         names = {index: str(path) for index, path in paths.items()}
-        return Claim(b"", await on_disk(lambda: take(Path("/"), names)))
+        return ResumeClaim(b"", await on_disk(lambda: take(Path("/"), names)))
 
 
 async def seed(content: Path, announce: str, upload_limit: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chilly_movies.disk.file_stamps import Look, flush
-from chilly_movies.drivers.torrent.claims import Claim, decode, take
+from chilly_movies.drivers.torrent.resume_claim import ResumeClaim, decode, take
 from chilly_movies.errors import DiskError
 from chilly_movies.runtime import failpoints
 
@@ -41,7 +41,7 @@ def flushed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_claim_comes_back_as_it_was(staged: Path) -> None:
-    claim = Claim(b"d4:infoe\n\x00\xff", flush(staged, NAMES, {}), closed=True)
+    claim = ResumeClaim(b"d4:infoe\n\x00\xff", flush(staged, NAMES, {}), closed=True)
     again = decode(claim.encode())
     assert again is not None
     assert (again.data, again.closed) == (claim.data, True)
@@ -49,7 +49,9 @@ def test_a_claim_comes_back_as_it_was(staged: Path) -> None:
 
 
 def test_older_versions_read_the_claims_of_this_one(staged: Path) -> None:
-    head, _, data = Claim(b"d", flush(staged, NAMES, {}), closed=True).encode().partition(b"\n")
+    head, _, data = (
+        ResumeClaim(b"d", flush(staged, NAMES, {}), closed=True).encode().partition(b"\n")
+    )
     known = json.loads(head)
     assert {i: (path, size) for i, path, size, mtime in known["looks"]} == {
         0: ("show/1.mkv", 3), 2: ("show/2.mkv", 6),
@@ -94,7 +96,7 @@ def test_a_damaged_blob_is_no_claim(blob: bytes) -> None:
     "damage", ["bit", "hole", "short", "long", "gone", "swapped", "touched", "set back"]
 )
 def test_a_claim_does_not_hold_once_a_file_was_written_to(staged: Path, damage: str) -> None:
-    claim = Claim(b"", flush(staged, NAMES, {}))
+    claim = ResumeClaim(b"", flush(staged, NAMES, {}))
     path = staged / "show" / "2.mkv"
     if damage == "gone":
         path.unlink()
@@ -165,7 +167,7 @@ def test_a_symlink_is_not_followed(staged: Path) -> None:
 
 
 def test_a_claim_follows_what_we_rename_and_nothing_else(staged: Path) -> None:
-    claim = Claim(b"", flush(staged, NAMES, {}))
+    claim = ResumeClaim(b"", flush(staged, NAMES, {}))
     paths = {i: staged / f"{i}.mkv" for i in NAMES}
     for index, path in claim.staged_paths(staged).items():
         path.rename(paths[index])
@@ -186,13 +188,13 @@ def test_files_that_are_only_read_are_looked_at_through_links_and_pipes_are_left
     looks = take(staged, {**NAMES, 3: "pipe", 4: "missing"})
     assert set(looks) == {0, 2}
     assert flushed == ["elsewhere", "2.mkv"]
-    assert Claim(b"", looks).holds({i: staged / name for i, name in NAMES.items()})
+    assert ResumeClaim(b"", looks).holds({i: staged / name for i, name in NAMES.items()})
 
 
 def test_a_look_without_its_file_does_not_hold(staged: Path) -> None:
-    claim = Claim(b"", {0: Look("show/1.mkv", 3, 1)})
+    claim = ResumeClaim(b"", {0: Look("show/1.mkv", 3, 1)})
     assert not claim.holds({})
-    assert not Claim(b"").holds({})
+    assert not ResumeClaim(b"").holds({})
 
 
 def test_failpoints_are_read_from_one_line() -> None:

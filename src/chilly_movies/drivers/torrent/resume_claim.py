@@ -19,7 +19,7 @@ from chilly_movies.errors import DiskError
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ResumeClaim:
     """Resume data and what is needed to believe it.
 
     Attributes:
@@ -54,7 +54,7 @@ class Claim:
             i in paths and look.is_of(paths[i], exactly=exactly) for i, look in self.looks.items()
         )
 
-    def renamed(self, paths: Mapping[int, Path]) -> Claim | None:
+    def renamed(self, paths: Mapping[int, Path]) -> ResumeClaim | None:
         """The same claim for files that we renamed; None if more than that happened to them."""
         looks = {}
         for index, look in self.looks.items():
@@ -65,13 +65,13 @@ class Claim:
         return replace(self, looks=looks)
 
 
-def decode(blob: bytes | None) -> Claim | None:
+def decode(blob: bytes | None) -> ResumeClaim | None:
     """The claim of a blob; None if there is none or it is damaged: then the disk is asked.
 
     Blobs of older versions are bare resume data; they are not believed.
     """
     if blob is None or blob.startswith(b"d"):
-        return None if blob is None else Claim(blob)
+        return None if blob is None else ResumeClaim(blob)
     head, _, data = blob.partition(b"\n")
     try:
         known = json.loads(head)
@@ -80,7 +80,7 @@ def decode(blob: bytes | None) -> Claim | None:
             int(i): Look(path, size, mtime, ctime)
             for (i, path, size, mtime), ctime in zip(known["looks"], ctimes, strict=True)
         }
-        return Claim(data, looks, bool(known["closed"]))
+        return ResumeClaim(data, looks, bool(known["closed"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
