@@ -1,4 +1,4 @@
-"""How files looked after they were flushed to the disk."""
+"""Stamps of files: how they looked after they were flushed to the disk."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from pathlib import Path
 from chilly_movies.disk.files import flush_folder
 from chilly_movies.errors import DiskError
 
-_SETTLED_NS = 100_000_000
-"""A file that was written to so shortly before a look may change again without showing it."""
+_STABLE_NS = 100_000_000
+"""A file that was written to so shortly before may change again without showing it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FileStamp:
     """How a file looked.
 
     Attributes:
         path: below the folder the engine writes to.
         ctime_ns: when the file or what is known of it was changed last, which no program can set;
             None in claims of older versions.
-        settled: it was flushed, and the last write was long enough before.
+        is_stable: it was flushed, and the last write was long enough before.
     """
 
     path: str
     size: int
     mtime_ns: int
     ctime_ns: int | None = None
-    settled: bool = field(default=False, compare=False)
+    is_stable: bool = field(default=False, compare=False)
 
     def is_of(self, path: Path, *, exactly: bool = True) -> bool:
         """Whether the file there looks the same.
@@ -46,8 +46,8 @@ class Look:
 
 
 def flush(
-    folder: Path, paths: Mapping[int, str], known: Mapping[int, Look], *, closing: bool = False
-) -> dict[int, Look]:
+    folder: Path, paths: Mapping[int, str], known: Mapping[int, FileStamp], *, closing: bool = False
+) -> dict[int, FileStamp]:
     """Make what was written to the files survive a power cut. Blocks.
 
     Args:
@@ -63,12 +63,12 @@ def flush(
         DiskError: one that was there is gone or became shorter.
         OSError: the disk refused.
     """
-    looks: dict[int, Look] = {}
+    stamps: dict[int, FileStamp] = {}
     new: set[Path] = set()
     for index, name in paths.items():
         before, path = known.get(index), folder / name
-        if before is not None and before.settled and before.is_of(path):
-            looks[index] = before
+        if before is not None and before.is_stable and before.is_of(path):
+            stamps[index] = before
             continue
         found = _flush_file(path, with_times=closing)
         if before is not None and (found is None or found.st_size < before.size):
@@ -77,11 +77,13 @@ def flush(
             continue
         if before is None:
             new.update(_down_to(folder, path.parent))
-        settled = time.time_ns() - found.st_mtime_ns > _SETTLED_NS
-        looks[index] = Look(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, settled)
+        is_stable = time.time_ns() - found.st_mtime_ns > _STABLE_NS
+        stamps[index] = FileStamp(
+            name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, is_stable
+        )
     for entry in new:
         flush_folder(entry)
-    return looks
+    return stamps
 
 
 def _taken_away(path: Path) -> DiskError:

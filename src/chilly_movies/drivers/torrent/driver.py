@@ -334,11 +334,11 @@ class TorrentDriver:
         run.checked = not trusted
         run.metadata = run.metadata or torrent.metadata()
         run.take(request.save_path, torrent.held)
-        known = claim.looks if claim is not None and trusted else {}
+        known = claim.stamps if claim is not None and trusted else {}
         saver = self._savers[key] = ResumeSaver(
             self._resume, key, torrent, run.folder, held=run.held,
             dirty=self._config.save_bytes, seconds=self._config.save_interval,
-            within=self._config.save_within, looks=known if request.read_only else None,
+            within=self._config.save_within, stamps=known if request.read_only else None,
         )  # fmt: skip
         saver.watch(run.disk_paths())
         self._running[key] = torrent

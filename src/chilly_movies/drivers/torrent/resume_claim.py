@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chilly_movies.disk.file_stamps import Look, _flush_file, _found, _taken_away
+from chilly_movies.disk.file_stamps import FileStamp, _flush_file, _found, _taken_away
 from chilly_movies.errors import DiskError
 
 
@@ -24,24 +24,24 @@ class ResumeClaim:
 
     Attributes:
         data: the engine's resume data.
-        looks: the files by file index.
+        stamps: the files by file index.
         closed: nothing was written after it was made.
     """
 
     data: bytes
-    looks: Mapping[int, Look] = field(default_factory=dict)
+    stamps: Mapping[int, FileStamp] = field(default_factory=dict)
     closed: bool = False
 
     def encode(self) -> bytes:
         """As a blob for the resume store."""
-        looks = [[i, look.path, look.size, look.mtime_ns] for i, look in self.looks.items()]
-        ctimes = [look.ctime_ns for look in self.looks.values()]  # apart: older versions read on
-        head = {"closed": self.closed, "looks": looks, "ctimes": ctimes}
+        stamps = [[i, stamp.path, stamp.size, stamp.mtime_ns] for i, stamp in self.stamps.items()]
+        ctimes = [stamp.ctime_ns for stamp in self.stamps.values()]  # apart: older versions read on
+        head = {"closed": self.closed, "looks": stamps, "ctimes": ctimes}
         return json.dumps(head, separators=(",", ":")).encode() + b"\n" + self.data
 
     def staged_paths(self, folder: Path) -> dict[int, Path]:
         """Where the files lie below the folder the engine wrote to."""
-        return {i: folder / look.path for i, look in self.looks.items()}
+        return {i: folder / stamp.path for i, stamp in self.stamps.items()}
 
     def holds(self, paths: Mapping[int, Path], *, exactly: bool = True) -> bool:
         """Whether all the files still look as they did. Without any look nobody can tell.
@@ -50,19 +50,20 @@ class ResumeClaim:
             paths: where they lie, by file index.
             exactly: they were not renamed either. No claim of an older version holds then.
         """
-        return bool(self.looks) and all(
-            i in paths and look.is_of(paths[i], exactly=exactly) for i, look in self.looks.items()
+        return bool(self.stamps) and all(
+            i in paths and stamp.is_of(paths[i], exactly=exactly)
+            for i, stamp in self.stamps.items()
         )
 
     def renamed(self, paths: Mapping[int, Path]) -> ResumeClaim | None:
         """The same claim for files that we renamed; None if more than that happened to them."""
-        looks = {}
-        for index, look in self.looks.items():
+        stamps = {}
+        for index, stamp in self.stamps.items():
             found = _found(paths[index]) if index in paths else None
-            if found is None or not look.is_of(paths[index], exactly=False):
+            if found is None or not stamp.is_of(paths[index], exactly=False):
                 return None
-            looks[index] = replace(look, ctime_ns=found.st_ctime_ns)
-        return replace(self, looks=looks)
+            stamps[index] = replace(stamp, ctime_ns=found.st_ctime_ns)
+        return replace(self, stamps=stamps)
 
 
 def decode(blob: bytes | None) -> ResumeClaim | None:
@@ -76,32 +77,32 @@ def decode(blob: bytes | None) -> ResumeClaim | None:
     try:
         known = json.loads(head)
         ctimes = known.get("ctimes", [None] * len(known["looks"]))
-        looks = {
-            int(i): Look(path, size, mtime, ctime)
+        stamps = {
+            int(i): FileStamp(path, size, mtime, ctime)
             for (i, path, size, mtime), ctime in zip(known["looks"], ctimes, strict=True)
         }
-        return ResumeClaim(data, looks, bool(known["closed"]))
+        return ResumeClaim(data, stamps, bool(known["closed"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def look(folder: Path, paths: Mapping[int, str]) -> dict[int, Look]:
+def stamps_of(folder: Path, paths: Mapping[int, str]) -> dict[int, FileStamp]:
     """How those of the files look that are there. Blocks.
 
     Raises:
         OSError: the disk refused.
     """
-    looks: dict[int, Look] = {}
+    stamps: dict[int, FileStamp] = {}
     for index, name in paths.items():
         try:
             found = (folder / name).lstat()
         except FileNotFoundError:
             continue
-        looks[index] = Look(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    return looks
+        stamps[index] = FileStamp(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return stamps
 
 
-def refuse_changed(before: Mapping[int, Look], now: Mapping[int, Look]) -> None:
+def refuse_changed(before: Mapping[int, FileStamp], now: Mapping[int, FileStamp]) -> None:
     """Make sure that what was compared with its hashes is what lies there.
 
     Args:
@@ -118,7 +119,7 @@ def refuse_changed(before: Mapping[int, Look], now: Mapping[int, Look]) -> None:
             raise DiskError(f"The file '{name}' was changed after its check; it is checked again.")
 
 
-def take(folder: Path, paths: Mapping[int, str]) -> dict[int, Look]:
+def take(folder: Path, paths: Mapping[int, str]) -> dict[int, FileStamp]:
     """How files look to which we do not write. Blocks.
 
     They are flushed: after a power cut they are as they were when they were compared, or look
@@ -131,13 +132,13 @@ def take(folder: Path, paths: Mapping[int, str]) -> dict[int, Look]:
     Raises:
         OSError: the disk refused.
     """
-    looks: dict[int, Look] = {}
+    stamps: dict[int, FileStamp] = {}
     for index, name in paths.items():
         if (folder / name).is_file():  # a pipe would be waited for
             found = _flush_file(folder / name, with_times=True, links=True)
             if found is not None:
-                looks[index] = Look(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    return looks
+                stamps[index] = FileStamp(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return stamps
 
 
 def sizes(folder: Path, paths: Mapping[int, str], known: Mapping[int, int]) -> dict[int, int]:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
-from chilly_movies.disk.file_stamps import Look, flush
+from chilly_movies.disk.file_stamps import FileStamp, flush
 from chilly_movies.disk.plain import Held
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.disk.volume import disk_error
@@ -41,7 +41,7 @@ class ResumeSaver:
         dirty: how many bytes have arrived when a save begins, if there is time for so many.
         seconds: the disk has so long for other work after a save. With many files it is longer.
         within: seconds after which all that arrived is to be saved, however little it is.
-        looks: how the files looked when they were compared, if nothing is written to them: they
+        stamps: how the files looked when they were compared, if nothing is written to them: they
             are claimed to be as they were then. None = they are written to, and looked at.
         clock: seconds that only grow; by default those of the event loop.
 
@@ -61,7 +61,7 @@ class ResumeSaver:
         dirty: int,
         seconds: float,
         within: float,
-        looks: Mapping[int, Look] | None = None,
+        stamps: Mapping[int, FileStamp] | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._store = store
@@ -69,14 +69,14 @@ class ResumeSaver:
         self._torrent = torrent
         self._folder = folder
         self._held = held
-        self.compared: Mapping[int, Look] = {}
+        self.compared: Mapping[int, FileStamp] = {}
         self._dirty = dirty
         self._seconds = seconds
         self._within = within
         self._clock = clock or asyncio.get_running_loop().time
         self._paths: dict[int, str] = {}
-        self._looks: Mapping[int, Look] = looks or {}
-        self._writes = looks is None
+        self._stamps: Mapping[int, FileStamp] = stamps or {}
+        self._writes = stamps is None
         self._sizes: dict[int, int] = {}
         self._safe_at = self._ended_at = self._looked_at = self._clock()
         self._safe_bytes, self._took = torrent.state.received, 0.0
@@ -129,7 +129,7 @@ class ResumeSaver:
         await self._settle()
         await self._save(only_if_modified=False, closing=closing)
 
-    async def look(self) -> dict[int, Look]:
+    async def look(self) -> dict[int, FileStamp]:
         """How the files look, of which nothing is written.
 
         Raises:
@@ -137,10 +137,10 @@ class ResumeSaver:
         """
         return await on_disk(lambda: take(self._folder, self._paths))
 
-    async def vouch(self, looks: Mapping[int, Look]) -> None:
+    async def vouch(self, stamps: Mapping[int, FileStamp]) -> None:
         """The files were compared, and looked so before: claim that, unless they changed since."""
-        if await self.look() == looks:
-            self._looks = looks
+        if await self.look() == stamps:
+            self._stamps = stamps
 
     async def aclose(self) -> None:
         """Wait for the save that is under way. Idempotent."""
@@ -178,7 +178,7 @@ class ResumeSaver:
             await self._flush(closing=closing)
         _reach("flushed", closing=closing)
         if data is not None:
-            claim = ResumeClaim(data, self._looks, closed=closing)
+            claim = ResumeClaim(data, self._stamps, closed=closing)
             self._blob = claim.encode()
             await self._store.save_resume(self._key, self._blob)
         _reach("stored", closing=closing)
@@ -194,12 +194,12 @@ class ResumeSaver:
 
     async def _flush(self, *, closing: bool) -> None:
         try:
-            self._looks = await asyncio.to_thread(self._flushed, closing=closing)
+            self._stamps = await asyncio.to_thread(self._flushed, closing=closing)
         except OSError as error:
             sentence = f"The unfinished data cannot be saved: {error.strerror}."
             raise disk_error(error.errno, sentence) from None
 
-    def _flushed(self, *, closing: bool) -> dict[int, Look]:
+    def _flushed(self, *, closing: bool) -> dict[int, FileStamp]:
         """Flush the files; only of those that lie where they are looked for next time.
 
         Raises:
@@ -207,9 +207,9 @@ class ResumeSaver:
         """
         if self._held is not None:
             self._held.refuse_swapped()
-        looks = flush(self._folder, self._paths, self._looks, closing=closing)
-        refuse_changed(self.compared, looks)
-        return looks
+        stamps = flush(self._folder, self._paths, self._stamps, closing=closing)
+        refuse_changed(self.compared, stamps)
+        return stamps
 
 
 def _reach(step: str, *, closing: bool) -> None:

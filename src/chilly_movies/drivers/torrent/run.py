@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chilly_movies.disk import files as disk
-from chilly_movies.disk.file_stamps import Look, flush
+from chilly_movies.disk.file_stamps import FileStamp, flush
 from chilly_movies.disk.plain import Held
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
-from chilly_movies.drivers.torrent.resume_claim import look, refuse_changed
+from chilly_movies.drivers.torrent.resume_claim import refuse_changed, stamps_of
 from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Source
 from chilly_movies.runtime.tasks import begin
 
@@ -58,7 +58,7 @@ class Run:
     seen: TorrentState = field(default_factory=TorrentState)
     folder: Path = Path()
     held: Held | None = None
-    compared: Mapping[int, Look] = field(default_factory=dict)
+    compared: Mapping[int, FileStamp] = field(default_factory=dict)
 
     @property
     def top(self) -> str:
@@ -126,7 +126,7 @@ class Run:
 
     def look(self) -> None:
         """Note how the files look, which are about to be compared with their hashes. Blocks."""
-        self.compared = look(self.folder, self.disk_paths())
+        self.compared = stamps_of(self.folder, self.disk_paths())
 
     def make_exact(self) -> None:
         """Cut what lies behind the end of the files, which the engine does not see. Blocks."""
@@ -149,7 +149,7 @@ class Run:
         """
         if self.held is not None:
             self.held.refuse_swapped()
-        refuse_changed(self.compared, look(self.folder, self.disk_paths()))
+        refuse_changed(self.compared, stamps_of(self.folder, self.disk_paths()))
 
     @property
     def wanted(self) -> int:

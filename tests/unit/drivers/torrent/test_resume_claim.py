@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.disk.file_stamps import Look, flush
+from chilly_movies.disk.file_stamps import FileStamp, flush
 from chilly_movies.drivers.torrent.resume_claim import ResumeClaim, decode, take
 from chilly_movies.errors import DiskError
 from chilly_movies.runtime import failpoints
@@ -61,8 +61,8 @@ def test_older_versions_read_the_claims_of_this_one(staged: Path) -> None:
 
 def test_a_claim_of_an_older_version_holds_but_not_exactly(staged: Path) -> None:
     """It was renewed without a check, so of a published film it is not believed."""
-    looks = flush(staged, NAMES, {})
-    older = [[i, look.path, look.size, look.mtime_ns] for i, look in looks.items()]
+    stamps = flush(staged, NAMES, {})
+    older = [[i, look.path, look.size, look.mtime_ns] for i, look in stamps.items()]
     claim = decode(json.dumps({"closed": True, "looks": older}).encode() + b"\nd")
     assert claim is not None
     paths = claim.staged_paths(staged)
@@ -122,12 +122,12 @@ def test_a_claim_does_not_hold_once_a_file_was_written_to(staged: Path, damage: 
 def test_only_what_was_written_to_since_is_flushed_again(staged: Path, flushed: list[str]) -> None:
     for name in NAMES.values():
         os.utime(staged / name, ns=(10**9, 10**9))
-    looks = flush(staged, NAMES, {})
+    stamps = flush(staged, NAMES, {})
     assert flushed[:2] == ["1.mkv", "2.mkv"]
     assert set(flushed[2:]) == {"show", "key", ".incomplete", "media"}
     flushed.clear()
     os.utime(staged / "show" / "2.mkv", ns=(2 * 10**9, 2 * 10**9))
-    again = flush(staged, NAMES, looks)
+    again = flush(staged, NAMES, stamps)
     assert flushed == ["2.mkv"]
     flushed.clear()
     flush(staged, NAMES, again)
@@ -137,22 +137,22 @@ def test_only_what_was_written_to_since_is_flushed_again(staged: Path, flushed: 
 def test_a_file_that_was_written_to_a_moment_ago_is_flushed_again(
     staged: Path, flushed: list[str]
 ) -> None:
-    looks = flush(staged, NAMES, {})
+    stamps = flush(staged, NAMES, {})
     flushed.clear()
-    flush(staged, NAMES, looks)  # its time of change is too fresh to tell a second write from it
+    flush(staged, NAMES, stamps)  # its time of change is too fresh to tell a second write from it
     assert flushed == ["1.mkv", "2.mkv"]
 
 
 @pytest.mark.parametrize("how", ["gone", "short"])
 def test_a_file_that_is_taken_away_or_cut_short_is_a_disk_error(staged: Path, how: str) -> None:
-    looks = flush(staged, NAMES, {})
+    stamps = flush(staged, NAMES, {})
     path = staged / "show" / "2.mkv"
     if how == "gone":
         path.unlink()
     else:
         path.write_bytes(b"s")
     with pytest.raises(DiskError, match=r"2\.mkv"):
-        flush(staged, NAMES, looks)
+        flush(staged, NAMES, stamps)
 
 
 def test_files_that_are_not_there_yet_are_no_problem(staged: Path) -> None:
@@ -185,14 +185,14 @@ def test_files_that_are_only_read_are_looked_at_through_links_and_pipes_are_left
     (staged / "show" / "1.mkv").replace(staged / "elsewhere")
     (staged / "show" / "1.mkv").symlink_to(staged / "elsewhere")
     os.mkfifo(staged / "pipe")
-    looks = take(staged, {**NAMES, 3: "pipe", 4: "missing"})
-    assert set(looks) == {0, 2}
+    stamps = take(staged, {**NAMES, 3: "pipe", 4: "missing"})
+    assert set(stamps) == {0, 2}
     assert flushed == ["elsewhere", "2.mkv"]
-    assert ResumeClaim(b"", looks).holds({i: staged / name for i, name in NAMES.items()})
+    assert ResumeClaim(b"", stamps).holds({i: staged / name for i, name in NAMES.items()})
 
 
 def test_a_look_without_its_file_does_not_hold(staged: Path) -> None:
-    claim = ResumeClaim(b"", {0: Look("show/1.mkv", 3, 1)})
+    claim = ResumeClaim(b"", {0: FileStamp("show/1.mkv", 3, 1)})
     assert not claim.holds({})
     assert not ResumeClaim(b"").holds({})
 

@@ -220,15 +220,15 @@ async def test_what_is_only_read_is_claimed_as_its_check_found_it_whatever_happe
 ) -> None:
     film, store = tmp_path / "film.mkv", MemoryResumeStore()
     film.write_bytes(b"film")
-    looks = take(tmp_path, {0: "film.mkv"})
-    saver = saver_of(Engine(), store, tmp_path, looks=looks)
+    stamps = take(tmp_path, {0: "film.mkv"})
+    saver = saver_of(Engine(), store, tmp_path, stamps=stamps)
     saver.watch({0: "film.mkv"})
     film.write_bytes(b"longer")
     for closing in (False, True):
         await saver.save(closing=closing)
         claim = decode(await store.load_resume("k"))
         assert claim is not None
-        assert claim.looks == looks
+        assert claim.stamps == stamps
         assert not claim.holds({0: film})
 
 
@@ -238,7 +238,7 @@ async def test_a_check_vouches_for_files_that_did_not_change_while_it_ran(
 ) -> None:
     film, store = tmp_path / "film.mkv", MemoryResumeStore()
     film.write_bytes(b"film")
-    saver = saver_of(Engine(), store, tmp_path, looks={})
+    saver = saver_of(Engine(), store, tmp_path, stamps={})
     saver.watch({0: "film.mkv"})
     before = await saver.look()
     if changes:
