@@ -16,7 +16,7 @@ from chilly_movies.media.mediainfo import MediaInfoProbe, read_facts
 from chilly_movies.media.mock import FACTS, MockMediaProbe
 from chilly_movies.media.sandbox import ChildFailed, Sandbox
 from chilly_movies.watching.browsers import plays_in_browsers
-from chilly_movies.watching.facts import FactsDesk, FactsState
+from chilly_movies.watching.facts import FactsState, MediaFactsCache
 from chilly_movies.watching.tracks import AudioTrack, MediaFacts, Probed, TextTrack, VideoTrack
 from tests.films import Films
 from tests.readers import FakeJobFiles, PartReader
@@ -161,25 +161,25 @@ async def test_the_desk_looks_once_and_again_only_when_the_missing_byte_is_there
     data = films.mp4(moov="last").read_bytes()
     reader = PartReader(data, range(100_000))
     job_files, probe = FakeJobFiles({"Film/film.mp4": reader, "Film/read me.txt": b"x"}), Counting()
-    desk = FactsDesk(job_files, probe)
+    cache = MediaFactsCache(job_files, probe)
     for _ in range(3):
-        [told] = await desk.of_job("a", patience=20)
+        [told] = await cache.of_job("a", patience=20)
         assert (told.state, told.facts) == (FactsState.WAITING, None)
     assert probe.looks == 1
     reader.there = [range(len(data))]
     for _ in range(3):
-        [told] = await desk.of_job("a", patience=20)
+        [told] = await cache.of_job("a", patience=20)
         assert told.state == FactsState.KNOWN
-        assert told.facts == desk.known(job_files.job, 0) == await desk.of_file("a", 0)
+        assert told.facts == cache.known(job_files.job, 0) == await cache.of_file("a", 0)
     assert probe.looks == 2
-    await desk.aclose()
+    await cache.aclose()
 
 
 async def test_the_desk_never_starts_or_wakes_a_job_by_looking() -> None:
     job_files = FakeJobFiles({"a.mkv": b"x"})
     for status in (Status.QUEUED, Status.PAUSED, Status.FAILED, Status.CANCELED):
         job_files.become(status)
-        [told] = await FactsDesk(job_files, MockMediaProbe()).of_job("a")
+        [told] = await MediaFactsCache(job_files, MockMediaProbe()).of_job("a")
         assert (told.state, job_files.opened) == (FactsState.WAITING, 0)
 
 
@@ -187,7 +187,7 @@ async def test_the_desk_tells_unreadable_files_from_those_that_have_not_begun() 
     job_files = FakeJobFiles(
         {"a.mkv": PartReader(b"x" * 5000), "b.mkv": PartReader(b"x" * 5000, range(0))}
     )
-    told = await FactsDesk(job_files, MediaInfoProbe()).of_job("a", patience=20)
+    told = await MediaFactsCache(job_files, MediaInfoProbe()).of_job("a", patience=20)
     assert [one.state for one in told] == [FactsState.UNREADABLE, FactsState.WAITING]
 
 
@@ -199,13 +199,13 @@ async def test_the_desk_answers_at_once_when_a_look_takes_long() -> None:
             await gate.wait()
             return await super().probe(reader)
 
-    desk = FactsDesk(FakeJobFiles({"a.mkv": PartReader(b"x")}), Slow())
-    [told] = await desk.of_job("a", patience=0.01)
+    cache = MediaFactsCache(FakeJobFiles({"a.mkv": PartReader(b"x")}), Slow())
+    [told] = await cache.of_job("a", patience=0.01)
     assert told.state == FactsState.WAITING
     gate.set()
-    assert await desk.of_file("a", 0) == FACTS
+    assert await cache.of_file("a", 0) == FACTS
     with pytest.raises(JobNotFound):
-        await desk.of_job("b")
+        await cache.of_job("b")
 
 
 async def test_facts_that_lie_about_types_are_dropped() -> None:

@@ -20,7 +20,7 @@ from chilly_movies.media.matroska import track_to_vtt
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mp4 import track_to_vtt as track_of_mp4
 from chilly_movies.media.subtitles import SandboxConverter
-from chilly_movies.watching.facts import FactsDesk
+from chilly_movies.watching.facts import MediaFactsCache
 from chilly_movies.watching.subtitles import SubtitleDesk
 from tests.films import ASS, SRT, Films, Moov, run_ffmpeg
 from tests.readers import FakeJobFiles, PartReader
@@ -39,7 +39,7 @@ LINE = "Ça alors, où êtes-vous ? Zażółć gęślą. Привет! 你好"
 
 
 def desk(job_files: FakeJobFiles) -> SubtitleDesk:
-    return SubtitleDesk(job_files, FactsDesk(job_files, MediaInfoProbe()), SandboxConverter())
+    return SubtitleDesk(job_files, MediaFactsCache(job_files, MediaInfoProbe()), SandboxConverter())
 
 
 def without_times(vtt: str) -> list[str]:

@@ -49,7 +49,7 @@ from chilly_movies.jobs.events import EVENT_NAMES
 from chilly_movies.jobs.models import Status
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.version import __version__
-from chilly_movies.watching.facts import FactsDesk
+from chilly_movies.watching.facts import MediaFactsCache
 from chilly_movies.watching.ports import MediaProbe, SubtitleConverter
 from chilly_movies.watching.subtitles import SubtitleDesk
 
@@ -161,7 +161,7 @@ def build_app(
     api.state.metadata = metadata_provider
     api.state.torrent_maker, api.state.torrent_inspector = torrent_maker, torrent_inspector
     api.state.wants_keys = bool(access.all_keys)
-    facts = FactsDesk(downloader, probe)
+    facts = MediaFactsCache(downloader, probe)
     api.state.subtitles = SubtitleDesk(downloader, facts, converter)
 
     @asynccontextmanager

@@ -71,7 +71,7 @@ def is_playable(file: MediaFile) -> bool:
     return is_video(file.path) or is_audio(file)
 
 
-class FactsDesk:
+class MediaFactsCache:
     """Knows what is inside the files of all jobs; looks once, and again only if that may help.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from chilly_movies.errors import FileNotFound, NotArrived
 from chilly_movies.jobs.models import Job, MediaFile, is_video
-from chilly_movies.watching.facts import FactsDesk, is_audio
+from chilly_movies.watching.facts import MediaFactsCache, is_audio
 
 MEDIA_TYPE = "audio/x-mpegurl; charset=utf-8"
 """A plain list. `application/vnd.apple.mpegurl` would say HLS, which this is not."""
@@ -25,7 +25,7 @@ def natural_order(files: Sequence[MediaFile]) -> list[MediaFile]:
     return sorted(files, key=key)
 
 
-def playlist(job: Job, facts: FactsDesk, link: Callable[[int], str]) -> str:
+def playlist(job: Job, facts: MediaFactsCache, link: Callable[[int], str]) -> str:
     """All wanted films of a job, or its music if it has no film, as extended M3U.
 
     Args:

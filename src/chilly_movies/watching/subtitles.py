@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from chilly_movies.errors import NotArrived, SubtitleNotFound, SubtitleUnreadable
 from chilly_movies.jobs.models import Job, MediaFile, is_video
 from chilly_movies.jobs.ports import FileReader
-from chilly_movies.watching.facts import FactsDesk, JobFiles, ending_of
+from chilly_movies.watching.facts import JobFiles, MediaFactsCache, ending_of
 from chilly_movies.watching.languages import label_of, language_of
 from chilly_movies.watching.ports import SubtitleConverter
 from chilly_movies.watching.tracks import Cues, MediaFacts
@@ -68,7 +68,9 @@ class SubtitleDesk:
         converter: who makes WebVTT.
     """
 
-    def __init__(self, job_files: JobFiles, facts: FactsDesk, converter: SubtitleConverter) -> None:
+    def __init__(
+        self, job_files: JobFiles, facts: MediaFactsCache, converter: SubtitleConverter
+    ) -> None:
         self._job_files = job_files
         self._facts = facts
         self._converter = converter

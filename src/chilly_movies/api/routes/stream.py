@@ -30,7 +30,7 @@ from chilly_movies.jobs.models import Job
 from chilly_movies.jobs.open_files import main_video
 from chilly_movies.jobs.ports import FileReader
 from chilly_movies.jobs.requests import MAX_FILES, check_id
-from chilly_movies.watching.facts import FactsDesk
+from chilly_movies.watching.facts import MediaFactsCache
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +118,7 @@ class FilmStream(Response):
     def __init__(
         self,
         downloader: Downloader,
-        facts: FactsDesk,
+        facts: MediaFactsCache,
         job_id: str,
         index: int | None,
         resume: bool,

@@ -17,7 +17,7 @@ from chilly_movies.errors import JobNotFound
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.requests import check_id
 from chilly_movies.watching.browsers import plays_in_browsers
-from chilly_movies.watching.facts import FactsDesk, FactsState, FileFacts
+from chilly_movies.watching.facts import FactsState, FileFacts, MediaFactsCache
 from chilly_movies.watching.playlist import MEDIA_TYPE, playlist
 from chilly_movies.watching.subtitles import Subtitle, SubtitleDesk, SubtitleSource
 
@@ -110,8 +110,8 @@ class SubtitlesOut(Shown):
     subtitles: list[SubtitleOut]
 
 
-def _facts(request: Request) -> FactsDesk:
-    found: FactsDesk = request.app.state.facts
+def _facts(request: Request) -> MediaFactsCache:
+    found: MediaFactsCache = request.app.state.facts
     return found
 
 
