@@ -13,7 +13,7 @@ from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mp4 import track_to_vtt as track_of_mp4
 from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.watching.facts import MediaFactsCache
-from chilly_movies.watching.subtitles import SubtitleDesk
+from chilly_movies.watching.subtitles import Subtitles
 from tests.films import run_ffmpeg
 from tests.readers import FakeJobFiles, PartReader
 
@@ -159,7 +159,7 @@ async def test_webvtt_in_films_of_ffmpeg_is_listed_and_served(ending: str, tmp_p
         "-c:v", "libvpx", "-deadline", "realtime", "-c:s", "webvtt", str(path),
     )  # fmt: skip
     job_files = FakeJobFiles({f"Film.{ending}": path})
-    subtitles = SubtitleDesk(
+    subtitles = Subtitles(
         job_files, MediaFactsCache(job_files, MediaInfoProbe()), SandboxConverter()
     )
     [one] = await subtitles.of_job("a")

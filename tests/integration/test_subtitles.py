@@ -21,7 +21,7 @@ from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mp4 import track_to_vtt as track_of_mp4
 from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.watching.facts import MediaFactsCache
-from chilly_movies.watching.subtitles import SubtitleDesk
+from chilly_movies.watching.subtitles import Subtitles
 from tests.films import ASS, SRT, Films, Moov, run_ffmpeg
 from tests.readers import FakeJobFiles, PartReader
 
@@ -38,8 +38,8 @@ GERMAN = (
 LINE = "Ça alors, où êtes-vous ? Zażółć gęślą. Привет! 你好"
 
 
-def desk(job_files: FakeJobFiles) -> SubtitleDesk:
-    return SubtitleDesk(job_files, MediaFactsCache(job_files, MediaInfoProbe()), SandboxConverter())
+def subtitles_of(job_files: FakeJobFiles) -> Subtitles:
+    return Subtitles(job_files, MediaFactsCache(job_files, MediaInfoProbe()), SandboxConverter())
 
 
 def without_times(vtt: str) -> list[str]:
@@ -53,7 +53,7 @@ async def test_sidecars_and_tracks_are_listed_and_served(films: Films) -> None:
         "Film/Subs/2_German.ass": ASS.encode(),
         "Film/Film.idx": b"x", "Film/Film.sub": b"\0\0\1\xba", "Film/read me.txt": b"x",
     })  # fmt: skip
-    subtitles = desk(job_files)
+    subtitles = subtitles_of(job_files)
     told = await subtitles.of_job("a")
     assert [(one.n, one.label, one.language, str(one.source), one.film) for one in told] == [
         ("1", "English", "en", "sidecar", 0), ("2", "German", "de", "sidecar", 0),
@@ -74,7 +74,7 @@ async def test_a_number_that_is_not_listed_is_not_found(films: Films) -> None:
     job_files = FakeJobFiles(
         {"Film.mkv": films.mkv(), "Film.srt": b"x", "c.txt": b"1\n" + SRT.encode()}
     )
-    subtitles = desk(job_files)
+    subtitles = subtitles_of(job_files)
     for n in ("", "9", "0", "2", "0-1", "0-9", "1-4", "-1", "0-", "x", "1" * 30, "0-4\n", "０"):
         with pytest.raises(SubtitleNotFound):
             await subtitles.cues("a", n)
@@ -95,7 +95,7 @@ async def test_a_track_is_taken_out_of_a_film_by_its_index_without_reading_the_f
 async def test_a_track_is_taken_out_of_an_mp4_by_its_index(films: Films, moov: Moov) -> None:
     path = films.mp4(seconds=10, kbits=4000, moov=moov, subtitles=True)
     reader = PartReader(data := path.read_bytes())
-    subtitles = desk(job_files := FakeJobFiles({"Film.mp4": reader}))
+    subtitles = subtitles_of(job_files := FakeJobFiles({"Film.mp4": reader}))
     [one] = await subtitles.of_job("a")
     assert (one.language, one.format, one.source) == ("en", "timed text", "embedded")
     reader.asked.clear()
@@ -267,7 +267,7 @@ def test_styles_positions_and_drawings_of_ass_become_what_webvtt_can_say() -> No
     [b"", b"\0" * 5000 + b"\xff" * 5000, b"1\n2\n3\n" * 1000 + b"{" * 100_000],
 )
 async def test_what_is_no_subtitles_is_unreadable_or_empty(data: bytes) -> None:
-    subtitles = desk(FakeJobFiles({"a.srt": data, "a.ass": data, "a.sub": data}))
+    subtitles = subtitles_of(FakeJobFiles({"a.srt": data, "a.ass": data, "a.sub": data}))
     for n in "012":
         with suppress(SubtitleUnreadable):
             assert (await subtitles.cues("a", n)).vtt == "WEBVTT\n"
@@ -282,7 +282,7 @@ async def test_subtitles_made_to_cost_time_or_space_are_ended() -> None:
     )).vtt  # fmt: skip
     assert len(vtt) < 10_000
     with pytest.raises(SubtitleUnreadable, match="too large"):
-        await desk(FakeJobFiles({"a.srt": PartReader(b"x" * (9 << 20))})).cues("a", "0")
+        await subtitles_of(FakeJobFiles({"a.srt": PartReader(b"x" * (9 << 20))})).cues("a", "0")
 
 
 async def test_a_sidecar_is_waited_for_only_while_its_job_runs() -> None:
@@ -293,6 +293,6 @@ async def test_a_sidecar_is_waited_for_only_while_its_job_runs() -> None:
 
     job_files = FakeJobFiles({"a.srt": Arriving(SRT.encode(), range(0))})
     with pytest.raises(NotArrived):
-        await desk(job_files).cues("a", "0")
+        await subtitles_of(job_files).cues("a", "0")
     job_files.become(Status.ACTIVE)
-    assert (await desk(job_files).cues("a", "0")).vtt == ENGLISH
+    assert (await subtitles_of(job_files).cues("a", "0")).vtt == ENGLISH

@@ -51,7 +51,7 @@ from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.version import __version__
 from chilly_movies.watching.facts import MediaFactsCache
 from chilly_movies.watching.ports import MediaProbe, SubtitleConverter
-from chilly_movies.watching.subtitles import SubtitleDesk
+from chilly_movies.watching.subtitles import Subtitles
 
 log = structlog.get_logger("chilly_movies.access")
 
@@ -162,7 +162,7 @@ def build_app(
     api.state.torrent_maker, api.state.torrent_inspector = torrent_maker, torrent_inspector
     api.state.wants_keys = bool(access.all_keys)
     facts = MediaFactsCache(downloader, probe)
-    api.state.subtitles = SubtitleDesk(downloader, facts, converter)
+    api.state.subtitles = Subtitles(downloader, facts, converter)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

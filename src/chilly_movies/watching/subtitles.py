@@ -59,7 +59,7 @@ class Subtitle:
     sdh: bool = False
 
 
-class SubtitleDesk:
+class Subtitles:
     """Lists subtitles and hands them out as WebVTT.
 
     Args:

@@ -19,7 +19,7 @@ from chilly_movies.jobs.requests import check_id
 from chilly_movies.watching.browsers import plays_in_browsers
 from chilly_movies.watching.facts import FactsState, FileFacts, MediaFactsCache
 from chilly_movies.watching.playlist import MEDIA_TYPE, playlist
-from chilly_movies.watching.subtitles import Subtitle, SubtitleDesk, SubtitleSource
+from chilly_movies.watching.subtitles import Subtitle, Subtitles, SubtitleSource
 
 router = APIRouter(tags=["watching"])
 
@@ -115,8 +115,8 @@ def _facts(request: Request) -> MediaFactsCache:
     return found
 
 
-def _subtitles(request: Request) -> SubtitleDesk:
-    found: SubtitleDesk = request.app.state.subtitles
+def _subtitles(request: Request) -> Subtitles:
+    found: Subtitles = request.app.state.subtitles
     return found
 
 
