@@ -90,11 +90,11 @@ class EventStream(Response):
         gone = asyncio.create_task(_close_when_gone(receive, subscription))
         try:
             async with asyncio.timeout(None) as limit:
-                pen = _Pen(scope, send, limit, subscription.nudge)
+                writer = EventWriter(scope, send, limit, subscription.nudge)
                 try:
-                    listener = await self._write(subscription, pen)
+                    listener = await self._write(subscription, writer)
                 finally:
-                    pen.close()
+                    writer.close()
         except OSError:
             pass  # the client left in the middle of a write, or does not read
         finally:
@@ -104,28 +104,28 @@ class EventStream(Response):
             if listener is None:
                 subscription.close()
         if listener is not None:
-            pen.hand_over(listener)
+            writer.hand_over(listener)
 
-    async def _write(self, subscription: Subscription, pen: _Pen) -> Listener | None:
+    async def _write(self, subscription: Subscription, writer: EventWriter) -> Listener | None:
         """Writes the stream to its end; or what was missed, and returns what writes the rest."""
-        await pen.begin()
+        await writer.begin()
         async for change, numbered in self._missed():
             message = event_message(change)
-            if not numbered or change.seq <= pen.sent:  # no number is sent twice
+            if not numbered or change.seq <= writer.sent:  # no number is sent twice
                 message = message.partition(b"\n")[2]
-            pen.sent = change.seq
-            await pen.write(message)
-        await pen.write(b": listening\n\n")
-        if pen.can_hand_over:
-            return Listener(subscription, pen.sent)
+            writer.sent = change.seq
+            await writer.write(message)
+        await writer.write(b": listening\n\n")
+        if writer.can_hand_over:
+            return Listener(subscription, writer.sent)
         while (changes := await subscription.batch()) is not None:
-            new = [event_message(change) for change in changes if change.seq > pen.sent]
+            new = [event_message(change) for change in changes if change.seq > writer.sent]
             if new:
-                pen.sent = changes[-1].seq
-                await pen.write(b"".join(new))
-            elif pen.idle:
-                await pen.write(STILL_HERE)
-        await pen.end()
+                writer.sent = changes[-1].seq
+                await writer.write(b"".join(new))
+            elif writer.idle:
+                await writer.write(STILL_HERE)
+        await writer.end()
         return None
 
     async def _missed(self) -> AsyncIterator[tuple[Change, bool]]:
@@ -181,7 +181,7 @@ async def _close_when_gone(receive: Receive, subscription: Subscription) -> None
     subscription.close()
 
 
-class _Pen:
+class EventWriter:
     """A writer to one connection that notices when it does not move.
 
     Attributes:
