@@ -266,7 +266,7 @@ async def _other() -> Response:
 def test_no_gate_names_a_route_of_its_own() -> None:
     source = Path(chilly_movies.__file__).parent
     gates = (source / "api/gates").glob("*.py")
-    others = ("api/policy.py", "api/wire/detached.py", "server/connections.py")
+    others = ("api/policy.py", "api/wire/handover.py", "server/connections.py")
     beginnings = "|".join({policy.route.split("/")[1] for _, policy in policies()})
     for path in (*gates, *(source / other for other in others)):
         tree = ast.parse(path.read_text())

@@ -33,7 +33,7 @@ from chilly_movies.api.routes import (
     watching,
 )
 from chilly_movies.api.wire import problems
-from chilly_movies.api.wire.detached import when_over
+from chilly_movies.api.wire.handover import when_over
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import (
     JOB_ID_PATTERN,

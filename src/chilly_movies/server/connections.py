@@ -21,7 +21,7 @@ from chilly_movies.api.gates.clients import client_network, is_in, parse_network
 from chilly_movies.api.gates.security import PAGE_HEADERS
 from chilly_movies.api.policy import Stream, policy_found
 from chilly_movies.api.routes.stream import CUT
-from chilly_movies.api.wire.detached import DETACH, Line, Owner
+from chilly_movies.api.wire.handover import HANDOVER, Connection, StreamOwner
 from chilly_movies.runtime.vitals import give_back
 
 MAX_HEAD = 64 * 1024
@@ -185,7 +185,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._parsed = self._received = 0
         self._verdict = 400
-        self._owner: Owner | None = None
+        self._owner: StreamOwner | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Counts the new connection, and refuses it (503) if there is no room."""
@@ -219,12 +219,13 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begins a request at its first byte, with the extensions that our handlers use."""
         super().on_message_begin()
         self.scope["extensions"] = {
-            DETACH: {"detach": self._detach},  # which request it is, `on_headers_complete` says
+            # which request it is, `on_headers_complete` says
+            HANDOVER: {"hand_over": self._hand_over},
             CUT: {"close": self.transport.close, "abort": self.transport.abort},
         }
         self._in_head, self._parsed, self._received = True, 0, 0
 
-    def _detach(self, request: dict[str, Any], owner: Owner) -> Line:
+    def _hand_over(self, request: dict[str, Any], owner: StreamOwner) -> Connection:
         """Forgets the request, and others behind it; the owner writes the rest of the answer.
 
         Args:
@@ -245,22 +246,22 @@ class GuardedProtocol(HttpToolsProtocol):
         self.pipeline = _NOTHING_AHEAD
 
     def write(self, chunk: bytes) -> bool:
-        """Implements `Line.write`."""
+        """Implements `Connection.write`."""
         if self.flow.write_paused or self.transport.is_closing():
             return False
         self.transport.write(chunk)
         return True
 
     async def drain(self) -> None:
-        """Implements `Line.drain`."""
+        """Implements `Connection.drain`."""
         await self.flow.drain()
 
     def close(self) -> None:
-        """Implements `Line.close`."""
+        """Implements `Connection.close`."""
         self.transport.close()
 
     def abort(self) -> None:
-        """Implements `Line.abort`."""
+        """Implements `Connection.abort`."""
         self.transport.abort()
 
     def shutdown(self) -> None:
@@ -288,7 +289,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Starts the request, as its head is complete, unless too many wait before it."""
         self._in_head, self._received = False, 0
         self._limiter.is_busy(self)
-        request = self.scope["extensions"][DETACH]
+        request = self.scope["extensions"][HANDOVER]
         super().on_headers_complete()
         request["cycle"] = ref(self.cycle)
         if len(self.pipeline) > MAX_AHEAD:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chilly_movies.api.gates.clients import client_of
 from chilly_movies.api.policy import Limit, Policies
-from chilly_movies.api.wire.detached import when_over
+from chilly_movies.api.wire.handover import when_over
 from chilly_movies.api.wire.problems import problem
 
 MAX_CLIENTS = 16_384

@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
-from chilly_movies.api.wire.detached import DETACH
+from chilly_movies.api.wire.handover import HANDOVER
 from chilly_movies.api.wire.listener import HEARTBEAT, PATIENCE, STILL_HERE, Listener
 from chilly_movies.api.wire.schemas import event_message
 from chilly_movies.errors import InvalidRequest, JobNotFound
@@ -198,7 +198,7 @@ class EventWriter:
         self, scope: Scope, send: Send, limit: asyncio.Timeout, nudge: Callable[[], None]
     ) -> None:
         self.sent = 0
-        server = (scope.get("extensions") or {}).get(DETACH)
+        server = (scope.get("extensions") or {}).get(HANDOVER)
         self._server: dict[str, Any] | None = server if scope["method"] == "GET" else None
         self._send = send
         self._limit = limit
@@ -221,7 +221,7 @@ class EventWriter:
     def hand_over(self, listener: Listener) -> None:
         """Gives the connection away; the handler must return at once."""
         assert self._server is not None  # noqa: S101 (for the type checker)
-        listener.begin(self._server["detach"](self._server, listener))
+        listener.begin(self._server["hand_over"](self._server, listener))
 
     async def begin(self) -> None:
         """Sends status and headers."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from functools import lru_cache
 
-from chilly_movies.api.wire.detached import Line, Owner
+from chilly_movies.api.wire.handover import Connection, StreamOwner
 from chilly_movies.api.wire.schemas import event_message
 from chilly_movies.jobs.bus import Subscription
 from chilly_movies.jobs.events import Change
@@ -22,7 +22,7 @@ STILL_HERE = b": still here\n\n"
 _END = b"0\r\n\r\n"
 
 
-class Listener(Owner):
+class Listener(StreamOwner):
     """A listener that hands what a subscription brings to a connection.
 
     What the connection takes goes to it at once. When it is full, changes wait in the
@@ -33,7 +33,7 @@ class Listener(Owner):
         sent: the number of the last change that was written already.
     """
 
-    __slots__ = ("_gone", "_line", "_moved", "_sent", "_subscription", "_timer", "_work")
+    __slots__ = ("_connection", "_gone", "_moved", "_sent", "_subscription", "_timer", "_work")
 
     def __init__(self, subscription: Subscription, sent: int) -> None:
         super().__init__()
@@ -41,13 +41,13 @@ class Listener(Owner):
         self._sent = sent
         self._gone = False
         self._moved = 0.0
-        self._line: Line
+        self._connection: Connection
         self._timer: asyncio.TimerHandle | None = None
         self._work: asyncio.Task[None] | None = None
 
-    def begin(self, line: Line) -> None:
+    def begin(self, connection: Connection) -> None:
         """Writes to this connection from now on, what waits already first."""
-        self._line = line
+        self._connection = connection
         self._moved = asyncio.get_running_loop().time()
         self._subscription.shortcut = self._take
         self._subscription.alarm = self._catch_up_soon
@@ -67,7 +67,7 @@ class Listener(Owner):
     def _take(self, change: Change) -> bool:
         """Writes a change at once; returns False if the connection is full."""
         if change.seq > self._sent:
-            if not self._line.write(_encoded(change)):
+            if not self._connection.write(_encoded(change)):
                 return False
             self._note(change.seq)
         return True
@@ -85,10 +85,10 @@ class Listener(Owner):
             more = True
             while more:
                 async with asyncio.timeout(PATIENCE):
-                    await self._line.drain()
+                    await self._connection.drain()
                 more = not self._gone and self._bring()
         except TimeoutError:
-            self._line.abort()
+            self._connection.abort()
         finally:
             self._work = None
 
@@ -96,12 +96,12 @@ class Listener(Owner):
         """Writes all that waits; returns False if nothing does."""
         changes = self._subscription.waiting()
         if changes is None:
-            self._line.write(_END)
-            self._line.close()
+            self._connection.write(_END)
+            self._connection.close()
             return False
         new = [event_message(change) for change in changes if change.seq > self._sent]
         if new:
-            self._line.write(chunk(b"".join(new)))
+            self._connection.write(chunk(b"".join(new)))
             self._note(changes[-1].seq)
         return bool(changes)
 
@@ -109,7 +109,7 @@ class Listener(Owner):
         """Sends a heartbeat after 15 s in which nothing was sent."""
         loop = asyncio.get_running_loop()
         if loop.time() >= self._moved + HEARTBEAT:
-            if not self._line.write(chunk(STILL_HERE)):
+            if not self._connection.write(chunk(STILL_HERE)):
                 self._catch_up_soon()  # which does not wait for ever
             self._moved = loop.time()
         self._timer = loop.call_at(self._moved + HEARTBEAT, self._look)

@@ -12,15 +12,15 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-DETACH = "chilly.detach"
-"""The ASGI extension, a dict whose `detach` takes itself and an owner and gives a `Line`.
+HANDOVER = "chilly.handover"
+"""The ASGI extension, a dict whose `hand_over` takes itself and an owner and gives a `Connection`.
 
 It may be called between two sends of an answer that said `transfer-encoding: chunked` itself. The
 handler must return at once then, and send nothing any more.
 """
 
 
-class Line(Protocol):
+class Connection(Protocol):
     """A connection whose answer has begun, in chunks."""
 
     def write(self, chunk: bytes) -> bool:
@@ -40,7 +40,7 @@ class Line(Protocol):
         ...
 
 
-class Owner:
+class StreamOwner:
     """The owner of a connection after the handler returned."""
 
     __slots__ = ("_then",)
@@ -61,7 +61,7 @@ class Owner:
 
 def when_over(scope: Scope, call: Callable[[], None]) -> None:
     """Calls back once the answer is really over, for a layer whose inner one returned."""
-    owner: Owner | None = (scope.get("extensions") or {}).get(DETACH, {}).get("owner")
+    owner: StreamOwner | None = (scope.get("extensions") or {}).get(HANDOVER, {}).get("owner")
     if owner is None:
         call()
     else:
