@@ -35,7 +35,7 @@ def text(read: Callable[[], str]) -> str:
         return error.object.decode("utf-8", "replace")
 
 
-class AlertBell:
+class AlertNotifier:
     """A pipe the engine writes to when it has alerts; the event loop listens.
 
     Args:
@@ -49,10 +49,10 @@ class AlertBell:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
-        asyncio.get_running_loop().add_reader(self._read, self._ring)
+        asyncio.get_running_loop().add_reader(self._read, self._notify)
         session.set_alert_fd(self._write)
 
-    def _ring(self) -> None:
+    def _notify(self) -> None:
         try:
             while os.read(self._read, 4096):
                 pass

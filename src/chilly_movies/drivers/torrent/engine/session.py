@@ -22,7 +22,7 @@ from chilly_movies.disk.plain import hold_plain
 from chilly_movies.drivers.torrent.engine import engine_errors as engine
 from chilly_movies.drivers.torrent.engine import gate
 from chilly_movies.drivers.torrent.engine import params as p
-from chilly_movies.drivers.torrent.engine.alerts import AlertBell, mask, text
+from chilly_movies.drivers.torrent.engine.alerts import AlertNotifier, mask, text
 from chilly_movies.drivers.torrent.engine.announces import PeerIds
 from chilly_movies.drivers.torrent.engine.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.engine.filters import limit_everyone
@@ -72,7 +72,7 @@ class TorrentSession:
         self._hears_pieces = False
         self._time_of_day = TimeOfDay()
         self._outdated = False
-        self._bell: AlertBell | None = None
+        self._notifier: AlertNotifier | None = None
         self._peer_ids = PeerIds()
         self._handlers: dict[type, Callable[[Any], None]] = {
             lt.state_update_alert: self._on_update,
@@ -117,7 +117,7 @@ class TorrentSession:
             limit_everyone(session)
         await self.traffic.opened(session)
         try:
-            self._bell = AlertBell(session, self._drain)
+            self._notifier = AlertNotifier(session, self._drain)
         except OSError:
             await self.traffic.closed()
             raise
@@ -153,9 +153,9 @@ class TorrentSession:
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.wait([self._ticker])
-        bell, self._bell = self._bell, None
-        if bell is not None:
-            bell.mute()
+        notifier, self._notifier = self._notifier, None
+        if notifier is not None:
+            notifier.mute()
         session.pause()
         if self._outdated:  # its end would wait for a time of day that is far away
             session.apply_settings({"listen_interfaces": ""})
@@ -167,8 +167,8 @@ class TorrentSession:
             await asyncio.to_thread(last.clear)
         else:
             forget(session)
-        if bell is not None:
-            bell.close()
+        if notifier is not None:
+            notifier.close()
 
     def _look_at_clock(self) -> None:
         """Give the engine up once the time of day was set back.
