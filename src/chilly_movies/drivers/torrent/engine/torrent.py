@@ -30,8 +30,8 @@ from chilly_movies.drivers.torrent.engine.gate import Selection
 from chilly_movies.drivers.torrent.engine.meter import Meter
 from chilly_movies.drivers.torrent.engine.pieces import Pieces
 from chilly_movies.drivers.torrent.mends.bans import Strikes
+from chilly_movies.drivers.torrent.mends.dead_peer_watch import DeadPeerWatch
 from chilly_movies.drivers.torrent.mends.handshakes import Handshakes, is_websocket, why_no_peer
-from chilly_movies.drivers.torrent.mends.pulse import Pulse
 from chilly_movies.errors import (
     ChillyError,
     DiskError,
@@ -119,7 +119,7 @@ class Torrent:
         self.private = False
         self.state = TorrentState()
         self._down, self._up = Meter(), Meter()
-        self._pulse, self._owed, self._runs = Pulse(), False, False
+        self._dead_peers, self._owed, self._runs = DeadPeerWatch(), False, False
         self.trackers: dict[str, TrackerStanding] = {}
         self.announces = Announces(handle)
         self.handshakes = Handshakes()
@@ -290,14 +290,14 @@ class Torrent:
         infos = [info for info in self._handle.get_peer_info() if not info.flags & busy]
         self.strikes.note({info.ip: info.total_download for info in infos})
         self._owed = any(map(owes, infos)) and not any(map(waits_for_disk, infos))
-        self._pulse.remember(
+        self._dead_peers.remember(
             info.ip for info in infos if can_be_called(info) and info.ip not in self.rtc_addresses
         )
         return tuple(peer_of(info, self.rtc_addresses) for info in infos)
 
     def expect(self, peers: Sequence[tuple[str, int]]) -> None:
         """These were named to us; while nobody is there they are called again and again."""
-        self._pulse.expect(peers)
+        self._dead_peers.expect(peers)
 
     def revive(self, now: float) -> None:
         """End connections that seem dead, and call those again who were good or were named."""
@@ -306,7 +306,7 @@ class Torrent:
             return
         if state.peers:
             self._alone_since = None
-            if self._pulse.is_gone(now, state.received, owed=self._owed):
+            if self._dead_peers.is_gone(now, state.received, owed=self._owed):
                 log.info("nobody sends what they owe: connecting anew", peers=state.peers)
                 self._handle.pause()
                 self._handle.resume()
@@ -315,7 +315,7 @@ class Torrent:
         if self._wronged and now - self._alone_since >= _FORGIVEN_AFTER:
             self.lose(SourceUnavailable("The peers it had were shut out; they are asked anew."))
             return
-        for address in self._pulse.to_call(now):
+        for address in self._dead_peers.to_call(now):
             # of a peer that a tracker names earlier failures are forgiven
             self._handle.connect_peer(address, lt.peer_info.tracker)
 

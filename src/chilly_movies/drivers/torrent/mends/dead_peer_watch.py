@@ -20,21 +20,21 @@ _OFTEN = 60
 """So many calls in a row come quickly: two minutes."""
 _PATIENTLY = 4.0
 """Seconds until the first call to those a link names; the next ones come ever later."""
-_LOOK = 2.0
-"""A longer time between two looks is our own sleep, and no silence of others."""
+_LONGEST_STEP = 2.0
+"""A longer time between two calls of ours is our own sleep, and no silence of others."""
 _KNOWN = 20
 
 Address = tuple[str, int]
 
 
-class Pulse:
-    """One torrent's."""
+class DeadPeerWatch:
+    """Watches one torrent's connections."""
 
     def __init__(self) -> None:
         self._named: tuple[Address, ...] = ()
         self._known: dict[Address, None] = {}
         self._received = 0
-        self._looked = float("inf")
+        self._last = float("inf")
         self._silent = 0.0
         self._patience = _SILENCE
         self._alone = 0.0
@@ -89,5 +89,5 @@ class Pulse:
         return min(_RARELY, _PATIENTLY * 2.0 ** min(self._calls, 10))
 
     def _passed(self, now: float) -> float:
-        passed, self._looked = max(0.0, now - self._looked), now
-        return min(passed, _LOOK)
+        passed, self._last = max(0.0, now - self._last), now
+        return min(passed, _LONGEST_STEP)
