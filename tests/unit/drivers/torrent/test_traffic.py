@@ -79,7 +79,7 @@ class Peer:
     shut_out = 0
 
     def __init__(self) -> None:
-        self.strikes = self
+        self.ban_record = self
 
     async def was_served_by(self, _: str) -> bool:
         return False

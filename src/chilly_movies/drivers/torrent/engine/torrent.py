@@ -29,7 +29,7 @@ from chilly_movies.drivers.torrent.engine.figures import (
 from chilly_movies.drivers.torrent.engine.gate import Selection
 from chilly_movies.drivers.torrent.engine.meter import Meter
 from chilly_movies.drivers.torrent.engine.pieces import Pieces
-from chilly_movies.drivers.torrent.mends.bans import Strikes
+from chilly_movies.drivers.torrent.mends.bans import BanRecord
 from chilly_movies.drivers.torrent.mends.dead_peer_watch import DeadPeerWatch
 from chilly_movies.drivers.torrent.mends.handshakes import Handshakes, is_websocket, why_no_peer
 from chilly_movies.errors import (
@@ -102,7 +102,7 @@ class Torrent:
         patience: seconds the metadata may take to come.
         held: the folder of its unfinished data.
         shut_out: addresses that were, as wrong data came from there.
-        strikes: what the addresses of its peers did, good and bad.
+        ban_record: what the addresses of its peers did, good and bad.
     """
 
     def __init__(self, session: TorrentSession, handle: lt.torrent_handle) -> None:
@@ -135,7 +135,7 @@ class Torrent:
         self._refused = False
         self._spoiled_at = -math.inf
         self.shut_out = 0
-        self.strikes = Strikes()
+        self.ban_record = BanRecord()
         self.lost: ChillyError | None = None
         self._wronged = False
         self._alone_since: float | None = None
@@ -288,7 +288,7 @@ class Torrent:
     def _read_peers(self) -> tuple[Peer, ...]:
         busy = lt.peer_info.connecting | lt.peer_info.handshake
         infos = [info for info in self._handle.get_peer_info() if not info.flags & busy]
-        self.strikes.note({info.ip: info.total_download for info in infos})
+        self.ban_record.note({info.ip: info.total_download for info in infos})
         self._owed = any(map(owes, infos)) and not any(map(waits_for_disk, infos))
         self._dead_peers.remember(
             info.ip for info in infos if can_be_called(info) and info.ip not in self.rtc_addresses
@@ -325,7 +325,7 @@ class Torrent:
             status = await asyncio.to_thread(self._handle.status)
         except RuntimeError:  # it left the session meanwhile
             return False
-        return self.strikes.came_from(address) > int(status.total_failed_bytes)
+        return self.ban_record.came_from(address) > int(status.total_failed_bytes)
 
     def websocket_trackers(self) -> dict[str, str | None]:
         """The WebSocket trackers that answered, with their problem or None."""

@@ -131,8 +131,8 @@ class Traffic:
             torrent.wronged()
             return
         now = time.monotonic()
-        too_often = torrent.strikes.count(address, now)
-        if self._session is not None and too_often and self._bans.shut_out(address, now):
+        too_often = torrent.ban_record.count(address, now)
+        if self._session is not None and too_often and self._bans.ban(address, now):
             log.warning("wrong data came again and again", shut_out=address)
             torrent.shut_out += 1
             torrent.touch()

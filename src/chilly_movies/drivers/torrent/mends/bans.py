@@ -22,18 +22,18 @@ _REMEMBERED = 2000
 
 
 @dataclass(slots=True)
-class _Strike:
+class _BanCount:
     """How often peers of an address were banned, and when that was the last time."""
 
     times: int = 0
     last: float = -_AT_ONCE
 
 
-class Strikes:
+class BanRecord:
     """What the addresses of one torrent did."""
 
     def __init__(self) -> None:
-        self._strikes: dict[str, _Strike] = {}
+        self._counts: dict[str, _BanCount] = {}
         self._came: dict[tuple[str, int], int] = {}
 
     def note(self, came: Mapping[tuple[str, int], int]) -> None:
@@ -50,12 +50,12 @@ class Strikes:
 
     def count(self, address: str, now: float) -> bool:
         """A peer at this address was banned; whether that happens too often."""
-        strike = self._strikes.pop(address, None) or _Strike()
-        self._strikes[address] = strike  # at the end: the first ones are forgotten first
-        _shorten(self._strikes)
-        strike.times += now - strike.last >= _AT_ONCE
-        strike.last = now
-        return strike.times >= _TOO_OFTEN
+        known = self._counts.pop(address, None) or _BanCount()
+        self._counts[address] = known  # at the end: the first ones are forgotten first
+        _shorten(self._counts)
+        known.times += now - known.last >= _AT_ONCE
+        known.last = now
+        return known.times >= _TOO_OFTEN
 
 
 class Bans:
@@ -64,8 +64,8 @@ class Bans:
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
 
-    def shut_out(self, address: str, now: float) -> bool:
-        """Shut it out; whether it was not until now."""
+    def ban(self, address: str, now: float) -> bool:
+        """Ban the address; returns True if it was not banned before."""
         known = self._until.pop(address, None)
         self._until[address] = now + _TERM
         _shorten(self._until)
