@@ -29,8 +29,8 @@ from chilly_movies.drivers.torrent.engine.filters import limit_everyone
 from chilly_movies.drivers.torrent.engine.torrent import Torrent, TrackerStanding, answer
 from chilly_movies.drivers.torrent.engine.traffic import Traffic
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
-from chilly_movies.drivers.torrent.mends.hangup import forget, hang_up_for_good, port_of
 from chilly_movies.drivers.torrent.mends.stun import StunCheck
+from chilly_movies.drivers.torrent.mends.tracker_sockets import forget, port_of, shut_for_good
 from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime import tasks
 from chilly_movies.runtime.clocks import TimeOfDay
@@ -160,7 +160,7 @@ class TorrentSession:
         if self._outdated:  # its end would wait for a time of day that is far away
             session.apply_settings({"listen_interfaces": ""})
             forget(session)
-        elif await hang_up_for_good(lambda: self._asked, connecting=True):
+        elif await shut_for_good(lambda: self._asked, connecting=True):
             last = [session]
             del session
             # its destructor waits for the last announces, and lets no other thread run meanwhile
@@ -317,7 +317,7 @@ class TorrentSession:
             self._torrents.pop(handle, None)
             # or the tracker would go on naming us, and a silent one would go on being asked
             others = self._torrents.values()
-            await hang_up_for_good(lambda: torrent.asked.difference(*(t.asked for t in others)))
+            await shut_for_good(lambda: torrent.asked.difference(*(t.asked for t in others)))
 
     async def refresh(self, torrent: Torrent) -> None:
         """Wait for figures that are newer than this call."""

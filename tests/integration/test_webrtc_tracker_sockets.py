@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.drivers.torrent.mends.hangup import hang_up, port_of
+from chilly_movies.drivers.torrent.mends.tracker_sockets import port_of, shut_connections
 from chilly_movies.tracker.http import Tracker, serve_tracker
 from tests.integration.engine import running, until
 from tests.peers.netns import network_namespace
@@ -210,10 +210,10 @@ def test_hanging_up_leaves_what_is_not_the_engines_alone() -> None:
         port = listener.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as ours, listener.accept()[0] as theirs:
             before = sorted(path.name for path in Path("/dev/fd").iterdir())
-            assert hang_up([port], connecting=True) == 0
+            assert shut_connections([port], connecting=True) == 0
             assert sorted(path.name for path in Path("/dev/fd").iterdir()) == before
             ours.sendall(b"still here")
             assert theirs.recv(20) == b"still here"
             os.set_inheritable(ours.fileno(), True)  # as the engine's are
-            assert hang_up([port]) == 1
+            assert shut_connections([port]) == 1
             assert theirs.recv(20) == b""

@@ -6,7 +6,7 @@ waits for a goodbye without end, and holds the interpreter's lock meanwhile. A c
 shut from outside, below the engine, is to it one that the tracker has closed.
 
 One that nobody answered yet is shut, too: the system would go on asking for two minutes. The engine
-then tries the tracker's next address, so one look is not enough.
+then tries the tracker's next address, so one pass is not enough.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ log = structlog.get_logger(__name__)
 _DESCRIPTORS = Path("/dev/fd")
 _TABLES = (Path("/proc/thread-self/net/tcp"), Path("/proc/thread-self/net/tcp6"))
 _SYN_SENT = "02"
-_LOOK = 0.02
-_LOOKS = 100
+_POLL_SECONDS = 0.02
+_POLLS = 100
 _DEFAULT_PORTS = {"ws": 80, "wss": 443}
 
 
@@ -42,7 +42,7 @@ def port_of(url: str) -> int:
         return 0
 
 
-def hang_up(ports: Collection[int], *, connecting: bool = False) -> int:
+def shut_connections(ports: Collection[int], *, connecting: bool = False) -> int:
     """Shut the engine's TCP connections to these ports.
 
     Args:
@@ -56,22 +56,20 @@ def hang_up(ports: Collection[int], *, connecting: bool = False) -> int:
     return sum(_shut(number, ports, asked, connecting=connecting) for number in _descriptors())
 
 
-async def hang_up_for_good(
-    ports: Callable[[], Collection[int]], *, connecting: bool = False
-) -> bool:
+async def shut_for_good(ports: Callable[[], Collection[int]], *, connecting: bool = False) -> bool:
     """Shut all of them and wait, at most two seconds, until they are closed; whether they are.
 
     Args:
         ports: gives the ports that nobody needs at the moment: it may change meanwhile.
-        connecting: as for `hang_up`.
+        connecting: as for `shut_connections`.
     """
-    for _ in range(_LOOKS):
+    for _ in range(_POLLS):
         unneeded = ports()
         if not (unneeded or connecting):
             return True
-        if not await asyncio.to_thread(hang_up, unneeded, connecting=connecting):
+        if not await asyncio.to_thread(shut_connections, unneeded, connecting=connecting):
             return True
-        await asyncio.sleep(_LOOK)
+        await asyncio.sleep(_POLL_SECONDS)
     return False
 
 
