@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from chilly_movies.api.gates.bodies import json_flaw
 from chilly_movies.api.gates.clients import ForwardedGate
 from chilly_movies.api.gates.keys import KeyGate, KeyRing
-from chilly_movies.api.gates.security import Access, HostGate
+from chilly_movies.api.gates.security import ApiOptions, HostGate
 from chilly_movies.api.routes.files import ChoiceBody
 from chilly_movies.api.routes.torrents import CreateBody
 from chilly_movies.api.wire.ranges import MAX_PARTS, Entity, decide
@@ -338,9 +338,9 @@ def _through_the_gates(scope: dict[str, Any]) -> tuple[bool, list[int]]:
         if message["type"] == "http.response.start":
             answered.append(message["status"])
 
-    access = Access(api_secret=_SECRET, proxies=("127.0.0.1",))
-    app = KeyGate(handler, policies(), KeyRing(access.all_keys), access.signer)
-    gates = ForwardedGate(HostGate(app, policies(), access), access.proxies)
+    api_options = ApiOptions(api_secret=_SECRET, proxies=("127.0.0.1",))
+    app = KeyGate(handler, policies(), KeyRing(api_options.all_keys), api_options.signer)
+    gates = ForwardedGate(HostGate(app, policies(), api_options), api_options.proxies)
     running = gates(scope, receive, send)
     try:
         running.send(None)

@@ -14,7 +14,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from chilly_movies.api.app import build_app
-from chilly_movies.api.gates.security import Access, AccessOptions
+from chilly_movies.api.gates.security import AccessOptions, ApiOptions
 from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope
 from chilly_movies.catalogue.mock import MockMetadataProvider
@@ -318,7 +318,7 @@ def create_app(
     allowed_origins: tuple[str, ...] = (),
     stream_timeout: float = STREAM_TIMEOUT,
     on_stop: Callable[[], Any] | None = None,
-    **access: Unpack[AccessOptions],
+    **api_options: Unpack[AccessOptions],
 ) -> ASGIApp:
     """The backend as an ASGI application, for any server, test or front end.
 
@@ -335,7 +335,7 @@ def create_app(
         allowed_origins: web origins besides loopback whose pages may call.
         stream_timeout: seconds a reader of a film waits for bytes that do not come.
         on_stop: awaited when the application stops.
-        **access: further fields of `Access` (`keys`, `signer`, `proxies`, `max_streams`).
+        **api_options: further fields of `ApiOptions` (`keys`, `signer`, `proxies`, `max_streams`).
     """
     own = downloader is None
     downloader = downloader or WebTorrentDownloader()
@@ -343,7 +343,7 @@ def create_app(
     return build_app(
         downloader,
         metadata or tools.catalogue,
-        Access(api_secret or None, allowed_hosts, allowed_origins, **access),
+        ApiOptions(api_secret or None, allowed_hosts, allowed_origins, **api_options),
         start_limit=start_limit,
         cancel_limit=cancel_limit,
         probe=probe or tools.probe,

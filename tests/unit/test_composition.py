@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from chilly_movies import MockDownloader, SourceType, WebTorrentDownloader, app
-from chilly_movies.api.gates.security import Access
+from chilly_movies.api.gates.security import ApiOptions
 from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.drivers.torrent import EngineConfig, EngineOptions
 from chilly_movies.jobs.downloader import Downloader
@@ -88,7 +88,7 @@ def test_the_engine_has_the_default_of_the_setting(name: str) -> None:
 def test_the_core_and_the_api_have_the_defaults_of_the_settings() -> None:
     fields = Settings.model_fields
     assert EngineConfig(Path("m")).port == fields["torrent_port"].default
-    assert Access().max_streams == fields["max_streams"].default
+    assert ApiOptions().max_streams == fields["max_streams"].default
     core = inspect.signature(Downloader).parameters
     assert core["max_active"].default == fields["max_active"].default
 

@@ -19,7 +19,7 @@ from chilly_movies.api.gates.bodies import BodyGate
 from chilly_movies.api.gates.clients import ForwardedGate, client_of
 from chilly_movies.api.gates.keys import KeyGate, KeyRing
 from chilly_movies.api.gates.limits import RateGate, StreamGate
-from chilly_movies.api.gates.security import Access, HostGate
+from chilly_movies.api.gates.security import ApiOptions, HostGate
 from chilly_movies.api.policy import KeyScope, Limit, Policies, Policy, Stream, hot, hot_lane
 from chilly_movies.api.routes import (
     docs,
@@ -131,7 +131,7 @@ async def job_events(
 def build_app(
     downloader: Downloader,
     metadata_provider: MetadataProvider,
-    access: Access,
+    api_options: ApiOptions,
     *,
     start_limit: str,
     cancel_limit: str,
@@ -147,7 +147,7 @@ def build_app(
     Args:
         downloader: what the routes drive; opened when the application starts.
         metadata_provider: knows films.
-        access: the callers that are let in, and their limits.
+        api_options: the callers that are let in, and their limits.
         start_limit: starts per client address, like `60/minute`; torrents made or inspected, too.
         cancel_limit: cancels per client address.
         probe: reads what film files say of themselves.
@@ -160,7 +160,7 @@ def build_app(
     api = documented_app()
     api.state.metadata = metadata_provider
     api.state.torrent_maker, api.state.torrent_inspector = torrent_maker, torrent_inspector
-    api.state.wants_keys = bool(access.all_keys)
+    api.state.wants_keys = bool(api_options.all_keys)
     facts = MediaFactsCache(downloader, probe)
     api.state.subtitles = Subtitles(downloader, facts, converter)
 
@@ -175,21 +175,21 @@ def build_app(
     lanes = [*hot_lane(api.routes), Mount("/", api)]
     app = Starlette(routes=lanes, lifespan=lifespan, exception_handlers=api.exception_handlers)
     for state in (api.state, app.state):
-        state.downloader, state.signer = downloader, access.signer
+        state.downloader, state.signer = downloader, api_options.signer
         state.facts, state.stream_timeout = facts, stream_timeout
-    return _guarded(app, api.state.policies, access, start_limit, cancel_limit)
+    return _guarded(app, api.state.policies, api_options, start_limit, cancel_limit)
 
 
 def _guarded(
-    inner: ASGIApp, policies: Policies, access: Access, start_limit: str, cancel_limit: str
+    inner: ASGIApp, policies: Policies, api_options: ApiOptions, start_limit: str, cancel_limit: str
 ) -> ASGIApp:
     """Puts the application behind its gates; the last one made is passed first."""
     app: ASGIApp = BodyGate(inner, policies)
-    app = StreamGate(app, policies, access.max_streams)
+    app = StreamGate(app, policies, api_options.max_streams)
     app = RateGate(app, policies, {Limit.START: start_limit, Limit.CANCEL: cancel_limit})
-    app = KeyGate(app, policies, KeyRing(access.all_keys), access.signer)
-    app = HostGate(app, policies, access)
-    return ForwardedGate(AccessLog(app), access.proxies)
+    app = KeyGate(app, policies, KeyRing(api_options.all_keys), api_options.signer)
+    app = HostGate(app, policies, api_options)
+    return ForwardedGate(AccessLog(app), api_options.proxies)
 
 
 def documented_app() -> FastAPI:

@@ -38,7 +38,7 @@ PAGE_HEADERS = [
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ApiOptions:
     """The options of the API: who may call, and how much at once.
 
     Attributes:
@@ -67,7 +67,7 @@ class Access:
 
 
 class AccessOptions(TypedDict, total=False):
-    """Fields of `Access` as keyword arguments (PEP 692); meanings and defaults are there."""
+    """Fields of `ApiOptions` as keyword arguments (PEP 692); meanings and defaults are there."""
 
     keys: tuple[tuple[str, KeyScope], ...]
     signer: Signer
@@ -83,14 +83,14 @@ class HostGate:
     Args:
         app: what comes next.
         policies: which answers may be embedded.
-        access: which hosts and origins are known.
+        api_options: which hosts and origins are known.
     """
 
-    def __init__(self, app: ASGIApp, policies: Policies, access: Access) -> None:
+    def __init__(self, app: ASGIApp, policies: Policies, api_options: ApiOptions) -> None:
         self._app = app
         self._policies = policies
-        self._hosts = {h.lower() for h in (*_LOOPBACK_HOSTS, *access.hosts)}
-        self._origins = {o.lower().rstrip("/") for o in access.origins}
+        self._hosts = {h.lower() for h in (*_LOOPBACK_HOSTS, *api_options.hosts)}
+        self._origins = {o.lower().rstrip("/") for o in api_options.origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
