@@ -200,7 +200,7 @@ class TorrentDriver:
             run.source = await fetch_checked(run.source, self._policy)
         await on_disk(self._place.require)
         if run.job.completed_at is not None:  # asked for: the film is not what it was
-            run.published = run.check = run.mends = True
+            run.published = run.check = run.may_write = True
         elif await on_disk(lambda: self._place.was_published(run.job)):
             async with aclosing(self._recognise(run)) as reports:
                 async for report in reports:
@@ -212,7 +212,7 @@ class TorrentDriver:
                 yield report
             await torrent.leave_swarm()  # soon it is added again, where it is published
             final = figures(torrent.state, Phase.POST_PROCESSING)
-        run.check = run.mends = False
+        run.check = run.may_write = False
         if was_staged := not run.published:
             async with aclosing(self._publish(run, final)) as reports:
                 async for report in reports:
@@ -253,7 +253,7 @@ class TorrentDriver:
             async with aclosing(self._compare(run)) as reports:
                 async for report in reports:
                     yield report
-        if run.sound:
+        if run.is_intact:
             await on_disk(lambda: self._place.clear_staging(run.job.key))
             yield Report(
                 self._final(run, Progress(bytes_total=run.wanted)), path=run.path, complete=True
@@ -270,7 +270,7 @@ class TorrentDriver:
         async with aclosing(self._compare(run)) as reports:
             async for report in reports:
                 yield report
-        if not run.sound:
+        if not run.is_intact:
             raise adopted.differs()
         yield Report(
             self._final(run, Progress(bytes_total=run.wanted)), path=run.path, complete=True
@@ -285,7 +285,7 @@ class TorrentDriver:
                 yield report
 
     async def _compare(self, run: Run) -> AsyncGenerator[Report, None]:
-        """Compare every byte on the disk with its hash; nothing is written. Sets `run.sound`."""
+        """Compare every byte on the disk with its hash; writes nothing. Sets `run.is_intact`."""
         asked, run.check, run.only_check = run.check, True, True
         try:
             async with self._torrent(run) as torrent:
@@ -299,8 +299,8 @@ class TorrentDriver:
                     percent = round(min(99.9, 100 * state.checked), 2)
                     checked = replace(figures(state, Phase.CHECKING), percent=percent)
                     yield Report(checked, self._policy.halted)
-                run.sound = state.finished
-                if run.sound or not run.published:
+                run.is_intact = state.finished
+                if run.is_intact or not run.published:
                     await saver.vouch(before)
             await on_disk(run.refuse_changed)
             run.have = figures(state, Phase.CHECKING)
@@ -324,7 +324,7 @@ class TorrentDriver:
             resume=claim.data if claim is not None else None, trust_resume=trusted,
             renames=run.published_paths() if run.published else None,
             allow_private=self._config.allow_private_addresses,
-            read_only=run.only_check or (run.published and not run.mends),
+            read_only=run.only_check or (run.published and not run.may_write),
             only_check=run.only_check,
         )  # fmt: skip
         try:
@@ -376,7 +376,7 @@ class TorrentDriver:
                 facts = await self._learn(run, torrent, state)
                 why = why_still(state, torrent.trackers, torrent.why_no_webrtc())
                 yield Report(figures(run.steady(state)), self._policy.halted or why, facts)
-                if state.finished and run.told:
+                if state.finished and run.facts_reported:
                     if state.wanted >= run.wanted:
                         break
                     await self._readers.choose(replace(run.job, files=run.published_files()))
@@ -410,12 +410,12 @@ class TorrentDriver:
 
     async def _learn(self, run: Run, torrent: Torrent, state: TorrentState) -> SourceFacts | None:
         """Read the metadata once it is there, and give the files our names."""
-        if run.told or not state.has_metadata:
+        if run.facts_reported or not state.has_metadata:
             return None
         run.metadata = run.metadata or torrent.metadata()
         if run.metadata is None:
             return None
-        run.told = True
+        run.facts_reported = True
         files, paths = run.metadata.facts.files, run.disk_paths()
         await self._readers.learn(run.job.key, files, run.folder, paths, run.held)
         if not run.published:
@@ -490,7 +490,7 @@ class TorrentDriver:
             async with aclosing(self._compare(run)) as reports:
                 async for report in reports:
                     yield report
-            if run.sound:
+            if run.is_intact:
                 checked = self._final(run, Progress(bytes_total=run.wanted))
                 yield Report(checked, "every byte was checked and is right")
                 return

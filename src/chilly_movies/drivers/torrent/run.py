@@ -27,12 +27,12 @@ class Run:
     Attributes:
         published: the data lies under `path` in the media root, not in the staging folder.
         check: compare everything on the disk with its hashes before it is believed.
-        mends: the published film may be written to: somebody asked for that.
+        may_write: the published film may be written to: somebody asked for that.
         only_check: write nothing, and stop as soon as that is done.
-        sound: what such a check found.
+        is_intact: what such a check found.
         have: the figures it ended with.
         checked: everything was compared in this run, and nothing arrived since.
-        told: the facts were reported.
+        facts_reported: the facts were reported.
         ended: the seeding goal is reached.
         doubted: the film looks as it did, and yet the engine found less in it.
         seen: the figures that were last shown.
@@ -46,12 +46,12 @@ class Run:
     path: str | None
     published: bool = False
     check: bool = False
-    mends: bool = False
+    may_write: bool = False
     only_check: bool = False
-    sound: bool = False
+    is_intact: bool = False
     have: Progress = field(default_factory=Progress)
     checked: bool = False
-    told: bool = False
+    facts_reported: bool = False
     ended: bool = False
     doubted: bool = False
     metadata: p.Metadata | None = None
