@@ -157,7 +157,7 @@ def timed(connection: http.client.HTTPConnection, path: str, times: int) -> list
     return sorted(took)
 
 
-def settle(connection: http.client.HTTPConnection, active: int, began: float) -> float:
+def wait_for(connection: http.client.HTTPConnection, active: int, began: float) -> float:
     """Seconds until as many jobs are active as should be."""
     while True:
         connection.request("GET", "/health")
@@ -178,7 +178,7 @@ def measure(jobs: int, active: int, idle_seconds: float, requests: int) -> Row:
             connection.request("GET", "/health")
             connection.getresponse().read()
             ready, spent = time.perf_counter() - began, cpu_seconds(process.pid)
-            settled = settle(connection, active, began)
+            settled = wait_for(connection, active, began)
             time.sleep(3)
             before, since = cpu_seconds(process.pid), time.perf_counter()
             time.sleep(idle_seconds)

@@ -37,9 +37,9 @@ BREAKS = (
           "            await self._store.delete(change)\n            self._drop(job)",
           "            self._drop(job)\n            await self._store.delete(change)"),
     Breakage("told in the order in which writes end", "jobs/ledger.py",
-          "        while self._outbox and self._outbox[0].settled:\n"
+          "        while self._outbox and self._outbox[0].is_written:\n"
           "            change = self._outbox.popleft().change\n",
-          "        for done in [entry for entry in self._outbox if entry.settled]:\n"
+          "        for done in [entry for entry in self._outbox if entry.is_written]:\n"
           "            self._outbox.remove(done)\n            change = done.change\n"),
     Breakage("verbs take no lock", "jobs/downloader.py",
           "            async with self._ledger.lock(job_id):\n                job: Job",

@@ -46,7 +46,7 @@ class Accounts:
         for film in self._fire.films:
             await self._fire.swarm.sent(film.name)
 
-    async def settle(self, stored: store.Stored) -> None:
+    async def check(self, stored: store.Stored) -> None:
         """After an end: what was sent, and what is there now."""
         jobs = {job.id: job for job in self._fire.jobs.values()}
         for film in self._fire.films:

@@ -399,7 +399,7 @@ class Fire:
         tell(*promises.told_what_is_stored(life.heard, stored.events, self.last_id))
         numbers = [event["_id"] for event in life.heard if event["_id"] is not None]
         self.tally.events += len(numbers)
-        await self._accounts.settle(stored)
+        await self._accounts.check(stored)
         for job in tuple(self.jobs.values()):
             found = stored.jobs.get(job.id)
             if found is None:  # whatever was in the air, it is not there

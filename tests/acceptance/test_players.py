@@ -116,7 +116,7 @@ def page(on: Callable[[str], Coroutine[Any, Any, None]]) -> Iterator[tuple[str, 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             if self.path == "/told":
-                loop.call_soon_threadsafe(partial(_settle, told, body))
+                loop.call_soon_threadsafe(partial(_resolve, told, body))
             else:
                 asyncio.run_coroutine_threadsafe(on(self.path), loop).result(30)
             self._answer(b"")
@@ -136,7 +136,7 @@ def page(on: Callable[[str], Coroutine[Any, Any, None]]) -> Iterator[tuple[str, 
         thread.join()
 
 
-def _settle(told: asyncio.Future[dict[str, Any]], body: dict[str, Any]) -> None:
+def _resolve(told: asyncio.Future[dict[str, Any]], body: dict[str, Any]) -> None:
     if not told.done():
         told.set_result(body)
 

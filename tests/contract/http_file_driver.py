@@ -15,7 +15,7 @@ import httpx2
 from chilly_movies import errors
 from chilly_movies.disk.job_place import Place
 from chilly_movies.disk.plain import hold_plain
-from chilly_movies.disk.publishing import move, publish, settled
+from chilly_movies.disk.publishing import move, publish, with_move_finished
 from chilly_movies.disk.reader import DiskFile, DiskReader
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.jobs import models as m
@@ -96,7 +96,7 @@ class HttpFileDriver:
             raise errors.SourceUnavailable(f"No answer ({type(error).__name__}).") from None
 
     async def remove(self, job: m.Job, *, delete_files: bool) -> None:
-        job = await on_disk(lambda: settled(job, self._root))
+        job = await on_disk(lambda: with_move_finished(job, self._root))
         delete = partial(self._place.delete, job, job.files, delete_files=delete_files)
         await on_disk(lambda: delete(ours=lambda _: False))
 

@@ -114,13 +114,13 @@ async def test_only_trackers_that_may_answer_are_waited_for() -> None:
     announces.asked(URL, "started")
     announces.asked("wss://tracker.example", "started")
     began = loop.time()
-    await announces.settled({URL: TrackerStanding(problem="refused")})
+    await announces.wait_answered({URL: TrackerStanding(problem="refused")})
     assert loop.time() - began < 0.5
     loop.call_later(0.05, announces.answered, URL)
-    await announces.settled({URL: TrackerStanding(peers=1)})
+    await announces.wait_answered({URL: TrackerStanding(peers=1)})
     assert loop.time() - began < 2.5
     announces.asked(URL, "")
-    await announces.settled({})
+    await announces.wait_answered({})
     assert loop.time() - began > 0.9
 
 

@@ -172,7 +172,7 @@ class Machine(RuleBasedStateMachine):
     def caller_leaves(self, pick: int) -> None:
         """Somebody who waits for a verb goes away."""
         self.verbs[pick % len(self.verbs)][2].cancel()
-        self.world.settle()
+        self.world.wait_idle()
         self._collect()
 
     # --- the driver -----------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class Machine(RuleBasedStateMachine):
         runs = self._runs()
         for order in orders:
             runs[pick % len(runs)].orders.put_nowait(order)
-        self.world.settle()
+        self.world.wait_idle()
         self._collect()
 
     @precondition(lambda self: self._runs())
@@ -252,7 +252,7 @@ class Machine(RuleBasedStateMachine):
         closing = [run.closing for run in self.world.driver.runs.values() if run.closing]
         if closing and not (gate := closing[pick % len(closing)]).done():
             gate.set_result(None)
-        self.world.settle()
+        self.world.wait_idle()
         self._collect()
 
     # --- the store ------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ class Machine(RuleBasedStateMachine):
         self.world.store.failing = 0 if works else 1
         self.may_lag |= not works
         held[pick % len(held)].gate.set_result(None)
-        self.world.settle()
+        self.world.wait_idle()
         self._collect()
 
     @precondition(lambda self: self.world.store.holding)

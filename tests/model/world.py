@@ -342,7 +342,7 @@ class World:
     async def _nothing(self) -> None:
         pass
 
-    def settle(self) -> None:
+    def wait_idle(self) -> None:
         """Let everything run that can without time passing."""
         self.do(self._nothing())
 
@@ -355,7 +355,7 @@ class World:
             step = end if turn == 9 else step
             self.clock.forward(step - self.loop.now)
             self.loop.now = step
-            self.settle()
+            self.wait_idle()
             if step >= end:
                 return
 
@@ -396,7 +396,7 @@ class World:
         for number, write in enumerate(held):
             if survives(number):
                 write.gate.set_result(None)
-        self.settle()
+        self.wait_idle()
         if self._folder is not None:
             self._copy_database()
         self.do(self.store.kill())

@@ -157,7 +157,7 @@ async def test_a_websocket_tracker_whose_name_leads_home_is_dropped(
     gate = Gate(websockets=("wss://mine.example/",))
     urn = MAGNET + "".join(f"&tr=wss://{h}/" for h in hosts) + "&tr=udp://evil.example:1"
     built = p.build(request(torrent(urn), websockets=gate.websockets))
-    dropped = await vetting.settle_websockets(built, gate)
+    dropped = await vetting.drop_private_websockets(built, gate)
     assert dropped == [f"wss://{h}/" for h in ("evil.example", "mapped.example", "none.example")]
     assert sorted(built.trackers) == ["udp://evil.example:1", "wss://good.example/",
                                       "wss://mine.example/"]  # fmt: skip

@@ -151,7 +151,7 @@ async def _listen(
     mock: bool,
     stop_with_stdin: bool,
 ) -> None:
-    from chilly_movies.runtime.vitals import settle
+    from chilly_movies.runtime.vitals import freeze_garbage
     from chilly_movies.server.connections import ConnectionLimiter
     from chilly_movies.server.serving import bind, serve
 
@@ -166,7 +166,7 @@ async def _listen(
         out.record({"version": __version__, "url": url, "mediaRoot": None if mock else str(media)})
         if not mock:
             await asyncio.to_thread(_tell_versions)
-        settle()
+        freeze_garbage()
         limiter = ConnectionLimiter(settings.max_connections, settings.trusted_proxies)
         await serve(backend.app, sockets, backend.downloader.end_events, limiter, stopper)
     finally:

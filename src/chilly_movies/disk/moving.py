@@ -201,7 +201,7 @@ class Mover:
         self._copy = self._hidden()
         return place
 
-    def settle(self) -> Path:
+    def finish_move(self) -> Path:
         """End a move for good: delete what is half done, in the one place or the other. Blocks.
 
         Returns:

@@ -96,11 +96,11 @@ async def move(job: Job, root: Path) -> AsyncGenerator[Report, None]:
     yield Report(replace(progress, phase=phase), path=path, complete=True)
 
 
-def settled(job: Job, root: Path) -> Job:
+def with_move_finished(job: Job, root: Path) -> Job:
     """The job where its film is, after a move that is not gone on with. Blocks."""
     if job.moving_to is None:
         return job
-    return job_at(job, Mover(root, job).settle().as_posix())
+    return job_at(job, Mover(root, job).finish_move().as_posix())
 
 
 def job_at(job: Job, path: str) -> Job:

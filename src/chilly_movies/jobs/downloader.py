@@ -146,7 +146,7 @@ class Downloader:
     async def aclose(self) -> None:
         """Stop everything and keep it: active jobs go on at the next start. Idempotent."""
         self._closed = True
-        await self._opening.settled()
+        await self._opening.wait_idle()
         async with self._closing:  # of two callers the second waits until the first is done
             if self._open:
                 await self._stop()
@@ -157,7 +157,7 @@ class Downloader:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._runner.stop_all()
-        await self._ledger.settle()
+        await self._ledger.wait_idle()
         try:
             await self._ledger.save_progress()
         except ChillyError as error:

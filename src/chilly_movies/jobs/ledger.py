@@ -36,7 +36,7 @@ class _Entry:
 
     seq: int
     change: e.Change | None = None
-    settled: bool = False
+    is_written: bool = False
 
 
 class Ledger:
@@ -171,7 +171,7 @@ class Ledger:
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    async def settle(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait for all shielded work; tell no more progress."""
         for timer in self._telling.values():
             timer.cancel()
@@ -227,7 +227,7 @@ class Ledger:
             entry.change = change
         finally:
             self._changing.discard(job_id)
-            self._settle(entry)
+            self._release(entry)
 
     async def _commit(self, name: str, job: Job) -> None:
         entry = self._number()
@@ -240,7 +240,7 @@ class Ledger:
             entry.change = change
         finally:
             self._changing.discard(job.id)
-            self._settle(entry)
+            self._release(entry)
 
     # --- progress ---------------------------------------------------------------------------
 
@@ -290,7 +290,7 @@ class Ledger:
         self._told_phase[job_id] = job.progress.phase
         entry = self._number()
         entry.change = e.Change.of(entry.seq, e.Progressed.name, job, durable=False)
-        self._settle(entry)
+        self._release(entry)
 
     def tell(self, job_id: str, name: str, news: Mapping[str, Any]) -> bool:
         """Tell what is new of one file of a job. It is not stored, and only the newest counts.
@@ -306,7 +306,7 @@ class Ledger:
             return False
         entry = self._number()
         entry.change = e.Change.of(entry.seq, name, job, durable=False, news=dict(news))
-        self._settle(entry)
+        self._release(entry)
         return True
 
     async def save_progress(self) -> None:
@@ -335,10 +335,10 @@ class Ledger:
         self._outbox.append(entry)
         return entry
 
-    def _settle(self, entry: _Entry) -> None:
+    def _release(self, entry: _Entry) -> None:
         """The entry's write ended (its change is None if it failed): tell all that is in turn."""
-        entry.settled = True
-        while self._outbox and self._outbox[0].settled:
+        entry.is_written = True
+        while self._outbox and self._outbox[0].is_written:
             change = self._outbox.popleft().change
             if change is not None:
                 self._bus.publish(change)

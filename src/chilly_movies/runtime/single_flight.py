@@ -35,7 +35,7 @@ class SingleFlight:
             self._task = begin(self._work(), self._name)
         await asyncio.shield(self._task)
 
-    async def settled(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until it is not under way, however it ended."""
         if self._task is not None:
             await asyncio.wait([self._task])

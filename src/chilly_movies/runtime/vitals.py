@@ -41,7 +41,7 @@ def vitals() -> dict[str, Any]:
     }
 
 
-def settle() -> None:
+def freeze_garbage() -> None:
     """What is loaded by now stays: garbage is no longer looked for in it.
 
     A look through all of it takes a tenth of a second, in which nobody is answered.

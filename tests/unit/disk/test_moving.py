@@ -202,10 +202,10 @@ async def test_settling_deletes_a_half_copy_and_says_where_the_film_is(tmp_path:
     job = film_in(tmp_path)
     half = tmp_path / "Films" / f".{job.key}.moving"
     half.mkdir(parents=True)
-    assert Mover(tmp_path, job).settle() == Path("Film")
+    assert Mover(tmp_path, job).finish_move() == Path("Film")
     assert not half.exists()
     await moved(tmp_path, job)
-    assert Mover(tmp_path, job).settle() == Path("Films/Film")
+    assert Mover(tmp_path, job).finish_move() == Path("Films/Film")
 
 
 @pytest.mark.usefixtures("another_disk")
@@ -217,7 +217,7 @@ async def test_settling_a_copy_whose_source_is_half_deleted_finds_the_copy(tmp_p
     left.parent.mkdir(parents=True)
     left.write_bytes(FILES["extra/b.srt"])
     os.utime(left, ns=(stamp, stamp))
-    assert Mover(tmp_path, job).settle() == Path("Films/Film")
+    assert Mover(tmp_path, job).finish_move() == Path("Films/Film")
     assert tree(tmp_path) == at("Films/Film")
 
 

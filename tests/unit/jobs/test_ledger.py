@@ -90,7 +90,7 @@ async def desk() -> AsyncIterator[Desk]:
         await desk.ledger.add(make_job(name, Status.ACTIVE))
     desk.told()
     yield desk
-    await desk.ledger.settle()
+    await desk.ledger.wait_idle()
 
 
 @pytest.fixture
@@ -205,12 +205,12 @@ async def test_one_cancelled_while_it_waits_for_the_lock_changes_nothing(desk: D
     assert not desk.ledger.lock("a").locked()
 
 
-async def test_settle_waits_for_writes_whose_callers_have_gone(desk: Desk) -> None:
+async def test_wait_idle_waits_for_writes_whose_callers_have_gone(desk: Desk) -> None:
     desk.store.holding = True
     task = desk.spawn("a", e.Paused())
     await idle()
     task.cancel()
-    settled = asyncio.create_task(desk.ledger.settle())
+    settled = asyncio.create_task(desk.ledger.wait_idle())
     await idle()
     assert not settled.done()
     await desk.store.held[0].release()
@@ -391,7 +391,7 @@ async def test_figures_whose_write_failed_are_stored_next_time(desk: Desk) -> No
 async def test_settle_tells_no_progress_afterwards(desk: Desk, hand: Hand) -> None:
     desk.ledger.note("a", figures(1))
     desk.ledger.note("a", figures(2))
-    await desk.ledger.settle()
+    await desk.ledger.wait_idle()
     hand.forward(5)
     assert len(desk.told()) == 1
 

@@ -60,7 +60,7 @@ async def test_work_goes_on_when_all_who_asked_are_gone_and_can_be_waited_for() 
     await asyncio.sleep(0)
     only.cancel()
     work.go.set()
-    await flight.settled()
+    await flight.wait_idle()
     assert (work.begun, work.ended) == (1, 1)
 
 
@@ -78,4 +78,4 @@ async def test_each_who_waits_hears_of_the_error_and_the_next_one_tries_again() 
 
 
 async def test_nothing_under_way_is_settled_at_once() -> None:
-    await SingleFlight(Work(), "work").settled()
+    await SingleFlight(Work(), "work").wait_idle()

@@ -16,7 +16,7 @@ from functools import partial
 import structlog
 
 from chilly_movies.disk.job_place import Place
-from chilly_movies.disk.publishing import move, publish, settled
+from chilly_movies.disk.publishing import move, publish, with_move_finished
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent import adopted
@@ -127,7 +127,7 @@ class TorrentDriver:
 
     async def remove(self, job: Job, *, delete_files: bool) -> None:
         """See `ports.Driver`. The claim goes last: it tells what is ours if this is done again."""
-        job = await on_disk(lambda: settled(job, self._root))
+        job = await on_disk(lambda: with_move_finished(job, self._root))
         claim = decode(await self._resume.load_resume(job.key))
         files = job.files or (adopted.facts_of(job).files if job.adopted else ())
         ours = partial(self._beliefs.is_ours, claim)
@@ -382,7 +382,7 @@ class TorrentDriver:
                     await self._readers.choose(replace(run.job, files=run.published_files()))
                 if not state.checking:
                     saver.save_if_due()
-            await self._readers.settle(run.job.key)
+            await self._readers.wait_written(run.job.key)
             if run.checked and run.compared and not state.received:  # all was, when it was added
                 await run.do(run.flush)
                 break

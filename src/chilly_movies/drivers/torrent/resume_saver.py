@@ -126,7 +126,7 @@ class ResumeSaver:
         Args:
             closing: nothing will be written any more, so the claim may be believed later.
         """
-        await self._settle()
+        await self._wait_idle()
         await self._save(only_if_modified=False, closing=closing)
 
     async def look(self) -> dict[int, FileStamp]:
@@ -144,9 +144,9 @@ class ResumeSaver:
 
     async def aclose(self) -> None:
         """Wait for the save that is under way. Idempotent."""
-        await self._settle()
+        await self._wait_idle()
 
-    async def _settle(self) -> None:
+    async def _wait_idle(self) -> None:
         saving, self._saving = self._saving, None
         if saving is not None:
             await asyncio.wait([saving])

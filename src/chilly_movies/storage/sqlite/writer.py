@@ -111,7 +111,7 @@ class Writer:
             while more:
                 batch, more = self._next_batch()
                 _run_batch(connection, batch)
-                self._tell(_settle, batch)
+                self._tell(_resolve_all, batch)
             self._disconnect(connection)
         self._tell(answer, self._ended, None)
 
@@ -166,7 +166,7 @@ def _run_call(connection: Connection, call: _Call) -> None:
             raise error from None
 
 
-def _settle(batch: list[_Call]) -> None:
+def _resolve_all(batch: list[_Call]) -> None:
     """Wake all waiting callers, in the order in which they came."""
     for call in batch:
         if call.future.done():  # its caller was cancelled

@@ -71,7 +71,7 @@ class Announces:
             self._handle.force_reannounce(0, -1, lt.torrent_handle.ignore_min_interval)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._completed.wait(), _SENT_WITHIN)
-            await self.settled(standings)
+            await self.wait_answered(standings)
 
     def asked(self, url: str, event: str) -> None:
         """An announce was sent there.
@@ -91,7 +91,7 @@ class Announces:
         self._open += Counter()  # forgets what is zero
         self._news.set()
 
-    async def settled(self, standings: Mapping[str, TrackerStanding]) -> None:
+    async def wait_answered(self, standings: Mapping[str, TrackerStanding]) -> None:
         """Wait until all are answered, for 3 s at most.
 
         A tracker that has not answered yet is waited for 1 s, one that failed before not at all.

@@ -3,7 +3,7 @@
 libtorrent's own mitigation lets through what it reads differently (`0.0.0.0`, `/announce/../x`) and
 does not look at WebSocket trackers at all, so addresses are checked here by a strict grammar: what
 it does not know is dropped. Names are resolved by the engine, whose address filter then applies;
-only WebSocket trackers go round it, so theirs are resolved here (`settle_websockets`).
+only WebSocket trackers go round it, so theirs are resolved here (`drop_private_websockets`).
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _readable(params: lt.add_torrent_params, name: str) -> list[Any]:
     return found
 
 
-async def settle_websockets(params: lt.add_torrent_params, gate: Gate) -> list[str]:
+async def drop_private_websockets(params: lt.add_torrent_params, gate: Gate) -> list[str]:
     """Drop WebSocket trackers whose names lead to private addresses; the engine would not look.
 
     Returns:

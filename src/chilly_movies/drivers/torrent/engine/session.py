@@ -142,7 +142,7 @@ class TorrentSession:
 
     async def aclose(self) -> None:
         """Stop the engine. Idempotent; all torrents were removed before."""
-        await self._opening.settled()
+        await self._opening.wait_idle()
         await self._end()
 
     async def _end(self) -> None:
@@ -225,7 +225,7 @@ class TorrentSession:
             websockets=config.webtorrent_trackers,
         )  # fmt: skip
         params = p.build(request)
-        return params, await gate.settle_websockets(params, request.gate)
+        return params, await gate.drop_private_websockets(params, request.gate)
 
     async def look(self, request: p.AddRequest) -> tuple[Torrent, bool]:
         """The torrent that is in the session already, or else one that is only looked at.

@@ -391,12 +391,12 @@ class Torrent:
 
     async def leave_swarm(self) -> None:
         """Drop all its peers, and let the trackers hear so before anything else of it."""
-        await self.announces.settled(self.trackers)
+        await self.announces.wait_answered(self.trackers)
         if self.state.received:
             await self.announces.tell_completed(self.trackers)
         self.halt()
         await self._session.refresh(self)  # it has sent `stopped` by then
-        await self.announces.settled(self.trackers)
+        await self.announces.wait_answered(self.trackers)
 
     async def apply_names(self, wanted: dict[int, str]) -> None:
         """Give the files on disk these paths; they are ours, checked, and relative.

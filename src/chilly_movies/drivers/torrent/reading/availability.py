@@ -195,7 +195,7 @@ class Availability:
         if count:
             self._asking = self._spawn(self.look())
 
-    async def settle(self) -> None:
+    async def wait_written(self) -> None:
         """Wait until everything that arrived is in its file, or the engine does not answer."""
         try:
             async with asyncio.timeout(_FLUSH_WITHIN):
@@ -208,7 +208,7 @@ class Availability:
 
     async def detach(self) -> None:
         """The job's torrent is about to leave the session."""
-        await self.settle()
+        await self.wait_written()
         if self.pieces is not None:
             self.pieces.on_arrival = self.pieces.on_check = None
             self.pieces.gone()

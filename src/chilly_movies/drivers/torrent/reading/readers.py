@@ -62,11 +62,11 @@ class Readers:
         if availability is not None:
             availability.put({index: folder / path for index, path in paths.items()}, held)
 
-    async def settle(self, key: str) -> None:
+    async def wait_written(self, key: str) -> None:
         """Everything has arrived and is about to be checked from disk."""
         availability = self._by_job.get(key)
         if availability is not None:
-            await availability.settle()
+            await availability.wait_written()
 
     async def detach(self, key: str) -> None:
         """The job's torrent is about to leave the session."""
