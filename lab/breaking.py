@@ -83,12 +83,12 @@ def is_noticed(
     return bool(failed), said[0][:90]
 
 
-def report(broken: Sequence[Kind], look: Callable[[Kind], tuple[bool, str]]) -> int:
+def report(broken: Sequence[Kind], verdict_of: Callable[[Kind], tuple[bool, str]]) -> int:
     """Print what became of each; 1 if one was not noticed."""
     missed = 0
     for one in broken:
         began = time.monotonic()
-        noticed, how = look(one)
+        noticed, how = verdict_of(one)
         missed += not noticed
         word, spent = "noticed" if noticed else "NOT NOTICED", time.monotonic() - began
         sys.stdout.write(f"{word:11}  {spent:4.0f} s  {one.what}: {how}\n")

@@ -332,7 +332,7 @@ GUARDS = (
 )  # fmt: skip
 
 
-def look(guard: Guard) -> tuple[bool, str]:
+def verdict_of(guard: Guard) -> tuple[bool, str]:
     """Take it away; whether its test fails, and how."""
     compile(guard.broken(), guard.module, "exec")
     words = ["-p", "no:xdist", "--timeout", "30", guard.test]
@@ -345,7 +345,7 @@ def main() -> int:
     words = sys.argv[1:]
     wanted = [g for g in GUARDS
               if not words or str(g.door) in words or all(word in g.what for word in words)]  # fmt: skip
-    return report(wanted, look)
+    return report(wanted, verdict_of)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ BREAKS = (
 )  # fmt: skip
 
 
-def look(one: Breakage) -> tuple[bool, str]:
+def verdict_of(one: Breakage) -> tuple[bool, str]:
     """Break it; whether the model test fails, and how."""
     words = ["--timeout", "0", "tests/model/test_model.py", "-k", "memory"]
     return is_noticed(one, words, _WITHIN, {"CHILLY_MODEL_SHRINK": "0"})
@@ -79,7 +79,7 @@ def look(one: Breakage) -> tuple[bool, str]:
 
 def main() -> int:
     """The command line: all breaks, or those whose description holds a word that is given."""
-    return report([b for b in BREAKS if all(word in b.what for word in sys.argv[1:])], look)
+    return report([b for b in BREAKS if all(word in b.what for word in sys.argv[1:])], verdict_of)
 
 
 if __name__ == "__main__":

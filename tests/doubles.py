@@ -74,7 +74,7 @@ class FakeVolume:
         self.on_disk: dict[str, int] = {}
         self.looks = 0
 
-    async def look(self) -> Room:
+    async def measure(self) -> Room:
         """See `ports.Volume`."""
         self.looks += 1
         return self.room

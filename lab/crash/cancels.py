@@ -112,7 +112,7 @@ class Cancels:
             jobs = store.read(self._folder / "server" / "state").jobs
             self._keys = {name: jobs[name].key for name in self._films}
             await self._end_and_kill(server)
-        await self._look()
+        await self._check()
 
     async def _end_and_kill(self, server: Backend) -> None:
         acked: dict[str, tuple[str, str, float]] = {}
@@ -155,7 +155,7 @@ class Cancels:
             elif answer.status_code < 500:
                 self.account.broken.append(f"{verb} of {name}: {answer.text}")
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         """The next start: all that was told to end is gone, now and in all later lives."""
         server = self._backend()
         async with server:

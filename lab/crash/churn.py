@@ -89,7 +89,7 @@ class Churn:
         self._links: list[str] = []
         settings = {**SETTINGS, "CHILLY_MAX_ACTIVE": str(max(2, jobs * 4 // 5))}
         self.server = Backend(folder / "server", settings)
-        self._looked_at = 0
+        self._read_to = 0
 
     async def __aenter__(self) -> Churn:
         seeder = await self._stack.enter_async_context(LibtorrentPeer(time_limit=24 * 3600))
@@ -223,13 +223,13 @@ class Churn:
         seen: list[Vitals] = []
         async with asyncio.timeout(_PATIENCE):
             while True:
-                seen = [*seen, await self.look()][-_STILL:]
+                seen = [*seen, await self.sample()][-_STILL:]
                 kinds = {(now.descriptors, now.threads, now.tasks) for now in seen}
                 if len(seen) == _STILL and len(kinds) == 1:
                     return seen[-1]
                 await asyncio.sleep(1)
 
-    async def look(self) -> Vitals:
+    async def sample(self) -> Vitals:
         """What the server holds at this moment; it is asked by signal, for requests hold things."""
         os.kill(self.server.pid, signal.SIGUSR1)
         told = await self._told()
@@ -255,10 +255,10 @@ class Churn:
         async with asyncio.timeout(_PATIENCE):
             while True:
                 with log.open("rb") as file:
-                    file.seek(self._looked_at)
+                    file.seek(self._read_to)
                     fresh = file.read()
                 whole = fresh[: fresh.rfind(b"\n") + 1]
-                self._looked_at += len(whole)
+                self._read_to += len(whole)
                 for line in whole.splitlines():
                     if b'"vitals"' in line:
                         self.told = dict(json.loads(line))

@@ -118,15 +118,15 @@ class FaultyDisk:
         heard: set[str] = set()
         async with self._injecting(what, f"{FAULTS[what]}:when={times}", staged):
             while time.monotonic() - began < _HELD and job["status"] != "completed":
-                job = await self._look(name, heard)
+                job = await self._outcome(name, heard)
         while time.monotonic() - began < _WITHIN and job["status"] in ("queued", "active"):
-            job = await self._look(name, heard)
+            job = await self._outcome(name, heard)
         self.verdict.seconds.append(time.monotonic() - began)
         self.verdict.told.update(heard or {"nothing: it went on at once"})
         self._judge(name, what, job)
         await self._server.http.delete(f"/downloads/{name}", params={"deleteFiles": "true"})
 
-    async def _look(self, name: str, heard: set[str]) -> dict[str, Any]:
+    async def _outcome(self, name: str, heard: set[str]) -> dict[str, Any]:
         job = await self._server.job(name)
         if job.get("error") or "disk" in said(job) or "read" in said(job):
             heard.add(said(job))

@@ -204,7 +204,7 @@ class House:
         (self.folder / "all.tar.gz").unlink(missing_ok=True)
         shutil.copy(self._sound, self.database)
 
-    def look(self, what: str) -> None:
+    def check(self, what: str) -> None:
         """Run every tool on what is there, and note what is not as it should be."""
         media = ["--media-root", str(self.folder / "media")]
         state, new = str(self.folder / "state"), str(self.folder / "new")
@@ -294,7 +294,7 @@ def rounds(folder: Path, seed: int, count: int) -> Iterator[Account]:
         house.renew()
         what = kind(house.database, dice)
         house.account.rounds[kind.__name__] += 1
-        house.look(f"round {n}, {kind.__name__}, {what}")
+        house.check(f"round {n}, {kind.__name__}, {what}")
         yield house.account
 
 

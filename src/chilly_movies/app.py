@@ -458,7 +458,7 @@ def _check_lists(settings: Settings) -> None:
 def _check_media(settings: Settings) -> None:
     """Refuse a media root that was never of use; jobs wait for one that was and will be again."""
     volume = MediaVolume(settings.media_root.absolute(), StateFolder(settings.state_dir))
-    if volume.is_remembered and (problem := volume.look_now().problem) is not None:
+    if volume.is_remembered and (problem := volume.measure_now().problem) is not None:
         log.warning("downloads wait for the media folder", problem=problem)
     else:
         check_writable(settings.media_root)

@@ -38,17 +38,17 @@ async def test_a_start_that_is_being_stored_when_the_downloader_closes_is_told(r
 async def test_jobs_go_on_although_whoever_opened_the_downloader_left_meanwhile(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reached, go, look = asyncio.Event(), asyncio.Event(), DiskWatch.look
+    reached, go, check = asyncio.Event(), asyncio.Event(), DiskWatch.check
 
     async def slowly(watch: DiskWatch) -> None:
         reached.set()
         await go.wait()
-        await look(watch)
+        await check(watch)
 
     rig.make()
     await rig.bring(Status.ACTIVE)
     await rig.downloader.aclose()
-    monkeypatch.setattr(DiskWatch, "look", slowly)
+    monkeypatch.setattr(DiskWatch, "check", slowly)
     downloader = rig.make()
     rig.pace.flow()
     first = asyncio.create_task(downloader.open())

@@ -27,7 +27,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 async def news(downloader: Downloader, changes: Subscription) -> list[dict[str, Any]]:
     """What a look tells."""
-    await downloader._file_watch.look()
+    await downloader._file_watch.scan()
     waiting = await changes.batch() if changes._waiting else []
     return [dict(change.news or {}) for change in waiting or []]
 
@@ -57,7 +57,7 @@ async def test_of_a_file_only_the_newest_news_waits_for_a_slow_listener(
                 return [FileStanding(0, done, 4)]
 
             monkeypatch.setattr(downloader._file_watch, "_files", files)
-            await downloader._file_watch.look()
+            await downloader._file_watch.scan()
         waiting = await changes.batch()
         assert [(c.news or {})["bytesDownloaded"] for c in waiting or []] == [503]
 
@@ -66,7 +66,7 @@ async def test_news_of_a_file_is_never_stored_and_has_a_number_all_the_same(rig:
     async with rig.make() as downloader, downloader.listen() as changes:
         await rig.bring_half()
         await changes.batch()
-        await downloader._file_watch.look()
+        await downloader._file_watch.scan()
         [change] = await changes.batch() or []
         assert (change.event, change.durable) == ("file", False)
         assert change.seq == downloader.last_seq

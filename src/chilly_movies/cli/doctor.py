@@ -44,7 +44,7 @@ def doctor(
         json: One JSON document.
     """
     out = Output(as_json=json)
-    found = list(_look(media_root, state_dir, verify=verify))
+    found = list(_findings(media_root, state_dir, verify=verify))
     wrong = [finding for finding in found if finding.level == "problem"]
     running = any(f.message.startswith("A server is running") for f in found)
     document = [dataclasses.asdict(finding) for finding in found]
@@ -57,7 +57,9 @@ def doctor(
     return Exit.FAILED if wrong else Exit.DONE
 
 
-def _look(media_root: Path | None, state_dir: Path | None, *, verify: bool) -> Iterator[Finding]:
+def _findings(
+    media_root: Path | None, state_dir: Path | None, *, verify: bool
+) -> Iterator[Finding]:
     from chilly_movies.settings import load_settings
 
     try:

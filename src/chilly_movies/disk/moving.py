@@ -162,7 +162,7 @@ class Mover:
         What is left at the old place tells our copy from a stranger that has the same name.
         """
         for inner, file in self._wanted():
-            there, here = _look(self._target / inner), _look(self._source / inner)
+            there, here = _size_and_time(self._target / inner), _size_and_time(self._source / inner)
             if there is None or there[0] != file.size:
                 return False
             if here is not None and (here != there or self._on_one_disk()):
@@ -186,7 +186,7 @@ class Mover:
 
     def _drop(self, source: Path, target: Path) -> None:
         if source.is_symlink() or source.is_file():
-            if _look(source) == _look(target):
+            if _size_and_time(source) == _size_and_time(target):
                 source.unlink()
         elif source.is_dir():
             for entry in list(source.iterdir()):
@@ -243,7 +243,7 @@ def _device(path: Path) -> object:
     return path.lstat().st_dev
 
 
-def _look(path: Path) -> tuple[int, int] | None:
+def _size_and_time(path: Path) -> tuple[int, int] | None:
     try:
         found = path.lstat()
     except OSError:

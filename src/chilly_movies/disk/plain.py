@@ -145,7 +145,7 @@ def harmless(top: Path) -> None:
     folder = os.open(top.parent, _FOLDER & ~os.O_NOFOLLOW if ours else _FOLDER)
     try:
         status = os.stat(top.name, dir_fd=folder, follow_symlinks=False)
-        _look(folder, top.name, status, strip=True)
+        _require_plain_entry(folder, top.name, status, strip=True)
     finally:
         os.close(folder)
 
@@ -168,10 +168,10 @@ def _walk(folder: int, *, strip: bool) -> None:
     with os.scandir(folder) as entries:
         found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
     for name, status in found:
-        _look(folder, name, status, strip=strip)
+        _require_plain_entry(folder, name, status, strip=strip)
 
 
-def _look(folder: int, name: str, status: os.stat_result, *, strip: bool) -> None:
+def _require_plain_entry(folder: int, name: str, status: os.stat_result, *, strip: bool) -> None:
     if stat.S_ISDIR(status.st_mode):
         inner = os.open(name, _FOLDER, dir_fd=folder)
         try:

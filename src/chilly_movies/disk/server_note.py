@@ -98,7 +98,7 @@ class SoleUse:
             await self._claim_folder(self._note)
 
     async def _claim_folder(self, note: ServerNote) -> None:
-        await self._volume.look()  # it makes and marks a media folder that is new
+        await self._volume.measure()  # it makes and marks a media folder that is new
         other = await asyncio.to_thread(note.other)
         if other is None:
             await asyncio.to_thread(note.leave)

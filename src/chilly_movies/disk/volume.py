@@ -77,16 +77,16 @@ class MediaVolume:
         self._known: _Place | None = None
         self._read = False
 
-    async def look(self) -> Room:
+    async def measure(self) -> Room:
         """See `ports.Volume`."""
-        return await asyncio.to_thread(self.look_now)
+        return await asyncio.to_thread(self.measure_now)
 
     async def held(self, key: str) -> int:
         """See `ports.Volume`."""
         return await asyncio.to_thread(_allocated, staging_folder(self._root, key))
 
-    def look_now(self) -> Room:
-        """The same as `look`, for callers outside an event loop."""
+    def measure_now(self) -> Room:
+        """The same as `measure`, for callers outside an event loop."""
         if not self._read:
             self._known, self._read = self._recall(), True
         try:
@@ -100,7 +100,7 @@ class MediaVolume:
         return Room(volume.f_bavail * volume.f_frsize)
 
     def problem(self) -> str | None:
-        """The same as `look`'s, but nothing is made or remembered."""
+        """The same as `measure`'s, but nothing is made or remembered."""
         self._known, self._read = self._recall(), True
         try:
             self._recognise(make=False)

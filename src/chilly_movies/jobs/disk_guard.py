@@ -47,9 +47,9 @@ class DiskGuard:
         self._volume = volume
         self._reserve = reserve
 
-    async def look(self) -> Room:
+    async def measure(self) -> Room:
         """How the volume is at this moment."""
-        return _PLENTY if self._volume is None else await self._volume.look()
+        return _PLENTY if self._volume is None else await self._volume.measure()
 
     async def refusal(self, room: Room, job: Job, running: Sequence[Job]) -> DiskError | None:
         """Why a job must not begin now, None if it may.

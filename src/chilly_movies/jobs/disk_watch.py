@@ -38,20 +38,20 @@ class DiskWatch:
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
-        await every(_INTERVAL, self.look, "looking at the disk")
+        await every(_INTERVAL, self.check, "looking at the disk")
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Look once, and stop the jobs that must wait. One that cannot be is for the next look."""
         try:
-            await self._look()
+            await self._check()
         except ChillyError as error:
             log.error("a job could not be stopped", code=error.code, problem=str(error))
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         running = [job for job in self._ledger.running() if job.status is Status.ACTIVE]
         if not running:
             return
-        for job, problem in await self._guard.overdue(await self._guard.look(), running):
+        for job, problem in await self._guard.overdue(await self._guard.measure(), running):
             await self._ledger.shielded(self._stop(job, problem))
 
     async def _stop(self, job: Job, problem: DiskError) -> None:

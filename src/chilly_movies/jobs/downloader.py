@@ -132,7 +132,7 @@ class Downloader:
             return
         loaded = await self._ledger.load()
         self._listeners.open()
-        await self._disk.look()  # before anything is written
+        await self._disk.check()  # before anything is written
         self._open = True
         self._upkeep.go_on(loaded)
         self._background = [

@@ -32,9 +32,9 @@ class FileWatch:
 
     async def run(self) -> None:
         """Look again and again until cancelled."""
-        await every(_INTERVAL, self.look, "looking at files")
+        await every(_INTERVAL, self.scan, "looking at files")
 
-    async def look(self) -> None:
+    async def scan(self) -> None:
         """Tell what changed since the last look. Jobs at rest cost nothing, however many."""
         for job in self._ledger.running():
             if job.status is Status.ACTIVE and job.files:

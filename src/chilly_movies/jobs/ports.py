@@ -211,7 +211,7 @@ class Room:
 class Volume(Protocol):
     """The volume films are written to."""
 
-    async def look(self) -> Room:
+    async def measure(self) -> Room:
         """How it is right now. Never raises."""
         ...
 

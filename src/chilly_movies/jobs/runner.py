@@ -174,7 +174,7 @@ class Runner:
     async def _outlast(self, job_id: str) -> bool:
         """Wait until the media folder is well again; False if it is nothing to wait for."""
         waited = False
-        while (problem := (await self._guard.look()).problem) is not None:
+        while (problem := (await self._guard.measure()).problem) is not None:
             waited = True
             self._say(job_id, problem)
             await asyncio.sleep(_LOOK_AGAIN)
@@ -267,7 +267,7 @@ class Runner:
         """Now that the size is known: let the job wait before it writes what has no room."""
         job = self._ledger.get(job_id)
         others = [j for j in self._ledger.running() if j.status is Status.ACTIVE and j.id != job_id]
-        problem = await self._guard.refusal(await self._guard.look(), job, others)
+        problem = await self._guard.refusal(await self._guard.measure(), job, others)
         if problem is not None:
             raise problem
 

@@ -123,7 +123,7 @@ class Scheduler:
                 there = f"{len(active)} of {self._max_active} active"
                 self._say(job, f"waiting for a free slot ({there})")
                 continue
-            room = room or await self._guard.look()
+            room = room or await self._guard.measure()
             problem = await self._guard.refusal(room, job, active)
             if problem is not None:
                 held += 1

@@ -26,9 +26,9 @@ from chilly_movies.net.proxies import Proxy
 log = structlog.get_logger(__name__)
 
 _TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
-_LOOK = 0.4
+_POLL_SECONDS = 0.4
 """Seconds between two looks at the interface."""
-_LOOK_AT_LISTS = 1.0
+_LIST_POLL_SECONDS = 1.0
 """Seconds between two looks at the files of the lists."""
 
 
@@ -162,7 +162,7 @@ class NetworkPolicy:
             self._list_watch = asyncio.create_task(self._watch_lists(), name="list-watch")
         if self.config.interface is not None and self._watch is None:
             self._halted = None
-            self._look_at_interface()
+            self._check_interface()
             self._watch = asyncio.create_task(self._watch_interface(), name="interface-watch")
         self._subscribers.append(subscriber)
 
@@ -183,7 +183,7 @@ class NetworkPolicy:
     async def _watch_lists(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(_LOOK_AT_LISTS):
+                async with asyncio.timeout(_LIST_POLL_SECONDS):
                     await self._read_all.wait()
             except TimeoutError:
                 pass
@@ -202,10 +202,10 @@ class NetworkPolicy:
 
     async def _watch_interface(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK)
-            self._look_at_interface()
+            await asyncio.sleep(_POLL_SECONDS)
+            self._check_interface()
 
-    def _look_at_interface(self) -> None:
+    def _check_interface(self) -> None:
         why, was = self._why_halted(), self._halted
         self._halted = why
         if why == was:

@@ -156,12 +156,12 @@ class ConnectionLimiter:
         for connection in [c for c, due in self._due.items() if due <= now]:
             del self._due[connection]
             connection.transport.abort()
-        self._look_at_crowd()
+        self._check_crowd()
         self._timer = None
         if self._open:
             self._timer = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
 
-    def _look_at_crowd(self) -> None:
+    def _check_crowd(self) -> None:
         here = sum(self._open.values())
         if self._crowd >= _CROWD and here <= self._crowd // 4:
             self._crowd = here

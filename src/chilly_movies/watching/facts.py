@@ -83,7 +83,7 @@ class MediaFactsCache:
         self._job_files = job_files
         self._probe = probe
         self._found: OrderedDict[tuple[str, int], Probed] = OrderedDict()
-        self._looks: dict[tuple[str, int], asyncio.Task[Probed]] = {}
+        self._probes: dict[tuple[str, int], asyncio.Task[Probed]] = {}
 
     async def of_job(self, job_id: str, *, patience: float = 1.0) -> Sequence[FileFacts]:
         """The facts of a job's wanted films and music, in file order.
@@ -95,15 +95,15 @@ class MediaFactsCache:
         """
         job = await self._job_files.status(job_id)
         files = [file for file in job.files if file.wanted and is_playable(file)]
-        looks = [self._look(job, file.index) for file in files]
-        if looks:
-            await asyncio.wait(looks, timeout=patience)
+        probes = [self._probe_soon(job, file.index) for file in files]
+        if probes:
+            await asyncio.wait(probes, timeout=patience)
         return [self._told(job, file) for file in files]
 
     async def of_file(self, job_id: str, index: int) -> MediaFacts | None:
         """The facts of one file as far as they can be known now; None if they cannot."""
         job = await self._job_files.status(job_id)
-        probed = await asyncio.shield(self._look(job, index))
+        probed = await asyncio.shield(self._probe_soon(job, index))
         return probed.facts
 
     def known(self, job: Job, index: int) -> MediaFacts | None:
@@ -115,14 +115,14 @@ class MediaFactsCache:
         """The facts if they are known; if not, somebody looks, and the next caller gets them."""
         known = self.known(job, index)
         if known is None:
-            self._look(job, index)
+            self._probe_soon(job, index)
         return known
 
     async def aclose(self) -> None:
-        """End all looks."""
-        for look in (looks := list(self._looks.values())):
-            look.cancel()
-        await asyncio.gather(*looks, return_exceptions=True)
+        """End all probes."""
+        for probe in (probes := list(self._probes.values())):
+            probe.cancel()
+        await asyncio.gather(*probes, return_exceptions=True)
 
     def _told(self, job: Job, file: MediaFile) -> FileFacts:
         probed = self._found.get((job.key, file.index))
@@ -131,15 +131,15 @@ class MediaFactsCache:
         state = FactsState.KNOWN if probed.facts else FactsState.UNREADABLE
         return FileFacts(file, state, probed.facts)
 
-    def _look(self, job: Job, index: int) -> asyncio.Task[Probed]:
-        """The look into a file that runs already, or a new one; it outlives who asked."""
+    def _probe_soon(self, job: Job, index: int) -> asyncio.Task[Probed]:
+        """The probe of a file that runs already, or a new one; it outlives who asked."""
         key = (job.key, index)
-        if key not in self._looks:
-            self._looks[key] = asyncio.create_task(self._look_once(job, index))
-            self._looks[key].add_done_callback(lambda _done: self._looks.pop(key, None))
-        return self._looks[key]
+        if key not in self._probes:
+            self._probes[key] = asyncio.create_task(self._probe_once(job, index))
+            self._probes[key].add_done_callback(lambda _done: self._probes.pop(key, None))
+        return self._probes[key]
 
-    async def _look_once(self, job: Job, index: int) -> Probed:
+    async def _probe_once(self, job: Job, index: int) -> Probed:
         before = self._found.get((job.key, index))
         if before is not None and before.missing is None:
             return before
@@ -147,7 +147,7 @@ class MediaFactsCache:
             return before or Probed(None, 0)  # opening its file would start it, or be refused
         try:
             async with self._job_files.open_file(job.id, index, quiet=True) as reader:
-                # a look costs a process: only if the byte that was missing is there now
+                # a probe costs a process: only if the byte that was missing is there now
                 if reader.available(before.missing if before and before.missing else 0) <= 0:
                     return before or Probed(None, 0)
                 probed = await self._probe.probe(reader)

@@ -38,7 +38,7 @@ async def test_a_new_folder_is_made_and_marked_and_its_room_is_that_of_the_disk(
 ) -> None:
     volume = MediaVolume(media, state)
     assert not volume.is_remembered
-    room = await volume.look()
+    room = await volume.measure()
     found = os.statvfs(media)
     assert room.problem is None
     assert abs(room.free - found.f_bavail * found.f_frsize) < 10**9
@@ -50,21 +50,21 @@ def test_an_emptied_folder_on_the_same_disk_is_taken_and_marked_again(
     media: Path, state: StateFolder
 ) -> None:
     volume = MediaVolume(media, state)
-    volume.look_now()
+    volume.measure_now()
     (media / INCOMPLETE / MARK).unlink()
-    assert volume.look_now().problem is None
-    assert MediaVolume(media, state).look_now().problem is None
+    assert volume.measure_now().problem is None
+    assert MediaVolume(media, state).measure_now().problem is None
     assert (media / INCOMPLETE / MARK).exists()
 
 
 def test_a_bare_mount_point_is_refused_and_nothing_is_written_to_it(
     media: Path, state: StateFolder
 ) -> None:
-    MediaVolume(media, state).look_now()
+    MediaVolume(media, state).measure_now()
     claim_another_disk(state)
     (media / INCOMPLETE / MARK).unlink()
     (media / INCOMPLETE).rmdir()
-    problem = MediaVolume(media, state).look_now().problem
+    problem = MediaVolume(media, state).measure_now().problem
     assert problem is not None
     assert "seems not to be mounted" in problem
     assert list(media.iterdir()) == []
@@ -73,35 +73,35 @@ def test_a_bare_mount_point_is_refused_and_nothing_is_written_to_it(
 def test_a_missing_folder_on_an_unmounted_disk_is_not_made_again(
     media: Path, state: StateFolder
 ) -> None:
-    MediaVolume(media, state).look_now()
+    MediaVolume(media, state).measure_now()
     claim_another_disk(state)
     (media / INCOMPLETE / MARK).unlink()
     (media / INCOMPLETE).rmdir()
     media.rmdir()
-    assert MediaVolume(media, state).look_now().problem is not None
+    assert MediaVolume(media, state).measure_now().problem is not None
     assert not media.exists()
 
 
 def test_a_mark_made_by_hand_makes_a_folder_the_right_one(media: Path, state: StateFolder) -> None:
-    MediaVolume(media, state).look_now()
+    MediaVolume(media, state).measure_now()
     claim_another_disk(state)
-    assert MediaVolume(media, state).look_now().problem is None
+    assert MediaVolume(media, state).measure_now().problem is None
     assert MediaVolume(media, state).is_remembered
 
 
 def test_another_media_folder_is_the_users_choice(
     tmp_path: Path, media: Path, state: StateFolder
 ) -> None:
-    MediaVolume(media, state).look_now()
+    MediaVolume(media, state).measure_now()
     claim_another_disk(state)
     other = MediaVolume(tmp_path / "other", state)
     assert not other.is_remembered
-    assert other.look_now().problem is None
+    assert other.measure_now().problem is None
 
 
 def test_a_file_in_the_folders_place_is_a_problem(media: Path, state: StateFolder) -> None:
     media.write_text("not a folder")
-    assert MediaVolume(media, state).look_now().problem == (
+    assert MediaVolume(media, state).measure_now().problem == (
         "The media folder cannot be used: Not a directory."
     )
 
@@ -112,7 +112,7 @@ def test_a_damaged_memory_is_no_memory(media: Path, state: StateFolder, text: st
     state.media_root.write_text(text)
     volume = MediaVolume(media, state)
     assert not volume.is_remembered
-    assert volume.look_now().problem is None
+    assert volume.measure_now().problem is None
 
 
 async def test_what_a_job_holds_is_what_its_files_take_up_on_the_disk(

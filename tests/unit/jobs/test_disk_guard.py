@@ -30,7 +30,7 @@ async def refusal(
 
 async def test_without_a_volume_there_is_always_room() -> None:
     guard = DiskGuard()
-    room = await guard.look()
+    room = await guard.measure()
     assert room.problem is None
     assert await guard.refusal(room, job("a", 10**15), []) is None
     assert await guard.overdue(room, [job("a", 10**15)]) == []

@@ -206,7 +206,7 @@ class EventWriter:
         self._loop = asyncio.get_running_loop()
         self._moved = self._loop.time()
         self._writing = False
-        self._timer = self._loop.call_later(min(HEARTBEAT, PATIENCE), self._look)
+        self._timer = self._loop.call_later(min(HEARTBEAT, PATIENCE), self._watch_time)
 
     @property
     def idle(self) -> bool:
@@ -244,12 +244,12 @@ class EventWriter:
         """Stops the timer of heartbeats and patience."""
         self._timer.cancel()
 
-    def _look(self) -> None:
+    def _watch_time(self) -> None:
         due = self._moved + (PATIENCE if self._writing else HEARTBEAT)
         if self._loop.time() < due:
-            self._timer = self._loop.call_at(due, self._look)
+            self._timer = self._loop.call_at(due, self._watch_time)
         elif self._writing:
             self._limit.reschedule(self._loop.time())
         else:
-            self._timer = self._loop.call_later(HEARTBEAT, self._look)
+            self._timer = self._loop.call_later(HEARTBEAT, self._watch_time)
             self._nudge()

@@ -52,7 +52,7 @@ class Listener(StreamOwner):
         self._subscription.shortcut = self._take
         self._subscription.alarm = self._catch_up_soon
         if not self._gone:
-            self._timer = asyncio.get_running_loop().call_later(HEARTBEAT, self._look)
+            self._timer = asyncio.get_running_loop().call_later(HEARTBEAT, self._beat)
         self._catch_up_soon()
 
     def left(self) -> None:
@@ -105,14 +105,14 @@ class Listener(StreamOwner):
             self._note(changes[-1].seq)
         return bool(changes)
 
-    def _look(self) -> None:
+    def _beat(self) -> None:
         """Sends a heartbeat after 15 s in which nothing was sent."""
         loop = asyncio.get_running_loop()
         if loop.time() >= self._moved + HEARTBEAT:
             if not self._connection.write(chunk(STILL_HERE)):
                 self._catch_up_soon()  # which does not wait for ever
             self._moved = loop.time()
-        self._timer = loop.call_at(self._moved + HEARTBEAT, self._look)
+        self._timer = loop.call_at(self._moved + HEARTBEAT, self._beat)
 
 
 def chunk(data: bytes) -> bytes:

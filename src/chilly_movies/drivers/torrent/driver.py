@@ -188,7 +188,7 @@ class TorrentDriver:
         if run.job.status is Status.COMPLETED:
             return self._seed_while_there(run)
         if run.job.status is not Status.ACTIVE:
-            return self._look_at(run)
+            return self._check_only(run)
         return self._check_adopted(run) if run.job.adopted else self._fetch_and_publish(run)
 
     async def _fetch_and_publish(self, run: Run) -> AsyncGenerator[Report, None]:
@@ -276,7 +276,7 @@ class TorrentDriver:
             self._final(run, Progress(bytes_total=run.wanted)), path=run.path, complete=True
         )
 
-    async def _look_at(self, run: Run) -> AsyncGenerator[Report, None]:
+    async def _check_only(self, run: Run) -> AsyncGenerator[Report, None]:
         """Only compare: the job is paused, failed or waits."""
         await on_disk(self._place.require)
         run.published = run.job.completed_at is not None or run.job.adopted
@@ -290,8 +290,8 @@ class TorrentDriver:
         try:
             async with self._torrent(run) as torrent:
                 saver = self._savers[run.job.key]
-                await run.do(run.look)
-                before = await saver.look()
+                await run.do(run.note_stamps)
+                before = await saver.stamps()
                 torrent.run_check()
                 while (state := await torrent.moved()).checking or not state.has_metadata:
                     if not (state.checking or state.has_metadata):

@@ -38,7 +38,7 @@ class Inspector:
         self._session = session
         self._seconds = min(_SECONDS, config.metadata_timeout)
         self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._looks: set[asyncio.Task[InspectedTorrent]] = set()
+        self._inspections: set[asyncio.Task[InspectedTorrent]] = set()
         self._closed = False
 
     async def inspect(self, source: Source) -> InspectedTorrent:
@@ -46,35 +46,35 @@ class Inspector:
         if self._closed:
             raise EngineError("This downloader is closed.")
         p.identify(source)
-        look = asyncio.create_task(self._look_in_time(source), name="inspection")
-        self._looks.add(look)
+        inspection = asyncio.create_task(self._inspect_in_time(source), name="inspection")
+        self._inspections.add(inspection)
         try:
-            await asyncio.wait([look])
+            await asyncio.wait([inspection])
         finally:
-            look.cancel()
-            await asyncio.wait([look])
-            self._looks.discard(look)
-        if look.cancelled():
+            inspection.cancel()
+            await asyncio.wait([inspection])
+            self._inspections.discard(inspection)
+        if inspection.cancelled():
             raise EngineError("The server stops.")
-        return look.result()
+        return inspection.result()
 
     async def aclose(self) -> None:
-        """End all looks, and begin no more. Idempotent."""
+        """End all inspections, and begin no more. Idempotent."""
         self._closed = True
-        for look in self._looks:
-            look.cancel()
-        if self._looks:
-            await asyncio.wait(self._looks)
+        for inspection in self._inspections:
+            inspection.cancel()
+        if self._inspections:
+            await asyncio.wait(self._inspections)
 
-    async def _look_in_time(self, source: Source) -> InspectedTorrent:
+    async def _inspect_in_time(self, source: Source) -> InspectedTorrent:
         try:
             async with asyncio.timeout(self._seconds), self._turns:
-                return await self._look(source)
+                return await self._inspect(source)
         except TimeoutError:
             sentence = f"Nobody sent the torrent's metadata within {self._seconds:g} s."
             raise NoMetadata(sentence) from None
 
-    async def _look(self, source: Source) -> InspectedTorrent:
+    async def _inspect(self, source: Source) -> InspectedTorrent:
         if p.is_url(source):
             source = await fetch_checked(source, self._session.policy)
         nowhere = self._config.media_root / INCOMPLETE / f"look-{uuid.uuid4().hex}"
@@ -105,7 +105,7 @@ class Inspector:
 
     async def _ask_peers(self, request: p.AddRequest) -> InspectedTorrent | None:
         """What the engine gets to know; None if the torrent left it before."""
-        torrent, ours = await self._session.look(request)
+        torrent, ours = await self._session.borrow(request)
         try:
             while self._session.has(torrent):
                 if (found := await torrent.described()) is not None:

@@ -78,7 +78,7 @@ class ResumeSaver:
         self._stamps: Mapping[int, FileStamp] = stamps or {}
         self._writes = stamps is None
         self._sizes: dict[int, int] = {}
-        self._safe_at = self._ended_at = self._looked_at = self._clock()
+        self._safe_at = self._ended_at = self._probed_at = self._clock()
         self._safe_bytes, self._took = torrent.state.received, 0.0
         self._owes = False
         self._blob: bytes | None = None
@@ -103,8 +103,8 @@ class ResumeSaver:
         now, arrived = self._clock(), self._torrent.state.received - self._safe_bytes
         if self._is_due(now, arrived):
             self._begin(self._save(only_if_modified=not self._owes, closing=False))
-        elif arrived and now - self._looked_at >= self._pace:
-            self._begin(self._look())
+        elif arrived and now - self._probed_at >= self._pace:
+            self._begin(self._probe())
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         self._saving = asyncio.create_task(work, name="resume save")
@@ -129,7 +129,7 @@ class ResumeSaver:
         await self._wait_idle()
         await self._save(only_if_modified=False, closing=closing)
 
-    async def look(self) -> dict[int, FileStamp]:
+    async def stamps(self) -> dict[int, FileStamp]:
         """How the files look, of which nothing is written.
 
         Raises:
@@ -139,7 +139,7 @@ class ResumeSaver:
 
     async def vouch(self, stamps: Mapping[int, FileStamp]) -> None:
         """The files were compared, and looked so before: claim that, unless they changed since."""
-        if await self.look() == stamps:
+        if await self.stamps() == stamps:
             self._stamps = stamps
 
     async def aclose(self) -> None:
@@ -153,7 +153,7 @@ class ResumeSaver:
             if not saving.cancelled():
                 saving.exception()  # the save that follows does what this one could not
 
-    async def _look(self) -> None:
+    async def _probe(self) -> None:
         """See whether the files are there and the store takes what it has: a save may be far off.
 
         A store that is full must be told within seconds.
@@ -165,7 +165,7 @@ class ResumeSaver:
             raise disk_error(error.errno, sentence) from None
         if self._blob is not None:
             await self._store.save_resume(self._key, self._blob)
-        self._looked_at = self._clock()
+        self._probed_at = self._clock()
 
     async def _save(self, *, only_if_modified: bool, closing: bool) -> None:
         self._owes = True
@@ -184,7 +184,7 @@ class ResumeSaver:
         _reach("stored", closing=closing)
         self._owes = False
         self._safe_at, self._safe_bytes = began, arrived
-        self._looked_at = self._ended_at = self._clock()
+        self._probed_at = self._ended_at = self._clock()
         self._took = self._ended_at - began
 
     def _sizes_now(self) -> dict[int, int]:

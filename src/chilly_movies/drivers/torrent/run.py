@@ -124,7 +124,7 @@ class Run:
             doing.add_done_callback(lambda _: held.let_go())
         await asyncio.shield(doing)
 
-    def look(self) -> None:
+    def note_stamps(self) -> None:
         """Note how the files look, which are about to be compared with their hashes. Blocks."""
         self.compared = stamps_of(self.folder, self.disk_paths())
 
@@ -135,7 +135,7 @@ class Run:
         disk.cut_to_size((path, file.size) for path, file in known)
         if not self.published:
             disk.drop_empty(path for path, file in known if not file.wanted)
-        self.look()
+        self.note_stamps()
 
     def flush(self) -> None:
         """Make the files survive a power cut. Blocks."""

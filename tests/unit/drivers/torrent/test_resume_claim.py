@@ -62,7 +62,7 @@ def test_older_versions_read_the_claims_of_this_one(staged: Path) -> None:
 def test_a_claim_of_an_older_version_holds_but_not_exactly(staged: Path) -> None:
     """It was renewed without a check, so of a published film it is not believed."""
     stamps = flush(staged, NAMES, {})
-    older = [[i, look.path, look.size, look.mtime_ns] for i, look in stamps.items()]
+    older = [[i, stamp.path, stamp.size, stamp.mtime_ns] for i, stamp in stamps.items()]
     claim = decode(json.dumps({"closed": True, "looks": older}).encode() + b"\nd")
     assert claim is not None
     paths = claim.staged_paths(staged)

@@ -240,7 +240,7 @@ async def test_a_check_vouches_for_files_that_did_not_change_while_it_ran(
     film.write_bytes(b"film")
     saver = saver_of(Engine(), store, tmp_path, stamps={})
     saver.watch({0: "film.mkv"})
-    before = await saver.look()
+    before = await saver.stamps()
     if changes:
         film.write_bytes(b"longer")
     await saver.vouch(before)

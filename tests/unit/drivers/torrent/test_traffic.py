@@ -48,15 +48,15 @@ async def traffic_of(engine: Engine, config: EngineConfig | None = None) -> Traf
 async def test_the_dht_is_on_while_a_torrent_needs_it_and_a_little_longer() -> None:
     engine = Engine()
     traffic = await traffic_of(engine)
-    traffic.look([], 0)
-    traffic.look([True], 1)
+    traffic.end_expired([], 0)
+    traffic.end_expired([True], 1)
     assert engine.dht == []
-    traffic.look([True, False], 2)
-    traffic.look([True, False], 3)
-    traffic.look([True], 12)
+    traffic.end_expired([True, False], 2)
+    traffic.end_expired([True, False], 3)
+    traffic.end_expired([True], 12)
     assert engine.dht == [True]
-    traffic.look([True], 13)
-    traffic.look([], 14)
+    traffic.end_expired([True], 13)
+    traffic.end_expired([], 14)
     assert engine.dht == [True, False]
     traffic.needs_all(15)
     assert engine.dht == [True, False, True]
@@ -69,7 +69,7 @@ async def test_the_dht_is_never_on_if_it_is_not_wanted_or_would_go_round_a_proxy
     config: dict[str, Any],
 ) -> None:
     engine = Engine()
-    (await traffic_of(engine, EngineConfig(Path("/media"), **config))).look([False], 1)
+    (await traffic_of(engine, EngineConfig(Path("/media"), **config))).end_expired([False], 1)
     assert not any(engine.dht)
 
 

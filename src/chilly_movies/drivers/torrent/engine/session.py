@@ -170,7 +170,7 @@ class TorrentSession:
         if notifier is not None:
             notifier.close()
 
-    def _look_at_clock(self) -> None:
+    def _check_clock(self) -> None:
         """Give the engine up once the time of day was set back.
 
         It lives by that: limited transfers, timeouts and announces would stand still until it is
@@ -227,7 +227,7 @@ class TorrentSession:
         params = p.build(request)
         return params, await gate.drop_private_websockets(params, request.gate)
 
-    async def look(self, request: p.AddRequest) -> tuple[Torrent, bool]:
+    async def borrow(self, request: p.AddRequest) -> tuple[Torrent, bool]:
         """The torrent that is in the session already, or else one that is only looked at.
 
         Returns:
@@ -328,15 +328,15 @@ class TorrentSession:
         torrent.touch()
 
     async def _tick(self) -> None:
-        self._look_at_clock()
+        self._check_clock()
         if self._torrents:
             self._ses.post_torrent_updates(0)
         if next(self._ticks) % _PEER_TICKS == 0:
-            await self._look_at_peers()
+            await self._check_peers()
 
-    async def _look_at_peers(self) -> None:
+    async def _check_peers(self) -> None:
         """Count peers by transport, revive dead connections, make offers, end what is over."""
-        self.traffic.look([t.private for t in self._torrents.values()], time.monotonic())
+        self.traffic.end_expired([t.private for t in self._torrents.values()], time.monotonic())
         for torrent in tuple(self._torrents.values()):
             if torrent.state.peers:
                 await torrent.peers()

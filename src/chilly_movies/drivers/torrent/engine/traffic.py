@@ -99,7 +99,7 @@ class Traffic:
             self._session.resume()
         self._on_change()
 
-    def look(self, privates: Iterable[bool], now: float) -> None:
+    def end_expired(self, privates: Iterable[bool], now: float) -> None:
         """End what is over.
 
         Args:

@@ -52,7 +52,7 @@ class Content:
         """
         for file in self.files:
             try:
-                now = _look(self.folder, self.folder / file.path)
+                now = _stamp(self.folder, self.folder / file.path)
             except OSError:
                 now = None
             if now != file:
@@ -110,12 +110,12 @@ def _walk(top: Path) -> Iterator[Path]:
 def _readable(folder: Path, path: Path) -> ContentFile:
     try:
         path.open("rb").close()
-        return _look(folder, path)
+        return _stamp(folder, path)
     except OSError:
         raise _unreadable(path) from None
 
 
-def _look(folder: Path, path: Path) -> ContentFile:
+def _stamp(folder: Path, path: Path) -> ContentFile:
     facts = path.stat()
     return ContentFile(path.relative_to(folder).as_posix(), facts.st_size, facts.st_mtime_ns)
 

@@ -88,7 +88,7 @@ class Seeder:
             allow_private=self._config.allow_private_addresses, read_only=True, verified=True,
         )  # fmt: skip
         paths = {file.index: folder / file.path for file in made.files}
-        claim = await self._look(paths)
+        claim = await self._claim_of(paths)
         torrent = await self._session.add(request)
         self._offers[torrent] = claim, paths
         torrent.run()
@@ -99,11 +99,11 @@ class Seeder:
         claim, paths = self._offers[torrent]
         if await asyncio.to_thread(claim.holds, paths):
             return True
-        self._offers[torrent] = await self._look(paths), paths
+        self._offers[torrent] = await self._claim_of(paths), paths
         await torrent.recheck()
         return torrent.state.finished
 
-    async def _look(self, paths: dict[int, Path]) -> ResumeClaim:
+    async def _claim_of(self, paths: dict[int, Path]) -> ResumeClaim:
         names = {index: str(path) for index, path in paths.items()}
         return ResumeClaim(b"", await on_disk(lambda: take(Path("/"), names)))
 

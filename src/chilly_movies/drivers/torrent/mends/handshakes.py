@@ -74,7 +74,7 @@ class Handshakes:
             connected: WebRTC peers at the moment.
             finished: we have everything and only wait for others.
         """
-        self._look_for_loss(connected=connected > 0, finished=finished)
+        self._detect_loss(connected=connected > 0, finished=finished)
         if self._waiting_since is not None and now - self._waiting_since > _STUCK_AFTER:
             self._waiting_since = None
             self.failed += 1
@@ -88,7 +88,7 @@ class Handshakes:
         self._pause = min(self._pause + 1, last)
         return self._ask(now)
 
-    def _look_for_loss(self, *, connected: bool, finished: bool) -> None:
+    def _detect_loss(self, *, connected: bool, finished: bool) -> None:
         """Notice that the last peer is gone, or that there is one again."""
         if connected:
             self._lost = False

@@ -75,7 +75,7 @@ class Availability:
         self._tasks: set[asyncio.Task[None]] = set()
         self._flushing: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
-        self._looking = 0
+        self._refreshing = 0
         self.order = Order()
 
     # --- the torrent below ------------------------------------------------------------------
@@ -112,19 +112,19 @@ class Availability:
         }
         self.order.ends = ends
         if self.readers:  # what they wait for comes before the ends
-            await self.look()
+            await self.refresh()
         self.order.raise_ends()
 
     async def choose(self, priorities: Mapping[int, int], videos: Mapping[int, int]) -> None:
         """Give files these priorities; `videos` as for `learn`."""
         if self.pieces is None:
             return
-        self._looking += 1
+        self._refreshing += 1
         try:
             self.order.give_back()
             await self.pieces.set_files(priorities)
         finally:
-            self._looking -= 1
+            self._refreshing -= 1
         await self.learn(videos)
 
     def _read_geometry(self) -> bool:
@@ -138,12 +138,12 @@ class Availability:
         head = self._geometry.span(index, 0, 1)
         return {*head, *self._geometry.span(index, size - length, length)}
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Ask the engine which pieces are there; from then on it tells of each that arrives."""
         pieces = self.pieces
         if pieces is None or not self._read_geometry():
             return
-        self._looking += 1  # nothing is ordered meanwhile: what is asked for is the usual order
+        self._refreshing += 1  # nothing is ordered meanwhile: what is asked for is the usual order
         try:
             self.order.give_back()
             usual = await asyncio.to_thread(pieces.priorities)
@@ -151,7 +151,7 @@ class Availability:
         except RuntimeError:  # it left the session meanwhile
             return
         finally:
-            self._looking -= 1
+            self._refreshing -= 1
         if self.pieces is pieces:
             self.order.renew(usual)
             self._take(there)
@@ -193,7 +193,7 @@ class Availability:
         count, self._is_complete = len(self._there), False
         self._there, self._safe, self._unsafe = bytearray(count), bytearray(count), set()
         if count:
-            self._asking = self._spawn(self.look())
+            self._asking = self._spawn(self.refresh())
 
     async def wait_written(self) -> None:
         """Wait until everything that arrived is in its file, or the engine does not answer."""
@@ -313,7 +313,7 @@ class Availability:
 
     def replan(self) -> None:
         """Readers came, moved or left: tell the engine what is wanted in a hurry now."""
-        if self._geometry is None or not self._there or self._looking:
+        if self._geometry is None or not self._there or self._refreshing:
             return
         windows = [self._window(reader) for reader in self.readers]
         self.order.plan(windows, self._there, self._geometry.piece_size)

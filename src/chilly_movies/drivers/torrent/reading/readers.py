@@ -112,14 +112,14 @@ class Readers:
         first = not availability.readers
         if quiet:
             if first:  # else what is there is told as it arrives
-                await availability.look()
+                await availability.refresh()
             return reader
         availability.readers.add(reader)
         if sum(bool(other.readers) for other in self._by_job.values()) == 1:
             self._hear_pieces(True)
         try:
             if availability.pieces is not None and first:
-                await availability.look()
+                await availability.refresh()
             else:
                 availability.replan()
         except BaseException:  # whoever asked is gone, and would never close it
