@@ -127,7 +127,7 @@ async def test_an_adoption_is_checked_like_a_start(rig: Rig) -> None:
         await downloader.adopt("Film.mkv", b"torrent", id="b")
     with pytest.raises(InvalidRequest):
         await downloader.adopt("../Film.mkv", b"another", id="c")
-    with pytest.raises(InvalidRequest, match="at most 10 MiB"):
+    with pytest.raises(InvalidRequest, match=r"at most 10\.4 MB"):
         await downloader.adopt("Film.mkv", bytes(10 * 2**20 + 1), id="d")
     assert [job.id for job in await downloader.list()] == ["a"]
 

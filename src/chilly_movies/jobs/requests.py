@@ -172,11 +172,11 @@ def _source(given: Mapping[str, Any]) -> Source | None:
     data, urn = given.get("torrent"), given.get("source_urn", "")
     if data is not None:
         if not isinstance(data, bytes) or len(data) > MAX_TORRENT_BYTES:
-            raise InvalidRequest("A torrent file must be bytes, at most 10 MiB.", field="torrent")
+            raise InvalidRequest("A torrent file must be bytes, at most 10.4 MB.", field="torrent")
         if kind is not SourceType.TORRENT:
             raise InvalidRequest("A torrent file needs the sourceType 'torrent'.", field="torrent")
     if not isinstance(urn, str) or len(urn) > _MAX_URN:
-        raise InvalidRequest("The sourceUrn must be text of at most 64 KiB.", field="sourceUrn")
+        raise InvalidRequest("The sourceUrn must be text of at most 65 kB.", field="sourceUrn")
     urn = clean_link(urn) if kind is SourceType.TORRENT else urn.strip()
     if not urn and data is None:
         if "source_urn" in given:

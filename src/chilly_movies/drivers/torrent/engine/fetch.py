@@ -21,7 +21,7 @@ async def fetch_torrent(source: Source, policy: NetworkPolicy) -> Source:
     Raises:
         SourceUnavailable: no answer, or one that may change.
         SourceNotFound: the server says that there is no such thing.
-        SourceRejected: an answer that is not a torrent file of at most 10 MiB, or a place we
+        SourceRejected: an answer that is not a torrent file of at most 10.4 MB, or a place we
             must not reach.
     """
     found = await policy.get(

@@ -230,7 +230,7 @@ def _part_websockets(params: lt.add_torrent_params, *, wanted: bool) -> None:
 def _parse(source: Source) -> lt.add_torrent_params:
     if source.data is not None:
         if len(source.data) > MAX_TORRENT_BYTES:
-            raise InvalidSource("This torrent file is larger than 10 MiB.", field="torrent")
+            raise InvalidSource("This torrent file is larger than 10.4 MB.", field="torrent")
         return parse_torrent(source.data)
     return _parse_magnet(source.urn)
 

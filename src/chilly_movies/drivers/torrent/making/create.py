@@ -279,7 +279,8 @@ def _version(value: TorrentVersion | str) -> TorrentVersion:
 def _piece_size(value: int) -> int:
     if value and value not in _PIECE_SIZES:
         raise InvalidRequest(
-            "The piece size must be a power of two from 16 KiB to 128 MiB.", field="pieceSize"
+            "The piece size must be a power of two from 16384 to 134217728 bytes.",
+            field="pieceSize",
         )
     return value
 
