@@ -34,7 +34,8 @@ SETTINGS = {
 }
 PIECE = 512 * 1024
 LIMIT = max(MIB, 10 * PIECE)
-"""So many wrong bytes may be taken in each round."""
+"""So many wrong bytes may be taken in a round. The engine decides when a peer is found out, so one
+round in a hundred takes a little more (docs/durability.md); the median is promised."""
 _SIZE = 12 * MIB
 _WITHIN = 60.0
 _RATE = 8 * MIB
@@ -108,14 +109,25 @@ class Verdict:
     sentences: set[str] = field(default_factory=set)
     broken: list[str] = field(default_factory=list)
 
+    @property
+    def both(self) -> list[int]:
+        """The wrong bytes of each round, of peer and web seed together, the least first."""
+        return sorted(map(sum, zip(self.wasted, self.web_wasted, strict=True)))
+
+    @property
+    def is_wasteful(self) -> bool:
+        """Whether more was taken than allowed in half of the rounds or more."""
+        return self.both[len(self.both) // 2] > LIMIT
+
     def summary(self) -> str:
         """A few lines for people."""
-        both = sorted(map(sum, zip(self.wasted, self.web_wasted, strict=True)))
+        both = self.both
         peer, web = max(self.wasted) / MIB, max(self.web_wasted) / MIB
         median, most = both[len(both) // 2] / MIB, both[-1] / MIB
         lines = (
             f"{self.rounds} rounds, films of {_SIZE / MIB:g} MiB in pieces of {PIECE // 1024} KiB",
             f"wrong bytes sent: median {median:.2f}, most {most:.2f} MiB, {LIMIT / MIB:g} allowed",
+            f"more than allowed in {sum(sent > LIMIT for sent in both)} rounds",
             f"by the peer at most {peer:.2f}, by the web seed at most {web:.2f} MiB",
             f"completed after {max(self.seconds):.1f} s at most",
             *sorted(self.sentences)[:3],
@@ -193,11 +205,6 @@ class Neighbourhood:
                 await self._download(film, name, link)
             self.verdict.wasted.append((await self._swarm.sent(name)).payload)
             self.verdict.web_wasted.append(web.sent)
-            if self.verdict.wasted[-1] + web.sent > LIMIT:
-                self.verdict.broken.append(
-                    f"{name}: {self.verdict.wasted[-1]} wrong bytes of a peer and {web.sent} of "
-                    "a web seed were taken"
-                )
         finally:
             await tracker.stop()
             await self._swarm.drop(name)
@@ -244,7 +251,7 @@ def main() -> int:
     verdict = asyncio.run(run(wanted.rounds, wanted.seed, wanted.lanes))
     load = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     sys.stdout.write(f"seed {wanted.seed}; {load}\n{verdict.summary()}\n")
-    return min(1, len(verdict.broken))
+    return int(bool(verdict.broken) or verdict.is_wasteful)
 
 
 if __name__ == "__main__":

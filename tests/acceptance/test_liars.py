@@ -18,6 +18,11 @@ async def test_among_liars_a_film_arrives_whole_with_little_waste_and_a_sentence
     tmp_path: Path,
 ) -> None:
     async with Neighbourhood(tmp_path, seed=17) as neighbourhood:
+        verdict = neighbourhood.verdict
         await neighbourhood.round()
-        assert not neighbourhood.verdict.broken, neighbourhood.verdict.summary()
-        assert neighbourhood.verdict.wasted[0] > 0  # they had their chance
+        if verdict.is_wasteful:  # as one round in a hundred: the median of three is asked for
+            await neighbourhood.round()
+            await neighbourhood.round()
+        assert not verdict.broken, verdict.summary()
+        assert not verdict.is_wasteful, verdict.summary()
+        assert verdict.wasted[0] > 0  # they had their chance
