@@ -11,7 +11,7 @@ from lab.breaking import Breakage, is_noticed, report
 
 _WITHIN = 600.0
 
-_SHIELDED = "        return await asyncio.shield(task)\n\n    async def settle"
+_SHIELDED = "        return await asyncio.shield(task)\n\n    async def wait_idle"
 BREAKS = (
     Breakage("a canceled job may be resumed", "jobs/lifecycle.py",
           "e.Resumed: _rule(PAUSED, FAILED, to", "e.Resumed: _rule(PAUSED, FAILED, CANCELED, to"),

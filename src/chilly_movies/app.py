@@ -145,9 +145,12 @@ class AssembledDownloader(Downloader):
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         super().__init__(
-            parts.drivers, parts.jobs, max_active=parts.max_active, retry=parts.retry,
+            parts.drivers,
+            parts.jobs,
+            max_active=parts.max_active,
+            retry=parts.retry,
             guard=parts.guard,
-        )  # fmt: skip
+        )
 
     @property
     def network_problem(self) -> str | None:
@@ -205,10 +208,14 @@ class WebTorrentDownloader(AssembledDownloader):
         state = StateFolder(Path(state_dir) if state_dir else None)
         super().__init__(
             torrent_parts(
-                config, state, max_active=max_active, min_free_space=min_free_space,
-                metadata_tries=metadata_tries, sole_server=sole_server,
+                config,
+                state,
+                max_active=max_active,
+                min_free_space=min_free_space,
+                metadata_tries=metadata_tries,
+                sole_server=sole_server,
             )
-        )  # fmt: skip
+        )
 
 
 class MockDownloader(AssembledDownloader):

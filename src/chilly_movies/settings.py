@@ -155,10 +155,16 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "api_secret", "api_keys", "tmdb_api_key", "tmdb_bearer_token", "interface", "proxy",
-        "block_list", "allow_list",
+        "api_secret",
+        "api_keys",
+        "tmdb_api_key",
+        "tmdb_bearer_token",
+        "interface",
+        "proxy",
+        "block_list",
+        "allow_list",
         mode="before",
-    )  # fmt: skip
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value

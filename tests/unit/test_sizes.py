@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.structure import code_lines, functions, read_modules, skips_outside_tables
+
 ROOT = Path(__file__).parents[2]
+SOURCE = read_modules(ROOT / "src" / "chilly_movies")
 EMPTY_NAMES = {"utils", "helpers", "common", "manager", "core", "base", "misc"}
 
 
@@ -22,15 +24,13 @@ def test_no_module_has_more_than_600_lines() -> None:
     assert long == {}
 
 
-def test_no_function_has_more_than_50_lines() -> None:
-    long = []
-    for path in modules():
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                size = (node.end_lineno or node.lineno) - node.lineno + 1
-                if size > 50:
-                    long.append(f"{path}:{node.lineno} {node.name} has {size}")
-    assert long == []
+def test_nine_of_ten_shipped_functions_have_at_most_22_lines() -> None:
+    sizes = sorted(code_lines(node) for _, node in functions(SOURCE))
+    assert sizes[len(sizes) * 9 // 10] <= 22
+
+
+def test_only_tables_are_laid_out_by_hand() -> None:
+    assert skips_outside_tables(SOURCE) == []
 
 
 def test_no_shipped_module_has_a_name_that_says_nothing() -> None:

@@ -80,10 +80,13 @@ def pack(target: Path, manifest: Manifest, contents: Mapping[str, Path]) -> None
 
 def _described(manifest: Manifest) -> dict[str, Any]:
     return {
-        "version": manifest.version, "createdAt": manifest.created_at, "jobs": manifest.jobs,
-        "mediaRoot": manifest.media_root, "stateDir": manifest.state_dir,
+        "version": manifest.version,
+        "createdAt": manifest.created_at,
+        "jobs": manifest.jobs,
+        "mediaRoot": manifest.media_root,
+        "stateDir": manifest.state_dir,
         "files": {n: {"size": s, "sha256": h} for n, (s, h) in manifest.files.items()},
-    }  # fmt: skip
+    }
 
 
 def _add(archive: tarfile.TarFile, name: str, size: int, source: IO[bytes]) -> None:
@@ -129,10 +132,13 @@ def _read_manifest(text: bytes) -> Manifest:
     if DATABASE not in files or set(files) - {DATABASE, SETTINGS}:
         raise _refused("its manifest names other files than a backup has")
     return Manifest(
-        version=str(found["version"]), media_root=str(found["mediaRoot"]),
-        state_dir=str(found["stateDir"]), jobs=int(found["jobs"]),
-        created_at=str(found["createdAt"]), files=files,
-    )  # fmt: skip
+        version=str(found["version"]),
+        media_root=str(found["mediaRoot"]),
+        state_dir=str(found["stateDir"]),
+        jobs=int(found["jobs"]),
+        created_at=str(found["createdAt"]),
+        files=files,
+    )
 
 
 def _small(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:

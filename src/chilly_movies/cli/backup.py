@@ -55,17 +55,26 @@ def backup(
             if config_file().is_file():
                 contents[SETTINGS] = config_file()
             manifest = Manifest(
-                version=__version__, media_root=str(settings.media_root.absolute()),
-                state_dir=str(state.path), jobs=taken.jobs,
+                version=__version__,
+                media_root=str(settings.media_root.absolute()),
+                state_dir=str(state.path),
+                jobs=taken.jobs,
                 created_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 files={name: archive.digest(path) for name, path in contents.items()},
-            )  # fmt: skip
+            )
             archive.pack(file, manifest, contents)
     except OSError as error:
         raise CommandFailed(f"The backup cannot be written: {error.strerror}.") from None
     size = file.stat().st_size
-    out.document({"file": str(file), "bytes": size, "jobs": taken.jobs,
-                  "settings": SETTINGS in contents, **taken.told()})  # fmt: skip
+    out.document(
+        {
+            "file": str(file),
+            "bytes": size,
+            "jobs": taken.jobs,
+            "settings": SETTINGS in contents,
+            **taken.told(),
+        }
+    )
     out.say(f"{file} holds {taken.jobs} jobs, not their films.")
     if SETTINGS in contents:
         out.say("The settings in it may hold API keys: let nobody else read it.")
@@ -140,8 +149,10 @@ def _complain(out: Output, taken: _Taken, advice: str) -> int:
     if taken.damage:
         out.error(f"{taken.damage[0].upper()}{taken.damage[1:]}. The good rows were saved.")
     if taken.lost:
-        out.error(f"The rows of these jobs are damaged: {', '.join(taken.lost[:_SHOWN])}"
-                  f"{' and more' if len(taken.lost) > _SHOWN else ''}.")  # fmt: skip
+        out.error(
+            f"The rows of these jobs are damaged: {', '.join(taken.lost[:_SHOWN])}"
+            f"{' and more' if len(taken.lost) > _SHOWN else ''}."
+        )
     if taken.resume:
         out.error(f"The resume data of {taken.resume} jobs is lost: they check their data anew.")
     out.note(advice)
@@ -183,13 +194,24 @@ def restore(
         raise CommandFailed(f"The backup cannot be restored: {error.strerror}.") from None
     finally:
         state.release()
-    out.document({"jobs": taken.jobs, "madeBy": manifest.version, "mediaRoot": str(media_root),
-                  "oldMediaRoot": manifest.media_root, "settings": str(config or ""),
-                  **taken.told()})  # fmt: skip
-    out.say(f"{taken.jobs} jobs are back; films were in {manifest.media_root}, "
-            f"now in {media_root}.")  # fmt: skip
-    out.say(f"The settings are in {config}." if config else
-            f"No settings were restored: start with CHILLY_MEDIA_ROOT={media_root}.")  # fmt: skip
+    out.document(
+        {
+            "jobs": taken.jobs,
+            "madeBy": manifest.version,
+            "mediaRoot": str(media_root),
+            "oldMediaRoot": manifest.media_root,
+            "settings": str(config or ""),
+            **taken.told(),
+        }
+    )
+    out.say(
+        f"{taken.jobs} jobs are back; films were in {manifest.media_root}, now in {media_root}."
+    )
+    out.say(
+        f"The settings are in {config}."
+        if config
+        else f"No settings were restored: start with CHILLY_MEDIA_ROOT={media_root}."
+    )
     return _complain(out, taken, "An older backup may hold what is lost.")
 
 

@@ -52,22 +52,38 @@ def check_state(state_dir: Path, *, running: bool) -> Iterator[Finding]:
     else:
         yield Finding("server", "ok", "No server is running on this state folder.")
     if not state_dir.is_dir():
-        yield Finding("state", "remark", f"The state folder {state_dir} is not there yet.",
-                      "The first 'chilly serve' makes it.")  # fmt: skip
+        yield Finding(
+            "state",
+            "remark",
+            f"The state folder {state_dir} is not there yet.",
+            "The first 'chilly serve' makes it.",
+        )
         return
     if not os.access(state_dir, os.W_OK | os.X_OK):
-        yield Finding("state", "problem", f"The state folder {state_dir} cannot be written.",
-                      "Give this user the right to, or set CHILLY_STATE_DIR.")  # fmt: skip
+        yield Finding(
+            "state",
+            "problem",
+            f"The state folder {state_dir} cannot be written.",
+            "Give this user the right to, or set CHILLY_STATE_DIR.",
+        )
     for path in sorted(state_dir.iterdir()):
         if path.is_file() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             if path.suffix == ".json":
                 continue
-            yield Finding("state", "remark", f"Others may read {path.name} in the state folder.",
-                          f"chmod 600 '{path}'")  # fmt: skip
+            yield Finding(
+                "state",
+                "remark",
+                f"Others may read {path.name} in the state folder.",
+                f"chmod 600 '{path}'",
+            )
     free = os.statvfs(state_dir).f_bavail * os.statvfs(state_dir).f_frsize
     if free < 50_000_000:
-        yield Finding("state", "problem", f"The disk of the state folder has {amount(free)} free.",
-                      "Make room: without it nothing new can be stored.")  # fmt: skip
+        yield Finding(
+            "state",
+            "problem",
+            f"The disk of the state folder has {amount(free)} free.",
+            "Make room: without it nothing new can be stored.",
+        )
 
 
 def check_store(survey: Survey | None, error: ChillyError | None) -> Iterator[Finding]:
@@ -77,22 +93,37 @@ def check_store(survey: Survey | None, error: ChillyError | None) -> Iterator[Fi
         return
     if survey.damage:
         yield Finding(
-            "store", "problem", f"The database is damaged: {survey.damage[0]}.",
+            "store",
+            "problem",
+            f"The database is damaged: {survey.damage[0]}.",
             "Stop the server; 'chilly backup FILE' saves the good rows, and 'chilly restore FILE "
             "--force' puts them in the place of the damaged ones. An older backup may hold more.",
-        )  # fmt: skip
+        )
     if not survey.revision and not survey.damage:
-        yield Finding("store", "remark", "The database is empty: it knows of no job.",
-                      "If there were jobs, restore a backup with 'chilly restore'.")  # fmt: skip
+        yield Finding(
+            "store",
+            "remark",
+            "The database is empty: it knows of no job.",
+            "If there were jobs, restore a backup with 'chilly restore'.",
+        )
     elif not survey.is_newest:
-        yield Finding("store", "remark", f"The database has an older form ({survey.revision}).",
-                      "The next 'chilly serve' brings it up to date.")  # fmt: skip
+        yield Finding(
+            "store",
+            "remark",
+            f"The database has an older form ({survey.revision}).",
+            "The next 'chilly serve' brings it up to date.",
+        )
     for job_id in survey.unreadable[:_SHOWN]:
-        yield Finding("store", "problem", f"The row of job '{job_id}' is damaged and left out.",
-                      "Restore a backup, or start the job again under another id.")  # fmt: skip
+        yield Finding(
+            "store",
+            "problem",
+            f"The row of job '{job_id}' is damaged and left out.",
+            "Restore a backup, or start the job again under another id.",
+        )
     if len(survey.unreadable) > _SHOWN:
-        yield Finding("store", "problem",
-                      f"{len(survey.unreadable) - _SHOWN} more rows are damaged.")  # fmt: skip
+        yield Finding(
+            "store", "problem", f"{len(survey.unreadable) - _SHOWN} more rows are damaged."
+        )
     if not survey.damage and not survey.unreadable:
         count = len(survey.jobs)
         yield Finding("store", "ok", f"The database is sound and holds {count} jobs.")
@@ -105,9 +136,11 @@ def _no_store(why: str) -> Finding:
     if "cannot be read" in why:
         return Finding("store", "problem", why, "Give this user the right to, or put a file back.")
     return Finding(
-        "store", "problem", why,
+        "store",
+        "problem",
+        why,
         "Restore a backup with 'chilly restore', or move the file away to begin anew: films stay.",
-    )  # fmt: skip
+    )
 
 
 def check_files(survey: Survey, media_root: Path) -> Iterator[Finding]:
@@ -120,8 +153,12 @@ def check_files(survey: Survey, media_root: Path) -> Iterator[Finding]:
         if problem is not None:
             bad += 1
             if bad <= _SHOWN:
-                yield Finding("files", "problem", f"The film of job '{job.id}': {problem}.",
-                              "Put it back, or remove the job with 'chilly remove'.")  # fmt: skip
+                yield Finding(
+                    "files",
+                    "problem",
+                    f"The film of job '{job.id}': {problem}.",
+                    "Put it back, or remove the job with 'chilly remove'.",
+                )
     if bad > _SHOWN:
         yield Finding("files", "problem", f"{bad - _SHOWN} more films are not as they were.")
     if not bad:
@@ -155,13 +192,21 @@ def check_hashes(survey: Survey, database: Path, media_root: Path) -> Iterator[F
             continue  # `check_files` tells of those that are not there
         differing = engine.differing(job, known.get(job.key))
         if differing is None:
-            yield Finding("hashes", "remark", f"The hashes of job '{job.id}' are not known here.",
-                          "Start the job again if you doubt its film.")  # fmt: skip
+            yield Finding(
+                "hashes",
+                "remark",
+                f"The hashes of job '{job.id}' are not known here.",
+                "Start the job again if you doubt its film.",
+            )
         elif differing:
             bad += 1
             what = f"The film of job '{job.id}' is damaged: {amount(differing)} are not right."
-            yield Finding("hashes", "problem", what,
-                          "Let the server recheck and then resume it, or remove it.")  # fmt: skip
+            yield Finding(
+                "hashes",
+                "problem",
+                what,
+                "Let the server recheck and then resume it, or remove it.",
+            )
         else:
             right += 1
     if not bad:
@@ -177,8 +222,12 @@ def check_strangers(survey: Survey, media_root: Path) -> Iterator[Finding]:
     if strangers:
         shown = ", ".join(f"'{name}'" for name in strangers[:_SHOWN])
         more = f" and {len(strangers) - _SHOWN} more" if len(strangers) > _SHOWN else ""
-        yield Finding("media", "remark", f"These belong to no job: {shown}{more}.",
-                      "Nothing touches them. Delete what you do not want.")  # fmt: skip
+        yield Finding(
+            "media",
+            "remark",
+            f"These belong to no job: {shown}{more}.",
+            "Nothing touches them. Delete what you do not want.",
+        )
     else:
         yield Finding("media", "ok", "All in the media folder belongs to a job.")
 
@@ -197,8 +246,12 @@ def check_staging(survey: Survey, media_root: Path) -> Iterator[Finding]:
             continue
         found += 1
         if found <= _SHOWN:
-            yield Finding("staging", "remark", f"No job goes on with what is in {path}.",
-                          "Delete the folder if you do not need it.")  # fmt: skip
+            yield Finding(
+                "staging",
+                "remark",
+                f"No job goes on with what is in {path}.",
+                "Delete the folder if you do not need it.",
+            )
     if not found:
         yield Finding("staging", "ok", "All unfinished data belongs to a job.")
 
@@ -211,13 +264,18 @@ def check_resume(survey: Survey, database: Path) -> Iterator[Finding]:
     jobs = {job.key: job for job in survey.jobs}
     bad = len(survey.lost_resume)
     if bad:
-        yield Finding("resume", "problem", f"The resume data of {bad} jobs cannot be read.",
-                      "Mend the database; they check their data anew then.")  # fmt: skip
+        yield Finding(
+            "resume",
+            "problem",
+            f"The resume data of {bad} jobs cannot be read.",
+            "Mend the database; they check their data anew then.",
+        )
     for key, data in resume_data(database):
         job = jobs.get(key)
         if job is None:
-            yield Finding("resume", "remark", "There is resume data of no job.",
-                          "The next start forgets it.")  # fmt: skip
+            yield Finding(
+                "resume", "remark", "There is resume data of no job.", "The next start forgets it."
+            )
         elif job.source.type == "torrent" and (problem := resume_problem(data)):
             bad += 1
             what = f"The resume data of job '{job.id}' is not readable: {problem}."
@@ -235,34 +293,50 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
     state = StateFolder(settings.state_dir)
     volume = MediaVolume(root, state)
     if not root.exists() and not volume.is_remembered:
-        yield Finding("disk", "remark", f"The media folder {root} is not there yet.",
-                      "The first 'chilly serve' makes it.")  # fmt: skip
+        yield Finding(
+            "disk",
+            "remark",
+            f"The media folder {root} is not there yet.",
+            "The first 'chilly serve' makes it.",
+        )
         return
     problem = volume.problem()
     if problem is not None:
         yield Finding("disk", "problem", problem, "Mount its disk or set CHILLY_MEDIA_ROOT.")
         return
     if (other := ServerNote(root, state).other()) is not None:
-        yield Finding("disk", "remark",
-                      f"A server with the state folder {other} uses this media folder.",
-                      "What belongs to its jobs is shown here as of no job.")  # fmt: skip
+        yield Finding(
+            "disk",
+            "remark",
+            f"A server with the state folder {other} uses this media folder.",
+            "What belongs to its jobs is shown here as of no job.",
+        )
     found = os.statvfs(root)
     free = found.f_bavail * found.f_frsize
     if free < settings.min_free_space:
         yield Finding(
-            "disk", "problem",
+            "disk",
+            "problem",
             f"{amount(free)} are free in the media folder, {amount(settings.min_free_space)} are "
             "to stay free, so downloads wait.",
             "Make room, or lower CHILLY_MIN_FREE_SPACE.",
-        )  # fmt: skip
+        )
     staging = root / INCOMPLETE
     if staging.is_dir() and staging.stat().st_dev != root.stat().st_dev:
-        yield Finding("disk", "problem", f"The folder {INCOMPLETE} is on another disk.",
-                      "Let both be on one disk: films are published by renaming.")  # fmt: skip
+        yield Finding(
+            "disk",
+            "problem",
+            f"The folder {INCOMPLETE} is on another disk.",
+            "Let both be on one disk: films are published by renaming.",
+        )
     refused = _try_write(staging if staging.is_dir() else root)
     if refused is not None:
-        yield Finding("disk", "problem", f"The media folder cannot be written: {refused}.",
-                      "Mend the disk or give this user the right to.")  # fmt: skip
+        yield Finding(
+            "disk",
+            "problem",
+            f"The media folder cannot be written: {refused}.",
+            "Mend the disk or give this user the right to.",
+        )
     else:
         yield Finding("disk", "ok", f"The media folder can be written; {amount(free)} are free.")
 
@@ -301,8 +375,12 @@ def check_ports(settings: Settings, *, running: bool) -> Iterator[Finding]:
             if running and "in use" in str(error):
                 yield Finding("ports", "ok", f"Port {port} ({what}) is in use by the server.")
             else:
-                yield Finding("ports", "problem", f"Port {port} ({what}) cannot be used.",
-                              f"Stop who uses it, or set {variable}.")  # fmt: skip
+                yield Finding(
+                    "ports",
+                    "problem",
+                    f"Port {port} ({what}) cannot be used.",
+                    f"Stop who uses it, or set {variable}.",
+                )
         else:
             yield Finding("ports", "ok", f"Port {port} ({what}) is free.")
 
@@ -315,12 +393,16 @@ def check_engine() -> Iterator[Finding]:
 
         found, openssl = engine_version(), openssl_inside() or "none of its own"
     except ImportError as error:
-        yield Finding("engine", "problem", f"The torrent engine cannot be loaded: {error}.",
-                      "Install Chilly Movies anew.")  # fmt: skip
+        yield Finding(
+            "engine",
+            "problem",
+            f"The torrent engine cannot be loaded: {error}.",
+            "Install Chilly Movies anew.",
+        )
         return
     if found.startswith(_ENGINE):
         what = f"The torrent engine is libtorrent {found} (OpenSSL inside: {openssl})."
         yield Finding("engine", "ok", what)
     else:
         what = f"The torrent engine is libtorrent {found}, and was tested as {_ENGINE} only."
-        yield Finding("engine", "problem", what, f"pip install libtorrent=={_ENGINE}")  # fmt: skip
+        yield Finding("engine", "problem", what, f"pip install libtorrent=={_ENGINE}")

@@ -114,10 +114,13 @@ class _Demo:
             f"(the seeder gives no more), and {total:.1f} s in all."
         )
         return {
-            "path": str(path), "sha256": digest, "bytes": self.mib * _MIB,
-            "downloadSeconds": round(seconds, 3), "bytesPerSecond": speed,
+            "path": str(path),
+            "sha256": digest,
+            "bytes": self.mib * _MIB,
+            "downloadSeconds": round(seconds, 3),
+            "bytesPerSecond": speed,
             "totalSeconds": round(total, 3),
-        }  # fmt: skip
+        }
 
     @asynccontextmanager
     async def _swarm(self, film: Path) -> AsyncIterator[str]:

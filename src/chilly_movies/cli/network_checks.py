@@ -27,8 +27,12 @@ def check_proxy(settings: Settings) -> Iterator[Finding]:
         yield Finding("proxy", "ok", f"The proxy at {proxy.place} answers.")
     else:
         means = "" if not settings.proxy_force else ", so nothing is downloaded"
-        yield Finding("proxy", "problem", f"The proxy at {proxy.place} {problem}{means}.",
-                      "Start it, or mend CHILLY_PROXY.")  # fmt: skip
+        yield Finding(
+            "proxy",
+            "problem",
+            f"The proxy at {proxy.place} {problem}{means}.",
+            "Start it, or mend CHILLY_PROXY.",
+        )
 
 
 def check_interface(settings: Settings) -> Iterator[Finding]:
@@ -41,8 +45,12 @@ def check_interface(settings: Settings) -> Iterator[Finding]:
     if why is None:
         yield Finding("network", "ok", f"The interface {settings.interface} can be used.")
     else:
-        yield Finding("network", "problem", f"Nothing is sent: {why}.",
-                      "Bring it up, or mend CHILLY_INTERFACE.")  # fmt: skip
+        yield Finding(
+            "network",
+            "problem",
+            f"Nothing is sent: {why}.",
+            "Bring it up, or mend CHILLY_INTERFACE.",
+        )
 
 
 def check_lists(settings: Settings) -> Iterator[Finding]:
@@ -55,13 +63,21 @@ def check_lists(settings: Settings) -> Iterator[Finding]:
         try:
             found = read_list(path)
         except OSError as error:
-            yield Finding("lists", "problem", f"The {name} list {path} cannot be read: "
-                          f"{error.strerror}.", f"Mend CHILLY_{name.upper()}_LIST.")  # fmt: skip
+            yield Finding(
+                "lists",
+                "problem",
+                f"The {name} list {path} cannot be read: {error.strerror}.",
+                f"Mend CHILLY_{name.upper()}_LIST.",
+            )
             continue
         wrong = f", {found.malformed} lines are malformed" if found.malformed else ""
         level: Level = "remark" if wrong or not len(found.ranges) else "ok"
-        yield Finding("lists", level, f"The {name} list has {len(found.ranges)} ranges{wrong}.",
-                      f"Look at line {found.first_malformed} of it." if wrong else "")  # fmt: skip
+        yield Finding(
+            "lists",
+            level,
+            f"The {name} list has {len(found.ranges)} ranges{wrong}.",
+            f"Look at line {found.first_malformed} of it." if wrong else "",
+        )
 
 
 def _why_silent(proxy: Proxy) -> str | None:

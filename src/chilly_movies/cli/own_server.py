@@ -23,10 +23,22 @@ async def own_server() -> AsyncIterator[str]:
         CommandFailed: it does not start; it says why itself.
     """
     server = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "chilly_movies", "serve", "--host", "localhost", "--port", "0",
-        "--log-level", "error", "--stop-with-stdin", "--json",
-        stdin=PIPE, stdout=PIPE, start_new_session=True,
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "chilly_movies",
+        "serve",
+        "--host",
+        "localhost",
+        "--port",
+        "0",
+        "--log-level",
+        "error",
+        "--stop-with-stdin",
+        "--json",
+        stdin=PIPE,
+        stdout=PIPE,
+        start_new_session=True,
+    )
     assert server.stdin is not None  # noqa: S101 (for the type checker)
     assert server.stdout is not None  # noqa: S101
     try:

@@ -60,8 +60,9 @@ def play(
     if found is None and not print_url:
         raise CommandFailed(
             "No player is installed (mpv, vlc, iina, celluloid, ffplay); --player names another, "
-            "--print says the film's address.", Exit.USAGE,
-        )  # fmt: skip
+            "--print says the film's address.",
+            Exit.USAGE,
+        )
     return run(_Playing(source, found, file, remote, stay=stay).work())
 
 

@@ -211,9 +211,10 @@ def _each(
 
 
 def list_jobs(
-    *, status: Annotated[list[_StatusName] | None, Parameter(negative="")] = None,
+    *,
+    status: Annotated[list[_StatusName] | None, Parameter(negative="")] = None,
     remote: Remote = HERE,
-) -> int:  # fmt: skip
+) -> int:
     """Show the server's jobs in queue order.
 
     Args:

@@ -144,9 +144,13 @@ class _Seeding:
         websockets = self._settings.webtorrent_trackers if self._settings.webtorrent else ()
         trackers = with_websockets(wish.trackers, websockets, version, private=wish.private)
         made = await make_torrent(
-            path, version=version, trackers=trackers, private=wish.private, comment=wish.comment,
+            path,
+            version=version,
+            trackers=trackers,
+            private=wish.private,
+            comment=wish.comment,
             on_progress=show,
-        )  # fmt: skip
+        )
         if wish.torrent_file is not None:
             await asyncio.to_thread(_write, wish.torrent_file, made.data)
         return made
@@ -157,11 +161,19 @@ class _Seeding:
         self._out.say(f"magnet: {made.magnet}")
         if address:
             self._out.say(f"link for this network: {link}")
-        self._out.record({
-            "event": "made", "id": made.v1 or made.v2, "name": made.name, "magnet": made.magnet,
-            "link": link, "infoHash": made.v1, "infoHashV2": made.v2, "size": made.size,
-            "files": len(made.files),
-        })  # fmt: skip
+        self._out.record(
+            {
+                "event": "made",
+                "id": made.v1 or made.v2,
+                "name": made.name,
+                "magnet": made.magnet,
+                "link": link,
+                "infoHash": made.v1,
+                "infoHashV2": made.v2,
+                "size": made.size,
+                "files": len(made.files),
+            }
+        )
 
 
 async def _watch(made: MadeTorrent, torrent: Torrent, seeder: Seeder, board: Board) -> None:
@@ -175,10 +187,14 @@ async def _watch(made: MadeTorrent, torrent: Torrent, seeder: Seeder, board: Boa
         if not (state.finished or state.checking) or not await seeder.is_right(torrent):
             raise CommandFailed(f"{made.name} was changed on disk, so it is not seeded.")
         progress = Progress(
-            percent=100.0, bytes_downloaded=made.size, bytes_total=made.size,
-            upload_speed=state.upload_speed, peers=state.peers,
-            ratio=round(state.uploaded / made.size, 3), phase=Phase.SEEDING,
-        )  # fmt: skip
+            percent=100.0,
+            bytes_downloaded=made.size,
+            bytes_total=made.size,
+            upload_speed=state.upload_speed,
+            peers=state.peers,
+            ratio=round(state.uploaded / made.size, 3),
+            phase=Phase.SEEDING,
+        )
         board.show(_wire(made.v1 or made.v2 or "", made.name, "completed", progress), "progress")
         await asyncio.sleep(_SHOW_INTERVAL)
 

@@ -71,10 +71,17 @@ def serve(
         from chilly_movies.settings import load_settings, secrets_of
 
     settings = load_settings(
-        host=host, port=port, media_root=media_root, state_dir=state_dir, max_active=max_active,
-        torrent_port=torrent_port, interface=interface, download_limit=download_limit,
-        upload_limit=upload_limit, log_level=log_level,
-    )  # fmt: skip
+        host=host,
+        port=port,
+        media_root=media_root,
+        state_dir=state_dir,
+        max_active=max_active,
+        torrent_port=torrent_port,
+        interface=interface,
+        download_limit=download_limit,
+        upload_limit=upload_limit,
+        log_level=log_level,
+    )
     configure_logs(settings.log_level, settings.log_format)
     hide(secrets_of(settings))
     allow_descriptors(_DESCRIPTORS + 2 * settings.max_active)

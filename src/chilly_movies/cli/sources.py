@@ -87,8 +87,9 @@ def read_sources(texts: tuple[str, ...]) -> list[Wanted]:
     if not texts:
         raise CommandFailed(
             "Give at least one SOURCE: a magnet link, an info hash, a link to a torrent file, or "
-            "the path of one.", Exit.USAGE,
-        )  # fmt: skip
+            "the path of one.",
+            Exit.USAGE,
+        )
     found = {wanted.digest: wanted for wanted in map(read_source, texts)}
     return list(found.values())
 

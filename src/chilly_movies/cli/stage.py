@@ -144,9 +144,16 @@ async def _process(
     """A Python module as a process that ends with its standard input, so never outlives us."""
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", *module, stdin=PIPE, stdout=PIPE, stderr=errors,
-            env=environment, start_new_session=True,
-        )  # fmt: skip
+            sys.executable,
+            "-P",
+            "-m",
+            *module,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=errors,
+            env=environment,
+            start_new_session=True,
+        )
     try:
         yield Prop(process, log)
     finally:

@@ -54,11 +54,19 @@ class Admission:
             self._ledger.refuse_duplicate(request.id, facts.identities)
             now = self._clock()
             job = Job(
-                id=request.id, key=uuid.uuid4().hex, source=source, created_at=now, updated_at=now,
-                position=self._ledger.next_position(), options=request.options, name=facts.name,
-                identities=facts.identities, files=facts.files,
-                path=request.path, adopted=request.path is not None,
-            )  # fmt: skip
+                id=request.id,
+                key=uuid.uuid4().hex,
+                source=source,
+                created_at=now,
+                updated_at=now,
+                position=self._ledger.next_position(),
+                options=request.options,
+                name=facts.name,
+                identities=facts.identities,
+                files=facts.files,
+                path=request.path,
+                adopted=request.path is not None,
+            )
             await self._ledger.add(job)
         self._on_admitted()
         return job

@@ -260,7 +260,15 @@ class Change:
     ) -> Change:
         """The change that `event` made to what is now `job`."""
         return cls(
-            seq=seq, event=event, id=job.id, status=job.status, progress=job.progress,
-            at=job.updated_at, error=job.error, reason=job.reason, durable=durable, job=job,
+            seq=seq,
+            event=event,
+            id=job.id,
+            status=job.status,
+            progress=job.progress,
+            at=job.updated_at,
+            error=job.error,
+            reason=job.reason,
+            durable=durable,
+            job=job,
             news=news,
-        )  # fmt: skip
+        )

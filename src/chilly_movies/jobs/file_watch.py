@@ -66,6 +66,10 @@ def _news(file: MediaFile, done: int) -> dict[str, Any]:
     complete = done == file.size
     percent = 100.0 if complete else min(99.99, 100 * done / file.size)
     return {
-        "index": file.index, "path": file.path, "size": file.size, "bytesDownloaded": done,
-        "percent": round(percent, 2), "complete": complete,
-    }  # fmt: skip
+        "index": file.index,
+        "path": file.path,
+        "size": file.size,
+        "bytesDownloaded": done,
+        "percent": round(percent, 2),
+        "complete": complete,
+    }

@@ -149,6 +149,12 @@ def _figures(event: e.Progressed | e.Checked) -> Progress:
 def _still(progress: Progress) -> Progress:
     """The same progress with nothing moving any more."""
     return replace(
-        progress, download_speed=0, upload_speed=0, time_remaining=None, peers=0, seeds=0,
-        phase=None, transports=Transports(),
-    )  # fmt: skip
+        progress,
+        download_speed=0,
+        upload_speed=0,
+        time_remaining=None,
+        peers=0,
+        seeds=0,
+        phase=None,
+        transports=Transports(),
+    )

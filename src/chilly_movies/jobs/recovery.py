@@ -44,8 +44,11 @@ class Upkeep:
         """
         doubted = set(self._doubted(loaded)) if loaded.rebooted else set()
         if loaded.unclean:
-            log.warning("the last run did not end in order", power_cut=loaded.rebooted,
-                        checked_again=len(doubted))  # fmt: skip
+            log.warning(
+                "the last run did not end in order",
+                power_cut=loaded.rebooted,
+                checked_again=len(doubted),
+            )
         running = {job.id for job in self._ledger.running()}
         for job_id in running | doubted:
             self._runner.spawn(self._ledger.get(job_id), check=job_id in doubted, asked=False)
@@ -55,9 +58,11 @@ class Upkeep:
         return [
             job.id
             for job in loaded.jobs
-            if last is not None and job.status is Status.COMPLETED
-            and job.completed_at is not None and job.completed_at >= last - _DOUBTED
-        ]  # fmt: skip
+            if last is not None
+            and job.status is Status.COMPLETED
+            and job.completed_at is not None
+            and job.completed_at >= last - _DOUBTED
+        ]
 
     async def recheck(self, job: Job) -> Job:
         """See `Downloader.recheck`; the caller holds the job's lock."""
@@ -84,5 +89,6 @@ class Upkeep:
         known = {job.key for job in self._ledger}  # of jobs, too, that were added meanwhile
         self.orphans = tuple(name for name in found if name not in known)
         if self.orphans:
-            log.warning("unfinished data belongs to no job, and is left alone",
-                        folders=list(self.orphans))  # fmt: skip
+            log.warning(
+                "unfinished data belongs to no job, and is left alone", folders=list(self.orphans)
+            )

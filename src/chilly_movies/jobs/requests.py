@@ -121,8 +121,9 @@ def check_path(path: object) -> str:
     if pure.is_absolute() or ".." in pure.parts or not pure.parts:
         raise InvalidRequest(
             "The path must name a file or folder within the media folder, without '..' and without "
-            "a leading '/'.", field="path",
-        )  # fmt: skip
+            "a leading '/'.",
+            field="path",
+        )
     if pure.parts[0] == INCOMPLETE:
         raise InvalidRequest("Unfinished data cannot be shared yet.", field="path")
     return str(pure)
@@ -142,15 +143,17 @@ def check_folder(folder: object) -> str:
     if safe != folder:
         raise InvalidRequest(
             "The folder must be plain names within the media folder with '/' between them, without "
-            "'..', leading dots, and signs that some disks refuse.", field="folder",
-        )  # fmt: skip
+            "'..', leading dots, and signs that some disks refuse.",
+            field="folder",
+        )
     return folder
 
 
 def missing_source(job_id: str) -> InvalidRequest:
     """The error for an id that is not known and came without a source."""
-    return InvalidRequest(f"There is no job '{job_id}' yet: a new one needs a sourceUrn.",
-                          field="sourceUrn")  # fmt: skip
+    return InvalidRequest(
+        f"There is no job '{job_id}' yet: a new one needs a sourceUrn.", field="sourceUrn"
+    )
 
 
 def check_id(job_id: object) -> str:

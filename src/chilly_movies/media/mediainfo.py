@@ -96,8 +96,14 @@ def _video(track: _Track) -> VideoTrack:
 
 def _hdr(track: _Track) -> str | None:
     said = " ".join(str(track.get(f"HDR_Format{more}", "")) for more in ("", "_Compatibility"))
-    for word, name in (("Dolby Vision", "Dolby Vision"), ("HDR10+", "HDR10+"), ("2094", "HDR10+"),
-                       ("HDR10", "HDR10"), ("HLG", "HLG"), ("2086", "HDR10")):  # fmt: skip
+    for word, name in (
+        ("Dolby Vision", "Dolby Vision"),
+        ("HDR10+", "HDR10+"),
+        ("2094", "HDR10+"),
+        ("HDR10", "HDR10"),
+        ("HLG", "HLG"),
+        ("2086", "HDR10"),
+    ):
         if word in said:
             return name
     return {"PQ": "HDR10", "HLG": "HLG"}.get(str(track.get("transfer_characteristics")))

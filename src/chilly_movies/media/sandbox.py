@@ -109,10 +109,18 @@ class Sandbox:
 async def _start(*words: str) -> Process:
     try:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "chilly_movies.media.child", *words,
-            stdin=PIPE, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True, env=_environment(), cwd="/",
-        )  # fmt: skip
+            sys.executable,
+            "-P",
+            "-m",
+            "chilly_movies.media.child",
+            *words,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+            env=_environment(),
+            cwd="/",
+        )
     except (OSError, ValueError):  # no process to be had, or words none can be given
         raise ChildFailed("it cannot be started") from None
 

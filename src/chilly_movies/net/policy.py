@@ -131,9 +131,11 @@ class NetworkPolicy:
         """
         outbound = self.config.outbound
         return httpx2.AsyncClient(
-            timeout=_TIMEOUT, headers=outbound.headers, trust_env=False,
+            timeout=_TIMEOUT,
+            headers=outbound.headers,
+            trust_env=False,
             transport=outbound.transport(self.lets),
-        )  # fmt: skip
+        )
 
     async def get(
         self, url: str, *, limit: int, what: str, stops: Callable[[str], bool] = never
@@ -147,10 +149,14 @@ class NetworkPolicy:
         await self.prepare()
         async with self.client() as client:
             return await get(
-                client, url, limit=limit, what=what, stops=stops,
+                client,
+                url,
+                limit=limit,
+                what=what,
+                stops=stops,
                 allow_private=self.config.allow_private_addresses,
                 resolve=self.config.proxy is None,
-            )  # fmt: skip
+            )
 
     def read_lists(self) -> None:
         """Read the lists of addresses again, soon and whether or not they changed."""

@@ -356,9 +356,14 @@ class GuardedProtocol(HttpToolsProtocol):
         code, detail = _SENTENCES[status]
         title = HTTPStatus(status).phrase
         body = json.dumps(
-            {"type": "about:blank", "title": title, "status": status, "detail": detail,
-             "code": code}
-        ).encode()  # fmt: skip
+            {
+                "type": "about:blank",
+                "title": title,
+                "status": status,
+                "detail": detail,
+                "code": code,
+            }
+        ).encode()
         fields = [
             *PAGE_HEADERS,
             (b"cross-origin-resource-policy", b"same-origin"),

@@ -180,7 +180,13 @@ def server_config(app: ASGIApp, limiter: ConnectionLimiter | None = None) -> uvi
     """The settings of uvicorn: it believes no proxy, says nothing of us, and guards connections."""
     protocol = partial(GuardedProtocol, limiter or ConnectionLimiter())
     return uvicorn.Config(
-        app, access_log=False, log_config=None, proxy_headers=False, server_header=False,
-        timeout_graceful_shutdown=_DRAIN, http=cast("type[asyncio.Protocol]", protocol),
-        ws="none", lifespan="on",
-    )  # fmt: skip
+        app,
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN,
+        http=cast("type[asyncio.Protocol]", protocol),
+        ws="none",
+        lifespan="on",
+    )

@@ -67,9 +67,16 @@ _ROWS = [line.split() for line in _TABLE.strip().splitlines()]
 NAMES = {row[0]: row[2].split(",")[0] for row in _ROWS}
 """Language tag to English name."""
 _TAGS = {word.casefold(): row[0] for row in _ROWS for part in row for word in part.split(",")} | {
-    "pb": "pt-BR", "pob": "pt-BR", "brazilian": "pt-BR", "chs": "zh-Hans", "cht": "zh-Hant",
-    "simplified": "zh-Hans", "traditional": "zh-Hant", "latino": "es-419", "vostfr": "fr",
-}  # fmt: skip
+    "pb": "pt-BR",
+    "pob": "pt-BR",
+    "brazilian": "pt-BR",
+    "chs": "zh-Hans",
+    "cht": "zh-Hant",
+    "simplified": "zh-Hans",
+    "traditional": "zh-Hant",
+    "latino": "es-419",
+    "vostfr": "fr",
+}
 _FLAGS = {
     "forced": "forced", "foreign": "forced", "signs": "forced",
     "sdh": "sdh", "cc": "sdh", "hi": "sdh",

@@ -193,9 +193,16 @@ def _sidecars(job: Job) -> Iterator[Subtitle]:
             named.tag, forced=named.forced, sdh=named.sdh, title=PurePosixPath(file.path).name
         )
         yield Subtitle(
-            str(file.index), label, named.tag, SubtitleSource.SIDECAR, file.index,
-            film.index if film else None, ending_of(file)[1:], named.forced, named.sdh,
-        )  # fmt: skip
+            str(file.index),
+            label,
+            named.tag,
+            SubtitleSource.SIDECAR,
+            file.index,
+            film.index if film else None,
+            ending_of(file)[1:],
+            named.forced,
+            named.sdh,
+        )
 
 
 def _bare(file: MediaFile) -> str:
@@ -222,6 +229,13 @@ def _tracks(file: MediaFile, facts: MediaFacts) -> Iterator[Subtitle]:
             sdh = "sdh" in (text.title or "").casefold()
             label = label_of(text.language, forced=text.forced, sdh=sdh, title=text.title or "")
             yield Subtitle(
-                f"{file.index}-{text.number}", label, text.language, SubtitleSource.EMBEDDED,
-                file.index, file.index, text.codec.casefold(), text.forced, sdh,
-            )  # fmt: skip
+                f"{file.index}-{text.number}",
+                label,
+                text.language,
+                SubtitleSource.EMBEDDED,
+                file.index,
+                file.index,
+                text.codec.casefold(),
+                text.forced,
+                sdh,
+            )

@@ -186,10 +186,12 @@ def _with_headers(send: Send, origin: str | None, *, embeddable: bool) -> Send:
             if origin:
                 headers += [
                     (b"access-control-allow-origin", origin.encode("latin-1")),
-                    (b"access-control-expose-headers",
-                     b"retry-after, ratelimit, ratelimit-policy, content-range, etag"),
+                    (
+                        b"access-control-expose-headers",
+                        b"retry-after, ratelimit, ratelimit-policy, content-range, etag",
+                    ),
                     (b"vary", b"origin"),
-                ]  # fmt: skip
+                ]
             message = {**message, "headers": headers}
         await send(message)
 

@@ -163,15 +163,25 @@ async def list_jobs(
     request: Request,
     status: Annotated[list[Status] | None, Query(description="Only these; repeatable.")] = None,
     sort: Annotated[
-        Literal["position", "-position", "created", "-created", "updated", "-updated", "name",
-                "-name", "percent", "-percent"],
+        Literal[
+            "position",
+            "-position",
+            "created",
+            "-created",
+            "updated",
+            "-updated",
+            "name",
+            "-name",
+            "percent",
+            "-percent",
+        ],
         Query(description="A leading - turns the order round."),
     ] = "position",
     limit: Annotated[int, Query(ge=1, le=500, description="Jobs per page.")] = 50,
     cursor: Annotated[
         str | None, Query(max_length=8192, description="`nextCursor` of the page before.")
     ] = None,
-) -> Response:  # fmt: skip
+) -> Response:
     """Jobs with all that is known of them, page by page."""
     jobs = await _downloader(request).list()
     page = paging.page(jobs, statuses=status, sort=sort, limit=limit, cursor=cursor)

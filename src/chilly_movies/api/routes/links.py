@@ -37,13 +37,15 @@ def router(policies: Policies) -> APIRouter:
     async def link(
         request: Request,
         path: str = Query(
-            max_length=1024, pattern=pattern, description="What to open: a film or subtitles.",
+            max_length=1024,
+            pattern=pattern,
+            description="What to open: a film or subtitles.",
             examples=["/stream/1/0"],
         ),
         seconds: Annotated[
             int, Query(ge=1, le=MAX_SECONDS, description="How long the link holds.")
         ] = DEFAULT_SECONDS,
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         """A link for a player: whoever has it can read this one address until it ends."""
         return _answer(request.app.state.signer, path, seconds)
 

@@ -85,10 +85,12 @@ async def hot_stream(request: Request) -> Response:
     return _stream(request, request.path_params["id"], index, resume=resume in ("true", "1"))
 
 
-@router.get("/stream/{id}/{fileIndex}", responses=_ANSWERS, response_class=Response,
-            name="stream_file")  # fmt: skip
-@router.head("/stream/{id}/{fileIndex}", responses=_ANSWERS, response_class=Response,
-             name="stream_file_head")  # fmt: skip
+@router.get(
+    "/stream/{id}/{fileIndex}", responses=_ANSWERS, response_class=Response, name="stream_file"
+)
+@router.head(
+    "/stream/{id}/{fileIndex}", responses=_ANSWERS, response_class=Response, name="stream_file_head"
+)
 @FILM
 @hot(hot_stream)
 async def stream_file(

@@ -214,14 +214,17 @@ def _inspected(found: InspectedTorrent) -> dict[str, Any]:
         "private": found.private,
         "files": [
             {
-                "index": file.index, "path": file.path, "size": file.size,
-                "mediaType": media_type(file.path), "blocked": file.blocked,
+                "index": file.index,
+                "path": file.path,
+                "size": file.size,
+                "mediaType": media_type(file.path),
+                "blocked": file.blocked,
             }
             for file in found.files
         ],
         "trackers": [redact(url) for url in found.trackers],
         "peers": found.peers,
-    }  # fmt: skip
+    }
 
 
 def _maker(request: Request) -> TorrentMaker:

@@ -172,8 +172,12 @@ async def subtitle(
     response_class=Response,
     name="job_playlist",
 )
-@router.head("/stream/{id}.m3u8", response_class=Response, name="job_playlist_head",
-             responses=documented(404, 422, 503))  # fmt: skip
+@router.head(
+    "/stream/{id}.m3u8",
+    response_class=Response,
+    name="job_playlist_head",
+    responses=documented(404, 422, 503),
+)
 @stream.FILM
 async def job_playlist(request: Request, id: JobId) -> Response:  # noqa: A002
     """All films of a job in order, for VLC, mpv and their kin. Its links need no key.

@@ -26,8 +26,9 @@ _TYPES = {
     "vtt": "text/vtt; charset=utf-8",
 }  # fmt: skip
 _UNKNOWN = "application/octet-stream"
-_PLAIN = frozenset("!#$&+-.^_`|~ ()[]{}@=,;'%abcdefghijklmnopqrstuvwxyz"
-                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")  # fmt: skip
+_PLAIN = frozenset(
+    "!#$&+-.^_`|~ ()[]{}@=,;'%abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+)
 
 
 def media_type(name: str) -> str:

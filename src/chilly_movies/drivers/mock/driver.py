@@ -34,10 +34,14 @@ from chilly_movies.jobs.ports import FileReader, ResumeStore
 _FAILURES: dict[str, type[DownloadError]] = {
     kind.code: kind
     for kind in (
-        errors.SourceUnavailable, errors.SourceNotFound, errors.DiskError, errors.DiskFull,
-        errors.SourceRejected, errors.DriverCrashed,
+        errors.SourceUnavailable,
+        errors.SourceNotFound,
+        errors.DiskError,
+        errors.DiskFull,
+        errors.SourceRejected,
+        errors.DriverCrashed,
     )
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)

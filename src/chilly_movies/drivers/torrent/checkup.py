@@ -67,11 +67,16 @@ class FilmCheck:
         """
         claim = decode(blob)
         request = p.AddRequest(
-            source=job.source, save_path=self._root, part_path=self._root / INCOMPLETE / job.key,
-            options=job.options, resume=claim.data if claim else None,
+            source=job.source,
+            save_path=self._root,
+            part_path=self._root / INCOMPLETE / job.key,
+            options=job.options,
+            resume=claim.data if claim else None,
             renames={file.index: file.path for file in job.files},
-            trust_resume=False, read_only=True, only_check=True,
-        )  # fmt: skip
+            trust_resume=False,
+            read_only=True,
+            only_check=True,
+        )
         try:
             params = p.build(request)
         except ChillyError:

@@ -319,14 +319,17 @@ class TorrentDriver:
         if claim is not None and claim.closed:  # from now on the files change
             await self._resume.save_resume(key, replace(claim, closed=False).encode())
         request = p.AddRequest(
-            source=run.source, save_path=self._root if run.published else staging,
-            part_path=staging, options=run.job.options,
-            resume=claim.data if claim is not None else None, trust_resume=trusted,
+            source=run.source,
+            save_path=self._root if run.published else staging,
+            part_path=staging,
+            options=run.job.options,
+            resume=claim.data if claim is not None else None,
+            trust_resume=trusted,
             renames=run.published_paths() if run.published else None,
             allow_private=self._config.allow_private_addresses,
             read_only=run.only_check or (run.published and not run.may_write),
             only_check=run.only_check,
-        )  # fmt: skip
+        )
         try:
             torrent = await self._session.add(request)
         except InvalidSource as error:
@@ -336,10 +339,16 @@ class TorrentDriver:
         run.take(request.save_path, torrent.held)
         known = claim.stamps if claim is not None and trusted else {}
         saver = self._savers[key] = ResumeSaver(
-            self._resume, key, torrent, run.folder, held=run.held,
-            dirty=self._config.save_bytes, seconds=self._config.save_interval,
-            within=self._config.save_within, stamps=known if request.read_only else None,
-        )  # fmt: skip
+            self._resume,
+            key,
+            torrent,
+            run.folder,
+            held=run.held,
+            dirty=self._config.save_bytes,
+            seconds=self._config.save_interval,
+            within=self._config.save_within,
+            stamps=known if request.read_only else None,
+        )
         saver.watch(run.disk_paths())
         self._running[key] = torrent
         self._readers.attach(key, torrent.pieces)

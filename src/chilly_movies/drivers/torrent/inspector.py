@@ -79,9 +79,14 @@ class Inspector:
             source = await fetch_checked(source, self._session.policy)
         nowhere = self._config.media_root / INCOMPLETE / f"look-{uuid.uuid4().hex}"
         request = p.AddRequest(
-            source=source, save_path=nowhere, part_path=nowhere, options=Options(),
-            allow_private=self._config.allow_private_addresses, read_only=True, only_look=True,
-        )  # fmt: skip
+            source=source,
+            save_path=nowhere,
+            part_path=nowhere,
+            options=Options(),
+            allow_private=self._config.allow_private_addresses,
+            read_only=True,
+            only_look=True,
+        )
         if source.data is not None:
             return self._read(request)
         while True:
@@ -96,10 +101,12 @@ class Inspector:
         config = self._config
         params = p.build(
             replace(
-                request, webtorrent=config.uses_webrtc, own_ports=config.own_ports,
+                request,
+                webtorrent=config.uses_webrtc,
+                own_ports=config.own_ports,
                 websockets=config.webtorrent_trackers,
             )
-        )  # fmt: skip
+        )
         assert params.ti is not None  # noqa: S101 (for the type checker)
         return p.describe(params.ti, params.trackers, encoding=p.encoding_of(request.source))
 

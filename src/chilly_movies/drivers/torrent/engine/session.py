@@ -221,9 +221,11 @@ class TorrentSession:
         """Add parameters that passed the gate, and the WebSocket trackers that did not."""
         config = self._config
         request = replace(
-            request, webtorrent=config.uses_webrtc, own_ports=config.own_ports,
+            request,
+            webtorrent=config.uses_webrtc,
+            own_ports=config.own_ports,
             websockets=config.webtorrent_trackers,
-        )  # fmt: skip
+        )
         params = p.build(request)
         return params, await gate.drop_private_websockets(params, request.gate)
 
@@ -494,8 +496,12 @@ class TorrentSession:
             torrent.lose(engine.why_stopped(alert.error))
 
     def _on_listen_failed(self, alert: Any) -> None:
-        log.warning("cannot listen for peers", address=alert.listen_interface(), port=alert.port,
-                    problem=engine.why(alert.error))  # fmt: skip
+        log.warning(
+            "cannot listen for peers",
+            address=alert.listen_interface(),
+            port=alert.port,
+            problem=engine.why(alert.error),
+        )
 
     def _on_dropped(self, alert: Any) -> None:
         """Alerts were lost: ask for every torrent's state anew and fail what waits for one."""

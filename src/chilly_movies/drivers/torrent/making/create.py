@@ -93,10 +93,15 @@ async def make_torrent(
         DiskError: the disk refused, or the data changed meanwhile.
     """
     recipe = _Recipe(
-        path, _version(version), _urls("trackers", trackers, _TRACKER_SCHEMES, MAX_TRACKERS),
-        _urls("webSeeds", web_seeds, ("http", "https"), MAX_WEB_SEEDS), private,
-        _piece_size(piece_size), path.name if name is None else name, _comment(comment),
-    )  # fmt: skip
+        path,
+        _version(version),
+        _urls("trackers", trackers, _TRACKER_SCHEMES, MAX_TRACKERS),
+        _urls("webSeeds", web_seeds, ("http", "https"), MAX_WEB_SEEDS),
+        private,
+        _piece_size(piece_size),
+        path.name if name is None else name,
+        _comment(comment),
+    )
     loop, stop = asyncio.get_running_loop(), threading.Event()
 
     def tell(share: float) -> None:
@@ -298,8 +303,9 @@ def _urls(field: str, urls: Sequence[str], schemes: tuple[str, ...], most: int) 
     for url in urls:
         if not _is_url(url.strip(), schemes):
             known = ", ".join(f"{scheme}://" for scheme in schemes)
-            raise InvalidRequest(f"The {field} must be addresses that begin with {known}.",
-                                 field=field)  # fmt: skip
+            raise InvalidRequest(
+                f"The {field} must be addresses that begin with {known}.", field=field
+            )
     return tuple(dict.fromkeys(map(tidy_url, urls)))
 
 

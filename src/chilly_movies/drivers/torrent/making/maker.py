@@ -33,9 +33,13 @@ class MediaTorrentMaker:
         path = await asyncio.to_thread(self._place, check_path(wish.path))
         async with self._turn:
             return await make_torrent(
-                path, version=wish.version, trackers=trackers, web_seeds=wish.web_seeds,
-                private=wish.private, comment=wish.comment,
-            )  # fmt: skip
+                path,
+                version=wish.version,
+                trackers=trackers,
+                web_seeds=wish.web_seeds,
+                private=wish.private,
+                comment=wish.comment,
+            )
 
     def _place(self, path: str) -> Path:
         """Where the path leads.

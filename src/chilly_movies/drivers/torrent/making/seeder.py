@@ -83,10 +83,15 @@ class Seeder:
         """
         options = replace(options, allow_executables=True)  # the user's own
         request = AddRequest(
-            Source(SourceType.TORRENT, "", made.data), folder, Path(self._parts.name), options,
+            Source(SourceType.TORRENT, "", made.data),
+            folder,
+            Path(self._parts.name),
+            options,
             renames={file.index: file.path for file in made.files},
-            allow_private=self._config.allow_private_addresses, read_only=True, verified=True,
-        )  # fmt: skip
+            allow_private=self._config.allow_private_addresses,
+            read_only=True,
+            verified=True,
+        )
         paths = {file.index: folder / file.path for file in made.files}
         claim = await self._claim_of(paths)
         torrent = await self._session.add(request)
@@ -121,9 +126,14 @@ async def seed(content: Path, announce: str, upload_limit: int) -> None:
     """
     made = await make_torrent(content, trackers=[announce])
     config = EngineConfig(
-        content.parent, port=0, interface="127.0.0.1", dht=False, webtorrent=False,
-        allow_private_addresses=True, extra=dict(_QUICK),
-    )  # fmt: skip
+        content.parent,
+        port=0,
+        interface="127.0.0.1",
+        dht=False,
+        webtorrent=False,
+        allow_private_addresses=True,
+        extra=dict(_QUICK),
+    )
     async with Seeder(config) as seeder:
         torrent = await seeder.offer(made, content.parent, Options(upload_limit=upload_limit))
         await _ready(torrent, announce)

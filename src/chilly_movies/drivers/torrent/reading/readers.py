@@ -44,9 +44,13 @@ class Readers:
         self._by_job[key].attach(pieces)
 
     async def learn(
-        self, key: str, files: tuple[MediaFile, ...], folder: Path, paths: Mapping[int, str],
+        self,
+        key: str,
+        files: tuple[MediaFile, ...],
+        folder: Path,
+        paths: Mapping[int, str],
         held: Held | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """The metadata is known, and where the files lie."""
         self.place(key, folder, paths, held)
         availability = self._by_job.get(key)
