@@ -22,7 +22,7 @@ import libtorrent as lt
 from pydantic import ValidationError
 
 from chilly_movies.api.gates.bodies import json_flaw
-from chilly_movies.api.gates.clients import ForwardedGate
+from chilly_movies.api.gates.forwarded import ForwardedGate
 from chilly_movies.api.gates.keys import KeyGate, KeyRing
 from chilly_movies.api.gates.security import ApiOptions, HostGate
 from chilly_movies.api.routes.files import ChoiceBody

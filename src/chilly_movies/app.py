@@ -43,6 +43,7 @@ from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
 from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.net.outbound import Outbound
 from chilly_movies.net.policy import NetworkPolicy
+from chilly_movies.net.public_url import parse_public_url
 from chilly_movies.runtime.state_folder import StateFolder
 from chilly_movies.settings import (
     CANCEL_LIMIT,
@@ -342,7 +343,8 @@ def create_app(
         allowed_origins: web origins besides loopback whose pages may call.
         stream_timeout: seconds a reader of a film waits for bytes that do not come.
         on_stop: awaited when the application stops.
-        **api_options: further fields of `ApiOptions` (`keys`, `signer`, `proxies`, `max_streams`).
+        **api_options: further fields of `ApiOptions` (`keys`, `signer`, `proxies`, `max_streams`,
+            `public_url`).
     """
     own = downloader is None
     downloader = downloader or WebTorrentDownloader()
@@ -405,6 +407,7 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
         keys=tuple((key, KeyScope[scope.upper()]) for key, scope in read_keys(settings.api_keys)),
         signer=Signer(None if mock else _link_secret(settings)),
         proxies=settings.trusted_proxies,
+        public_url=parse_public_url(settings.public_url) if settings.public_url else None,
         max_streams=settings.max_streams,
         stream_timeout=settings.stream_timeout,
     )

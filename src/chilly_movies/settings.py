@@ -31,6 +31,7 @@ from pydantic_settings import (
 
 from chilly_movies.errors import SettingsError
 from chilly_movies.net.proxies import Proxy, parse_proxy
+from chilly_movies.net.public_url import parse_public_url
 from chilly_movies.runtime import failpoints
 from chilly_movies.runtime.state_folder import default_path
 
@@ -122,8 +123,11 @@ class Settings(BaseSettings):
     rate_limit_cancel: str = Field(CANCEL_LIMIT, description="cancels per client address")
     allowed_origins: Words = Field((), description="web origins that may call the API")
     allowed_hosts: Words = Field((), description="host names the API is reached by")
+    public_url: str | None = Field(
+        None, description="address of the API behind a proxy, https://films.example/chilly say"
+    )
     trusted_proxies: Words = Field(
-        (), description="addresses of proxies whose X-Forwarded-For is believed"
+        (), description="addresses of proxies whose X-Forwarded-For, -Proto, -Host count"
     )
     max_connections: int = Field(
         512, ge=8, le=100_000, description="connections to the API per client address"
@@ -161,6 +165,7 @@ class Settings(BaseSettings):
         "tmdb_bearer_token",
         "interface",
         "proxy",
+        "public_url",
         "block_list",
         "allow_list",
         mode="before",
@@ -180,6 +185,11 @@ class Settings(BaseSettings):
     def _is_proxy(cls, value: SecretStr | None) -> SecretStr | None:
         read_proxy(value)
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_public_url(cls, value: str | None) -> str | None:
+        return None if value is None else str(parse_public_url(value))
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -11,7 +11,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from chilly_movies.api.gates import bodies
-from chilly_movies.api.gates.clients import ForwardedGate, client_of
+from chilly_movies.api.gates.clients import client_of
+from chilly_movies.api.gates.forwarded import ForwardedGate
 from chilly_movies.api.gates.limits import MAX_CLIENTS, Rate, StreamGate, Windows
 from tests.contract.web import SECRET, api, problem
 from tests.security.asgi import policies

@@ -16,7 +16,8 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chilly_movies.api.gates.bodies import BodyGate
-from chilly_movies.api.gates.clients import ForwardedGate, client_of
+from chilly_movies.api.gates.clients import client_of
+from chilly_movies.api.gates.forwarded import ForwardedGate
 from chilly_movies.api.gates.keys import KeyGate, KeyRing
 from chilly_movies.api.gates.limits import RateGate, StreamGate
 from chilly_movies.api.gates.security import ApiOptions, HostGate
@@ -174,6 +175,7 @@ def build_app(
 
     lanes = [*hot_lane(api.routes), Mount("/", api)]
     app = Starlette(routes=lanes, lifespan=lifespan, exception_handlers=api.exception_handlers)
+    api.state.public_url = api_options.public_url
     for state in (api.state, app.state):
         state.downloader, state.signer = downloader, api_options.signer
         state.facts, state.stream_timeout = facts, stream_timeout

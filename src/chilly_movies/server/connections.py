@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any
 from weakref import ref
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chilly_movies.api.gates.clients import client_network, is_in, parse_networks
 from chilly_movies.api.gates.security import PAGE_HEADERS
@@ -169,6 +169,26 @@ class ConnectionLimiter:
         self._crowd = max(self._crowd, here)
 
 
+class _UnchunkedCycle(RequestResponseCycle):
+    """Answers a client of HTTP/1.0, which knows no chunks (RFC 9112 section 6.1).
+
+    What has no length ends with the connection.
+    """
+
+    _has_length = True
+
+    async def send(self, message: Any) -> None:
+        """ASGI; tells uvicorn, which would send chunks, that the length is what is sent."""
+        if message["type"] == "http.response.start":
+            names = (name.lower() for name, _ in message.get("headers", ()))
+            self._has_length = b"content-length" in names
+            if not self._has_length:
+                self.chunked_encoding = False
+        elif not self._has_length:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """The protocol of uvicorn with bounds, and with its own answers in the shape of our errors.
 
@@ -292,6 +312,9 @@ class GuardedProtocol(HttpToolsProtocol):
         request = self.scope["extensions"][HANDOVER]
         super().on_headers_complete()
         request["cycle"] = ref(self.cycle)
+        if self.scope["http_version"] == "1.0":
+            del self.scope["extensions"][HANDOVER]  # whose answers come in chunks
+            self.cycle.__class__ = _UnchunkedCycle
         if len(self.pipeline) > MAX_AHEAD:
             self._verdict = 0
             raise ValueError("too many requests are sent ahead")

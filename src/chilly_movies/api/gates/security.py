@@ -12,13 +12,15 @@ from typing import TypedDict
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chilly_movies.api.gates.forwarded import asked_host, forwarded_host
 from chilly_movies.api.gates.keys import header_values
 from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope, Policies
 from chilly_movies.api.wire.problems import problem
+from chilly_movies.net.public_url import PublicUrl
 
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::(\d{1,5}))?")
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::([0-9]{1,5}))?")
 _LOOPBACK_ORIGIN = re.compile(r"https?://(localhost\.?|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _CSP = (
@@ -49,6 +51,7 @@ class ApiOptions:
         signer: makes and checks links that need no key.
         proxies: addresses of proxies that say for whom they ask.
         max_streams: open streams of one client.
+        public_url: the address of this server behind a proxy; its host and its pages are known.
     """
 
     api_secret: str | None = None
@@ -58,6 +61,7 @@ class ApiOptions:
     signer: Signer = field(default_factory=Signer)
     proxies: tuple[str, ...] = ()
     max_streams: int = 128
+    public_url: PublicUrl | None = None
 
     @property
     def all_keys(self) -> tuple[tuple[str, KeyScope], ...]:
@@ -73,6 +77,7 @@ class AccessOptions(TypedDict, total=False):
     signer: Signer
     proxies: tuple[str, ...]
     max_streams: int
+    public_url: PublicUrl | None
 
 
 class HostGate:
@@ -89,8 +94,13 @@ class HostGate:
     def __init__(self, app: ASGIApp, policies: Policies, api_options: ApiOptions) -> None:
         self._app = app
         self._policies = policies
-        self._hosts = {h.lower() for h in (*_LOOPBACK_HOSTS, *api_options.hosts)}
-        self._origins = {o.lower().rstrip("/") for o in api_options.origins}
+        public = api_options.public_url
+        hosts, origins = list(api_options.hosts), list(api_options.origins)
+        if public is not None:
+            hosts.append(public.host)
+            origins.append(public.origin)
+        self._named = set(map(_normal, hosts))
+        self._origins = {o.lower().rstrip("/") for o in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -98,10 +108,11 @@ class HostGate:
             await self._app(scope, receive, send)
             return
         origin = self._origin(scope)
-        welcome = self._may_call(scope, origin)
+        is_ours = self._known_host(scope)
+        welcome = is_ours and self._may_call(scope, origin)
         embeddable = self._policies.of(scope).embeddable
         guarded = _with_headers(send, origin if welcome else None, embeddable=embeddable)
-        if not self._known_host(scope):
+        if not is_ours:
             detail = "The Host header does not name this server; CHILLY_ALLOWED_HOSTS adds names."
             await problem(421, detail)(scope, receive, guarded)
         elif not welcome:
@@ -115,14 +126,20 @@ class HostGate:
 
     def _known_host(self, scope: Scope) -> bool:
         values = header_values(scope, b"host")
-        match = _HOST.fullmatch(values[0]) if len(values) == 1 else None
+        if len(values) != 1 or not self._is_ours(values[0].decode("latin-1"), scope):
+            return False
+        told = forwarded_host(scope)  # besides, not instead: who rebinds a name can say this, too
+        return told is None or self._is_ours(told, scope)
+
+    def _is_ours(self, host: str, scope: Scope) -> bool:
+        match = _HOST.fullmatch(host.lower())
         if match is None:
             return False
-        name = _without_root(match[1].decode().lower())
+        name, given = _without_root(match[1]), match[2]
+        if name in self._named or f"{name}:{given}" in self._named:
+            return True
         port = scope["server"][1] if scope.get("server") else None
-        if match[2] is not None and name in _LOOPBACK_HOSTS and port not in (None, int(match[2])):
-            return False
-        return name in self._hosts or values[0].decode().lower() in self._hosts
+        return name in _LOOPBACK_HOSTS and (given is None or port in (None, int(given)))
 
     def _origin(self, scope: Scope) -> str | None:
         """Returns the one Origin given, '' for several, None for none."""
@@ -134,7 +151,11 @@ class HostGate:
     def _may_call(self, scope: Scope, origin: str | None) -> bool:
         if origin is None:
             return self._is_own_wish(scope)
-        return origin in self._origins or _LOOPBACK_ORIGIN.fullmatch(origin) is not None
+        if origin in self._origins or _LOOPBACK_ORIGIN.fullmatch(origin) is not None:
+            return True
+        # a page of ours: `/docs` of a server that is reached by a name, whose host is judged, too
+        host = asked_host(scope).lower()
+        return origin in (f"{scope.get('scheme', 'http')}://{host}", f"https://{host}")
 
     @staticmethod
     def _is_own_wish(scope: Scope) -> bool:
@@ -158,18 +179,36 @@ class HostGate:
         return bool(header_values(scope, b"access-control-request-method"))
 
 
+def _normal(host: str) -> str:
+    """Spells a host of the user's list as those of requests are: small, brackets, no root."""
+    host = host.lower()
+    match = _HOST.fullmatch(host) or _HOST.fullmatch(f"[{host}]")
+    if match is None:
+        return host
+    return _without_root(match[1]) + (f":{match[2]}" if match[2] else "")
+
+
 def _without_root(name: str) -> str:
     """Removes the dot that stands for the root of all names; an address has none."""
     last = name.removesuffix(".").rpartition(".")[2]
     return name if last.isdigit() else name.removesuffix(".")
 
 
+_TAKEN = (
+    b"content-type", b"x-api-key", b"authorization", b"range", b"last-event-id", b"if-range",
+    b"if-none-match", b"if-modified-since", b"cache-control", b"pragma", b"accept-encoding",
+)  # fmt: skip
+"""What pages may send; the last ones come from players and from clients of events in a page."""
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, DELETE"),
-    (b"access-control-allow-headers",
-     b"content-type, x-api-key, authorization, range, last-event-id"),
+    (b"access-control-allow-headers", b", ".join(_TAKEN)),
     (b"access-control-max-age", b"600"),
 ]  # fmt: skip
+_EXPOSED = b", ".join((
+    b"retry-after", b"ratelimit", b"ratelimit-policy", b"content-range", b"content-length",
+    b"content-disposition", b"accept-ranges", b"etag",
+))  # fmt: skip
+"""What pages may read of an answer, besides what the Fetch standard always lets them."""
 
 
 def _with_headers(send: Send, origin: str | None, *, embeddable: bool) -> Send:
@@ -186,10 +225,7 @@ def _with_headers(send: Send, origin: str | None, *, embeddable: bool) -> Send:
             if origin:
                 headers += [
                     (b"access-control-allow-origin", origin.encode("latin-1")),
-                    (
-                        b"access-control-expose-headers",
-                        b"retry-after, ratelimit, ratelimit-policy, content-range, etag",
-                    ),
+                    (b"access-control-expose-headers", _EXPOSED),
                     (b"vary", b"origin"),
                 ]
             message = {**message, "headers": headers}

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from chilly_movies.api.gates.forwarded import base_url
 from chilly_movies.api.gates.signing import DEFAULT_SECONDS, MAX_SECONDS, Signer
 from chilly_movies.api.policy import KeyScope, Policies, Policy
 from chilly_movies.api.wire.problems import documented
@@ -18,6 +19,7 @@ class LinkOut(Shown):
     """A link that needs no key."""
 
     url: str = Field(description="Path and query; put the server's address before it.")
+    href: str = Field(description="The whole address, by which the client knows this server.")
     expires_at: Moment = Field(description="When it ends.")
 
 
@@ -47,13 +49,14 @@ def router(policies: Policies) -> APIRouter:
         ] = DEFAULT_SECONDS,
     ) -> Response:
         """A link for a player: whoever has it can read this one address until it ends."""
-        return _answer(request.app.state.signer, path, seconds)
+        base = base_url(request.scope, request.app.state.public_url)
+        return _answer(request.app.state.signer, base, path, seconds)
 
     return made
 
 
-def _answer(signer: Signer, path: str, seconds: int) -> Response:
-    ends = datetime.fromtimestamp(signer.expires(seconds), UTC)
-    made = answer(LinkOut(url=signer.sign(path, seconds), expires_at=ends))
+def _answer(signer: Signer, base: str, path: str, seconds: int) -> Response:
+    ends, url = datetime.fromtimestamp(signer.expires(seconds), UTC), signer.sign(path, seconds)
+    made = answer(LinkOut(url=url, href=base + url, expires_at=ends))
     made.headers["Cache-Control"] = "no-store"
     return made

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
+from chilly_movies.api.gates.forwarded import base_url
 from chilly_movies.api.gates.signing import DEFAULT_SECONDS, Signer
 from chilly_movies.api.policy import KeyScope, Policy
 from chilly_movies.api.routes import stream
@@ -188,7 +189,7 @@ async def job_playlist(request: Request, id: JobId) -> Response:  # noqa: A002
     if await _is_known(request, whole):
         return await stream.stream_film(request, whole)
     job = await _downloader(request).status(check_id(id))
-    base = f"{request.url.scheme}://{request.headers['host']}"
+    base = base_url(request.scope, request.app.state.public_url)
     seconds = _seconds_left(request)
 
     def link(index: int) -> str:
