@@ -5,6 +5,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+INSTALLED := $(VENV)/.installed
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
+# a line a package while pip works; what it says of trouble goes to stderr, and is seen anyway
+PROGRESS := | while read -r did what _; do case $$did in \
+	Collecting) printf '  %3d  %s\n' $$((n += 1)) "$${what%%[(<>=!~;]*}" ;; \
+	Installing) echo "  writing them into $(VENV) ..." ;; esac; done
 
 EXAMPLES ?= 2000
 
@@ -12,25 +21,27 @@ EXAMPLES ?= 2000
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+# what runs, without the tools of its makers: all that 'make demo' and 'make serve' need
+$(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || \
 		{ rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV); }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
 		{ echo "pip is missing: install python3-venv"; exit 1; }
-	@echo "Installing into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt "pip>=25.1"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt --editable . --group dev
+	@$(PIP) --constraint constraints.txt --editable . $(PROGRESS)
+	@touch $@
+
+$(STAMP): $(INSTALLED)
+	@$(PIP) --constraint constraints.txt "pip>=25.1" $(PROGRESS)
+	@$(PIP) --constraint constraints.txt --editable . --group dev $(PROGRESS)
 	@$(BIN)/python -m pip uninstall --quiet --yes setuptools 2>/dev/null || true # venv's own, old
 	@touch $@
 
-demo: setup ## the main job: a film arrives through the API, on this machine alone
+demo: $(INSTALLED) ## the main job: a film arrives through the API, on this machine alone
 	@$(BIN)/chilly demo --keep
 
-serve: setup ## the backend on http://localhost:3000
+serve: $(INSTALLED) ## the backend on http://localhost:3000
 	@$(BIN)/chilly serve
 
 # hundreds of processes are started: none should compile everything anew, whatever is set outside

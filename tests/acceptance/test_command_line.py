@@ -395,8 +395,8 @@ async def test_demo(tmp_path: Path) -> None:
     assert result.code == 0, result
     assert result.err == ""
     for step in ("tracker", "seeds the film", "/download/start", "paused", "nothing moved",
-                 "a film: 12.6 MB", "complete, 12.6 MB", "equal to the original",
-                 "MB/s"):  # fmt: skip
+                 "a film of 12.6 MB", "complete, 12.6 MB", "equal to the original",
+                 "MB/s", "plays at http://localhost:"):  # fmt: skip
         assert step in result.out
     assert not (tmp_path / ".demo").exists()
 

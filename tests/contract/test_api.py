@@ -187,7 +187,7 @@ async def test_delete_takes_a_job_from_the_list(web: Api, query: str) -> None:
     problem(await web.client.delete("/downloads/a"), 404, "job_not_found")
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/download", "/download/start/x", "/docs/x.js"])
+@pytest.mark.parametrize("path", ["/nothing", "/download", "/download/start/x", "/docs/x.js"])
 async def test_there_is_nothing_elsewhere(web: Api, path: str) -> None:
     answer = await web.client.get(path)
     assert answer.status_code in (404, 405)
@@ -281,6 +281,8 @@ async def test_every_route_tells_its_errors_as_problems(web: Api) -> None:
 
 
 async def test_the_docs_need_nothing_from_outside(web: Api) -> None:
+    start = await web.client.get("/")
+    assert (start.status_code, start.headers["location"]) == (307, "docs")
     page = await web.client.get("/docs")
     assert page.status_code == 200
     assert "text/html" in page.headers["content-type"]

@@ -464,4 +464,4 @@ def check_demo(found: Sequence[Sequence[str]], root: str, folder: Path) -> None:
     assert re.fullmatch(r"--upload-limit=\d+", limit)
     assert end == "--"
     assert film.startswith("/")
-    assert film.endswith("/Chilly Demo.mkv")
+    assert film.endswith("/Chilly Demo.avi")

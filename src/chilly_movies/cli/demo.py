@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from cyclopts import Parameter
 
 from chilly_movies.cli import render, stage
 from chilly_movies.cli.boards import Board, LineBoard, board_for
+from chilly_movies.cli.demo_film import make_film
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
@@ -42,7 +44,8 @@ def demo(
     """Show that it works: a film arrives through the API, without the internet.
 
     A tracker and a seeder of our own offer a film; the backend downloads it as a front end would
-    ask it to, is paused and resumed on the way, and every byte is compared.
+    ask it to, is paused and resumed on the way, and every byte is compared. At a terminal it then
+    serves the film until Ctrl-C, to be watched.
 
     Args:
         size_mib: Size of the film in MiB.
@@ -77,6 +80,7 @@ class _Demo:
     out: Output
     folder: Path
     mib: int
+    film: str = ""
     step: int = 0
 
     async def work(self) -> dict[str, Any]:
@@ -88,30 +92,43 @@ class _Demo:
         from chilly_movies.client import ClientError
 
         try:
-            async with asyncio.timeout(_TIME_LIMIT):
-                return await self._steps()
+            async with asyncio.timeout(_TIME_LIMIT) as limit:
+                return await self._steps(limit)
         except TimeoutError:
             raise CommandFailed(f"The demo was not done in {_TIME_LIMIT:.0f} s.") from None
         except ClientError as error:
             raise CommandFailed(f"The backend refused: {error}") from None
 
-    async def _steps(self) -> dict[str, Any]:
+    async def _steps(self, limit: asyncio.Timeout) -> dict[str, Any]:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="chilly-demo-") as temporary:
-            film, log = Path(temporary) / stage.FILM, Path(temporary) / "backend.log"
+            log = Path(temporary) / "backend.log"
             # started first: it gets ready while the film is made
             async with stage.backend(self.folder, log) as backend:
-                digest = await asyncio.to_thread(stage.make_film, film, self.mib)
-                self._say(f"Made a film: {render.size(self.mib * _MIB)} of random bytes.")
+                film = await asyncio.to_thread(make_film, Path(temporary), self.mib)
+                self.film = film.name
+                self._say(f"Made a film of {render.size(self.mib * _MIB)}: {film.name}")
+                url = (await backend.ready())["url"]
                 async with self._swarm(film) as magnet:
-                    path, seconds = await self._arrive((await backend.ready())["url"], magnet)
+                    path, seconds = await self._arrive(url, magnet)
+                result = await self._compare(film, path, seconds)
+                result["totalSeconds"] = round(time.monotonic() - began, 3)
+                await self._play(url, result["totalSeconds"])
+                if self.out.is_live:
+                    limit.reschedule(None)
+                    await self._serve()
+        return result
+
+    async def _compare(self, film: Path, path: Path, seconds: float) -> dict[str, Any]:
+        """Compares what arrived with what was sent; returns the figures of the download."""
+        digest = await asyncio.to_thread(stage.sha256_of, film)
         if await asyncio.to_thread(stage.sha256_of, path) != digest:
             raise CommandFailed("The film that arrived is not the film that was sent.")
-        speed, total = int(self.mib * _MIB / seconds), time.monotonic() - began
+        speed = int(self.mib * _MIB / seconds)
         self._say(f"The film is complete and equal to the original: sha256 {digest[:16]}...")
         self._say(
             f"It took {seconds:.1f} s to download, at {render.speed(speed)} "
-            f"(the seeder gives no more), and {total:.1f} s in all."
+            "(the seeder gives no more)."
         )
         return {
             "path": str(path),
@@ -119,8 +136,28 @@ class _Demo:
             "bytes": self.mib * _MIB,
             "downloadSeconds": round(seconds, 3),
             "bytesPerSecond": speed,
-            "totalSeconds": round(total, 3),
         }
+
+    async def _play(self, url: str, total: float) -> None:
+        """Asks for the film by its address, as a browser or player does."""
+        from chilly_movies.client import ApiClient
+
+        address = f"{url}/stream/{_JOB}/0"
+        async with ApiClient(url) as api:
+            await api.first_bytes(address)
+        self._say(f"It plays at {address}; all of this took {total:.1f} s.")
+
+    async def _serve(self) -> None:
+        """Leaves the backend running until Ctrl-C, so that the film can be watched."""
+        player = "a browser" if self.film.endswith(".mp4") else "VLC or mpv"
+        self.out.say(f"Open that address in {player}. Ctrl-C ends the demo.")
+        interrupted = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, interrupted.set)
+        try:
+            await interrupted.wait()
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
 
     @asynccontextmanager
     async def _swarm(self, film: Path) -> AsyncIterator[str]:
@@ -162,7 +199,7 @@ class _Demo:
         return time.monotonic() - began - held
 
     def _show(self, board: Board, event: dict[str, Any]) -> None:
-        board.show({**event, "name": stage.FILM}, event["event"])
+        board.show({**event, "name": self.film}, event["event"])
 
     async def _maybe_pause(self, api: ApiClient, event: dict[str, Any], held: float) -> float:
         """Pause in the middle, and resume after a while; the seconds nothing moved."""

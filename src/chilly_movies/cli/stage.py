@@ -17,22 +17,9 @@ from typing import Any
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.names import INCOMPLETE
 
-FILM = "Chilly Demo.mkv"
-_CHUNK = 1024 * 1024
 _OURS = {"media", "state"}
 _READY_WITHIN = 60.0
 _GONE_WITHIN = 15.0
-
-
-def make_film(path: Path, mib: int) -> str:
-    """Writes so many MiB of random bytes; returns their SHA-256 in hex."""
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-        for _ in range(mib):
-            chunk = os.urandom(_CHUNK)
-            digest.update(chunk)
-            file.write(chunk)
-    return digest.hexdigest()
 
 
 def sha256_of(path: Path) -> str:

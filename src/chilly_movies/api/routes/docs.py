@@ -49,7 +49,13 @@ def to_yaml(contract: dict[str, Any]) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Adds `/openapi.json`, `/openapi.yaml` and `/docs`."""
+    """Adds `/openapi.json`, `/openapi.yaml` and `/docs`; `/` leads to it."""
+
+    @app.get("/", include_in_schema=False)
+    @Policy(scope=None)
+    async def start_page() -> Response:
+        # relative: behind a proxy there may be a path before ours
+        return Response(status_code=307, headers={"location": "docs"})
 
     @lru_cache(maxsize=1)
     def as_json() -> bytes:
