@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from itertools import zip_longest
 from pathlib import Path
 
@@ -18,6 +18,7 @@ if ROOT not in sys.path:
     # Helpers shared between test folders are imported by their full name, which mypy knows, too.
     sys.path.insert(0, ROOT)
 
+from chilly_movies.runtime.loading import loading  # noqa: E402
 from tests.films import Films  # noqa: E402
 from tests.peers.available import require  # noqa: E402
 from tests.peers.libtorrent_peer import LibtorrentPeer  # noqa: E402
@@ -32,6 +33,13 @@ settings.load_profile("no deadline")
 
 
 _QUICK = ("contract", "unit")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is there before the first test stays: looking for garbage skips it in every test."""
+    with loading():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import libtorrent as lt
@@ -55,24 +56,29 @@ def tracked(count: int, url: bytes = b"http://127.0.0.1:9/%d") -> bytes:
     return b"d13:announce-listl%be4:infod%bee" % (listed, _ONE)
 
 
-def torrent_files(whole: bool = True) -> Iterator[tuple[str, bytes, bool]]:
-    """Each torrent file with what it is, and whether it is tamed instead of refused.
+def torrent_files(whole: bool = True) -> Iterator[tuple[str, Callable[[], bytes], bool]]:
+    """Each torrent file with what it is, what makes it, and whether it is tamed, not refused.
 
     Args:
         whole: those, too, that no upload may be as large as.
     """
-    infos = {
-        "360,000 files": files(360_000), "60,000 files": files(60_000),
-        "20,001 files": files(20_001), "500,000 pieces": pieces(500_000),
-        "lists 10^6 deep": deep(10**6), "dictionaries 10^6 deep": deep(10**6, b"d1:a"),
+    infos: dict[str, Callable[[], bytes]] = {
+        "360,000 files": partial(files, 360_000), "60,000 files": partial(files, 60_000),
+        "20,001 files": partial(files, 20_001), "500,000 pieces": partial(pieces, 500_000),
+        "lists 10^6 deep": partial(deep, 10**6),
+        "dictionaries 10^6 deep": partial(deep, 10**6, b"d1:a"),
     }  # fmt: skip
     if whole:
-        infos |= {"10^6 files": files(10**6), "2,000,000 pieces": pieces(2_000_000),
-                  "31 MB": large(31_000_000)}  # fmt: skip
+        infos |= {"10^6 files": partial(files, 10**6), "31 MB": partial(large, 31_000_000),
+                  "2,000,000 pieces": partial(pieces, 2_000_000)}  # fmt: skip
     for name, info in infos.items():
-        yield name, b"d4:info%be" % info, False
-    yield "50,000 trackers", tracked(50_000), False
-    yield "4,000 trackers", tracked(4_000), True
+        yield name, partial(_torrent, info), False
+    yield "50,000 trackers", partial(tracked, 50_000), False
+    yield "4,000 trackers", partial(tracked, 4_000), True
+
+
+def _torrent(info: Callable[[], bytes]) -> bytes:
+    return b"d4:info%be" % info()
 
 
 def metadata() -> Iterator[tuple[str, bytes]]:
@@ -171,7 +177,8 @@ def _post(path: str, kind: bytes, body: bytes) -> bytes:
 
 async def torrents(field: Field) -> None:
     """Each bomb as an upload, alone and all at once, and as metadata of a magnet."""
-    uploads = [*torrent_files(whole=field.facts["whole"])]
+    bombs = torrent_files(whole=field.facts["whole"])
+    uploads = [(name, make(), tamed) for name, make, tamed in bombs]
     for name, data, tamed in uploads * field.facts["rounds"]:
         for path in ("/torrents/inspect", "/download/start"):
             kind, body = form(data, id="bomb")
