@@ -145,7 +145,7 @@ mutants: setup ## change the code in small ways and see whether a test notices; 
 		--constraint constraints.txt --group mutants
 	@$(BIN)/python -m lab.mutants $(MODULES)
 
-contract: setup ## write contracts/openapi.yaml from the code
+contract: setup ## write contracts/openapi.yaml and openapi.downloads.yaml from the code
 	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml
 
 lock: setup ## renew constraints.txt from what is installed

@@ -12,7 +12,9 @@ from typing import Any
 import httpx2
 import uvicorn
 
+from chilly_movies.api.wire.codes import CODES
 from chilly_movies.api.wire.problems import MEDIA_TYPE, Problem
+from chilly_movies.api.wire.schemas import EventOut
 from chilly_movies.app import MockDownloader, create_app
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.jobs.downloader import Downloader
@@ -66,6 +68,7 @@ def problem(
     body: dict[str, Any] = answer.json()
     Problem.model_validate(body)
     assert (body["status"], body["code"]) == (status, code)
+    assert code in CODES
     assert body["detail"].endswith(".")
     assert "Traceback" not in answer.text
     if field is not None:
@@ -134,6 +137,7 @@ class Messages:
                 if number is not None:
                     self.ids.append(number)
                 assert message["seq"] == number or message["event"] == "snapshot"
+                EventOut.model_validate(message)
                 return message
 
     async def until(self, event: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import structlog
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +22,7 @@ from chilly_movies.api.gates.forwarded import ForwardedGate
 from chilly_movies.api.gates.keys import KeyGate, KeyRing
 from chilly_movies.api.gates.limits import RateGate, StreamGate
 from chilly_movies.api.gates.security import ApiOptions, HostGate
+from chilly_movies.api.openapi import complete
 from chilly_movies.api.policy import KeyScope, Limit, Policies, Policy, Stream, hot, hot_lane
 from chilly_movies.api.routes import (
     docs,
@@ -61,7 +63,7 @@ system = APIRouter(tags=["system"])
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events; the data of each is an EventOut.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/EventOut"}}},
     }
 }
 
@@ -72,17 +74,23 @@ class StartUpload(BaseModel):
     torrent: bytes = Field(json_schema_extra={"format": "binary"})
     id: Annotated[
         str | None,
-        WithJsonSchema({"pattern": JOB_ID_PATTERN, "description": "Made up if absent."}),
+        WithJsonSchema(
+            {"type": "string", "pattern": JOB_ID_PATTERN, "description": "Made up if absent."}
+        ),
     ] = None
     files: Annotated[
         str | None,
-        WithJsonSchema({"pattern": r"^\d+(,\d+)*$", "description": "Indices with commas."}),
+        WithJsonSchema(
+            {"type": "string", "pattern": r"^\d+(,\d+)*$", "description": "Indices with commas."}
+        ),
     ] = None
 
 
-@system.get("/health", response_model=Health, responses=documented())
+@system.get(
+    "/health", response_model=Health, responses=documented(), openapi_extra={"security": []}
+)
 @Policy(scope=None)
-async def health(request: Request) -> Response:
+async def get_health(request: Request) -> Response:
     """Whether the server is there; needs no key."""
     downloader: Downloader = request.app.state.downloader
     counts = dict.fromkeys(Status, 0)
@@ -104,7 +112,7 @@ _Statuses = Annotated[
 @system.get("/events", responses={**documented(422, 429), **_EVENTS}, response_class=Response)
 @Policy(KeyScope.READ, stream=Stream.EVENTS)
 @hot(events.stream_events)
-async def all_events(
+async def follow_jobs(
     request: Request,
     id: Annotated[list[JobId] | None, Query(description="Only these jobs.")] = None,  # noqa: A002
     event: _Names = None,
@@ -119,7 +127,7 @@ async def all_events(
 )
 @Policy(KeyScope.READ, stream=Stream.EVENTS)
 @hot(events.stream_events)
-async def job_events(
+async def follow_job(
     request: Request,
     id: JobId,  # noqa: A002
     event: _Names = None,
@@ -204,7 +212,7 @@ def documented_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
-        generate_unique_id_function=lambda route: route.name,
+        generate_unique_id_function=lambda route: to_camel(route.name),
     )
     problems.install(app)
     for router in _routers():
@@ -215,7 +223,7 @@ def documented_app() -> FastAPI:
 
     def contract() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _complete(make())
+            app.openapi_schema = complete(make(), _READ_BY_HAND)
         return app.openapi_schema
 
     app.openapi = contract  # type: ignore[method-assign]
@@ -230,23 +238,8 @@ def _routers() -> Iterator[APIRouter]:
     yield from (*first, links.router(others), *last)
 
 
-def _complete(contract: dict[str, Any]) -> dict[str, Any]:
-    """Adds what the framework cannot know: our error shape, key, and hand-read bodies."""
-    schemas = contract["components"]["schemas"]
-    for model in (problems.Problem, StartBody, StartUpload, EventOut, *torrents.READ_BY_HAND):
-        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(schema.pop("$defs", {}))
-        schemas[model.__name__] = schema
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
-    contract["components"]["securitySchemes"] = {
-        "header": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-        "query": {"type": "apiKey", "in": "query", "name": "api_key"},
-        "bearer": {"type": "http", "scheme": "bearer"},
-    }
-    contract["security"] = [{}, {"header": []}, {"query": []}, {"bearer": []}]
-    contract["servers"] = [{"url": "http://localhost:3000"}]
-    return contract
+_READ_BY_HAND = (problems.Problem, StartBody, StartUpload, EventOut, *torrents.READ_BY_HAND)
+"""Bodies and answers the framework knows nothing of."""
 
 
 class AccessLog:

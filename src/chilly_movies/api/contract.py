@@ -1,6 +1,8 @@
-"""Writes the contract, or checks that the written one is current.
+"""Writes the contracts, or checks that the written ones are current.
 
 python -m chilly_movies.api.contract [--check] contracts/openapi.yaml
+
+Beside the whole contract lies that of the download routes alone, `openapi.downloads.yaml`.
 """
 
 from __future__ import annotations
@@ -9,20 +11,29 @@ import sys
 from pathlib import Path
 
 from chilly_movies.api.app import documented_app
+from chilly_movies.api.openapi import DOWNLOAD_ROUTES, part
 from chilly_movies.api.routes.docs import to_yaml
 
 
 def main(arguments: list[str]) -> int:
-    """Writes or checks the contract; returns 0 if it is current, 1 if it is out of date."""
+    """Writes or checks the contracts; returns 0 if they are current, 1 if one is out of date."""
     check, path = "--check" in arguments, Path(arguments[-1])
-    current = to_yaml(documented_app().openapi())
-    if not check:
-        path.write_text(current)
-        return 0
-    if path.exists() and path.read_text() == current:
-        return 0
-    sys.stderr.write(f"{path} is out of date: run 'make contract'.\n")
-    return 1
+    whole = documented_app().openapi()
+    current = {
+        path: to_yaml(whole),
+        path.with_suffix(".downloads.yaml"): to_yaml(part(whole, DOWNLOAD_ROUTES)),
+    }
+    old = [file for file, text in current.items() if not _says(file, text)]
+    for file in old:
+        if check:
+            sys.stderr.write(f"{file} is out of date: run 'make contract'.\n")
+        else:
+            file.write_text(current[file])
+    return int(check and bool(old))
+
+
+def _says(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text() == text
 
 
 if __name__ == "__main__":

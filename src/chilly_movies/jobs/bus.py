@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.events import SNAPSHOT, Change
 from chilly_movies.jobs.models import Status
 
 _QUEUE_SIZE = 1000
@@ -38,7 +38,7 @@ class Filter:
         return (
             (self.ids is None or change.id in self.ids)
             and (self.statuses is None or change.status in self.statuses)
-            and (self.events is None or change.event in self.events or change.event == "snapshot")
+            and (self.events is None or change.event in self.events or change.event == SNAPSHOT)
         )
 
 

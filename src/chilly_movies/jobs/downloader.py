@@ -457,7 +457,7 @@ class Downloader:
         """
         jobs = await self.list() if job_id is None else [await self.status(job_id)]
         seq = self._ledger.told
-        return [e.Change.of(seq, "snapshot", job, durable=False) for job in jobs]
+        return [e.Change.of(seq, e.SNAPSHOT, job, durable=False) for job in jobs]
 
     @property
     def last_seq(self) -> int:

@@ -209,6 +209,9 @@ class Removed(Event):
     name = "removed"
 
 
+SNAPSHOT = "snapshot"
+"""What a job's present state is called where a change would be."""
+
 FILE, STREAM = "file", "stream"
 NEWS = (FILE, STREAM)
 """What can be told of one file of a job: how far it is, and how many readers it has."""

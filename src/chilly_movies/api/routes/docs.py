@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 from fastapi import FastAPI, Request, Response
 
-from chilly_movies.api.policy import KeyScope, Policy
+from chilly_movies.api.openapi import DOWNLOAD_ROUTES, part
+from chilly_movies.api.policy import Policy
 
 _ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -33,8 +34,8 @@ _PAGE = """<!doctype html>
 </html>
 """
 _SCRIPT = """\
-// The page's own query (?api_key=...) is passed on, so that it also works with a key set.
-SwaggerUIBundle({ url: "openapi.json" + location.search, dom_id: "#docs", validatorUrl: null });
+// The contract needs no key; what is tried out takes the one given under "Authorize".
+SwaggerUIBundle({ url: "openapi.json", dom_id: "#docs", validatorUrl: null });
 """
 
 
@@ -49,7 +50,10 @@ def to_yaml(contract: dict[str, Any]) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Adds `/openapi.json`, `/openapi.yaml` and `/docs`; `/` leads to it."""
+    """Adds `/openapi.json`, `/openapi.yaml`, `/openapi.downloads.yaml` and `/docs`.
+
+    `/` leads to the docs. None of them needs a key: what they say is no secret.
+    """
 
     @app.get("/", include_in_schema=False)
     @Policy(scope=None)
@@ -57,23 +61,33 @@ def install(app: FastAPI) -> None:
         # relative: behind a proxy there may be a path before ours
         return Response(status_code=307, headers={"location": "docs"})
 
+    # made once: it takes as long as a thousand other answers
     @lru_cache(maxsize=1)
     def as_json() -> bytes:
         return json.dumps(app.openapi(), separators=(",", ":"), ensure_ascii=False).encode()
 
     @lru_cache(maxsize=1)
-    def as_yaml() -> str:  # made once: it takes as long as a thousand other answers
+    def as_yaml() -> str:
         return to_yaml(app.openapi())
 
+    @lru_cache(maxsize=1)
+    def downloads_as_yaml() -> str:
+        return to_yaml(part(app.openapi(), DOWNLOAD_ROUTES))
+
     @app.get("/openapi.json", include_in_schema=False)
-    @Policy(KeyScope.READ)
+    @Policy(scope=None)
     async def contract_json() -> Response:
         return Response(as_json(), media_type="application/json")
 
     @app.get("/openapi.yaml", include_in_schema=False)
-    @Policy(KeyScope.READ)
+    @Policy(scope=None)
     async def contract_yaml() -> Response:
         return Response(as_yaml(), media_type="application/yaml")
+
+    @app.get("/openapi.downloads.yaml", include_in_schema=False)
+    @Policy(scope=None)
+    async def downloads_contract_yaml() -> Response:
+        return Response(downloads_as_yaml(), media_type="application/yaml")
 
     @app.get("/docs", include_in_schema=False)
     @Policy(scope=None)

@@ -40,15 +40,14 @@ from chilly_movies.jobs.requests import check_id
 router = APIRouter(tags=["downloads"])
 
 
-_VERBS = ("pause", "resume", "cancel", "status", "one_job", "remove", "recheck", "move")
-
-
-def _same_job(operation: str) -> dict[str, Any]:
-    """An OpenAPI link: the answer's id is what this operation wants."""
-    job_id = "$response.body#/id"
-    if operation in ("pause", "resume", "cancel"):
-        return {"operationId": operation, "requestBody": {"id": job_id}}
-    return {"operationId": operation, "parameters": {"id": job_id}}
+def _links() -> dict[str, Any]:
+    """OpenAPI links: the answer, or the id in it, is what these operations want."""
+    verbs = ("pauseJob", "resumeJob", "cancelJob")
+    others = ("getJobStatus", "getJob", "removeJob", "recheckJob", "moveJob")
+    return {
+        **{verb: {"operationId": verb, "requestBody": "$response.body"} for verb in verbs},
+        **{it: {"operationId": it, "parameters": {"id": "$response.body#/id"}} for it in others},
+    }
 
 
 def _downloader(request: Request) -> Downloader:
@@ -73,11 +72,11 @@ def _short(job: Job) -> Response:
             },
             "required": True,
         },
-        "responses": {"200": {"links": {verb: _same_job(verb) for verb in _VERBS}}},
+        "responses": {"200": {"links": _links()}},
     },
 )
 @Policy(KeyScope.CONTROL, limit=Limit.START, body=JSON_OR_UPLOAD)
-async def start(request: Request) -> Response:
+async def start_job(request: Request) -> Response:
     """Accept a download and answer at once.
 
     The same id and source again give the job as it stands. The id alone starts a job again that
@@ -121,14 +120,14 @@ _VERB_ERRORS = documented(404, 408, 409, 413, 415, 422)
 
 @router.post("/download/pause", response_model=JobOut, responses=_VERB_ERRORS)
 @Policy(KeyScope.CONTROL, body=SMALL_JSON)
-async def pause(body: IdBody, request: Request) -> Response:
+async def pause_job(body: IdBody, request: Request) -> Response:
     """Stop all traffic of a job, in both directions, before answering."""
     return _short(await _downloader(request).pause(check_id(body.id)))
 
 
 @router.post("/download/resume", response_model=JobOut, responses=_VERB_ERRORS)
 @Policy(KeyScope.CONTROL, body=SMALL_JSON)
-async def resume(body: IdBody, request: Request) -> Response:
+async def resume_job(body: IdBody, request: Request) -> Response:
     """Let a paused or failed job go on from what is there."""
     return _short(await _downloader(request).resume(check_id(body.id)))
 
@@ -139,20 +138,20 @@ async def resume(body: IdBody, request: Request) -> Response:
     responses=documented(404, 408, 409, 413, 415, 422, 429),
 )
 @Policy(KeyScope.CONTROL, limit=Limit.CANCEL, body=SMALL_JSON)
-async def cancel(body: IdBody, request: Request) -> Response:
+async def cancel_job(body: IdBody, request: Request) -> Response:
     """Give a job up and delete its unfinished data; a finished film stays."""
     return _short(await _downloader(request).cancel(check_id(body.id)))
 
 
 async def hot_status(request: Request) -> Response:
-    """The same as `status`, without the framework's parameter handling: it is polled most."""
-    return await status(request, request.path_params["id"])
+    """The same as `get_job_status`, past the framework: it is polled most."""
+    return await get_job_status(request, request.path_params["id"])
 
 
 @router.get("/download/status/{id}", response_model=JobOut, responses=documented(404, 422))
 @Policy(KeyScope.READ)
 @hot(hot_status)
-async def status(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
+async def get_job_status(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """How far a job is."""
     return _short(await _downloader(request).status(check_id(id)))
 
@@ -191,7 +190,7 @@ async def list_jobs(
 
 @router.get("/downloads/{id}", response_model=JobDetail, responses=documented(404, 422))
 @Policy(KeyScope.READ)
-async def one_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
+async def get_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """All that is known of a job."""
     return answer(JobDetail.model_validate(await _downloader(request).status(check_id(id))))
 
@@ -206,7 +205,7 @@ async def list_peers(request: Request, id: JobId) -> Response:  # noqa: A002 (th
 
 @router.post("/downloads/{id}/recheck", response_model=JobOut, responses=documented(404, 409, 422))
 @Policy(KeyScope.CONTROL)
-async def recheck(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
+async def recheck_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """Compare every byte of a job on the disk with its hash; nothing is written meanwhile.
 
     Answers at once; the phase is `checking` until it is done. A finished film that is not what it
@@ -221,7 +220,7 @@ async def recheck(request: Request, id: JobId) -> Response:  # noqa: A002 (the c
     responses=documented(404, 408, 409, 413, 415, 422),
 )
 @Policy(KeyScope.CONTROL, body=JSON)
-async def move(request: Request, id: JobId, body: MoveBody) -> Response:  # noqa: A002
+async def move_job(request: Request, id: JobId, body: MoveBody) -> Response:  # noqa: A002
     """Put a film into another folder of the media folder; one that still arrives gets there later.
 
     Answers at once: `movingTo` says where a finished film is on its way to, and the event `moved`
@@ -234,7 +233,7 @@ async def move(request: Request, id: JobId, body: MoveBody) -> Response:  # noqa
     "/downloads/{id}", status_code=204, response_class=Response, responses=documented(404, 422)
 )
 @Policy(KeyScope.ADMIN)
-async def remove(
+async def remove_job(
     request: Request,
     id: JobId,  # noqa: A002 (the contract's name)
     delete_files: Annotated[

@@ -36,7 +36,7 @@ def router(policies: Policies) -> APIRouter:
 
     @made.get("/links", response_model=LinkOut, responses=documented(422))
     @Policy(KeyScope.READ)
-    async def link(
+    async def get_link(
         request: Request,
         path: str = Query(
             max_length=1024,

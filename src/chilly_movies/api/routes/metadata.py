@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
 
 from chilly_movies.api.policy import KeyScope, Policy
 from chilly_movies.api.wire.problems import documented
@@ -15,7 +16,9 @@ from chilly_movies.catalogue.titles import TitleKind
 
 router = APIRouter(prefix="/metadata", tags=["metadata"])
 
-TitleId = Annotated[int, Path(ge=1, le=2**31 - 1, description="The catalogue's number.")]
+_Number = Annotated[int, Field(ge=1, le=2**31 - 1, description="The catalogue's number.")]
+TitleId = Annotated[_Number, Path(examples=[10331])]
+SeriesId = Annotated[_Number, Path(examples=[1954])]
 PageNumber = Annotated[int, Query(ge=1, le=500)]
 
 
@@ -102,9 +105,12 @@ def _provider(request: Request) -> MetadataProvider:
 
 @router.get("/search", response_model=TitlePageOut, responses=documented(422))
 @Policy(KeyScope.READ)
-async def search(
+async def search_titles(
     request: Request,
-    query: Annotated[str, Query(min_length=1, max_length=200, description="Words of the name.")],
+    query: Annotated[
+        str,
+        Query(min_length=1, max_length=200, description="Words of the name.", examples=["night"]),
+    ],
     kind: Annotated[TitleKind | None, Query(description="Absent: both.")] = None,
     year: Annotated[int | None, Query(ge=1870, le=2200)] = None,
     page: PageNumber = 1,
@@ -116,7 +122,7 @@ async def search(
 
 @router.get("/{kind}/{id}", response_model=TitleDetailsOut, responses=documented(404, 422))
 @Policy(KeyScope.READ)
-async def details(request: Request, kind: TitleKind, id: TitleId) -> Response:  # noqa: A002
+async def get_title(request: Request, kind: TitleKind, id: TitleId) -> Response:  # noqa: A002
     """Everything about one title."""
     found = asdict(await _provider(request).details(kind, id))
     return answer(TitleDetailsOut.model_validate({**found.pop("title"), **found}))
@@ -124,10 +130,10 @@ async def details(request: Request, kind: TitleKind, id: TitleId) -> Response:  
 
 @router.get("/tv/{id}/season/{number}", response_model=SeasonOut, responses=documented(404, 422))
 @Policy(KeyScope.READ)
-async def season(
+async def get_season(
     request: Request,
-    id: TitleId,  # noqa: A002 (the contract's name)
-    number: Annotated[int, Path(ge=0, le=10_000, description="0 holds the specials.")],
+    id: SeriesId,  # noqa: A002 (the contract's name)
+    number: Annotated[int, Path(ge=0, le=10_000, description="0: the specials.", examples=[1])],
 ) -> Response:
     """One season with its episodes."""
     return answer(SeasonOut.model_validate(await _provider(request).season(id, number)))
@@ -135,7 +141,7 @@ async def season(
 
 @router.get("/{kind}/{id}/videos", response_model=VideosOut, responses=documented(404, 422))
 @Policy(KeyScope.READ)
-async def videos(request: Request, kind: TitleKind, id: TitleId) -> Response:  # noqa: A002
+async def list_videos(request: Request, kind: TitleKind, id: TitleId) -> Response:  # noqa: A002
     """Trailers and clips, official trailers first."""
     found = await _provider(request).videos(kind, id)
     return answer(VideosOut(results=[VideoOut.model_validate(video) for video in found]))
@@ -143,7 +149,7 @@ async def videos(request: Request, kind: TitleKind, id: TitleId) -> Response:  #
 
 @router.get("/{kind}/{id}/similar", response_model=TitlePageOut, responses=documented(404, 422))
 @Policy(KeyScope.READ)
-async def similar(
+async def list_similar_titles(
     request: Request,
     kind: TitleKind,
     id: TitleId,  # noqa: A002 (the contract's name)

@@ -58,7 +58,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 _Resume = Annotated[bool, Query(description="Let a paused download go on.")]
 _Index = Annotated[
-    int, Path(ge=0, lt=MAX_FILES, description="The file's index.", alias="fileIndex")
+    int, Path(ge=0, lt=MAX_FILES, description="The file's index.", alias="fileIndex", examples=[0])
 ]
 
 
@@ -66,7 +66,7 @@ FILM = Policy(KeyScope.READ, stream=Stream.FILM, signable=True, embeddable=True)
 
 
 @router.get("/stream/{id}", responses=_ANSWERS, response_class=Response, name="stream_film")
-@router.head("/stream/{id}", responses=_ANSWERS, response_class=Response, name="stream_film_head")
+@router.head("/stream/{id}", responses=_ANSWERS, response_class=Response, name="head_film")
 @FILM
 async def stream_film(request: Request, id: JobId, resume: _Resume = False) -> Response:  # noqa: A002
     """The largest video of a download, while it arrives; see the route with a file index."""
@@ -89,7 +89,7 @@ async def hot_stream(request: Request) -> Response:
     "/stream/{id}/{fileIndex}", responses=_ANSWERS, response_class=Response, name="stream_file"
 )
 @router.head(
-    "/stream/{id}/{fileIndex}", responses=_ANSWERS, response_class=Response, name="stream_file_head"
+    "/stream/{id}/{fileIndex}", responses=_ANSWERS, response_class=Response, name="head_file"
 )
 @FILM
 @hot(hot_stream)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from chilly_movies.api.policy import JSON, JSON_OR_UPLOAD, KeyScope, Limit, Policy
 from chilly_movies.api.wire.headers import media_type
 from chilly_movies.api.wire.problems import documented
-from chilly_movies.api.wire.schemas import Count, JobId, Wire, to_json
+from chilly_movies.api.wire.schemas import EXAMPLE_URN, Count, JobId, Wire, example, to_json
 from chilly_movies.api.wire.uploads import checked, is_json, read_json, read_upload
 from chilly_movies.errors import EngineError
 from chilly_movies.jobs import requests
@@ -42,6 +42,8 @@ _Url = Annotated[str, Field(min_length=1, max_length=2048)]
 class CreateBody(Wire):
     """What a torrent is to be made of. Further members are ignored."""
 
+    model_config = example(path="My Film.mkv", version="hybrid", seed=True, id="seeded")
+
     path: str = Field(
         min_length=1,
         max_length=MAX_PATH,
@@ -50,17 +52,22 @@ class CreateBody(Wire):
         examples=["My Film.mkv"],
     )
     version: Literal["hybrid", "v1", "v2"] = Field(
-        "hybrid", description="Which info hashes it gets; WebTorrent clients know v1 best."
+        "hybrid",
+        description="Which info hashes it gets; absent: both. WebTorrent clients know v1 best.",
     )
     trackers: Annotated[list[_Url], Field(fail_fast=True)] = Field(
-        default=[], max_length=100, description="Announce URLs: http, https, udp, ws or wss."
+        default=[],
+        max_length=100,
+        description="Announce URLs: http, https, udp, ws or wss; absent: none.",
     )
     web_seeds: Annotated[list[_Url], Field(fail_fast=True)] = Field(
-        default=[], max_length=20, description="URLs of the same data over HTTP."
+        default=[], max_length=20, description="URLs of the same data over HTTP; absent: none."
     )
-    private: bool = Field(False, description="Peers come from the trackers alone.")
-    comment: str = Field("", max_length=2000)
-    seed: bool = Field(True, description="Seed it from where it lies, by a job of its own.")
+    private: bool = Field(False, description="Peers come from the trackers alone; absent: false.")
+    comment: str = Field("", max_length=2000, description="Absent: none.")
+    seed: bool = Field(
+        True, description="Seed it from where it lies, by a job of its own; absent: true."
+    )
     id: JobId | None = Field(None, description="The job's; made up if absent.")
     upload_limit: Count | None = Field(None, description="Bytes per second, 0 = unlimited.")
     seed_ratio: float | None = Field(
@@ -122,11 +129,13 @@ async def create_torrent(body: CreateBody, request: Request) -> Response:
 class InspectBody(Wire):
     """Which torrent to look into. Further members are ignored."""
 
+    model_config = example(sourceUrn=EXAMPLE_URN)
+
     source_urn: str = Field(
         min_length=1,
         max_length=65_536,
         description="Magnet link, info hash or link to a torrent file.",
-        examples=["magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a"],
+        examples=[EXAMPLE_URN],
     )
 
 

@@ -31,7 +31,7 @@ _UNKNOWN = {
 }
 
 
-class VideoOut(Shown):
+class VideoTrackOut(Shown):
     """The picture."""
 
     codec: str
@@ -42,7 +42,7 @@ class VideoOut(Shown):
     hdr: str | None = Field(description="HDR10, HDR10+, HLG or Dolby Vision; null: ordinary.")
 
 
-class AudioOut(Shown):
+class AudioTrackOut(Shown):
     """One sound track; the first is what plays unless one chooses."""
 
     codec: str
@@ -51,7 +51,7 @@ class AudioOut(Shown):
     title: str | None
 
 
-class TextOut(Shown):
+class TextTrackOut(Shown):
     """One subtitle track inside the film."""
 
     codec: str
@@ -66,9 +66,9 @@ class MediaOut(Shown):
     container: str
     duration: float | None = Field(description="Seconds.")
     bitrate: int | None = Field(description="Bits per second of everything together.")
-    video: VideoOut | None
-    audio: list[AudioOut]
-    subtitles: list[TextOut]
+    video: VideoTrackOut | None
+    audio: list[AudioTrackOut]
+    subtitles: list[TextTrackOut]
     chapters: int
 
 
@@ -123,7 +123,7 @@ def _subtitles(request: Request) -> Subtitles:
 
 @router.get("/downloads/{id}/media", response_model=MediaPage, responses=documented(404, 422))
 @Policy(KeyScope.READ)
-async def media(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
+async def get_media(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """What is inside the films: length, codecs, languages, and whether browsers play them.
 
     Read as soon as their heads have arrived; answered within about a second.
@@ -150,7 +150,7 @@ async def list_subtitles(request: Request, id: JobId) -> Response:  # noqa: A002
     response_class=Response,
 )
 @Policy(KeyScope.READ, signable=True, embeddable=True)
-async def subtitle(
+async def get_subtitle(
     request: Request,
     id: JobId,  # noqa: A002 (the contract's name)
     n: Annotated[str, Path(pattern=r"^[0-9]{1,9}(-[0-9]{1,9})?$", examples=["1", "0-3"])],
@@ -171,16 +171,16 @@ async def subtitle(
         },
     },
     response_class=Response,
-    name="job_playlist",
+    name="get_playlist",
 )
 @router.head(
     "/stream/{id}.m3u8",
     response_class=Response,
-    name="job_playlist_head",
+    name="head_playlist",
     responses=documented(404, 422, 503),
 )
 @stream.FILM
-async def job_playlist(request: Request, id: JobId) -> Response:  # noqa: A002
+async def get_playlist(request: Request, id: JobId) -> Response:  # noqa: A002
     """All films of a job in order, for VLC, mpv and their kin. Its links need no key.
 
     If there is a job called `<id>.m3u8`, this is its film.

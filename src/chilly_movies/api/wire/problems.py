@@ -13,32 +13,12 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from chilly_movies.api.wire.codes import OF_STATUS, ErrorCode
 from chilly_movies.errors import ChillyError, DuplicateDownload, InvalidRequest
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-
-_CODES = {
-    400: "bad_request",
-    401: "unauthorized",
-    403: "forbidden_origin",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "request_timeout",
-    411: "length_required",
-    412: "precondition_failed",
-    413: "body_too_large",
-    414: "uri_too_long",
-    415: "unsupported_media_type",
-    416: "range_not_satisfiable",
-    421: "misdirected_host",
-    422: "invalid_request",
-    429: "too_many_requests",
-    431: "headers_too_large",
-    500: "internal_error",
-    503: "unavailable",
-}
 
 
 class FieldProblem(BaseModel):
@@ -51,11 +31,11 @@ class FieldProblem(BaseModel):
 class Problem(BaseModel):
     """What every error answer looks like."""
 
-    type: str = Field("about:blank", description="Always about:blank: the code says it all.")
+    type: str = Field(description="Always about:blank: the code says it all.")
     title: str = Field(description="The status in words.")
     status: int = Field(description="The HTTP status.")
     detail: str = Field(description="One sentence for people.")
-    code: str = Field(description="Stable name of the error, for programs.")
+    code: ErrorCode
     errors: list[FieldProblem] | None = Field(None, description="With 422: what is wrong where.")
     existingId: str | None = Field(  # noqa: N815 (spelling of the wire)
         None, description="With duplicate_download: the job that has it already."
@@ -84,7 +64,7 @@ def problem(
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "code": code or _CODES.get(status, "error"),
+        "code": code or OF_STATUS.get(status) or OF_STATUS[400 if status < 500 else 500],
         **extra,
     }
     return Response(json.dumps(body).encode(), status, headers, MEDIA_TYPE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Response
 from pydantic import (
@@ -21,8 +21,10 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
+from typing_extensions import TypeAliasType
 
-from chilly_movies.jobs.events import Change
+from chilly_movies.api.wire.codes import ErrorCode
+from chilly_movies.jobs.events import EVENT_NAMES, SNAPSHOT, Change
 from chilly_movies.jobs.models import Job, JobError, Phase, Progress, SourceType, Status, Transport
 from chilly_movies.jobs.requests import MAX_FILES, MAX_FOLDER
 
@@ -47,6 +49,7 @@ Folder = Annotated[
     ),
 ]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+EXAMPLE_URN = "magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a"
 
 
 def iso(moment: datetime) -> str:
@@ -78,18 +81,27 @@ class Shown(Wire):
     model_config = ConfigDict(from_attributes=True, strict=False)
 
 
+def example(**members: Any) -> ConfigDict:
+    """Gives a body an example, which a test sends to the mock."""
+    return ConfigDict(json_schema_extra={"examples": [members]})
+
+
 class StartBody(Wire):
     """What to download. Further members are ignored."""
 
+    model_config = example(id="1", sourceType="torrent", sourceUrn=EXAMPLE_URN)
+
     id: JobId | None = Field(None, description="Made up if absent.")
     source_type: str = Field(
-        SourceType.TORRENT, max_length=32, description="torrent, http, youtube or local."
+        SourceType.TORRENT,
+        max_length=32,
+        description="torrent, http, youtube or local; absent: torrent.",
     )
     source_urn: str | None = Field(
         None,
         max_length=65_536,
         description="Magnet link, info hash or link to a torrent file; absent: start the known id.",
-        examples=["magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a"],
+        examples=[EXAMPLE_URN],
     )
     files: (
         Annotated[list[Annotated[int, Field(ge=0, lt=MAX_FILES)]], Field(fail_fast=True)] | None
@@ -114,11 +126,15 @@ class StartBody(Wire):
 class IdBody(Wire):
     """Which job."""
 
+    model_config = example(id="1")
+
     id: JobId
 
 
 class MoveBody(Wire):
     """Where a film is to lie."""
+
+    model_config = example(folder="Films/2024")
 
     folder: Folder
 
@@ -168,8 +184,8 @@ class ProgressOut(Shown):
 class ErrorOut(Shown):
     """Why a job failed or is tried again."""
 
-    code: str
-    message: str
+    code: ErrorCode
+    message: str = Field(description="One sentence for people.")
 
 
 class JobOut(Shown):
@@ -233,19 +249,43 @@ class JobPage(Shown):
     total: int = Field(description="Jobs that match the filter.")
 
 
-class EventOut(JobOut):
-    """The data of one server-sent event."""
+class FileProgressOut(Shown):
+    """How far one file is."""
 
-    seq: int
-    event: str
-    file: dict[str, Any] | None = Field(
-        default=None,
-        description="Of a `file` event: `index`, `path`, `size`, `bytesDownloaded`, `percent` and "
-        "`complete` of one file; every 2 s for files that moved, only the newest counts.",
+    index: int
+    path: str = Field(description="Relative to the media folder.")
+    size: int = Field(description="Bytes.")
+    bytes_downloaded: int
+    percent: float = Field(ge=0, le=100)
+    complete: bool
+
+
+class FileReadersOut(Shown):
+    """How many players read one file."""
+
+    index: int
+    readers: int = Field(description="0 = nobody reads it any more.")
+
+
+EventName = TypeAliasType(
+    "EventName",
+    Annotated[
+        Literal[(SNAPSHOT, *EVENT_NAMES)],  # type: ignore[valid-type]
+        Field(description="What happened; `snapshot` = nothing, this is how the job stands."),
+    ],
+)
+
+
+class EventOut(JobOut):
+    """The data of one server-sent event. Members that say nothing are left out."""
+
+    seq: int = Field(description="Number of the newest stored change that this builds on.")
+    event: EventName
+    file: FileProgressOut | None = Field(
+        None,
+        description="Of a `file` event; every 2 s for files that moved, only the newest counts.",
     )
-    stream: dict[str, Any] | None = Field(
-        default=None, description="Of a `stream` event: the file's `index`, and who watches it."
-    )
+    stream: FileReadersOut | None = Field(None, description="Of a `stream` event.")
 
 
 class Health(Shown):
