@@ -30,6 +30,7 @@ from chilly_movies.drivers.torrent import (
     EngineOptions,
     MediaTorrentMaker,
     TorrentDriver,
+    gate_of,
 )
 from chilly_movies.errors import SettingsError
 from chilly_movies.jobs.disk_guard import DiskGuard
@@ -270,7 +271,7 @@ def torrent_parts(
         own_ports=config.own_ports,
         tools=Tools(
             catalogue=catalogue or _unconfigured(),
-            maker=MediaTorrentMaker(config.media_root, trackers),
+            maker=MediaTorrentMaker(config.media_root, trackers, gate_of(config)),
             inspector=driver.inspector,
         ),
         retry=RetryPolicy(long_attempts=metadata_tries or math.inf),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import shlex
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -71,10 +72,11 @@ async def event(process: Any, name: str, wanted: Any = lambda _event: True) -> d
             return said
 
 
-async def test_for_people_it_says_name_magnet_and_a_link_that_works(tmp_path: Path) -> None:
+async def test_for_people_it_says_name_and_two_commands_that_work(tmp_path: Path) -> None:
     digest = make_film(tmp_path / "film.mkv", MIB)
     make_film(tmp_path / "other.mkv", MIB, seed=1)
-    command = ("seed", "film.mkv", "other.mkv", "film.mkv", "--tracker", "http://127.0.0.1:9/a")
+    seed = ("seed", "film.mkv", "other.mkv", "film.mkv", "--all")
+    command = (*seed, "--tracker", "http://127.0.0.1:9/a")
     async with running(*command, env=engine(tmp_path)) as process, LibtorrentPeer() as leecher:
         said: list[str] = []
         while not (said and "seeding at" in said[-1]):
@@ -82,15 +84,20 @@ async def test_for_people_it_says_name_magnet_and_a_link_that_works(tmp_path: Pa
         assert "film.mkv: 1.0 MB, 1 file" in said
         assert "other.mkv: 1.0 MB, 1 file" in said
         assert said.count("film.mkv: 1.0 MB, 1 file") == 1
-        magnets = [text for text in said if text.startswith("magnet: magnet:?xt=urn:btih:")]
-        assert len(magnets) == 2
-        assert "tr=http%3a%2f%2f127.0.0.1%3a9%2fa" in magnets[0]
-        link = next(text for text in said if text.startswith("link for this network: "))
-        await leecher.leech(link.partition(": ")[2], tmp_path / "leech")
+        begins = "to get it: chilly get 'magnet:?xt=urn:btih:"
+        commands = [shlex.split(text)[3:] for text in said if text.startswith(begins)]
+        assert len(commands) == 2
+        assert [words[0] for words in commands] == ["chilly", "chilly"]
+        assert "tr=http%3a%2f%2f127.0.0.1%3a9%2fa" in commands[0][2]
+        near = "without a tracker, in this network: "
+        [words, _] = [shlex.split(one.removeprefix(near)) for one in said if one.startswith(near)]
+        assert [words[:2], words[3]] == [["chilly", "get"], "--peer"]
+        await leecher.leech(f"{words[2]}&x.pe={words[4]}", tmp_path / "leech")
         await leecher.wait_done()
         process.send_signal(signal.SIGINT)
         result = await ended(process)
-    assert (result.code, result.err) == (130, "")
+    assert result.code == 130
+    assert result.err == "chilly: the tracker http://127.0.0.1:9/a failed: Connection refused\n"
     assert sha256_of(tmp_path / "leech" / "film.mkv") == digest
 
 
@@ -133,7 +140,7 @@ async def test_what_cannot_be_seeded_is_said_in_one_sentence(tmp_path: Path) -> 
     assert_sentence(await chilly("seed", env=env), 2, "PATH")
     assert_sentence(await chilly("seed", "missing", env=env), 2, "missing")
     assert_sentence(await chilly("seed", "empty", env=env), 2, "nothing to share")
-    assert_sentence(await chilly("seed", "film.mkv", "--tracker", "x", env=env), 2, "trackers")
+    assert_sentence(await chilly("seed", "film.mkv", "--tracker", "x", env=env), 2, "tracker x")
     two = ("seed", "film.mkv", "empty", "--torrent-file", "x")
     assert_sentence(await chilly(*two, env=env), 2, "--torrent-file")
 

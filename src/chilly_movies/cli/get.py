@@ -25,15 +25,19 @@ if TYPE_CHECKING:
     from chilly_movies.jobs.downloader import Downloader
     from chilly_movies.settings import Settings
 
+_Flag = Parameter(negative="", show_default=False)
+
 
 def get(
     *sources: Annotated[str, Parameter(name="SOURCE")],
     media_root: Path | None = None,
+    tracker: Annotated[tuple[str, ...], _Flag] = (),
+    peer: Annotated[tuple[str, ...], _Flag] = (),
     files: str | None = None,
     seed: bool = False,
     download_limit: int | None = None,
     upload_limit: int | None = None,
-    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    json: Annotated[bool, _Flag] = False,
 ) -> int:
     """Download films here and now, without a server.
 
@@ -42,6 +46,9 @@ def get(
     Args:
         sources: Magnet links, info hashes, links to .torrent files, or paths of such files.
         media_root: Where the films go; the settings' if not given.
+        tracker: Announce URL of a tracker to ask, too; can be given several times. With one at a
+            private address nobody else is asked for peers, nor whom the links name.
+        peer: The same of a peer, like 192.168.1.5:6881.
         files: File indices to download, like 0,2; all if not given.
         seed: Give back to others afterwards, up to the goals in the settings.
         download_limit: Bytes per second over all, 0 = unlimited.
@@ -56,7 +63,8 @@ def get(
         media_root=media_root, download_limit=download_limit, upload_limit=upload_limit
     )
     configure_logs("error", settings.log_format)  # warnings are on the board as reasons
-    return run(_Getting(settings, wanted, indices, Output(as_json=json), seed=seed).work())
+    getting = _Getting(settings, wanted, indices, Output(as_json=json), seed=seed)
+    return run(getting.work(tracker, peer))
 
 
 def state_folder(settings: Settings, wanted: Sequence[Wanted], files: Sequence[int] | None) -> Path:
@@ -85,10 +93,10 @@ class _Getting:
         self._out = out
         self._seed = seed
 
-    async def work(self) -> int:
-        """Download all; the exit code."""
+    async def work(self, trackers: Sequence[str], peers: Sequence[str]) -> int:
+        """Download all, and ask these trackers and peers, too; the exit code."""
         try:
-            async with self._downloader() as downloader:
+            async with await self._downloader(trackers, peers) as downloader:
                 jobs = await self._all(downloader)
         except asyncio.CancelledError:
             self._out.note("stopped; what is there is kept, the same command goes on from it")
@@ -97,13 +105,14 @@ class _Getting:
             self._tell(job)
         return max((exit_of_status(job.status) for job in jobs), default=Exit.DONE)
 
-    def _downloader(self) -> Downloader:
+    async def _downloader(self, trackers: Sequence[str], peers: Sequence[str]) -> Downloader:
         with loading():
             from chilly_movies.app import AssembledDownloader, engine_config, torrent_parts
             from chilly_movies.disk.volume import check_writable
+            from chilly_movies.drivers.torrent import with_typed
 
         check_writable(self._settings.media_root)
-        config = engine_config(self._settings)
+        config = await with_typed(engine_config(self._settings), trackers, peers)
         parts = torrent_parts(
             config if self._seed else replace(config, seed_ratio=0.0),
             StateFolder(state_folder(self._settings, self._wanted, self._files)),

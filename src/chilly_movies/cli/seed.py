@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import shlex
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
@@ -35,19 +37,21 @@ _Flag = Parameter(negative="", show_default=False)
 def seed(
     *paths: Annotated[Path, Parameter(name="PATH")],
     version: Literal["hybrid", "v1", "v2"] = "hybrid",
-    tracker: tuple[str, ...] = (),
+    tracker: Annotated[tuple[str, ...], _Flag] = (),
     private: Annotated[bool, _Flag] = False,
     comment: str = "",
     torrent_file: Path | None = None,
     upload_limit: int | None = None,
     torrent_port: int | None = None,
     interface: str | None = None,
+    all: Annotated[bool, _Flag] = False,  # noqa: A002 (what is typed)
     json: Annotated[bool, _Flag] = False,
 ) -> int:
     """Make torrents of files and folders, and seed them from where they lie until Ctrl-C.
 
     Nothing is written but the torrent file you ask for. Hidden files and symlinks in a folder are
     left out. Browsers find it by the WebTorrent trackers of the settings, unless it is private.
+    With a tracker at a private address nobody is asked for peers but the trackers given.
 
     Args:
         paths: Files and folders; each becomes a torrent.
@@ -59,6 +63,7 @@ def seed(
         upload_limit: Bytes per second over all, 0 = unlimited.
         torrent_port: Port for peers, 0 = any free one.
         interface: Network interface or address for peers, a VPN's say.
+        all: Say also how to get it without a tracker, if peers of this network are let in.
         json: One JSON line for each torrent, and for each change.
     """
     from chilly_movies.runtime.logs import configure_logs
@@ -74,7 +79,7 @@ def seed(
         upload_limit=upload_limit, torrent_port=torrent_port, interface=interface
     )
     configure_logs("error", settings.log_format)
-    wish = _Wish(version, tracker, private, comment, torrent_file)
+    wish = _Wish(version, tracker, private, comment, torrent_file, all)
     run(_Seeding(settings, wish, Output(as_json=json)).work([_real(path) for path in paths]))
     return Exit.DONE
 
@@ -96,6 +101,7 @@ class _Wish:
     private: bool
     comment: str
     torrent_file: Path | None
+    all: bool
 
 
 class _Seeding:
@@ -110,9 +116,9 @@ class _Seeding:
         """Make all torrents, then seed until this is cancelled."""
         from chilly_movies.drivers.torrent.making.seeder import Seeder
 
-        config = self._config()
+        config = await self._config()
         with board_for(self._out) as board:
-            made = [await self._make(path, board) for path in paths]
+            made = [await self._make(path, board, config) for path in paths]
         async with Seeder(config) as seeder:
             offers = {}
             for one, path in zip(made, paths, strict=True):
@@ -120,19 +126,22 @@ class _Seeding:
                 if key not in offers:  # the same path twice
                     offers[key] = (one, await seeder.offer(one, path.parent, Options()))
             for one, _ in offers.values():
-                self._tell(one, reachable_at(config.interface, seeder.port))
+                self._tell(one, config, seeder.port)
             with board_for(self._out) as board:
+                torrents = [torrent for _, torrent in offers.values()]
                 await asyncio.gather(
-                    *(_watch(one, torrent, seeder, board) for one, torrent in offers.values())
+                    self._tell_dead(torrents, config.typed.trackers),
+                    *(_watch(one, torrent, seeder, board) for one, torrent in offers.values()),
                 )
 
-    def _config(self) -> EngineConfig:
+    async def _config(self) -> EngineConfig:
         with loading():
             from chilly_movies.app import engine_config
+            from chilly_movies.drivers.torrent import with_typed
 
-        return engine_config(self._settings)
+        return await with_typed(engine_config(self._settings), self._wish.trackers)
 
-    async def _make(self, path: Path, board: Board) -> MadeTorrent:
+    async def _make(self, path: Path, board: Board, config: EngineConfig) -> MadeTorrent:
         from chilly_movies.drivers.torrent.making.create import make_torrent, with_websockets
         from chilly_movies.jobs.torrents import TorrentVersion
 
@@ -141,7 +150,7 @@ class _Seeding:
             board.show(_wire(path.name, path.name, "active", progress), "progress")
 
         wish, version = self._wish, TorrentVersion(self._wish.version)
-        websockets = self._settings.webtorrent_trackers if self._settings.webtorrent else ()
+        websockets = config.webtorrent_asked if config.webtorrent else ()
         trackers = with_websockets(wish.trackers, websockets, version, private=wish.private)
         made = await make_torrent(
             path,
@@ -155,25 +164,49 @@ class _Seeding:
             await asyncio.to_thread(_write, wish.torrent_file, made.data)
         return made
 
-    def _tell(self, made: MadeTorrent, address: str | None) -> None:
-        link = f"{made.magnet}&x.pe={address}" if address else made.magnet
+    def _tell(self, made: MadeTorrent, config: EngineConfig, port: int) -> None:
+        """Say how others get it; what would not reach us is not said."""
+        trackers = config.typed.trackers if config.typed.alone else ()
+        address = reachable_at(config.interface, port, trackers) if config.lets_private else None
+        command = get_command(made.magnet, trackers=trackers)
         self._out.say(f"{made.name}: {render.size(made.size)}, {_files(len(made.files))}")
-        self._out.say(f"magnet: {made.magnet}")
-        if address:
-            self._out.say(f"link for this network: {link}")
+        self._out.say(f"to get it: {command}")
+        if address and self._wish.all:
+            near = get_command(made.magnet, peers=[address])
+            self._out.say(f"without a tracker, in this network: {near}")
         self._out.record(
             {
                 "event": "made",
                 "id": made.v1 or made.v2,
                 "name": made.name,
                 "magnet": made.magnet,
-                "link": link,
+                "link": f"{made.magnet}&x.pe={address}" if address else made.magnet,
+                "command": command,
                 "infoHash": made.v1,
                 "infoHashV2": made.v2,
                 "size": made.size,
                 "files": len(made.files),
             }
         )
+
+    async def _tell_dead(self, torrents: Sequence[Torrent], typed: Sequence[str]) -> None:
+        """Say once of each tracker that was typed if it does not answer."""
+        told: set[str] = set()
+        while True:
+            for torrent in torrents:
+                for url in (url for url in typed if url not in told):
+                    if (standing := torrent.trackers.get(url)) and standing.problem:
+                        told.add(url)
+                        self._out.note(f"the tracker {url} failed: {standing.problem}")
+            await asyncio.sleep(_SHOW_INTERVAL)
+
+
+def get_command(magnet: str, *, trackers: Sequence[str] = (), peers: Sequence[str] = ()) -> str:
+    """Writes the command that gets a film, for a shell."""
+    words = ["chilly", "get", magnet]
+    words += [word for url in trackers for word in ("--tracker", url)]
+    words += [word for peer in peers for word in ("--peer", peer)]
+    return shlex.join(words)
 
 
 async def _watch(made: MadeTorrent, torrent: Torrent, seeder: Seeder, board: Board) -> None:
@@ -218,14 +251,17 @@ def _write(path: Path, data: bytes) -> None:
         ) from None
 
 
-def reachable_at(interface: str | None, port: int) -> str | None:
+def reachable_at(interface: str | None, port: int, trackers: Sequence[str] = ()) -> str | None:
     """Returns our address for peers near by: on loopback or in a private network, None elsewhere.
 
     Args:
         interface: what the engine is bound to, None = everything.
         port: where peers reach us.
+        trackers: if nothing leads out of this network, our address is the one they see.
     """
-    host = _own_address() if interface is None else interface
+    hosts = ["192.0.2.1", *(urlsplit(url).hostname or "" for url in trackers)]
+    seen = filter(None, map(_seen_by, hosts)) if interface is None else iter([interface])
+    host = next(seen, None)
     try:
         address = ipaddress.ip_address(host or "")
     except ValueError:  # an interface by its name
@@ -235,10 +271,10 @@ def reachable_at(interface: str | None, port: int) -> str | None:
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
-def _own_address() -> str | None:
-    """The address we would use to talk to others; asking the kernel sends nothing."""
+def _seen_by(host: str) -> str | None:
+    """The address we would use to talk to a host; asking the kernel sends nothing."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))
+        probe.connect((host, 9))
         found: str = probe.getsockname()[0]
         return found
     return None

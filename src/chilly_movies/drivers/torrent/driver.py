@@ -383,7 +383,8 @@ class TorrentDriver:
             while True:
                 state = await torrent.moved()
                 facts = await self._learn(run, torrent, state)
-                why = why_still(state, torrent.trackers, torrent.why_no_webrtc())
+                webrtc, dropped = torrent.why_no_webrtc(), torrent.dropped.why
+                why = why_still(state, torrent.trackers, webrtc, dropped)
                 yield Report(figures(run.steady(state)), self._policy.halted or why, facts)
                 if state.finished and run.facts_reported:
                     if state.wanted >= run.wanted:
@@ -524,7 +525,9 @@ class TorrentDriver:
                 # our own clock: the engine tells no new figures while nobody asks for data
                 began = min(began, clock() - state.seeding_time)
                 run.ended = progress.ratio >= ratio or clock() - began >= seconds
-                reason = "the seeding goal is reached" if run.ended else self._policy.halted
+                alone = None if state.peers else torrent.dropped.why
+                halted = self._policy.halted or alone
+                reason = "the seeding goal is reached" if run.ended else halted
                 yield Report(progress, reason, complete=True)
                 if run.ended:
                     return

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import replace
 
 from chilly_movies.drivers.torrent.engine import params as p
-from chilly_movies.drivers.torrent.engine.config import EngineConfig
+from chilly_movies.drivers.torrent.engine.config import EngineConfig, for_engine
 from chilly_movies.drivers.torrent.engine.fetch import fetch_checked
 from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.errors import EngineError, NoMetadata
@@ -98,15 +97,7 @@ class Inspector:
 
         Whoever made the file would learn from that who looks at it, and when.
         """
-        config = self._config
-        params = p.build(
-            replace(
-                request,
-                webtorrent=config.uses_webrtc,
-                own_ports=config.own_ports,
-                websockets=config.webtorrent_trackers,
-            )
-        )
+        params = p.build(for_engine(request, self._config))
         assert params.ti is not None  # noqa: S101 (for the type checker)
         return p.describe(params.ti, params.trackers, encoding=p.encoding_of(request.source))
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.drivers.torrent.engine.torrent import TrackerStanding
+from chilly_movies.drivers.torrent.engine.urls import place_of
+from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 
 
 def why_still(
-    state: TorrentState, trackers: Mapping[str, TrackerStanding], webrtc: str | None = None
+    state: TorrentState,
+    trackers: Mapping[str, TrackerStanding],
+    webrtc: str | None = None,
+    dropped: str | None = None,
 ) -> str | None:
     """Why no data arrives, or that wrong data does; None if all is well or nothing has to come.
 
@@ -17,6 +22,7 @@ def why_still(
         state: the torrent's figures.
         trackers: how its trackers last answered.
         webrtc: what holds WebRTC back, if anything.
+        dropped: what it names and is not talked to, if anything.
     """
     if state.finished or state.checking:
         return None
@@ -25,7 +31,7 @@ def why_still(
         return thrown if state.spoiled else None
     if state.upload_only:
         return "the disk refused a write, so nothing is downloaded"
-    why = _why_no_peer_helps(state, trackers, webrtc)
+    why = _why_no_peer_helps(state, trackers, [dropped, webrtc])
     return f"{thrown}; {why}" if thrown else why
 
 
@@ -35,12 +41,11 @@ def _thrown_away(state: TorrentState) -> str:
 
 
 def _why_no_peer_helps(
-    state: TorrentState, trackers: Mapping[str, TrackerStanding], webrtc: str | None
+    state: TorrentState, trackers: Mapping[str, TrackerStanding], besides: Sequence[str | None]
 ) -> str:
     if state.peers == 0:
         wish = "no peers found yet" if state.has_metadata else "looking for peers with the metadata"
-        clauses = [f"{wish}: {_tracker_summary(trackers)}", *([webrtc] if webrtc else [])]
-        return "; ".join(clauses)
+        return "; ".join([f"{wish}: {_tracker_summary(trackers)}", *filter(None, besides)])
     if not state.has_metadata:
         return f"waiting for the metadata from {_count(state.peers, 'peer')}"
     if state.seeds == 0:
@@ -52,13 +57,16 @@ def _tracker_summary(trackers: Mapping[str, TrackerStanding]) -> str:
     if not trackers:
         return "no tracker answered yet"
     answered = [t for t in trackers.values() if t.problem is None]
-    problems = [t.problem for t in trackers.values() if t.problem is not None]
+    # of WebSocket trackers another clause speaks, and most are no choice of the user's
+    failed = sorted((url for url, t in trackers.items() if t.problem), key=is_websocket)
     parts = []
     if answered:
         peers = sum(t.peers for t in answered)
-        parts.append(f"{_count(len(answered), 'tracker')} answered, {_count(peers, 'peer')}")
-    if problems:
-        parts.append(f"{_count(len(problems), 'tracker')} failed ({problems[-1]})")
+        named = f"answered and named {_count(peers, 'peer')}" if peers else "answered, 0 peers"
+        parts.append(f"{_count(len(answered), 'tracker')} {named}")
+    if failed:
+        why = f"{place_of(failed[0])}: {trackers[failed[0]].problem}"
+        parts.append(f"{_count(len(failed), 'tracker')} failed ({why})")
     return ", ".join(parts)
 
 

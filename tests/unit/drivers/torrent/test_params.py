@@ -11,6 +11,7 @@ import libtorrent as lt
 import pytest
 
 from chilly_movies.drivers.torrent.engine import params as p
+from chilly_movies.drivers.torrent.engine.typed import Typed, read_typed
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.jobs.models import Options, Source, SourceType
 from tests.peers.torrents import Version, make_films, make_torrent
@@ -269,6 +270,87 @@ def test_private_addresses_in_resume_data_are_dropped_too() -> None:
     made = p.build(request(source, resume=resume_data(source)))
     assert made.trackers == ["udp://tracker.example:1/announce"]
     assert made.peers == [("1.1.1.1", 6)]
+
+
+def test_what_was_left_out_is_named_without_what_may_be_a_key() -> None:
+    hidden = torrent(MAGNET + "&tr=http://10.0.0.1:8000/announce?key=s3cret&x.pe=192.168.1.5:6881")
+    dropped = p.prepare(request(hidden))[1]
+    assert dropped.why == (
+        "the tracker http://10.0.0.1:8000 and 1 more address are private and left out "
+        "(CHILLY_ALLOW_PRIVATE_ADDRESSES=true lets it in)"
+    )
+    plain = p.prepare(request(torrent(MAGNET + "&tr=ws://tracker.example:8000/announce")))[1]
+    assert plain.why is not None
+    assert "CHILLY_WEBTORRENT_TRACKERS" in plain.why
+    chosen = torrent(MAGNET + "&tr=ws://localhost:8000/announce")
+    mine = request(chosen, websockets=("ws://localhost:8000/announce",))
+    assert p.prepare(mine)[1].why is None
+    assert p.prepare(request(torrent(ADDRESSES), allow_private=True))[1].why is None
+
+
+def test_what_was_left_out_is_kept_in_the_resume_data_and_passes_the_gate_anew() -> None:
+    """Of a link to a torrent file nothing else is kept."""
+    source = torrent(data=raw_torrent())
+    link, private = torrent("http://films.example/x.torrent"), "http://10.0.0.1:8000/announce"
+    made = p.build(request(source, allow_private=True))
+    made.trackers, made.tracker_tiers = [private], [0]
+    made.url_seeds = ["http://10.0.0.1/film"]
+    first, dropped = p.prepare(request(link, resume=bytes(lt.write_resume_data_buf(made))))
+    assert (first.trackers, first.url_seeds) == ([], [])
+    dropped.put_back(first)
+    stored = bytes(lt.write_resume_data_buf(first))
+    assert p.build(request(link, resume=stored)).trackers == []
+    healed = p.build(request(link, resume=stored, allow_private=True))
+    assert (healed.trackers, healed.url_seeds) == ([private], ["http://10.0.0.1/film"])
+
+
+def test_resume_data_of_older_versions_gets_back_what_the_source_names() -> None:
+    source = torrent(ADDRESSES)
+    old = bytes(lt.write_resume_data_buf(p.build(request(source))))
+    assert len(p.build(request(source, resume=old)).trackers) == 1
+    healed = p.build(request(source, resume=old, allow_private=True))
+    assert (len(healed.trackers), len(healed.url_seeds), len(healed.peers)) == (3, 2, 3)
+
+
+def test_a_swarm_with_a_typed_private_address_is_kept_to_what_was_typed() -> None:
+    typed = Typed(("http://10.0.0.1:8000/announce",), (("10.0.0.2", 6881),), alone=True)
+    made, dropped = p.prepare(request(torrent(ADDRESSES + "&dht=1.1.1.1:6"), typed=typed))
+    assert (made.trackers, made.peers) == ([typed.trackers[0]], [("10.0.0.2", 6881)])
+    assert (made.url_seeds, made.dht_nodes) == ([], [])
+    assert made.flags & lt.torrent_flags.disable_dht
+    assert made.flags & lt.torrent_flags.disable_pex
+    assert dropped.why is None
+    dropped.put_back(made)
+    later = p.build(request(torrent(ADDRESSES), resume=bytes(lt.write_resume_data_buf(made))))
+    assert later.trackers == ["udp://tracker.example:1/announce"]
+    assert not later.flags & (lt.torrent_flags.disable_dht | lt.torrent_flags.disable_pex)
+
+
+def test_a_typed_public_tracker_is_asked_besides_the_others_in_a_tier_of_its_own() -> None:
+    typed = Typed(("http://typed.example/announce",))
+    made = p.build(request(torrent(ADDRESSES), typed=typed))
+    assert made.trackers == ["udp://tracker.example:1/announce", typed.trackers[0]]
+    assert len(set(made.tracker_tiers)) == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "alone"),
+    [
+        ("http://10.0.0.1:8000/announce", True),
+        ("http://localhost:8000/announce", True),
+        ("udp://[::1]:8000", True),
+        ("http://1.1.1.1/announce", False),
+        ("wss://[2606:4700:4700::1111]/", False),
+    ],
+)
+async def test_only_a_private_address_keeps_the_swarm_to_what_was_typed(
+    typed: str, alone: bool
+) -> None:
+    allowed: Any = {"own_ports": {3000}, "allow_private": False}
+    assert (await read_typed([typed], [], **allowed)).alone is alone
+    assert not (await read_typed([typed], [], **{**allowed, "allow_private": True})).alone
+    assert (await read_typed([], ["192.168.1.5:6881"], **allowed)).alone
+    assert not (await read_typed([], ["[2606:4700:4700::1111]:6881"], **allowed)).alone
 
 
 @pytest.mark.parametrize("resume", [b"", b"nonsense", b"de", b"\xff" * 1000])

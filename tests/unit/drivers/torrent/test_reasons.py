@@ -34,10 +34,21 @@ def test_a_disk_that_refuses_comes_before_all_else() -> None:
     ("trackers", "summary"),
     [
         ({}, "no tracker answered yet"),
-        (TRACKERS, "2 trackers answered, 2 peers"),
-        ({"x": TrackerStanding(peers=1)}, "1 tracker answered, 1 peer"),
-        (BROKEN, "1 tracker failed (timed out)"),
-        ({**TRACKERS, **BROKEN}, "2 trackers answered, 2 peers, 1 tracker failed (timed out)"),
+        (TRACKERS, "2 trackers answered and named 2 peers"),
+        ({"udp://a": TrackerStanding()}, "1 tracker answered, 0 peers"),
+        ({"x": TrackerStanding(peers=1)}, "1 tracker answered and named 1 peer"),
+        (BROKEN, "1 tracker failed (udp://c: timed out)"),
+        (
+            {**TRACKERS, **BROKEN},
+            "2 trackers answered and named 2 peers, 1 tracker failed (udp://c: timed out)",
+        ),
+        (
+            {
+                "wss://settings.example": TrackerStanding(problem="gone"),
+                "http://mine.example/announce?key=s3cret": TrackerStanding(problem="refused"),
+            },
+            "2 trackers failed (http://mine.example: refused)",
+        ),
     ],
 )
 def test_without_peers_it_says_what_the_trackers_said(
@@ -45,6 +56,15 @@ def test_without_peers_it_says_what_the_trackers_said(
 ) -> None:
     assert why(trackers, has_metadata=True) == f"no peers found yet: {summary}"
     assert why(trackers) == f"looking for peers with the metadata: {summary}"
+
+
+def test_what_was_left_out_of_the_torrent_is_named_with_the_setting_that_lets_it_in() -> None:
+    left_out = "the tracker http://10.0.0.1 is left out (SETTING lets it in)"
+    said = why_still(TorrentState(), {}, "WebRTC: nobody answered our offers yet", left_out)
+    assert said == (
+        "looking for peers with the metadata: no tracker answered yet; "
+        f"{left_out}; WebRTC: nobody answered our offers yet"
+    )
 
 
 def test_with_peers_it_says_what_is_awaited_from_them() -> None:

@@ -6,12 +6,16 @@ and saves 4 s at each new peer, and the short tick 0.4 s at the start of each do
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import libtorrent as lt
 
+from chilly_movies.drivers.torrent.engine.gate import Gate
+from chilly_movies.drivers.torrent.engine.params import AddRequest
+from chilly_movies.drivers.torrent.engine.typed import Typed, read_typed
 from chilly_movies.net import interfaces
 from chilly_movies.net.policy import NetworkConfig
 from chilly_movies.net.proxies import Proxy
@@ -82,6 +86,7 @@ class EngineConfig(NetworkConfig):
         save_within: seconds after which all that arrived is flushed, however little it is.
         look_interval: seconds between two looks at a film that seeds: is it there, and unchanged?
         metadata_timeout: seconds a magnet waits for its metadata before others get its slot.
+        typed: trackers and peers the user typed, for every torrent.
         extra: raw libtorrent settings, for tests and benchmarks.
     """
 
@@ -102,6 +107,7 @@ class EngineConfig(NetworkConfig):
     save_within: float = 30.0
     look_interval: float = 1.0
     metadata_timeout: float = 120.0
+    typed: Typed = field(default_factory=Typed)
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -125,14 +131,55 @@ class EngineConfig(NetworkConfig):
         return next((name for name, holds in reasons.items() if holds), None)
 
     @property
+    def lets_private(self) -> bool:
+        """Whether the engine may talk to private addresses."""
+        return self.allow_private_addresses or self.typed.alone
+
+    @property
+    def webtorrent_asked(self) -> tuple[str, ...]:
+        """The WebSocket trackers that every torrent which is not private is announced to."""
+        return () if self.typed.alone else self.webtorrent_trackers
+
+    @property
     def uses_dht(self) -> bool:
         """Whether the DHT is used, for torrents that are not private."""
-        return self.dht and self.proxy is None
+        return self.dht and self.proxy is None and not self.typed.alone
 
     @property
     def uses_lsd(self) -> bool:
         """Whether peers in the local network are called out for, by what is not private."""
         return self.lsd and self.proxy is None and not self.anonymous
+
+
+def gate_of(config: EngineConfig) -> Gate:
+    """What a torrent may name."""
+    return Gate(config.allow_private_addresses, config.own_ports, config.webtorrent_asked)
+
+
+def for_engine(request: AddRequest, config: EngineConfig) -> AddRequest:
+    """What to add with what the settings say of all torrents."""
+    return replace(
+        request,
+        webtorrent=config.uses_webrtc,
+        own_ports=config.own_ports,
+        websockets=(*config.webtorrent_asked, *config.typed.trackers),
+        typed=config.typed,
+    )
+
+
+async def with_typed(
+    config: EngineConfig, trackers: Sequence[str], peers: Sequence[str] = ()
+) -> EngineConfig:
+    """The same with trackers and peers that the user typed; see `read_typed`.
+
+    Raises:
+        InvalidRequest: one is no address.
+    """
+    allowed, ports = config.allow_private_addresses, config.own_ports
+    typed = await read_typed(
+        trackers, peers, own_ports=ports, allow_private=allowed, resolve=config.proxy is None
+    )
+    return replace(config, typed=typed)
 
 
 def settings_pack(config: EngineConfig) -> dict[str, Any]:
@@ -151,10 +198,10 @@ def settings_pack(config: EngineConfig) -> dict[str, Any]:
         "listen_interfaces": _listen_interfaces(config),
         "download_rate_limit": config.download_limit,
         "upload_rate_limit": config.upload_limit,
-        "ssrf_mitigation": not config.allow_private_addresses,
+        "ssrf_mitigation": not config.lets_private,
         # peers behind one address are the rule on loopback and in a home network, and browsers
         # behind one router are many: the engine would keep one of them, of all transports
-        "allow_multiple_connections_per_ip": config.allow_private_addresses or config.uses_webrtc,
+        "allow_multiple_connections_per_ip": config.lets_private or config.uses_webrtc,
     }
     if config.interface:
         pack["outgoing_interfaces"] = interfaces.outgoing(config.interface)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,11 @@ from chilly_movies.errors import (
 from chilly_movies.runtime.descriptors import shortage, shortage_now
 
 _SYSTEM = ("system", "generic")
+_REFUSED = "it has a private address, which CHILLY_ALLOW_PRIVATE_ADDRESSES=true lets in"
+_OUR_RULES = {
+    "banned by IP filter": f"{_REFUSED}, or one of your lists shuts it out",
+    "blocked by SSRF mitigation": _REFUSED,
+}
 _ERRNO = re.compile(r"\[(?:system|generic):(\d+)")
 """How the text of an exception of the engine ends if the system is at fault."""
 
@@ -27,6 +33,14 @@ _ERRNO = re.compile(r"\[(?:system|generic):(\d+)")
 def why(error: lt.error_code) -> str:
     """What went wrong, in the engine's words. Its code 0 reads 'Success', which is no reason."""
     return error.message() if error.value() else "it does not say why"
+
+
+def why_tracker(error: lt.error_code) -> str:
+    """Why a tracker could not be asked, with what helps if it is one of our own rules."""
+    said = why(error)
+    if error.category().name() == "libtorrent":
+        return _OUR_RULES.get(error.message(), said)
+    return "no answer in time" if error.value() == errno.ECANCELED else said
 
 
 def disk_said(what: str, error: lt.error_code) -> DiskError:

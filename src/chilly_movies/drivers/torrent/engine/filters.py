@@ -8,7 +8,7 @@ from typing import Any
 import libtorrent as lt
 
 from chilly_movies.drivers.torrent.engine import params as p
-from chilly_movies.net.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6
+from chilly_movies.net.addresses import NON_PUBLIC_V4, NON_PUBLIC_V6, is_public
 from chilly_movies.net.listed_addresses import EVERYBODY
 from chilly_movies.net.policy import NetworkPolicy
 
@@ -18,10 +18,12 @@ class AddressFilter:
 
     Args:
         policy: whom we may talk to, bans aside.
+        private: private addresses, too.
     """
 
-    def __init__(self, policy: NetworkPolicy) -> None:
+    def __init__(self, policy: NetworkPolicy, *, private: bool) -> None:
         self._policy = policy
+        self._private = private
         self._banned: frozenset[str] = frozenset()
 
     def build(self) -> Any:
@@ -29,7 +31,7 @@ class AddressFilter:
         made = lt.ip_filter()
         for first, last, shut in self._policy.lists.rules():
             made.add_rule(first, last, int(shut))
-        if not self._policy.config.allow_private_addresses:
+        if not self._private:
             for network in p.networks((*NON_PUBLIC_V4, *NON_PUBLIC_V6)):
                 made.add_rule(*network, 1)
         return made
@@ -46,11 +48,13 @@ class AddressFilter:
         wanted = frozenset(banned)
         made = session.get_ip_filter()
         for address in wanted ^ self._banned:
-            made.add_rule(
-                address, address, int(address in wanted or not self._policy.lets(address))
-            )
+            shut = address in wanted or not self._lets(address)
+            made.add_rule(address, address, int(shut))
         self._banned = wanted
         session.set_ip_filter(made)
+
+    def _lets(self, address: str) -> bool:
+        return (self._private or is_public(address)) and self._policy.lists.lets(address)
 
 
 def limit_everyone(session: Any) -> None:

@@ -103,9 +103,9 @@ def _is_public_number(host: str) -> bool:
 
 def vet(params: lt.add_torrent_params, gate: Gate) -> None:
     """Cap the lists, and drop what must not be talked to."""
-    trackers = map(tidy_url, _readable(params, "trackers"))
-    seeds = map(tidy_url, _readable(params, "url_seeds"))
-    peers, nodes = _readable(params, "peers"), _readable(params, "dht_nodes")
+    trackers = map(tidy_url, readable(params, "trackers"))
+    seeds = map(tidy_url, readable(params, "url_seeds"))
+    peers, nodes = readable(params, "peers"), readable(params, "dht_nodes")
     tiers = params.tracker_tiers or itertools.repeat(0)
     pairs = zip(trackers, tiers, strict=False)
     kept = _first(pairs, lambda pair: gate.lets_tracker(pair[0]), MAX_TRACKERS)
@@ -121,7 +121,7 @@ def _first(entries: Iterable[T], fits: Callable[[T], bool], most: int) -> list[T
     return list(islice(filter(fits, islice(entries, _LOOKED_AT * most)), most))
 
 
-def _readable(params: lt.add_torrent_params, name: str) -> list[Any]:
+def readable(params: lt.add_torrent_params, name: str) -> list[Any]:
     """One of the lists; none of it if one entry is no text: the engine then gives us nothing."""
     try:
         found: list[Any] = getattr(params, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypedDict
 
+from chilly_movies.drivers.torrent.engine.typed import Typed
 from chilly_movies.net.proxies import Proxy
 
 
@@ -35,4 +36,5 @@ class EngineOptions(TypedDict, total=False):
     look_interval: float
     metadata_timeout: float
     own_ports: set[int]
+    typed: Typed
     extra: dict[str, Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from chilly_movies.disk.programs import is_program, left_out
 from chilly_movies.drivers.torrent.engine import bencoding
 from chilly_movies.drivers.torrent.engine import gate as vetting
 from chilly_movies.drivers.torrent.engine.bencoding import texts
+from chilly_movies.drivers.torrent.engine.dropped import Dropped, add_trackers, look_for_dropped
 from chilly_movies.drivers.torrent.engine.gate import MAX_FILES, Gate
 from chilly_movies.drivers.torrent.engine.magnets import read_magnet
 from chilly_movies.drivers.torrent.engine.raw_names import repaired_paths
+from chilly_movies.drivers.torrent.engine.typed import Typed
 from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
@@ -65,6 +67,7 @@ class AddRequest:
         only_look: learn the metadata and no more.
         own_ports: where our own API listens.
         websockets: WebSocket trackers the user chose.
+        typed: trackers and peers the user typed, which are asked wherever they are.
     """
 
     source: Source
@@ -82,6 +85,7 @@ class AddRequest:
     only_look: bool = False
     own_ports: Collection[int] = ()
     websockets: tuple[str, ...] = ()
+    typed: Typed = field(default_factory=Typed)
 
     @property
     def gate(self) -> Gate:
@@ -142,7 +146,19 @@ def encoding_of(source: Source) -> str:
 
 
 def build(request: AddRequest) -> lt.add_torrent_params:
+    """The first of what `prepare` gives.
+
+    Raises:
+        ChillyError: see `prepare`.
+    """
+    return prepare(request)[0]
+
+
+def prepare(request: AddRequest) -> tuple[lt.add_torrent_params, Dropped]:
     """Add parameters: paused, not auto-managed, with only addresses we may talk to.
+
+    Returns:
+        The parameters, and the addresses that were left out of them.
 
     Raises:
         InvalidSource: the source is broken.
@@ -159,6 +175,8 @@ def build(request: AddRequest) -> lt.add_torrent_params:
         (lt.torrent_flags.upload_mode, request.read_only),
         (lt.torrent_flags.stop_when_ready, request.only_check),
         (lt.torrent_flags.seed_mode, request.verified),
+        (lt.torrent_flags.disable_dht, request.typed.alone),
+        (lt.torrent_flags.disable_pex, request.typed.alone),
     ):
         params.flags = params.flags | flag if wanted else params.flags & ~flag
     if request.renames is not None:
@@ -166,9 +184,23 @@ def build(request: AddRequest) -> lt.add_torrent_params:
     _choose_files(params, request.options)
     if params.ti is not None:
         vetting.check_layout(params.ti.layout())
+    dropped = _drop(params, request)
     vetting.vet(params, request.gate)
+    add_trackers(params, request.typed.tiered(params.tracker_tiers))
+    params.peers = [*params.peers, *request.typed.peers]
     _part_websockets(params, wanted=request.webtorrent)
-    return params
+    return params, dropped
+
+
+def _drop(params: lt.add_torrent_params, request: AddRequest) -> Dropped:
+    """What is left out; of a swarm that is kept to what was typed that is all it names itself."""
+    if not request.typed.alone:
+        return look_for_dropped(params, request.gate, webrtc=request.webtorrent)
+    trackers = zip(params.trackers, params.tracker_tiers, strict=False)
+    dropped = Dropped(trackers=tuple(trackers), web_seeds=tuple(params.url_seeds))
+    params.trackers, params.tracker_tiers = [], []
+    params.url_seeds, params.peers, params.dht_nodes = [], [], []
+    return dropped
 
 
 def _choose_files(params: lt.add_torrent_params, options: Options) -> None:
@@ -198,8 +230,11 @@ def _resumed(request: AddRequest) -> lt.add_torrent_params | None:
         if params.ti is None and not params.file_priorities:
             params.file_priorities = given.file_priorities
             params.flags |= given.flags & lt.torrent_flags.default_dont_download
-        # a link's own peers (x.pe) are not kept in resume data
+        # a link's own peers (x.pe) are not kept in resume data, nor in that of older versions
+        # what a setting kept out
         params.peers = list(dict.fromkeys([*params.peers, *given.peers]))
+        add_trackers(params, zip(given.trackers, given.tracker_tiers, strict=False))
+        params.url_seeds = list(dict.fromkeys([*params.url_seeds, *given.url_seeds]))
     return params
 
 

@@ -24,7 +24,8 @@ from chilly_movies.drivers.torrent.engine import gate
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.alerts import AlertNotifier, mask, text
 from chilly_movies.drivers.torrent.engine.announces import PeerIds
-from chilly_movies.drivers.torrent.engine.config import EngineConfig, settings_pack
+from chilly_movies.drivers.torrent.engine.config import EngineConfig, for_engine, settings_pack
+from chilly_movies.drivers.torrent.engine.dropped import Dropped
 from chilly_movies.drivers.torrent.engine.filters import limit_everyone
 from chilly_movies.drivers.torrent.engine.torrent import Torrent, TrackerStanding, answer
 from chilly_movies.drivers.torrent.engine.traffic import Traffic
@@ -217,17 +218,12 @@ class TorrentSession:
         torrent.held = held
         return torrent
 
-    async def vetted(self, request: p.AddRequest) -> tuple[lt.add_torrent_params, list[str]]:
-        """Add parameters that passed the gate, and the WebSocket trackers that did not."""
-        config = self._config
-        request = replace(
-            request,
-            webtorrent=config.uses_webrtc,
-            own_ports=config.own_ports,
-            websockets=config.webtorrent_trackers,
-        )
-        params = p.build(request)
-        return params, await gate.drop_private_websockets(params, request.gate)
+    async def vetted(self, request: p.AddRequest) -> tuple[lt.add_torrent_params, Dropped]:
+        """Add parameters that passed the gate, and what did not."""
+        request = for_engine(request, self._config)
+        params, dropped = p.prepare(request)
+        private = await gate.drop_private_websockets(params, request.gate)
+        return params, dropped.with_resolved(private)
 
     async def borrow(self, request: p.AddRequest) -> tuple[Torrent, bool]:
         """The torrent that is in the session already, or else one that is only looked at.
@@ -261,7 +257,7 @@ class TorrentSession:
         return any(torrent is other for other in self._torrents.values())
 
     async def _add_shielded(
-        self, params: lt.add_torrent_params, request: p.AddRequest, dropped: list[str]
+        self, params: lt.add_torrent_params, request: p.AddRequest, dropped: Dropped
     ) -> Torrent:
         selection = gate.select(params, programs=request.options.allow_executables)
         adding = tasks.begin(self._add(params, selection, dropped, request))
@@ -277,7 +273,7 @@ class TorrentSession:
         self,
         params: lt.add_torrent_params,
         selection: gate.Selection,
-        dropped: list[str],
+        dropped: Dropped,
         request: p.AddRequest,
     ) -> Torrent:
         hashes, private = p.hash_names(params), params.ti is not None and params.ti.priv()
@@ -295,14 +291,14 @@ class TorrentSession:
         torrent.encoding = p.encoding_of(request.source)
         torrent.expect(params.peers)
         torrent.selection, torrent.patience = selection, self._config.metadata_timeout
-        torrent.notes += [f"WebRTC: {url} does not lead to a public address" for url in dropped]
+        torrent.dropped = dropped
         torrent.update(await asyncio.to_thread(handle.status))
         self._join_webrtc(torrent)
         return torrent
 
     def _join_webrtc(self, torrent: Torrent) -> None:
         if self._config.uses_webrtc:
-            torrent.join_webrtc(self._config.webtorrent_trackers)
+            torrent.join_webrtc(self._config.webtorrent_asked)
             if self._stun.silent:
                 torrent.notes.append(self._stun.note)
 
@@ -398,7 +394,9 @@ class TorrentSession:
     def _on_resume_data(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None and torrent.waits.resume:
-            tasks.answer(torrent.waits.resume.pop(0), lt.write_resume_data_buf(alert.params))
+            params = alert.params
+            torrent.dropped.put_back(params)
+            tasks.answer(torrent.waits.resume.pop(0), lt.write_resume_data_buf(params))
 
     def _on_no_resume_data(self, alert: Any) -> None:
         torrent = self._of(alert)
@@ -447,7 +445,7 @@ class TorrentSession:
     def _on_tracker_error(self, alert: Any) -> None:
         torrent = self._of(alert)
         if torrent is not None:
-            problem = text(alert.failure_reason) or engine.why(alert.error)
+            problem = text(alert.failure_reason) or engine.why_tracker(alert.error)
             torrent.answered(text(alert.tracker_url), TrackerStanding(problem=problem))
 
     def _on_announce(self, alert: Any) -> None:

@@ -18,6 +18,7 @@ from chilly_movies.disk.plain import Held
 from chilly_movies.drivers.torrent.engine import gate
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.announces import Announces
+from chilly_movies.drivers.torrent.engine.dropped import Dropped
 from chilly_movies.drivers.torrent.engine.figures import (
     TorrentState,
     can_be_called,
@@ -98,6 +99,7 @@ class Torrent:
         pieces: which of them are there, and the order of the others.
         selection: which files are wanted, also before they are known.
         encoding: what names that are not UTF-8 are written in, "" = unknown.
+        dropped: what it names and we do not talk to.
         choosing: that is being told to the engine, which until then wants nothing.
         patience: seconds the metadata may take to come.
         held: the folder of its unfinished data.
@@ -126,6 +128,7 @@ class Torrent:
         self.asked: set[int] = set()
         self.rtc_addresses: set[tuple[str, int]] = set()
         self.notes: list[str] = []
+        self.dropped = Dropped()
         self.selection = Selection()
         self.encoding = ""
         self.choosing = False

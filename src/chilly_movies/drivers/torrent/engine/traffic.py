@@ -49,7 +49,7 @@ class Traffic:
         self._is_halted = False
         self._session: Any = None
         self._bans = Bans()
-        self._filter = AddressFilter(policy)
+        self._filter = AddressFilter(policy, private=config.lets_private)
         self._judging: set[asyncio.Task[None]] = set()
         self._open_to_all = False
         self._needed = -math.inf

@@ -28,3 +28,9 @@ def tidy_url(url: str) -> str:
         return url
     rest = quote(parts[3], _ALLOWED, errors="surrogateescape")
     return f"{parts[1].lower()}://{parts[2].lower()}{_BARE_PERCENT.sub('%25', rest)}"
+
+
+def place_of(url: str) -> str:
+    """The address without what follows the host and its port: there may be a key in it."""
+    parts = _PARTS.fullmatch(url)
+    return url if parts is None else f"{parts[1]}://{parts[2].rpartition('@')[2]}"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from chilly_movies.drivers.torrent.engine.gate import Gate
+from chilly_movies.drivers.torrent.engine.urls import place_of, tidy_url
 from chilly_movies.drivers.torrent.making.create import make_torrent, with_websockets
 from chilly_movies.errors import InvalidRequest, PathNotFound
 from chilly_movies.jobs.requests import check_path
@@ -18,15 +21,24 @@ class MediaTorrentMaker:
     Args:
         media_root: where films lie.
         webtorrent_trackers: WebSocket trackers for every torrent that is not private.
+        gate: what a torrent may name; None = anything.
     """
 
-    def __init__(self, media_root: Path, webtorrent_trackers: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        media_root: Path,
+        webtorrent_trackers: Sequence[str] = (),
+        gate: Gate | None = None,
+    ) -> None:
         self._root = media_root
         self._websockets = tuple(webtorrent_trackers)
+        self._gate = gate
         self._turn = asyncio.Lock()
 
     async def make(self, wish: TorrentWish) -> MadeTorrent:
         """See `torrents.TorrentMaker`."""
+        if self._gate is not None:
+            _refuse_dropped(wish, self._gate)
         trackers = with_websockets(
             wish.trackers, self._websockets, wish.version, private=wish.private
         )
@@ -58,3 +70,25 @@ class MediaTorrentMaker:
         if not inside:
             raise InvalidRequest("The path leads out of the media folder.", field="path")
         return place
+
+
+def _refuse_dropped(wish: TorrentWish, gate: Gate) -> None:
+    """Refuses addresses that would be left out when the torrent is seeded.
+
+    They are not let in for being asked for: a key with the scope `control` is no right to have
+    this machine call what is in its network.
+
+    Raises:
+        InvalidRequest: there is one.
+    """
+    opened = replace(gate, allow_private=True)
+    named = [("trackers", url, gate.lets_tracker, opened.lets_tracker) for url in wish.trackers]
+    named += [("webSeeds", url, gate.lets_web_seed, opened.lets_web_seed) for url in wish.web_seeds]
+    for field, typed, lets, could in named:
+        url = tidy_url(typed)
+        if could(url) and not lets(url):
+            raise InvalidRequest(
+                f"{place_of(url)} has a private address, or is a WebSocket tracker without TLS; "
+                "CHILLY_ALLOW_PRIVATE_ADDRESSES=true lets it in.",
+                field=field,
+            )
