@@ -28,7 +28,8 @@ from pathlib import Path
 from chilly_movies.cli import main as chilly
 from chilly_movies.errors import ChillyError
 from chilly_movies.jobs.events import Change
-from chilly_movies.jobs.models import MediaFile, Options, Status
+from chilly_movies.jobs.models import MediaFile, Status
+from chilly_movies.jobs.options import Options
 from chilly_movies.storage.jobs import open_stores
 from tests.doubles import make_job
 

@@ -28,13 +28,13 @@ from chilly_movies.api.gates.security import ApiOptions, HostGate
 from chilly_movies.api.routes.files import ChoiceBody
 from chilly_movies.api.routes.torrents import CreateBody
 from chilly_movies.api.wire.ranges import MAX_PARTS, Entity, decide
-from chilly_movies.api.wire.schemas import StartBody
-from chilly_movies.api.wire.uploads import checked
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.gate import Gate, vet
 from chilly_movies.errors import ChillyError, InvalidRequest, SettingsError
 from chilly_movies.jobs import requests
-from chilly_movies.jobs.models import TOP_PRIORITY, Options, Source, SourceType
+from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.jobs.options import MAX_FILES, TOP_PRIORITY, Options, check_folder
+from chilly_movies.jobs.start_request import StartRequest, checked, parse
 from chilly_movies.media import convert
 from chilly_movies.names import numbered, safe_name, safe_paths
 from chilly_movies.net.addresses import is_public
@@ -94,7 +94,7 @@ def source(data: bytes) -> None:
 def _verdict(text: str) -> tuple[str, ...] | None:
     """The identities, None if it is refused."""
     try:
-        asked = requests.parse({"sourceUrn": text, "id": "a"})
+        asked = parse({"sourceUrn": text, "id": "a"})
         assert asked.source is not None
         facts = p.identify(asked.source)
         if not p.is_url(asked.source):
@@ -231,7 +231,7 @@ def names(data: bytes) -> None:
     second = list(zip(numbered(made), range(3), strict=False))
     assert len({name for name, _ in second}) == 3
     language_of(text)
-    for check in (requests.check_path, requests.check_folder, requests.check_id):
+    for check in (requests.check_path, check_folder, requests.check_id):
         try:
             checked_text = check(text)
         except InvalidRequest:
@@ -270,7 +270,7 @@ def _choice(value: object) -> None:
     except ValidationError:
         return
     for index, priority in pairs:
-        assert 0 <= index < requests.MAX_FILES
+        assert 0 <= index < MAX_FILES
         assert 0 <= priority <= TOP_PRIORITY
 
 
@@ -281,17 +281,11 @@ def bodies(data: bytes) -> None:
     value = json.loads(data)
     assert json_flaw(json.dumps(value).encode()) is None, "another verdict when written anew"
     _choice(value)
-    for kind in (StartBody, CreateBody):
+    for kind in (StartRequest, CreateBody):
         try:
-            known = checked(kind, value)
+            checked(kind, value)
         except InvalidRequest as error:
             _assert(len(str(error)) < 2000, "an error repeats what was sent")
-            continue
-        if kind is StartBody:
-            try:
-                requests.parse(known)
-            except ChillyError:
-                continue
 
 
 def edge(data: bytes) -> None:

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from chilly_movies.jobs.models import (
         Job,
         MediaFile,
-        Options,
         Phase,
         Progress,
         Source,
         SourceType,
         Status,
     )
+    from chilly_movies.jobs.options import Options
     from chilly_movies.version import __version__
 
 _ERRORS, _MODELS = "chilly_movies.errors", "chilly_movies.jobs.models"
@@ -46,13 +46,14 @@ _LAZY = {
     "MockDownloader": "chilly_movies.app",
     "MockScript": "chilly_movies.drivers.mock.driver",
     "create_app": "chilly_movies.app",
+    "Options": "chilly_movies.jobs.options",
     "__version__": "chilly_movies.version",
     **dict.fromkeys(
         ("ChillyError", "DownloadError", "DuplicateDownload", "IllegalTransition",
          "InvalidRequest", "JobNotFound"), _ERRORS,
     ),
     **dict.fromkeys(
-        ("Job", "MediaFile", "Options", "Phase", "Progress", "Source", "SourceType", "Status"),
+        ("Job", "MediaFile", "Phase", "Progress", "Source", "SourceType", "Status"),
         _MODELS,
     ),
 }  # fmt: skip

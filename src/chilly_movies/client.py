@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from chilly_movies.jobs.options import OPTIONS, to_text
 from chilly_movies.net.outbound import trust
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
@@ -141,14 +142,15 @@ class ApiClient:
             id: the job's name; None = the server makes one up.
             source_type: what kind of source it is.
             torrent: the bytes of a `.torrent` file instead of `source_urn`.
-            **options: `files`, `downloadLimit`, `uploadLimit`, `seedRatio`, `seedTime`;
-                None = not given.
+            **options: the fields of `Options`, in Python's spelling or the contract's; None = not
+                given.
         """
-        wishes = {"id": id, "sourceType": source_type, "sourceUrn": source_urn, **options}
+        named = {OPTIONS[k].wire if k in OPTIONS else k: value for k, value in options.items()}
+        wishes = {"id": id, "sourceType": source_type, "sourceUrn": source_urn, **named}
         given = {name: value for name, value in wishes.items() if value is not None}
         if torrent is None:
             return await self._ask("POST", "/download/start", json=given)
-        form = {name: _form_text(value) for name, value in given.items()}
+        form = {name: to_text(value) for name, value in given.items()}
         part = {"torrent": ("upload.torrent", torrent, "application/x-bittorrent")}
         return await self._ask("POST", "/download/start", data=form, files=part)
 
@@ -324,12 +326,6 @@ def _segment(job_id: str) -> str:
     """The id as one path segment that nothing on the way takes for a relative path."""
     quoted = quote(job_id, safe="")
     return quoted.replace(".", "%2E") if job_id in (".", "..") else quoted or "%20"
-
-
-def _form_text(value: Any) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ",".join(map(str, value))
-    return str(value)
 
 
 def _object(body: bytes | str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from chilly_movies.errors import (
     UnsupportedSource,
 )
 from chilly_movies.jobs.events import Change
-from chilly_movies.jobs.models import Job, Options, SourceType, Status
+from chilly_movies.jobs.models import Job, SourceType, Status
+from chilly_movies.jobs.options import Options
 from tests.contract.rig import Rig, history, reach
 from tests.doubles import GatedStore, idle
 

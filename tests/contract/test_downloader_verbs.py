@@ -25,7 +25,6 @@ from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import (
     FileStanding,
     Job,
-    Options,
     Phase,
     Report,
     Source,
@@ -33,6 +32,7 @@ from chilly_movies.jobs.models import (
     SourceType,
     Status,
 )
+from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.storage.memory import MemoryJobStore
 from tests.contract.rig import SCRIPT, NotingDriver, Rig, reach, reach_when

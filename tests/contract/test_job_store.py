@@ -15,13 +15,13 @@ from chilly_movies.jobs.models import (
     Job,
     JobError,
     MediaFile,
-    Options,
     Phase,
     Progress,
     Source,
     SourceType,
     Status,
 )
+from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import JobStore, ResumeStore
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore

@@ -13,7 +13,7 @@ from chilly_movies import Job, Phase, Status
 from chilly_movies.drivers.torrent.making.create import make_torrent
 from chilly_movies.errors import DuplicateDownload, IdInUse, InvalidRequest
 from chilly_movies.jobs.downloader import Downloader
-from chilly_movies.jobs.models import Options
+from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.torrents import MadeTorrent
 from chilly_movies.tracker.http import run_tracker
 from tests.integration.engine import running, until

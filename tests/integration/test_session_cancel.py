@@ -15,7 +15,8 @@ from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.engine.traffic import Traffic
 from chilly_movies.drivers.torrent.reading.readers import Readers
-from chilly_movies.jobs.models import Options, Source, SourceType, Status
+from chilly_movies.jobs.models import Source, SourceType, Status
+from chilly_movies.jobs.options import Options
 from chilly_movies.storage.memory import MemoryResumeStore
 from tests.doubles import make_job
 from tests.integration.engine import QUIET

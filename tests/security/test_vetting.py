@@ -19,7 +19,8 @@ from chilly_movies.drivers.torrent.engine import gate as vetting
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.gate import Gate, Selection
 from chilly_movies.errors import InvalidSource, SourceRejected
-from chilly_movies.jobs.models import Options, Source, SourceType
+from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.jobs.options import Options
 from lab.siege.bombs import torrent_files
 
 pytestmark = pytest.mark.anyio

@@ -39,17 +39,17 @@ from chilly_movies.api.wire import problems
 from chilly_movies.api.wire.handover import when_over
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import (
-    JOB_ID_PATTERN,
     EventOut,
     Health,
     JobId,
-    StartBody,
     answer,
 )
 from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.events import EVENT_NAMES
 from chilly_movies.jobs.models import Status
+from chilly_movies.jobs.requests import JOB_ID_PATTERN
+from chilly_movies.jobs.start_request import StartRequest
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.version import __version__
 from chilly_movies.watching.facts import MediaFactsCache
@@ -238,7 +238,7 @@ def _routers() -> Iterator[APIRouter]:
     yield from (*first, links.router(others), *last)
 
 
-_READ_BY_HAND = (problems.Problem, StartBody, StartUpload, EventOut, *torrents.READ_BY_HAND)
+_READ_BY_HAND = (problems.Problem, StartRequest, StartUpload, EventOut, *torrents.READ_BY_HAND)
 """Bodies and answers the framework knows nothing of."""
 
 

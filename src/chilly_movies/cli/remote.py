@@ -13,7 +13,8 @@ from chilly_movies.cli import render
 from chilly_movies.cli.exits import CommandFailed, Exit, exit_of_answer
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
-from chilly_movies.cli.sources import Wanted, read_files, read_sources
+from chilly_movies.cli.sources import Wanted, read_sources
+from chilly_movies.cli.start_options import NOT_GIVEN, OptionFlags, given_options
 
 if TYPE_CHECKING:
     from chilly_movies.client import ApiClient
@@ -72,12 +73,7 @@ def add(
     *sources: Annotated[str, Parameter(name="SOURCE")],
     id: str | None = None,  # noqa: A002 (the contract's name)
     type: Literal["torrent", "http", "youtube", "local"] = "torrent",  # noqa: A002
-    files: str | None = None,
-    download_limit: int | None = None,
-    upload_limit: int | None = None,
-    seed_ratio: float | None = None,
-    seed_time: int | None = None,
-    folder: str | None = None,
+    options: OptionFlags = NOT_GIVEN,
     remote: Remote = HERE,
 ) -> int:
     """Start downloads on the server.
@@ -86,24 +82,16 @@ def add(
         sources: Magnet links, info hashes, links, or paths of .torrent files.
         id: Name for the job; the server makes one up if not given.
         type: Kind of source.
-        files: File indices to download, like 0,2; all if not given.
-        download_limit: Bytes per second, 0 = unlimited.
-        upload_limit: Bytes per second, 0 = unlimited.
-        seed_ratio: Stop seeding there, 0 = do not seed.
-        seed_time: Seconds of seeding, 0 = do not seed.
-        folder: Folder of the media folder the film is to lie in, like Films/2024.
+        options: What is asked of the downloads.
         remote: Which server.
     """
     wanted = read_sources(sources)
     if id is not None and len(wanted) > 1:
         raise CommandFailed("--id names one job: give one SOURCE with it.", Exit.USAGE)
-    options = {
-        "files": read_files(files), "downloadLimit": download_limit, "uploadLimit": upload_limit,
-        "seedRatio": seed_ratio, "seedTime": seed_time, "folder": folder,
-    }  # fmt: skip
+    given = given_options(options)
 
     async def start(api: ApiClient, one: Wanted) -> dict[str, Any]:
-        return await api.start(one.urn, id=id, source_type=type, torrent=one.torrent, **options)
+        return await api.start(one.urn, id=id, source_type=type, torrent=one.torrent, **given)
 
     return _each(remote, wanted, start)
 

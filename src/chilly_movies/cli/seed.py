@@ -20,7 +20,8 @@ from chilly_movies.cli.boards import Board, board_for
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
-from chilly_movies.jobs.models import Options, Phase, Progress
+from chilly_movies.jobs.models import Phase, Progress
+from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.torrents import MadeTorrent
 from chilly_movies.runtime.loading import loading
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from chilly_movies.errors import IdInUse, UnsupportedSource
 from chilly_movies.jobs.ledger import Ledger
 from chilly_movies.jobs.models import Job, Source, SourceType
+from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import Driver
-from chilly_movies.jobs.requests import StartRequest
 
 
 class Admission:
@@ -35,8 +35,16 @@ class Admission:
         self._clock = clock
         self._on_admitted = on_admitted
 
-    async def admit(self, request: StartRequest, source: Source) -> Job:
-        """Record the wish, even if the caller goes away; a known one gives the job as it stands.
+    async def admit(
+        self, job_id: str, source: Source, options: Options, path: str | None = None
+    ) -> Job:
+        """Records a job, even if the caller goes away; a known one is given as it stands.
+
+        Args:
+            job_id: its id.
+            source: where the film comes from.
+            options: what is asked of it.
+            path: where in the media root its data lies already, None if it is to be downloaded.
 
         Raises:
             UnsupportedSource: no driver reads this kind of source.
@@ -44,28 +52,28 @@ class Admission:
             IdInUse: the id belongs to a job with another source.
             DuplicateDownload: another job has the same film data.
         """
-        return await self._ledger.shielded(self._admit(request, source))
+        return await self._ledger.shielded(self._admit(job_id, source, options, path))
 
-    async def _admit(self, request: StartRequest, source: Source) -> Job:
+    async def _admit(self, job_id: str, source: Source, options: Options, path: str | None) -> Job:
         facts = self._driver(source).identify(source)
-        async with self._ledger.lock(request.id):
-            if request.id in self._ledger:
-                return self._same_or_refuse(request.id, source, facts.identities)
-            self._ledger.refuse_duplicate(request.id, facts.identities)
+        async with self._ledger.lock(job_id):
+            if job_id in self._ledger:
+                return self._same_or_refuse(job_id, source, facts.identities)
+            self._ledger.refuse_duplicate(job_id, facts.identities)
             now = self._clock()
             job = Job(
-                id=request.id,
+                id=job_id,
                 key=uuid.uuid4().hex,
                 source=source,
                 created_at=now,
                 updated_at=now,
                 position=self._ledger.next_position(),
-                options=request.options,
+                options=options,
                 name=facts.name,
                 identities=facts.identities,
                 files=facts.files,
-                path=request.path,
-                adopted=request.path is not None,
+                path=path,
+                adopted=path is not None,
             )
             await self._ledger.add(job)
         self._on_admitted()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 from types import TracebackType
@@ -16,9 +17,8 @@ from typing import Any, Self
 
 import structlog
 
-from chilly_movies.errors import ChillyError, EngineError, IllegalTransition
+from chilly_movies.errors import ChillyError, EngineError, IllegalTransition, InvalidRequest
 from chilly_movies.jobs import events as e
-from chilly_movies.jobs import requests
 from chilly_movies.jobs.admission import Admission
 from chilly_movies.jobs.bus import EVERYTHING, EventBus, Filter, Subscription
 from chilly_movies.jobs.callbacks import Listener, Listeners
@@ -26,13 +26,16 @@ from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.disk_watch import DiskWatch
 from chilly_movies.jobs.file_watch import FileWatch
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import FileStanding, Job, Options, Peer, Source, SourceType, Status
+from chilly_movies.jobs.models import FileStanding, Job, Peer, Source, SourceType, Status
 from chilly_movies.jobs.open_files import Reading
+from chilly_movies.jobs.options import Options, check_folder
 from chilly_movies.jobs.ports import Driver, FileReader, JobStore
 from chilly_movies.jobs.recovery import Upkeep
+from chilly_movies.jobs.requests import check_id, check_path, check_torrent, missing_source, new_id
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.jobs.runner import DISK_PAUSES, Runner
 from chilly_movies.jobs.scheduler import Scheduler, Waits
+from chilly_movies.jobs.start_request import StartRequest, parse
 from chilly_movies.jobs.verbs import Verbs
 from chilly_movies.runtime import clocks
 from chilly_movies.runtime.clocks import utc_now
@@ -175,11 +178,14 @@ class Downloader:
 
     # --- verbs ------------------------------------------------------------------------------
 
-    async def start(self, job: Mapping[str, Any] | None = None, /, **wishes: Any) -> Job:
+    async def start(
+        self, job: Mapping[str, Any] | StartRequest | None = None, /, **wishes: Any
+    ) -> Job:
         """Accept a download. Returns once it is recorded, long before the film is there.
 
         Args:
             job: the seed's mapping (`{"id", "sourceType", "sourceUrn"}`); extra keys are ignored.
+                Or a request that was checked already.
             **wishes: the same by keyword: `id`, `source_type`, `source_urn`, `torrent` (bytes of
                 a `.torrent` file) and the fields of `Options`.
 
@@ -193,10 +199,10 @@ class Downloader:
             DuplicateDownload: another job has the same film data.
         """
         await self.open()
-        request = requests.parse({**(job or {}), **wishes})
+        request = job if isinstance(job, StartRequest) else parse({**(job or {}), **wishes})
         if request.source is None:
-            return await self._start_known(request.id)
-        return await self._admission.admit(request, request.source)
+            return await self._start_known(request.job_id)
+        return await self._admission.admit(request.job_id, request.source, request.options)
 
     async def adopt(
         self,
@@ -227,13 +233,18 @@ class Downloader:
             DuplicateDownload: another job has the same data.
         """
         await self.open()
-        request = requests.parse_adoption(path, torrent, id, options)
+        options = options or Options()
+        if options.files is not None:
+            raise InvalidRequest("What is there already is seeded as a whole.", field="files")
+        options = replace(options, allow_executables=True)  # it is the user's own
+        job_id, path = new_id() if id is None else check_id(id), check_path(path)
+        check_torrent(torrent)
         source = Source(SourceType.TORRENT, "", torrent)
-        return await self._admission.admit(request, source)
+        return await self._admission.admit(job_id, source, options, path)
 
     async def _start_known(self, job_id: str) -> Job:
         if job_id not in self._ledger:
-            raise requests.missing_source(job_id)
+            raise missing_source(job_id)
         job = self._ledger.get(job_id)
         if job.status in (Status.PAUSED, Status.FAILED):
             return await self.resume(job_id)
@@ -298,7 +309,7 @@ class Downloader:
             IllegalTransition: the job is canceled, its film is damaged, its data is being
                 checked for the first time, or it is being moved elsewhere.
         """
-        folder = requests.check_folder(folder)
+        folder = check_folder(folder)
         return await self._verb(job_id, lambda job: self._verbs.move(job, folder))
 
     async def remove(self, job_id: str, *, delete_files: bool = False) -> None:

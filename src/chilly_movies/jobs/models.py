@@ -1,4 +1,4 @@
-"""The values everything else is made of. All frozen; this module imports nothing of ours.
+"""The values everything else is made of. All frozen.
 
 A `Job` is one wish to have a film. Drivers describe what happens to it with
 `Report` values, the state machine turns these into new `Job` values.
@@ -6,10 +6,11 @@ A `Job` is one wish to have a film. Drivers describe what happens to it with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+
+from chilly_movies.jobs.options import Options
 
 
 class Status(StrEnum):
@@ -63,53 +64,6 @@ class Source:
     type: SourceType
     urn: str
     data: bytes | None = None
-
-
-NORMAL_PRIORITY = 4
-TOP_PRIORITY = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the caller may ask of one job. None = the server's setting.
-
-    Attributes:
-        files: file indices to download; None = all.
-        priorities: file index and priority (1-7) of those that do not have the usual 4.
-        download_limit: bytes per second, 0 = unlimited.
-        upload_limit: bytes per second, 0 = unlimited.
-        seed_ratio: stop seeding at this ratio, 0 = do not seed.
-        seed_time: stop seeding after so many seconds, 0 = do not seed.
-        allow_executables: download programs like other files.
-        folder: of the media root, where the film is to lie; "" = in the media root itself.
-    """
-
-    files: tuple[int, ...] | None = None
-    download_limit: int | None = None
-    upload_limit: int | None = None
-    seed_ratio: float | None = None
-    seed_time: int | None = None
-    priorities: tuple[tuple[int, int], ...] = ()
-    allow_executables: bool = False
-    folder: str = ""
-
-    def priorities_of(self, indices: Iterable[int]) -> dict[int, int]:
-        """The priority of each of these files: 0 = not wanted, `NORMAL_PRIORITY`, up to 7."""
-        given, wanted = dict(self.priorities), None if self.files is None else set(self.files)
-        return {
-            i: given.get(i, NORMAL_PRIORITY) if wanted is None or i in wanted else 0
-            for i in indices
-        }
-
-    def with_priorities(self, priorities: Mapping[int, int]) -> Options:
-        """The same with these priorities, which name every file of the job."""
-        wanted = tuple(sorted(i for i, priority in priorities.items() if priority))
-        special = {i: p for i, p in priorities.items() if p not in (0, NORMAL_PRIORITY)}
-        return replace(
-            self,
-            files=None if len(wanted) == len(priorities) else wanted,
-            priorities=tuple(sorted(special.items())),
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,15 +26,8 @@ from chilly_movies.errors import (
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.bus import EventBus
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import (
-    TOP_PRIORITY,
-    FileStanding,
-    Job,
-    MediaFile,
-    SourceType,
-    Status,
-    is_video,
-)
+from chilly_movies.jobs.models import FileStanding, Job, MediaFile, SourceType, Status, is_video
+from chilly_movies.jobs.options import TOP_PRIORITY
 from chilly_movies.jobs.ports import Driver, FileReader
 
 _ENDS = {

@@ -1,27 +1,20 @@
-"""Reads what a caller of `start` asks for, in the spelling of the wire or of Python."""
+"""Checks what callers give: ids, paths, links and torrent files. Loads nothing heavy."""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any
 
-from chilly_movies.errors import InvalidRequest, UnsupportedSource
-from chilly_movies.jobs.models import Options, Source, SourceType
-from chilly_movies.names import INCOMPLETE, safe_name
+from chilly_movies.errors import InvalidRequest
+from chilly_movies.jobs.models import SourceType
+from chilly_movies.names import INCOMPLETE
 
-_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_MAX_URN = 64 * 1024
+MAX_ID = 128
+JOB_ID_PATTERN = rf"^[A-Za-z0-9._:\-]{{1,{MAX_ID}}}$"
+MAX_URN = 64 * 1024
 MAX_TORRENT_BYTES = 10 * 1024 * 1024
 MAX_PATH = 4096
-MAX_FOLDER = 1000
-_MAX_NUMBER = 2**53 - 1
-_MAX_RATIO = 1000
-MAX_FILES = 20_000
-"""Files a torrent may have; a file index is below that."""
 
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))
 _QUOTES = (
@@ -40,71 +33,6 @@ _QUOTES = (
 )
 _MAGNET = re.compile(r"magnet(?::|%3A)", re.IGNORECASE)
 _LINE_BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
-
-_SPELLINGS = {
-    "sourceType": "source_type", "sourceUrn": "source_urn", "downloadLimit": "download_limit",
-    "uploadLimit": "upload_limit", "seedRatio": "seed_ratio", "seedTime": "seed_time",
-    "allowExecutables": "allow_executables",
-}  # fmt: skip
-_WIRE = {python: wire for wire, python in _SPELLINGS.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class StartRequest:
-    """A checked wish.
-
-    Attributes:
-        source: None when only an id was given.
-        path: where the data lies already, None if it is to be downloaded.
-    """
-
-    id: str
-    source: Source | None
-    options: Options = field(default_factory=Options)
-    path: str | None = None
-
-
-def parse(wishes: Mapping[str, Any]) -> StartRequest:
-    """Check a wish.
-
-    Args:
-        wishes: `id`, `source_type` (default `torrent`), `source_urn`, `torrent`, and options;
-            camelCase works, too. Other keys (the seed's `status`) are ignored.
-
-    Raises:
-        InvalidRequest: a value has the wrong form.
-        UnsupportedSource: there is no such source type.
-    """
-    given = {_SPELLINGS.get(key, key): value for key, value in wishes.items() if value is not None}
-    job_id = check_id(given["id"]) if "id" in given else None
-    source = _source(given)
-    if source is None and job_id is None:
-        raise InvalidRequest("A start needs a sourceUrn or a torrent file.", field="sourceUrn")
-    return StartRequest(job_id or uuid.uuid4().hex, source, _options(given))
-
-
-def parse_adoption(
-    path: str, torrent: bytes, job_id: str | None, options: Options | None
-) -> StartRequest:
-    """Check a wish to seed what lies in the media root already.
-
-    Args:
-        path: where, relative to the media root.
-        torrent: the bytes of its `.torrent` file.
-        job_id: None = make one up.
-        options: without a file selection: all of it is there.
-
-    Raises:
-        InvalidRequest: a value has the wrong form.
-    """
-    options = options or Options()
-    if options.files is not None:
-        raise InvalidRequest("What is there already is seeded as a whole.", field="files")
-    source = _source({"torrent": torrent})
-    options = replace(options, allow_executables=True)  # it is there already, and the user's own
-    return StartRequest(
-        uuid.uuid4().hex if job_id is None else check_id(job_id), source, options, check_path(path)
-    )
 
 
 def check_path(path: object) -> str:
@@ -129,31 +57,16 @@ def check_path(path: object) -> str:
     return str(pure)
 
 
-def check_folder(folder: object) -> str:
-    """The folder of the media root if it is one a film may be put into; "" = the media root.
-
-    Raises:
-        InvalidRequest: it is no text, it leads out, or a name in it would not work everywhere.
-    """
-    if not isinstance(folder, str) or len(folder) > MAX_FOLDER:
-        raise InvalidRequest(
-            f"The folder must be text of at most {MAX_FOLDER} characters.", field="folder"
-        )
-    safe = "/".join(safe_name(part) for part in folder.split("/")) if folder else ""
-    if safe != folder:
-        raise InvalidRequest(
-            "The folder must be plain names within the media folder with '/' between them, without "
-            "'..', leading dots, and signs that some disks refuse.",
-            field="folder",
-        )
-    return folder
-
-
 def missing_source(job_id: str) -> InvalidRequest:
     """The error for an id that is not known and came without a source."""
     return InvalidRequest(
         f"There is no job '{job_id}' yet: a new one needs a sourceUrn.", field="sourceUrn"
     )
+
+
+def new_id() -> str:
+    """An id that no job has."""
+    return uuid.uuid4().hex
 
 
 def check_id(job_id: object) -> str:
@@ -162,31 +75,41 @@ def check_id(job_id: object) -> str:
     Raises:
         InvalidRequest: it has not.
     """
-    if not isinstance(job_id, str) or not _ID.fullmatch(job_id) or job_id in (".", ".."):
+    well = isinstance(job_id, str) and re.fullmatch(JOB_ID_PATTERN, job_id)
+    if not well or job_id in (".", ".."):
         raise InvalidRequest(
             "The id must have 1 to 128 characters of A-Z a-z 0-9 . _ : - and not be '.' or '..'.",
             field="id",
         )
-    return job_id
+    return str(job_id)
 
 
-def _source(given: Mapping[str, Any]) -> Source | None:
-    kind = _source_type(given.get("source_type", SourceType.TORRENT))
-    data, urn = given.get("torrent"), given.get("source_urn", "")
-    if data is not None:
-        if not isinstance(data, bytes) or len(data) > MAX_TORRENT_BYTES:
-            raise InvalidRequest("A torrent file must be bytes, at most 10.4 MB.", field="torrent")
-        if kind is not SourceType.TORRENT:
-            raise InvalidRequest("A torrent file needs the sourceType 'torrent'.", field="torrent")
-    if not isinstance(urn, str) or len(urn) > _MAX_URN:
-        raise InvalidRequest("The sourceUrn must be text of at most 65 kB.", field="sourceUrn")
-    urn = clean_link(urn) if kind is SourceType.TORRENT else urn.strip()
-    if not urn and data is None:
-        if "source_urn" in given:
-            raise InvalidRequest("The sourceUrn is empty.", field="sourceUrn")
-        return None
-    _refuse_odd_signs(urn)
-    return Source(kind, urn, data)
+def check_link(text: str, kind: SourceType) -> str:
+    """The link without what is copied with it; "" if there is none.
+
+    Raises:
+        InvalidRequest: it holds a sign that no link has.
+    """
+    link = clean_link(text) if kind is SourceType.TORRENT else text.strip()
+    for place, sign in enumerate(link, 1):
+        if not sign.isprintable():
+            raise InvalidRequest(
+                f"The sourceUrn holds a sign that no link has: U+{ord(sign):04X} at place {place}.",
+                field="sourceUrn",
+            )
+    return link
+
+
+def check_torrent(data: object, kind: SourceType = SourceType.TORRENT) -> None:
+    """Refuses what cannot be the bytes of a `.torrent` file.
+
+    Raises:
+        InvalidRequest: they are none, too many, or of another kind of source.
+    """
+    if not isinstance(data, bytes) or len(data) > MAX_TORRENT_BYTES:
+        raise InvalidRequest("A torrent file must be bytes, at most 10.4 MB.", field="torrent")
+    if kind is not SourceType.TORRENT:
+        raise InvalidRequest("A torrent file needs the sourceType 'torrent'.", field="torrent")
 
 
 def clean_link(text: str) -> str:
@@ -195,71 +118,3 @@ def clean_link(text: str) -> str:
     quoted = text.startswith(_QUOTES)
     text = text.strip("".join(_QUOTES) if quoted else '"<>').strip()
     return _LINE_BREAK.sub("", text) if _MAGNET.match(text) else text
-
-
-def _refuse_odd_signs(urn: str) -> None:
-    for place, sign in enumerate(urn, 1):
-        if not sign.isprintable():
-            raise InvalidRequest(
-                f"The sourceUrn holds a sign that no link has: U+{ord(sign):04X} at place {place}.",
-                field="sourceUrn",
-            )
-
-
-def _source_type(value: object) -> SourceType:
-    try:
-        return SourceType(str(value))
-    except ValueError:
-        known = ", ".join(SourceType)
-        raise UnsupportedSource(f"There is no such source type; there is: {known}.") from None
-
-
-def _options(given: Mapping[str, Any]) -> Options:
-    return Options(
-        files=_files(given.get("files")),
-        download_limit=_whole(given, "download_limit"),
-        upload_limit=_whole(given, "upload_limit"),
-        seed_ratio=_ratio(given.get("seed_ratio")),
-        seed_time=_whole(given, "seed_time"),
-        allow_executables=_yes_or_no(given.get("allow_executables", False)),
-        folder=check_folder(given.get("folder", "")),
-    )
-
-
-def _yes_or_no(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidRequest(
-            "The allowExecutables must be true or false.", field="allowExecutables"
-        )
-    return value
-
-
-def _files(value: object) -> tuple[int, ...] | None:
-    if value is None:
-        return None
-    message = f"The files must be a list of at least one file index (0 to {MAX_FILES - 1})."
-    if not isinstance(value, list | tuple) or not 0 < len(value) <= MAX_FILES:
-        raise InvalidRequest(message, field="files")
-    if not all(type(i) is int and 0 <= i < MAX_FILES for i in value):
-        raise InvalidRequest(message, field="files")
-    return tuple(sorted(set(value)))
-
-
-def _whole(given: Mapping[str, Any], name: str) -> int | None:
-    value = given.get(name)
-    if value is None:
-        return None
-    if type(value) is not int or not 0 <= value <= _MAX_NUMBER:
-        wire = _WIRE[name]
-        raise InvalidRequest(f"The {wire} must be a whole number, 0 or more.", field=wire)
-    return value
-
-
-def _ratio(value: object) -> float | None:
-    if value is None:
-        return None
-    if type(value) in (int, float) and 0 <= value <= _MAX_RATIO:  # type: ignore[operator]
-        return float(value)  # type: ignore[arg-type]
-    raise InvalidRequest(
-        f"The seedRatio must be a number from 0 to {_MAX_RATIO}.", field="seedRatio"
-    )

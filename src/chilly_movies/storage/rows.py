@@ -10,16 +10,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import RowMapping
 
 from chilly_movies.jobs.events import Change
-from chilly_movies.jobs.models import (
-    Job,
-    JobError,
-    MediaFile,
-    Options,
-    Progress,
-    Source,
-    SourceType,
-    Status,
-)
+from chilly_movies.jobs.models import Job, JobError, MediaFile, Progress, Source, SourceType, Status
+from chilly_movies.jobs.options import Options
 
 _PROGRESS: Final = TypeAdapter(Progress)
 _OPTIONS: Final = TypeAdapter(Options)

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from chilly_movies.api.wire import schemas as s
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.models import Job, Peer, Phase, Progress, Status, Transport
+from chilly_movies.jobs.start_request import StartRequest
 from tests.contract.test_job_store import FULL_JOB
 from tests.doubles import NOON, make_job
 
@@ -109,7 +110,7 @@ def test_no_figure_of_progress_is_left_out() -> None:
 
 
 def test_members_are_spelled_in_camel_case() -> None:
-    for model in (s.JobDetail, s.ProgressOut, s.StartBody, s.JobPage, s.EventOut):
+    for model in (s.JobDetail, s.ProgressOut, StartRequest, s.JobPage, s.EventOut):
         for name, field in model.model_fields.items():
             assert field.alias is not None
             assert "_" not in field.alias
@@ -142,13 +143,13 @@ def test_json_is_compact_and_comes_back(value: Any) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {}, {"id": "1"}, {"sourceUrn": "x", "sourceType": "torrent", "status": "queued"},
-        {"files": [0, 19_999], "seedRatio": 0, "seedTime": 0, "downloadLimit": 0},
+        {"id": "1"}, {"sourceUrn": "x", "sourceType": "torrent", "status": "queued"},
+        {"id": "1", "files": [0, 19_999], "seedRatio": 0, "seedTime": 0, "downloadLimit": 0},
     ],
 )  # fmt: skip
 def test_a_start_may_leave_out_and_add_members(body: dict[str, Any]) -> None:
-    assert set(s.StartBody.model_validate(body).model_dump(exclude_unset=True)) <= set(
-        s.StartBody.model_fields
+    assert set(StartRequest.model_validate(body).model_dump(exclude_unset=True)) <= set(
+        StartRequest.model_fields
     )
 
 
@@ -164,4 +165,4 @@ def test_a_start_may_leave_out_and_add_members(body: dict[str, Any]) -> None:
 )  # fmt: skip
 def test_a_start_takes_no_wrong_type_or_size(body: Any) -> None:
     with pytest.raises(ValidationError):
-        s.StartBody.model_validate(body)
+        StartRequest.model_validate(body)

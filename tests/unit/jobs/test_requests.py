@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chilly_movies.errors import InvalidRequest, UnsupportedSource
-from chilly_movies.jobs.models import Options, Source, SourceType
-from chilly_movies.jobs.requests import MAX_TORRENT_BYTES, check_id, missing_source, parse
+from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.jobs.options import Options
+from chilly_movies.jobs.requests import MAX_TORRENT_BYTES, check_id, missing_source
+from chilly_movies.jobs.start_request import parse
 
 URN = "magnet:?xt=urn:btih:" + "a" * 40
 
@@ -47,7 +49,7 @@ def test_none_counts_as_not_given() -> None:
 
 
 def test_an_absent_id_is_made_up_and_never_twice_the_same() -> None:
-    made = [parse({"sourceUrn": URN}).id for _ in range(50)]
+    made = [parse({"sourceUrn": URN}).job_id for _ in range(50)]
     assert len(set(made)) == 50
     assert all(check_id(job_id) == job_id for job_id in made)
 
@@ -89,7 +91,12 @@ def test_an_id_that_passes_is_no_path(job_id: str) -> None:
     assert job_id not in (".", "..")
 
 
-@pytest.mark.parametrize("kind", ["", "ftp", "TORRENT", 5, True, ["torrent"]])
+@pytest.mark.parametrize("kind", [5, True, ["torrent"], "x" * 33])
+def test_a_source_type_that_can_be_none_is_refused_and_named(kind: object) -> None:
+    assert refused(id="1", sourceType=kind, sourceUrn=URN).field == "sourceType"
+
+
+@pytest.mark.parametrize("kind", ["", "ftp", "TORRENT"])
 def test_an_unknown_source_type_is_refused_and_the_known_ones_are_told(kind: object) -> None:
     problem = refused(id="1", sourceType=kind, sourceUrn=URN)
     assert isinstance(problem, UnsupportedSource)
@@ -132,7 +139,7 @@ def test_a_torrent_file_of_another_source_type_is_refused() -> None:
 @pytest.mark.parametrize("files", [[], "0", 0, {"0": 1}, [-1], [1.0], ["1"], [True], [20_000],
                                    [2**31], [0] * 20_001, {1}])  # fmt: skip
 def test_files_are_a_list_of_indices_a_torrent_can_have(files: object) -> None:
-    assert refused(sourceUrn=URN, files=files).field == "files"
+    assert str(refused(sourceUrn=URN, files=files).field).partition(".")[0] == "files"
 
 
 @pytest.mark.parametrize("name", ["downloadLimit", "uploadLimit", "seedTime"])

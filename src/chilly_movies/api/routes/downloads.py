@@ -26,16 +26,15 @@ from chilly_movies.api.wire.schemas import (
     MoveBody,
     PeerOut,
     PeersOut,
-    StartBody,
     answer,
     job_out,
     to_json,
 )
-from chilly_movies.api.wire.uploads import checked, is_json, read_json, read_upload
-from chilly_movies.errors import InvalidRequest
+from chilly_movies.api.wire.uploads import is_json, read_json, read_upload
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import Job, Status
 from chilly_movies.jobs.requests import check_id
+from chilly_movies.jobs.start_request import StartRequest, checked, parse_form
 
 router = APIRouter(tags=["downloads"])
 
@@ -67,7 +66,7 @@ def _short(job: Job) -> Response:
     openapi_extra={
         "requestBody": {
             "content": {
-                "application/json": {"schema": {"$ref": "#/components/schemas/StartBody"}},
+                "application/json": {"schema": {"$ref": "#/components/schemas/StartRequest"}},
                 "multipart/form-data": {"schema": {"$ref": "#/components/schemas/StartUpload"}},
             },
             "required": True,
@@ -82,37 +81,11 @@ async def start_job(request: Request) -> Response:
     The same id and source again give the job as it stands. The id alone starts a job again that
     is paused or failed. A `.torrent` file is sent as multipart with the part `torrent`.
     """
-    wishes = await _wishes(request)
-    return _short(await _downloader(request).start(wishes))
-
-
-async def _wishes(request: Request) -> dict[str, Any]:
     if is_json(request):
-        return checked(StartBody, await read_json(request))
-    wishes, data = await read_upload(request)
-    for name in (
-        "files",
-        "downloadLimit",
-        "uploadLimit",
-        "seedRatio",
-        "seedTime",
-        "allowExecutables",
-    ):
-        if name in wishes:
-            wishes[name] = _from_text(name, wishes[name])
-    return {**checked(StartBody, wishes), "torrent": data}
-
-
-def _from_text(name: str, text: str) -> Any:
-    """A form field's text as the number or list it stands for."""
-    try:
-        if name == "files":
-            return [int(part) for part in text.split(",")]
-        if name == "allowExecutables":
-            return {"true": True, "false": False}[text]
-        return float(text) if name == "seedRatio" else int(text)
-    except (ValueError, KeyError):
-        raise InvalidRequest(f"The {name} is malformed.", field=name) from None
+        wanted = checked(StartRequest, await read_json(request))
+    else:
+        wanted = parse_form(*await read_upload(request))
+    return _short(await _downloader(request).start(wanted))
 
 
 _VERB_ERRORS = documented(404, 408, 409, 413, 415, 422)

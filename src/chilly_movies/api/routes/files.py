@@ -16,8 +16,9 @@ from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import JobId, Shown, Wire, answer, example
 from chilly_movies.errors import InvalidRequest
 from chilly_movies.jobs.downloader import Downloader
-from chilly_movies.jobs.models import TOP_PRIORITY, FileStanding, Job
-from chilly_movies.jobs.requests import MAX_FILES, check_id
+from chilly_movies.jobs.models import FileStanding, Job
+from chilly_movies.jobs.options import MAX_FILES, TOP_PRIORITY
+from chilly_movies.jobs.requests import check_id
 
 router = APIRouter(tags=["downloads"])
 

@@ -28,8 +28,9 @@ from chilly_movies.errors import ChillyError, InvalidRequest, StreamStalled
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import Job
 from chilly_movies.jobs.open_files import main_video
+from chilly_movies.jobs.options import MAX_FILES
 from chilly_movies.jobs.ports import FileReader
-from chilly_movies.jobs.requests import MAX_FILES, check_id
+from chilly_movies.jobs.requests import check_id
 from chilly_movies.watching.facts import MediaFactsCache
 
 log = structlog.get_logger(__name__)

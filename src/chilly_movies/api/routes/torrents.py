@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import base64
+from base64 import b64encode
 from collections.abc import Coroutine
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    create_model,
+)
 
 from chilly_movies.api.policy import JSON, JSON_OR_UPLOAD, KeyScope, Limit, Policy
-from chilly_movies.api.wire.headers import media_type
+from chilly_movies.api.wire import headers
 from chilly_movies.api.wire.problems import documented
-from chilly_movies.api.wire.schemas import EXAMPLE_URN, Count, JobId, Wire, example, to_json
-from chilly_movies.api.wire.uploads import checked, is_json, read_json, read_upload
+from chilly_movies.api.wire.schemas import (
+    EXAMPLE_URN,
+    JobId,
+    Shown,
+    Wire,
+    answer,
+    example,
+    named,
+)
+from chilly_movies.api.wire.uploads import is_json, read_json, read_upload
 from chilly_movies.errors import EngineError
-from chilly_movies.jobs import requests
 from chilly_movies.jobs.downloader import Downloader
-from chilly_movies.jobs.models import Options, Status
-from chilly_movies.jobs.requests import MAX_PATH, check_id
+from chilly_movies.jobs.models import Status
+from chilly_movies.jobs.options import chosen
+from chilly_movies.jobs.requests import MAX_PATH, MAX_URN, check_id
+from chilly_movies.jobs.start_request import checked, option_members, parse
 from chilly_movies.jobs.torrents import (
-    InspectedTorrent,
-    MadeTorrent,
     TorrentInspector,
     TorrentMaker,
     TorrentVersion,
@@ -37,10 +51,26 @@ router = APIRouter(tags=["torrents"])
 _LOOK_INTERVAL = 0.5
 """Seconds between two looks whether the client still waits."""
 _Url = Annotated[str, Field(min_length=1, max_length=2048)]
+InfoHash = Annotated[
+    str | None,
+    Field(validation_alias=named("info_hash", "v1"), description="SHA-1 (v1), null for v2 alone."),
+]
+InfoHashV2 = Annotated[
+    str | None,
+    Field(
+        validation_alias=named("info_hash_v2", "v2"),
+        description="SHA-256 (v2), null for v1 alone.",
+    ),
+]
+Base64 = Annotated[
+    bytes,
+    PlainSerializer(lambda data: b64encode(data).decode(), return_type=str),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
 
 
-class CreateBody(Wire):
-    """What a torrent is to be made of. Further members are ignored."""
+class _CreateBody(Wire):
+    """What a torrent is to be made of; without a goal it is seeded until it is stopped."""
 
     model_config = example(path="My Film.mkv", version="hybrid", seed=True, id="seeded")
 
@@ -69,30 +99,31 @@ class CreateBody(Wire):
         True, description="Seed it from where it lies, by a job of its own; absent: true."
     )
     id: JobId | None = Field(None, description="The job's; made up if absent.")
-    upload_limit: Count | None = Field(None, description="Bytes per second, 0 = unlimited.")
-    seed_ratio: float | None = Field(
-        None, ge=0, le=1000, description="Stop seeding there; absent: never by itself."
-    )
-    seed_time: Count | None = Field(
-        None, description="Seconds of seeding; absent: until it is stopped."
+
+
+if TYPE_CHECKING:
+    CreateBody = _CreateBody
+else:
+    CreateBody = create_model(
+        "CreateBody",
+        __base__=_CreateBody,
+        __doc__=_CreateBody.__doc__,
+        **option_members("upload_limit", "seed_ratio", "seed_time"),
     )
 
 
-class CreatedOut(Wire):
+class CreatedOut(Shown):
     """A torrent that was made."""
 
     id: str | None = Field(None, description="The job that seeds it.")
     status: Status | None = Field(None, description="That job's.")
     name: str
     size: int = Field(description="Bytes of all files.")
-    info_hash: str | None = Field(description="SHA-1 (v1), null for v2 alone.")
-    info_hash_v2: str | None = Field(
-        alias="infoHashV2", description="SHA-256 (v2), null for v1 alone."
-    )
+    info_hash: InfoHash
+    info_hash_v2: InfoHashV2
     magnet: str
-    torrent: str = Field(
-        description="The `.torrent` file in base64.",
-        json_schema_extra={"contentEncoding": "base64"},
+    torrent: Base64 = Field(
+        validation_alias=named("torrent", "data"), description="The `.torrent` file in base64."
     )
 
 
@@ -112,15 +143,12 @@ async def create_torrent(body: CreateBody, request: Request) -> Response:
     """
     job_id = None if body.id is None else check_id(body.id)
     made = await _while_wanted(request, _maker(request).make(_wish(body)))
-    answer = _created(made)
-    if body.seed:
-        options = Options(
-            upload_limit=body.upload_limit, seed_ratio=body.seed_ratio, seed_time=body.seed_time
-        )
-        downloader: Downloader = request.app.state.downloader
-        job = await downloader.adopt(body.path, made.data, id=job_id, options=options)
-        answer = {"id": job.id, "status": job.status, **answer}
-    return Response(to_json(answer), media_type="application/json")
+    shown = CreatedOut.model_validate(made)
+    if not body.seed:
+        return answer(shown, exclude_unset=True)
+    downloader: Downloader = request.app.state.downloader
+    job = await downloader.adopt(body.path, made.data, id=job_id, options=chosen(body))
+    return answer(shown.model_copy(update={"id": job.id, "status": job.status}))
 
 
 # --- looking into one -----------------------------------------------------------------------
@@ -133,7 +161,7 @@ class InspectBody(Wire):
 
     source_urn: str = Field(
         min_length=1,
-        max_length=65_536,
+        max_length=MAX_URN,
         description="Magnet link, info hash or link to a torrent file.",
         examples=[EXAMPLE_URN],
     )
@@ -149,29 +177,31 @@ READ_BY_HAND = (InspectBody, InspectUpload)
 """Bodies the framework knows nothing of."""
 
 
-class InspectedFile(Wire):
+class InspectedFile(Shown):
     """One file of a torrent."""
 
     index: int = Field(description="What `files` of a start wants.")
     path: str = Field(description="Made harmless, as it will be on the disk.")
     size: int
-    media_type: str
+    media_type: Annotated[str, AfterValidator(headers.media_type)] = Field(
+        validation_alias=named("media_type", "path")
+    )
     blocked: bool = Field(description="Looks like a program: left out unless allowExecutables.")
 
 
-class InspectedOut(Wire):
+class InspectedOut(Shown):
     """What a torrent holds."""
 
     name: str
-    info_hash: str | None = Field(description="SHA-1 (v1), null for v2 alone.")
-    info_hash_v2: str | None = Field(
-        alias="infoHashV2", description="SHA-256 (v2), null for v1 alone."
-    )
+    info_hash: InfoHash
+    info_hash_v2: InfoHashV2
     size: int = Field(description="Bytes of all files.")
-    piece_length: int
+    piece_length: int = Field(validation_alias=named("piece_length", "piece_size"))
     private: bool = Field(description="Peers come from its trackers alone.")
     files: list[InspectedFile]
-    trackers: list[str] = Field(description="Those that may be asked; passkeys are hidden.")
+    trackers: list[Annotated[str, AfterValidator(redact)]] = Field(
+        description="Those that may be asked; passkeys are hidden."
+    )
     peers: int | None = Field(description="Heard of so far; null: nobody was asked.")
 
 
@@ -200,40 +230,13 @@ async def inspect_torrent(request: Request) -> Response:
     inspector: TorrentInspector | None = request.app.state.torrent_inspector
     if inspector is None:
         raise EngineError("This server looks into no torrents.")
-    source = requests.parse({"id": "look", **await _which(request)}).source
-    assert source is not None  # noqa: S101 (for the type checker)
-    found = await _while_wanted(request, inspector.inspect(source))
-    return Response(to_json(_inspected(found)), media_type="application/json")
-
-
-async def _which(request: Request) -> dict[str, Any]:
-    """Returns the torrent file or the text of the source."""
     if is_json(request):
-        return checked(InspectBody, await read_json(request))
-    return {"torrent": (await read_upload(request))[1]}
-
-
-def _inspected(found: InspectedTorrent) -> dict[str, Any]:
-    return {
-        "name": found.name,
-        "infoHash": found.v1,
-        "infoHashV2": found.v2,
-        "size": found.size,
-        "pieceLength": found.piece_size,
-        "private": found.private,
-        "files": [
-            {
-                "index": file.index,
-                "path": file.path,
-                "size": file.size,
-                "mediaType": media_type(file.path),
-                "blocked": file.blocked,
-            }
-            for file in found.files
-        ],
-        "trackers": [redact(url) for url in found.trackers],
-        "peers": found.peers,
-    }
+        wanted = parse({"source_urn": checked(InspectBody, await read_json(request)).source_urn})
+    else:
+        wanted = parse({"torrent": (await read_upload(request))[1]})
+    assert wanted.source is not None  # noqa: S101 (for the type checker)
+    found = await _while_wanted(request, inspector.inspect(wanted.source))
+    return answer(InspectedOut.model_validate(found))
 
 
 def _maker(request: Request) -> TorrentMaker:
@@ -252,17 +255,6 @@ def _wish(body: CreateBody) -> TorrentWish:
         private=body.private,
         comment=body.comment,
     )
-
-
-def _created(made: MadeTorrent) -> dict[str, Any]:
-    return {
-        "name": made.name,
-        "size": made.size,
-        "infoHash": made.v1,
-        "infoHashV2": made.v2,
-        "magnet": made.magnet,
-        "torrent": base64.b64encode(made.data).decode(),
-    }
 
 
 async def _while_wanted(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Response
 from pydantic import (
@@ -19,37 +19,27 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    create_model,
 )
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypeAliasType
 
 from chilly_movies.api.wire.codes import ErrorCode
+from chilly_movies.jobs import start_request
 from chilly_movies.jobs.events import EVENT_NAMES, SNAPSHOT, Change
 from chilly_movies.jobs.models import Job, JobError, Phase, Progress, SourceType, Status, Transport
-from chilly_movies.jobs.requests import MAX_FILES, MAX_FOLDER
+from chilly_movies.jobs.options import MAX_FOLDER, OPTIONS
 
-JOB_ID_PATTERN = r"^[A-Za-z0-9._:\-]{1,128}$"
-JobId = Annotated[
-    str,
-    Field(
-        pattern=JOB_ID_PATTERN,
-        min_length=1,
-        max_length=128,
-        description="The job's name, given by the caller; not '.' or '..'.",
-        examples=["1"],
-    ),
-]
+JobId = start_request.JobId
 Folder = Annotated[
     str,
     Field(
         max_length=MAX_FOLDER,
-        description="Folder of the media folder the film is to lie in; '' = no other folder. Plain "
-        "names with '/' between them.",
-        examples=["Films/2024"],
+        description=OPTIONS["folder"].says,
+        examples=[OPTIONS["folder"].example],
     ),
 ]
-Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
-EXAMPLE_URN = "magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a"
+EXAMPLE_URN = start_request.EXAMPLE_URN
 
 
 def iso(moment: datetime) -> str:
@@ -69,6 +59,11 @@ def _of(value: str, member: str) -> AliasChoices:
     return AliasChoices(to_camel(f"{value}_{member}"), AliasPath(value, member))
 
 
+def named(member: str, attribute: str) -> AliasChoices:
+    """A member made of an attribute of another name; its name on the wire comes first."""
+    return AliasChoices(to_camel(member), attribute)
+
+
 class Wire(BaseModel):
     """camelCase outside, snake_case inside; types are taken literally."""
 
@@ -84,43 +79,6 @@ class Shown(Wire):
 def example(**members: Any) -> ConfigDict:
     """Gives a body an example, which a test sends to the mock."""
     return ConfigDict(json_schema_extra={"examples": [members]})
-
-
-class StartBody(Wire):
-    """What to download. Further members are ignored."""
-
-    model_config = example(id="1", sourceType="torrent", sourceUrn=EXAMPLE_URN)
-
-    id: JobId | None = Field(None, description="Made up if absent.")
-    source_type: str = Field(
-        SourceType.TORRENT,
-        max_length=32,
-        description="torrent, http, youtube or local; absent: torrent.",
-    )
-    source_urn: str | None = Field(
-        None,
-        max_length=65_536,
-        description="Magnet link, info hash or link to a torrent file; absent: start the known id.",
-        examples=[EXAMPLE_URN],
-    )
-    files: (
-        Annotated[list[Annotated[int, Field(ge=0, lt=MAX_FILES)]], Field(fail_fast=True)] | None
-    ) = Field(
-        None,
-        min_length=1,
-        max_length=MAX_FILES,
-        description="File indices to download; absent: all.",
-    )
-    download_limit: Count | None = Field(None, description="Bytes per second, 0 = unlimited.")
-    upload_limit: Count | None = Field(None, description="Bytes per second, 0 = unlimited.")
-    seed_ratio: float | None = Field(
-        None, ge=0, le=1000, description="Stop seeding there, 0 = never seed."
-    )
-    seed_time: Count | None = Field(None, description="Seconds of seeding, 0 = never seed.")
-    allow_executables: bool | None = Field(
-        None, description="Download programs (.exe, .lnk and so on), too; they are left out else."
-    )
-    folder: Folder | None = None
 
 
 class IdBody(Wire):
@@ -208,16 +166,15 @@ class FileOut(Shown):
     blocked: bool = Field(description="Left out because it looks like a program.")
 
 
-class OptionsOut(Shown):
-    """What the caller asked of this job; null = the server's setting."""
-
-    files: list[int] | None
-    download_limit: int | None
-    upload_limit: int | None
-    seed_ratio: float | None
-    seed_time: int | None
-    allow_executables: bool
-    folder: str
+if TYPE_CHECKING:
+    OptionsOut = Shown
+else:
+    OptionsOut = create_model(
+        "OptionsOut",
+        __base__=Shown,
+        __doc__="What the caller asked of this job; null = the server's setting.",
+        **{name: (one.type, Field(description=one.says)) for name, one in OPTIONS.items()},
+    )
 
 
 class JobDetail(JobOut):
@@ -337,9 +294,15 @@ def job_out(job: Job) -> dict[str, Any]:
     return out
 
 
-def answer(shown: BaseModel) -> Response:
-    """Returns a model as the answer to a request."""
-    return Response(shown.model_dump_json(by_alias=True), media_type="application/json")
+def answer(shown: BaseModel, *, exclude_unset: bool = False) -> Response:
+    """Returns a model as the answer to a request.
+
+    Args:
+        shown: what is answered.
+        exclude_unset: leave out members that were given no value.
+    """
+    body = shown.model_dump_json(by_alias=True, exclude_unset=exclude_unset)
+    return Response(body, media_type="application/json")
 
 
 def to_json(value: Any) -> bytes:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.types import Message, Receive
 
@@ -26,7 +23,7 @@ async def read_json(request: Request) -> object:
     return await request.json() if await request.body() else None
 
 
-async def read_upload(request: Request) -> tuple[dict[str, Any], bytes]:
+async def read_upload(request: Request) -> tuple[dict[str, str], bytes]:
     """Reads the text fields of a form, and the torrent file in its part `torrent`.
 
     Raises:
@@ -62,20 +59,3 @@ def _in_pieces(receive: Receive) -> Receive:
         return {"type": "http.request", "body": part, "more_body": more}
 
     return piece
-
-
-def checked(kind: type[BaseModel], body: object) -> dict[str, Any]:
-    """Returns the body's known members, if all have the right form.
-
-    Raises:
-        InvalidRequest: one has not.
-    """
-    try:
-        return kind.model_validate(body).model_dump(exclude_none=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"])
-        where = f"'{field}': " if field else ""
-        raise InvalidRequest(
-            f"The request is not valid: {where}{first['msg']}.", field=field
-        ) from None

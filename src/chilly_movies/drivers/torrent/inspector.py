@@ -15,7 +15,8 @@ from chilly_movies.drivers.torrent.engine.config import EngineConfig, for_engine
 from chilly_movies.drivers.torrent.engine.fetch import fetch_checked
 from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.errors import EngineError, NoMetadata
-from chilly_movies.jobs.models import Options, Source
+from chilly_movies.jobs.models import Source
+from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.torrents import InspectedTorrent
 from chilly_movies.names import INCOMPLETE
 

@@ -12,8 +12,9 @@ from chilly_movies.drivers.torrent.engine import gate
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.magnets import read_magnet
 from chilly_movies.errors import InvalidRequest, InvalidSource
-from chilly_movies.jobs.models import Options, Source, SourceType
-from chilly_movies.jobs.requests import parse
+from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.jobs.options import MAX_FILES, Options
+from chilly_movies.jobs.start_request import parse
 
 V1 = "145a73e4e56a7b54f636ffb3c24ea103ad3133a9"
 MAGNET = f"magnet:?xt=urn:btih:{V1}"
@@ -113,7 +114,7 @@ def test_the_choice_of_files_counts_as_far_as_it_can_be_read(
 
 def test_a_range_that_ends_behind_all_files_takes_those_there_are() -> None:
     made = built(f"{MAGNET}&so=1-999999999")
-    assert made.file_priorities == [0, *[4] * (gate.MAX_FILES - 1)]
+    assert made.file_priorities == [0, *[4] * (MAX_FILES - 1)]
 
 
 def test_of_each_parameter_only_as_many_are_read_as_are_looked_at() -> None:

@@ -13,7 +13,8 @@ import pytest
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.typed import Typed, read_typed
 from chilly_movies.errors import InvalidSource, SourceRejected
-from chilly_movies.jobs.models import Options, Source, SourceType
+from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.jobs.options import Options
 from tests.peers.torrents import Version, make_films, make_torrent
 
 V1 = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a"

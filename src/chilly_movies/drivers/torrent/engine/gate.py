@@ -22,6 +22,7 @@ from chilly_movies.disk.programs import is_program
 from chilly_movies.drivers.torrent.engine import bencoding
 from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.errors import SourceRejected
+from chilly_movies.jobs.options import MAX_FILES
 from chilly_movies.net.addresses import literal_host_is_public, resolves_to_public
 
 T = TypeVar("T")
@@ -32,7 +33,6 @@ MAX_PEERS = 200
 MAX_NODES = 50
 _LOOKED_AT = 10
 """So many times the entries that are kept are looked at: a link may name them by ten thousands."""
-MAX_FILES = 20_000
 MAX_DEPTH = 16
 MAX_PATH_BYTES = 2000
 _MAX_URL = 2048

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from chilly_movies.drivers.torrent.engine.gate import (
-    MAX_FILES,
     MAX_NODES,
     MAX_PEERS,
     MAX_TRACKERS,
@@ -23,6 +22,7 @@ from chilly_movies.drivers.torrent.engine.gate import (
 )
 from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.errors import InvalidSource
+from chilly_movies.jobs.options import MAX_FILES
 
 _V1 = re.compile(r"[0-9a-fA-F]{40}")
 _V1_BASE32 = re.compile(r"[a-zA-Z2-7]{32}")

@@ -20,14 +20,15 @@ from chilly_movies.drivers.torrent.engine import bencoding
 from chilly_movies.drivers.torrent.engine import gate as vetting
 from chilly_movies.drivers.torrent.engine.bencoding import texts
 from chilly_movies.drivers.torrent.engine.dropped import Dropped, add_trackers, look_for_dropped
-from chilly_movies.drivers.torrent.engine.gate import MAX_FILES, Gate
+from chilly_movies.drivers.torrent.engine.gate import Gate
 from chilly_movies.drivers.torrent.engine.magnets import read_magnet
 from chilly_movies.drivers.torrent.engine.raw_names import repaired_paths
 from chilly_movies.drivers.torrent.engine.typed import Typed
 from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
-from chilly_movies.jobs.models import MediaFile, Options, Source, SourceFacts
+from chilly_movies.jobs.models import MediaFile, Source, SourceFacts
+from chilly_movies.jobs.options import MAX_FILES, Options
 from chilly_movies.jobs.requests import MAX_TORRENT_BYTES
 from chilly_movies.jobs.torrents import InspectedTorrent
 from chilly_movies.names import safe_name, safe_paths

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chilly_movies.errors import DiskError, InvalidRequest, PathNotFound
-from chilly_movies.jobs.requests import MAX_FILES
+from chilly_movies.jobs.options import MAX_FILES
 from chilly_movies.jobs.torrents import TorrentVersion
 
 

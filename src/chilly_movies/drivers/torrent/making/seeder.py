@@ -27,7 +27,8 @@ from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.making.create import make_torrent
 from chilly_movies.drivers.torrent.resume_claim import ResumeClaim, take
 from chilly_movies.errors import ChillyError, EngineError
-from chilly_movies.jobs.models import Options, Source, SourceType
+from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.torrents import MadeTorrent
 
 _READY_WITHIN = 60.0

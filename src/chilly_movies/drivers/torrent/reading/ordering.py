@@ -17,7 +17,7 @@ from collections.abc import Collection, Sequence
 
 from chilly_movies.drivers.torrent.engine.pieces import Pieces
 from chilly_movies.drivers.torrent.reading.windows import Window, deadlines, levels, missing
-from chilly_movies.jobs.models import TOP_PRIORITY
+from chilly_movies.jobs.options import TOP_PRIORITY
 
 _OTHERS = 1
 _ENDS_COLD, _ENDS = TOP_PRIORITY - 1, 2

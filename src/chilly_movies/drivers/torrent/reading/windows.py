@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from chilly_movies.jobs.models import TOP_PRIORITY
+from chilly_movies.jobs.options import TOP_PRIORITY
 
 Window = range
 """The pieces a reader wants, from its place on."""

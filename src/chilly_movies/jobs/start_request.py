@@ -1,0 +1,195 @@
+"""What a caller of `start` asks for: one model for Python, JSON and the upload form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from chilly_movies.errors import InvalidRequest, UnsupportedSource
+from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.jobs.options import OPTIONS, Option, Options, chosen
+from chilly_movies.jobs.requests import (
+    JOB_ID_PATTERN,
+    MAX_ID,
+    MAX_URN,
+    check_id,
+    check_link,
+    check_torrent,
+    new_id,
+)
+
+M = TypeVar("M", bound=BaseModel)
+
+JobId = Annotated[
+    str,
+    Field(
+        pattern=JOB_ID_PATTERN,
+        min_length=1,
+        max_length=MAX_ID,
+        description="The job's name, given by the caller; not '.' or '..'.",
+        examples=["1"],
+    ),
+]
+EXAMPLE_URN = "magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a"
+
+
+def option_members(*names: str) -> dict[str, Any]:
+    """The members of a model that takes options of a start.
+
+    Args:
+        *names: of `OPTIONS`; without any, all of them.
+    """
+    wanted = [OPTIONS[name] for name in names] or OPTIONS.values()
+    return {option.name: _member(option) for option in wanted}
+
+
+def _member(option: Option) -> tuple[Any, Any]:
+    kind: Any = option.given
+    if option.is_list:
+        each = Annotated[int, Field(**option.bounds)]
+        kind = Annotated[tuple[each, ...], Field(fail_fast=True, **option.length)]
+        kind = Annotated[kind, BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)]
+    elif option.bounds or option.length:
+        kind = Annotated[kind, Field(**option.bounds, **option.length)]
+    if option.check is not None:
+        kind = Annotated[kind, AfterValidator(option.check)]
+    return kind | None, Field(None, description=option.says)
+
+
+class _StartRequest(BaseModel):
+    """What to download. Further members are ignored."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        strict=True,
+        json_schema_extra={
+            "examples": [{"id": "1", "sourceType": "torrent", "sourceUrn": EXAMPLE_URN}]
+        },
+    )
+
+    id: Annotated[JobId, AfterValidator(check_id)] | None = Field(
+        None, description="Made up if absent."
+    )
+    source_type: str = Field(
+        SourceType.TORRENT,
+        max_length=32,
+        description="torrent, http, youtube or local; absent: torrent.",
+    )
+    source_urn: str | None = Field(
+        None,
+        max_length=MAX_URN,
+        description="Magnet link, info hash or link to a torrent file; absent: start the known id.",
+        examples=[EXAMPLE_URN],
+    )
+    _source: Source | None = PrivateAttr(None)
+
+    @property
+    def source(self) -> Source | None:
+        """Where the film comes from, None if only an id was given."""
+        return self._source
+
+    @cached_property
+    def job_id(self) -> str:
+        """The id, made up if none was given."""
+        return self.id or new_id()
+
+    @property
+    def options(self) -> Options:
+        """What is asked of the job."""
+        return chosen(self)
+
+    @model_validator(mode="after")
+    def _find_source(self, info: ValidationInfo) -> Self:
+        """Reads the source; a torrent file comes beside the members (`context`)."""
+        torrent = (info.context or {}).get("torrent")
+        try:
+            kind = SourceType(self.source_type)
+        except ValueError:
+            known = ", ".join(SourceType)
+            sentence = f"There is no such source type; there is: {known}."
+            raise UnsupportedSource(sentence) from None
+        if torrent is not None:
+            check_torrent(torrent, kind)
+        link = check_link(self.source_urn or "", kind)
+        if link or torrent is not None:
+            self._source = Source(kind, link, torrent)
+        elif self.source_urn is not None:
+            raise InvalidRequest("The sourceUrn is empty.", field="sourceUrn")
+        elif self.id is None:
+            raise InvalidRequest("A start needs a sourceUrn or a torrent file.", field="sourceUrn")
+        return self
+
+
+if TYPE_CHECKING:
+    StartRequest = _StartRequest
+else:
+    StartRequest = create_model(
+        "StartRequest", __base__=_StartRequest, __doc__=_StartRequest.__doc__, **option_members()
+    )
+
+_WIRE = {name: str(member.alias) for name, member in StartRequest.model_fields.items()}
+
+
+def parse(wishes: Mapping[str, Any]) -> StartRequest:
+    """Checks what a Python program asks for.
+
+    Args:
+        wishes: `id`, `source_type` (default `torrent`), `source_urn`, `torrent` (the bytes of a
+            `.torrent` file), and options; camelCase works, too. None = not given; other keys (the
+            seed's `status`) are ignored.
+
+    Raises:
+        InvalidRequest: a value has the wrong form.
+        UnsupportedSource: there is no such source type.
+    """
+    given = {_WIRE.get(key, key): value for key, value in wishes.items() if value is not None}
+    return checked(StartRequest, given, torrent=given.get("torrent"))
+
+
+def parse_form(fields: Mapping[str, str], torrent: bytes) -> StartRequest:
+    """Checks a form with a `.torrent` file, whose other fields are text.
+
+    Raises:
+        InvalidRequest: a value has the wrong form.
+    """
+    given: dict[str, Any] = dict(fields)
+    for option in OPTIONS.values():
+        if option.wire in given:
+            given[option.wire] = option.from_text(given[option.wire])
+    return checked(StartRequest, given, torrent=torrent)
+
+
+def checked(model: type[M], value: object, **beside: Any) -> M:
+    """The value as a model.
+
+    Args:
+        model: the type it is to have.
+        value: as it came.
+        **beside: what the model's validators find in `context`.
+
+    Raises:
+        InvalidRequest: a member has the wrong form.
+    """
+    try:
+        return model.model_validate(value, context=beside)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    where = f"'{field}': " if field else ""
+    raise InvalidRequest(f"The request is not valid: {where}{first['msg']}.", field=field)
