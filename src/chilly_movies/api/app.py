@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import structlog
 from fastapi import APIRouter, FastAPI, Query, Request, Response
-from pydantic import BaseModel, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema, create_model
 from pydantic.alias_generators import to_camel
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -48,6 +48,7 @@ from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.events import EVENT_NAMES
 from chilly_movies.jobs.models import Status
+from chilly_movies.jobs.options import OPTIONS
 from chilly_movies.jobs.requests import JOB_ID_PATTERN
 from chilly_movies.jobs.start_request import StartRequest
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
@@ -68,22 +69,23 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
 }
 
 
-class StartUpload(BaseModel):
-    """A start with a `.torrent` file. Form fields are text, whatever they stand for."""
+def _as_text(says: str, pattern: str | None) -> tuple[Any, None]:
+    """A field of a form: text, whatever it stands for; it may be left out."""
+    shape = {"type": "string", "pattern": pattern, "description": says}
+    told = WithJsonSchema({name: value for name, value in shape.items() if value is not None})
+    return Annotated[str | None, told], None
 
-    torrent: bytes = Field(json_schema_extra={"format": "binary"})
-    id: Annotated[
-        str | None,
-        WithJsonSchema(
-            {"type": "string", "pattern": JOB_ID_PATTERN, "description": "Made up if absent."}
-        ),
-    ] = None
-    files: Annotated[
-        str | None,
-        WithJsonSchema(
-            {"type": "string", "pattern": r"^\d+(,\d+)*$", "description": "Indices with commas."}
-        ),
-    ] = None
+
+_UPLOAD: dict[str, Any] = {
+    "torrent": (bytes, Field(json_schema_extra={"format": "binary"})),
+    "id": _as_text("Made up if absent.", JOB_ID_PATTERN),
+    **{one.wire: _as_text(one.says, one.pattern) for one in OPTIONS.values()},
+}
+StartUpload = create_model(
+    "StartUpload",
+    __doc__="A start with a `.torrent` file. Form fields are text, whatever they stand for.",
+    **_UPLOAD,
+)
 
 
 @system.get(

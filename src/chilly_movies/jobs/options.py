@@ -167,6 +167,12 @@ class Option:
         """Whether it is a list of numbers."""
         return get_origin(self.given) is tuple
 
+    @property
+    def pattern(self) -> str | None:
+        """What its text in a form looks like, None if any text may be."""
+        looks = {int: r"^\d+$", float: r"^\d+(\.\d+)?$", bool: "^(true|false)$"}
+        return r"^\d+(,\d+)*$" if self.is_list else looks.get(self.given)
+
     def from_text(self, text: str) -> Any:
         """The value that a form field or flag of text stands for; its range is not checked.
 
