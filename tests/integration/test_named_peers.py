@@ -12,7 +12,7 @@ import libtorrent as lt
 import pytest
 
 from chilly_movies.drivers.torrent.engine import alerts
-from chilly_movies.drivers.torrent.engine.session import TorrentSession
+from chilly_movies.drivers.torrent.engine.alert_table import AlertTable
 from tests.integration.engine import magnet_to, running
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import make_film, make_torrent, sha256_of
@@ -27,14 +27,14 @@ _SOON = {"min_reconnect_time": 0}
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Is set once all the engine's own calls were refused."""
-    calls, heard, hear = itertools.count(1), asyncio.Event(), TorrentSession._on_disconnect
+    calls, heard, hear = itertools.count(1), asyncio.Event(), AlertTable.apply
 
-    def on_disconnect(session: TorrentSession, alert: Any) -> None:
-        if next(calls) == _TRIES:
+    def apply(table: AlertTable, alert: Any) -> None:
+        if isinstance(alert, lt.peer_disconnected_alert) and next(calls) == _TRIES:
             heard.set()
-        hear(session, alert)
+        hear(table, alert)
 
-    monkeypatch.setattr(TorrentSession, "_on_disconnect", on_disconnect)
+    monkeypatch.setattr(AlertTable, "apply", apply)
     monkeypatch.setattr(
         alerts, "_ALERTS", alerts._ALERTS | lt.alert.category_t.connect_notification
     )

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from lab.structure import Module, code_lines, functions, read_modules, skips_outside_tables
+from lab.structure import (
+    Module,
+    circles,
+    code_lines,
+    functions,
+    import_edges,
+    read_modules,
+    skips_outside_tables,
+)
 
 ROOT = Path(__file__).parents[2]
 EMPTY_NAMES = {"utils", "helpers", "common", "manager", "core", "base", "misc"}
@@ -37,6 +45,10 @@ def test_nine_of_ten_shipped_functions_have_at_most_22_lines() -> None:
 
 def test_only_tables_are_laid_out_by_hand() -> None:
     assert skips_outside_tables(source()) == []
+
+
+def test_no_shipped_module_reaches_itself_by_imports_those_for_types_alone_included() -> None:
+    assert circles(import_edges(source(), typing=True)) == []
 
 
 def test_no_shipped_module_has_a_name_that_says_nothing() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from chilly_movies.drivers.torrent.engine.announces import TrackerStanding
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
-from chilly_movies.drivers.torrent.engine.torrent import TrackerStanding
 from chilly_movies.drivers.torrent.engine.urls import place_of
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 

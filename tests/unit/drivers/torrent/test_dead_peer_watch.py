@@ -45,17 +45,15 @@ def test_those_who_were_good_are_called_every_other_second_and_rarely_after_two_
 
 
 def test_those_a_link_names_are_called_ever_more_rarely_and_without_end() -> None:
-    watch = DeadPeerWatch()
-    watch.expect([SEED])
+    watch = DeadPeerWatch([SEED])
     assert not watch.is_gone(0.0, 0, owed=False)
     calls = [now for now in range(1, 400) if watch.to_call(float(now)) == (SEED,)]
     assert calls == [4, 12, 28, 60, 120, 180, 240, 300, 360]
 
 
 def test_with_those_who_were_good_those_a_link_names_are_called_too() -> None:
-    watch, good = DeadPeerWatch(), ("192.0.2.2", 6881)
-    watch.expect([SEED, *(("192.0.2.3", port) for port in range(1, 40))])
-    watch.expect([SEED, good])
+    good = ("192.0.2.2", 6881)
+    watch = DeadPeerWatch([SEED, good])
     watch.remember([good])
     assert not watch.is_gone(0.0, 5, owed=False)
     assert not watch.to_call(1.0)
@@ -63,8 +61,7 @@ def test_with_those_who_were_good_those_a_link_names_are_called_too() -> None:
 
 
 def test_of_those_a_link_names_only_twenty_are_called() -> None:
-    watch = DeadPeerWatch()
-    watch.expect([("192.0.2.3", port) for port in range(1, 40)])
+    watch = DeadPeerWatch([("192.0.2.3", port) for port in range(1, 40)])
     assert not watch.is_gone(0.0, 0, owed=False)
     called = watch.to_call(2.0) or watch.to_call(4.0)
     assert [port for _, port in called] == [*range(20, 40)]

@@ -24,7 +24,8 @@ class Handle:
 
 
 def running() -> Torrent:
-    torrent = Torrent(cast(Any, None), cast(Any, Handle()))
+    engine: Any = None
+    torrent = Torrent(cast(Any, Handle()), leave=engine, refresh=engine)
     torrent._runs = True
     return torrent
 

@@ -69,6 +69,11 @@ class Pieces:
         whole = lt.file_progress_flags_t.piece_granularity
         return list(await asyncio.to_thread(self._handle.file_progress, whole))
 
+    def arrived(self, piece: int) -> None:
+        """The hash of a piece was found right."""
+        if self.on_arrival is not None:
+            self.on_arrival(piece)
+
     def checked(self) -> None:
         """The engine compared the files on disk with their hashes."""
         if self.on_check is not None:

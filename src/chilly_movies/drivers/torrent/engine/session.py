@@ -1,16 +1,11 @@
-"""The libtorrent session and its alert loop. What leaves this module are values.
-
-An alert and all it refers to die at the next `pop_alerts()`, so each is turned into plain data
-in the same callback. A torrent's state is kept on its `Torrent`; whoever runs it watches that
-state change, so no queue can overflow and no alert order matters.
-"""
+"""The libtorrent session: opened, given torrents, watched, closed. What leaves it are values."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
@@ -22,16 +17,19 @@ from chilly_movies.disk.plain import hold_plain
 from chilly_movies.drivers.torrent.engine import engine_errors as engine
 from chilly_movies.drivers.torrent.engine import gate
 from chilly_movies.drivers.torrent.engine import params as p
-from chilly_movies.drivers.torrent.engine.alerts import AlertNotifier, mask, text
+from chilly_movies.drivers.torrent.engine.alert_table import AlertTable
+from chilly_movies.drivers.torrent.engine.alerts import AlertNotifier, mask
 from chilly_movies.drivers.torrent.engine.announces import PeerIds
 from chilly_movies.drivers.torrent.engine.config import EngineConfig, for_engine, settings_pack
 from chilly_movies.drivers.torrent.engine.dropped import Dropped
 from chilly_movies.drivers.torrent.engine.filters import limit_everyone
-from chilly_movies.drivers.torrent.engine.torrent import Torrent, TrackerStanding, answer
+from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.engine.traffic import Traffic
+from chilly_movies.drivers.torrent.engine.waits import answer
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.drivers.torrent.mends.stun import StunCheck
-from chilly_movies.drivers.torrent.mends.tracker_sockets import forget, port_of, shut_for_good
+from chilly_movies.drivers.torrent.mends.tracker_sockets import forget, shut_for_good
+from chilly_movies.errors import EngineRestarts
 from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime import tasks
 from chilly_movies.runtime.clocks import TimeOfDay
@@ -61,46 +59,21 @@ class TorrentSession:
         self._config = config
         self.policy = policy or NetworkPolicy(config)
         self._torrents: dict[lt.torrent_handle, Torrent] = {}
-        self._refreshes: list[asyncio.Future[None]] = []
         self._ticker: asyncio.Task[None] | None = None
         self._ticks = itertools.count()
         self._ses: Any = None
         self._opening = SingleFlight(self._open, "engine-opening")
         self._stun = StunCheck("")
         self.traffic = Traffic(config, self.policy, self._touch_all)
-        self._asked: set[int] = set()
+        self._alerts = AlertTable(
+            self._torrents, self._ask_figures, self._join_webrtc, self.traffic.banned
+        )
         self._coming: list[frozenset[str]] = []
         self._hears_pieces = False
         self._time_of_day = TimeOfDay()
         self._outdated = False
         self._notifier: AlertNotifier | None = None
         self._peer_ids = PeerIds()
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            lt.state_update_alert: self._on_update,
-            lt.metadata_received_alert: self._on_metadata,
-            lt.torrent_finished_alert: self._on_milestone,
-            lt.state_changed_alert: self._on_milestone,
-            lt.torrent_checked_alert: self._on_checked,
-            lt.piece_finished_alert: self._on_piece,
-            lt.file_prio_alert: self._on_priorities,
-            lt.save_resume_data_alert: self._on_resume_data,
-            lt.save_resume_data_failed_alert: self._on_no_resume_data,
-            lt.cache_flushed_alert: self._on_flushed,
-            lt.file_renamed_alert: self._on_renamed,
-            lt.file_rename_failed_alert: self._on_rename_failed,
-            lt.torrent_removed_alert: self._on_removed,
-            lt.tracker_reply_alert: self._on_tracker_reply,
-            lt.tracker_error_alert: self._on_tracker_error,
-            lt.tracker_announce_alert: self._on_announce,
-            lt.torrent_log_alert: self._on_log,
-            lt.peer_connect_alert: self._on_connect,
-            lt.peer_disconnected_alert: self._on_disconnect,
-            lt.peer_ban_alert: self._on_ban,
-            lt.file_error_alert: self._on_file_error,
-            lt.torrent_error_alert: self._on_torrent_error,
-            lt.listen_failed_alert: self._on_listen_failed,
-            lt.alerts_dropped_alert: self._on_dropped,
-        }
 
     async def open(self) -> None:
         """Start the engine. Idempotent; all who ask meanwhile wait, and none can break it off."""
@@ -161,7 +134,7 @@ class TorrentSession:
         if self._outdated:  # its end would wait for a time of day that is far away
             session.apply_settings({"listen_interfaces": ""})
             forget(session)
-        elif await shut_for_good(lambda: self._asked, connecting=True):
+        elif await shut_for_good(lambda: self._alerts.asked, connecting=True):
             last = [session]
             del session
             # its destructor waits for the last announces, and lets no other thread run meanwhile
@@ -180,8 +153,9 @@ class TorrentSession:
         if back := self._time_of_day.set_back():
             log.warning("the clock was set back, the engine begins anew", seconds=back)
             self._outdated = True
+            sentence = "The clock of this machine was set back, so the engine begins anew."
             for torrent in self._torrents.values():
-                torrent.outdate()
+                torrent.lose(EngineRestarts(sentence))
 
     async def _give_up(self) -> None:
         """End the old engine as soon as all torrents left it: each is let go by its run."""
@@ -285,13 +259,20 @@ class TorrentSession:
             handle = await asyncio.to_thread(self._peer_ids.add, self._ses, params, hashes)
         except RuntimeError as error:
             raise engine.refused(error) from None
-        torrent = self._torrents[handle] = Torrent(self, handle)
-        torrent.read_only, torrent.only_look = request.read_only, request.only_look
-        torrent.hashes, torrent.private = hashes, private
-        torrent.encoding = p.encoding_of(request.source)
-        torrent.expect(params.peers)
-        torrent.selection, torrent.patience = selection, self._config.metadata_timeout
-        torrent.dropped = dropped
+        torrent = self._torrents[handle] = Torrent(
+            handle,
+            leave=self.remove,
+            refresh=self.refresh,
+            hashes=hashes,
+            private=private,
+            read_only=request.read_only,
+            only_look=request.only_look,
+            selection=selection,
+            encoding=p.encoding_of(request.source),
+            patience=self._config.metadata_timeout,
+            peers=params.peers,
+            dropped=dropped,
+        )
         torrent.update(await asyncio.to_thread(handle.status))
         self._join_webrtc(torrent)
         return torrent
@@ -320,15 +301,18 @@ class TorrentSession:
     async def refresh(self, torrent: Torrent) -> None:
         """Wait for figures that are newer than this call."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._refreshes.append(done)
-        self._ses.post_torrent_updates(0)
+        self._alerts.refreshes.append(done)
+        self._ask_figures()
         await answer(done, "reading the state")
         torrent.touch()
+
+    def _ask_figures(self) -> None:
+        self._ses.post_torrent_updates(0)
 
     async def _tick(self) -> None:
         self._check_clock()
         if self._torrents:
-            self._ses.post_torrent_updates(0)
+            self._ask_figures()
         if next(self._ticks) % _PEER_TICKS == 0:
             await self._check_peers()
 
@@ -343,170 +327,7 @@ class TorrentSession:
                 if self._config.uses_webrtc:
                     torrent.offer_again(time.monotonic())
 
-    # --- alerts -----------------------------------------------------------------------------
-
     def _drain(self) -> None:
-        if self._ses is None:
-            return
-        for alert in self._ses.pop_alerts():
-            handler = self._handlers.get(type(alert))
-            if handler is not None:
-                handler(alert)
-
-    def _of(self, alert: Any) -> Torrent | None:
-        return self._torrents.get(alert.handle)
-
-    def _on_update(self, alert: Any) -> None:
-        moved = []
-        for status in alert.status:
-            torrent = self._torrents.get(status.handle)
-            if torrent is not None:
-                torrent.renew(status)
-                moved.append(torrent)
-        Torrent.touch_in_turns(moved)
-        waiting, self._refreshes = self._refreshes, []
-        for future in waiting:
-            tasks.answer(future, None)
-
-    def _on_milestone(self, alert: Any) -> None:
-        if self._of(alert) is not None:
-            self._ses.post_torrent_updates(0)
-
-    def _on_metadata(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None:
-            if not torrent.only_look:
-                torrent.choose_files()
-                self._join_webrtc(torrent)
-            torrent.state = replace(torrent.state, has_metadata=not torrent.choosing)
-            torrent.touch()
-            self._ses.post_torrent_updates(0)
-
-    def _on_checked(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None:
-            torrent.pieces.checked()
-            waiting, torrent.waits.checked = torrent.waits.checked, []
-            for future in waiting:
-                tasks.answer(future, None)
-            self._ses.post_torrent_updates(0)
-
-    def _on_resume_data(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None and torrent.waits.resume:
-            params = alert.params
-            torrent.dropped.put_back(params)
-            tasks.answer(torrent.waits.resume.pop(0), lt.write_resume_data_buf(params))
-
-    def _on_no_resume_data(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None and torrent.waits.resume:
-            tasks.answer(torrent.waits.resume.pop(0), None)
-
-    def _on_renamed(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None and (future := torrent.waits.renamed.pop(alert.index, None)):
-            tasks.answer(future, None)
-
-    def _on_rename_failed(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        future = torrent.waits.renamed.pop(alert.index, None) if torrent is not None else None
-        if future is not None and not future.done():
-            future.set_exception(engine.disk_said("A file could not be named", alert.error))
-
-    def _on_removed(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None:
-            for future in torrent.waits.removed:
-                tasks.answer(future, None)
-
-    def _on_piece(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None and torrent.pieces.on_arrival is not None:
-            torrent.pieces.on_arrival(alert.piece_index)
-
-    def _on_flushed(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None:
-            torrent.pieces.flushed()
-
-    def _on_priorities(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None:
-            torrent.pieces.priorities_set()
-            torrent.choosing = False
-            self._ses.post_torrent_updates(0)
-
-    def _on_tracker_reply(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None:
-            torrent.answered(text(alert.tracker_url), TrackerStanding(peers=alert.num_peers))
-
-    def _on_tracker_error(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None:
-            problem = text(alert.failure_reason) or engine.why_tracker(alert.error)
-            torrent.answered(text(alert.tracker_url), TrackerStanding(problem=problem))
-
-    def _on_announce(self, alert: Any) -> None:
-        url, torrent = text(alert.tracker_url), self._of(alert)
-        if torrent is not None:
-            torrent.announces.asked(url, alert.event.name)
-        if not is_websocket(url):
-            return
-        self._asked.add(port_of(url))
-        if torrent is not None:
-            torrent.asked.add(port_of(url))
-            torrent.handshakes.announced(time.monotonic())
-
-    def _on_log(self, alert: Any) -> None:
-        line = text(alert.log_message)
-        if line.startswith("*** RTC"):
-            torrent = self._of(alert)
-            if torrent is not None:
-                torrent.handshakes.heard(line, time.monotonic())
-
-    def _on_connect(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None and "(RTC)" in text(alert.message):  # no field of the alert says so
-            torrent.rtc_addresses.add(alert.ip)
-
-    def _on_disconnect(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None:
-            torrent.rtc_addresses.discard(alert.ip)
-
-    def _on_ban(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is None or alert.ip in torrent.rtc_addresses:
-            return  # the filter of addresses does not hold for WebRTC
-        self.traffic.banned(torrent, alert.ip[0])
-
-    def _on_file_error(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None:
-            torrent.disk_problem = engine.disk_said("The disk refused a file", alert.error)
-            torrent.fail(torrent.disk_problem)
-
-    def _on_torrent_error(self, alert: Any) -> None:
-        torrent = self._of(alert)
-        if torrent is not None and torrent.disk_problem is None:
-            torrent.lose(engine.why_stopped(alert.error))
-
-    def _on_listen_failed(self, alert: Any) -> None:
-        log.warning(
-            "cannot listen for peers",
-            address=alert.listen_interface(),
-            port=alert.port,
-            problem=engine.why(alert.error),
-        )
-
-    def _on_dropped(self, alert: Any) -> None:
-        """Alerts were lost: ask for every torrent's state anew and fail what waits for one."""
-        log.error("the engine dropped alerts", torrents=len(self._torrents))
-        for handle, torrent in self._torrents.items():
-            torrent.update(handle.status())
-            for future in torrent.waits.resume:
-                tasks.answer(future, None)
-            torrent.waits.resume.clear()
-            torrent.touch()
+        if self._ses is not None:
+            for alert in self._ses.pop_alerts():
+                self._alerts.apply(alert)

@@ -7,9 +7,9 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import libtorrent as lt
 import structlog
@@ -17,7 +17,7 @@ import structlog
 from chilly_movies.disk.plain import Held
 from chilly_movies.drivers.torrent.engine import gate
 from chilly_movies.drivers.torrent.engine import params as p
-from chilly_movies.drivers.torrent.engine.announces import Announces
+from chilly_movies.drivers.torrent.engine.announces import Announces, TrackerStanding
 from chilly_movies.drivers.torrent.engine.dropped import Dropped
 from chilly_movies.drivers.torrent.engine.figures import (
     TorrentState,
@@ -30,14 +30,14 @@ from chilly_movies.drivers.torrent.engine.figures import (
 from chilly_movies.drivers.torrent.engine.gate import Selection
 from chilly_movies.drivers.torrent.engine.meter import Meter
 from chilly_movies.drivers.torrent.engine.pieces import Pieces
+from chilly_movies.drivers.torrent.engine.waits import Waits, answer
 from chilly_movies.drivers.torrent.mends.bans import BanRecord
 from chilly_movies.drivers.torrent.mends.dead_peer_watch import DeadPeerWatch
 from chilly_movies.drivers.torrent.mends.handshakes import Handshakes, is_websocket, why_no_peer
+from chilly_movies.drivers.torrent.mends.tracker_sockets import port_of
 from chilly_movies.errors import (
     ChillyError,
     DiskError,
-    EngineError,
-    EngineRestarts,
     NoMetadata,
     SourceRejected,
     SourceUnavailable,
@@ -45,94 +45,91 @@ from chilly_movies.errors import (
 from chilly_movies.jobs.models import Peer, Transports
 from chilly_movies.jobs.torrents import InspectedTorrent
 
-if TYPE_CHECKING:
-    from chilly_movies.drivers.torrent.engine.session import TorrentSession
-
-T = TypeVar("T")
-
 log = structlog.get_logger(__name__)
 
-_ANSWER_TIMEOUT = 20.0
 _A_TURN, _BETWEEN_TURNS = 25, 0.02
 """How many watchers are woken at once, and the seconds before the next ones are."""
 _SPOILED_SECONDS = 15.0
 """So long it is said that wrong data came, even if the right one comes meanwhile."""
 _FORGIVEN_AFTER = 5.0
 """Seconds without any peer, of which an honest one was banned, until the torrent is added anew."""
-
-
 _LATE_WRITES = 0.5
 """Seconds in which all is written that was to be written when a torrent left."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrackerStanding:
-    """How a tracker last answered: the peers it named, or what went wrong."""
-
-    peers: int = 0
-    problem: str | None = None
-
-
-@dataclass(slots=True)
-class Waits:
-    """Who waits for which one-off alert of a torrent."""
-
-    resume: list[asyncio.Future[bytes | None]] = field(default_factory=list)
-    renamed: dict[int, asyncio.Future[None]] = field(default_factory=dict)
-    checked: list[asyncio.Future[None]] = field(default_factory=list)
-    removed: list[asyncio.Future[None]] = field(default_factory=list)
 
 
 class Torrent:
     """One torrent in the session.
 
+    Args:
+        handle: the engine's.
+        leave: takes it out of the session, and returns when it is.
+        refresh: returns when its figures are newer than the call.
+        hashes: its info hashes in hex.
+        private: only its own trackers may know of it (BEP 27), as far as is known yet.
+        read_only: it was never meant to write.
+        only_look: it is no job's, and no file of it is wanted.
+        selection: which files are wanted, also before they are known.
+        encoding: what names that are not UTF-8 are written in, "" = unknown.
+        patience: seconds the metadata may take to come.
+        peers: named by the link or the resume data; while nobody is connected they are called.
+        dropped: what it names and is not talked to.
+
     Attributes:
         state: its newest figures.
-        read_only: it was never meant to write.
-        hashes: its info hashes in hex.
-        only_look: it is no job's, and no file of it is wanted.
-        private: only its own trackers may know of it (BEP 27), as far as we know yet.
         trackers: how each tracker last answered, by URL.
         asked: ports of the WebSocket trackers it announced to.
         disk_problem: what the disk refused, None if nothing.
         lost: why it must leave the session, None if it may stay.
         pieces: which of them are there, and the order of the others.
-        selection: which files are wanted, also before they are known.
-        encoding: what names that are not UTF-8 are written in, "" = unknown.
-        dropped: what it names and we do not talk to.
-        choosing: that is being told to the engine, which until then wants nothing.
-        patience: seconds the metadata may take to come.
+        choosing: the wanted files are being told to the engine, which until then wants nothing.
         held: the folder of its unfinished data.
         shut_out: addresses that were, as wrong data came from there.
         ban_record: what the addresses of its peers did, good and bad.
+        waits: what it was asked and has not answered yet.
     """
 
-    def __init__(self, session: TorrentSession, handle: lt.torrent_handle) -> None:
-        self._session = session
+    def __init__(
+        self,
+        handle: lt.torrent_handle,
+        *,
+        leave: Callable[[Torrent, lt.torrent_handle], Awaitable[None]],
+        refresh: Callable[[Torrent], Awaitable[None]],
+        hashes: frozenset[str] = frozenset(),
+        private: bool = False,
+        read_only: bool = False,
+        only_look: bool = False,
+        selection: Selection | None = None,
+        encoding: str = "",
+        patience: float = math.inf,
+        peers: Sequence[tuple[str, int]] = (),
+        dropped: Dropped | None = None,
+    ) -> None:
         self._handle = handle
+        self._leave = leave
+        self._refresh = refresh
+        self.hashes = hashes
+        self.private = private
+        self.read_only = read_only
+        self.only_look = only_look
+        self.selection = selection or Selection()
+        self.encoding = encoding
+        self.patience = patience
+        self.dropped = dropped or Dropped()
         self._changed = asyncio.Event()
         self._changed.set()
         self.waits = Waits()
         self.pieces = Pieces(handle)
         self.held: Held | None = None
-        self.read_only = False
-        self.only_look = False
-        self.hashes: frozenset[str] = frozenset()
-        self.private = False
         self.state = TorrentState()
         self._down, self._up = Meter(), Meter()
-        self._dead_peers, self._owed, self._runs = DeadPeerWatch(), False, False
+        self._dead_peers, self._owed, self._runs = DeadPeerWatch(peers), False, False
         self.trackers: dict[str, TrackerStanding] = {}
         self.announces = Announces(handle)
         self.handshakes = Handshakes()
         self.asked: set[int] = set()
         self.rtc_addresses: set[tuple[str, int]] = set()
         self.notes: list[str] = []
-        self.dropped = Dropped()
-        self.selection = Selection()
-        self.encoding = ""
         self.choosing = False
-        self.patience = math.inf
         self._began = time.monotonic()
         self.disk_problem: DiskError | None = None
         self._refused = False
@@ -185,15 +182,8 @@ class Torrent:
 
     def fail(self, error: Exception) -> None:
         """It cannot go on: wake whoever watches it or waits for a check."""
-        for future in self.waits.checked:
-            if not future.done():
-                future.set_exception(error)
-        self.waits.checked.clear()
+        self.waits.end_check(error)
         self.touch()
-
-    def outdate(self) -> None:
-        """Its engine is given up, and it must leave."""
-        self.lose(_set_back())
 
     def lose(self, error: ChillyError) -> None:
         """It must leave the session, with this error."""
@@ -247,19 +237,20 @@ class Torrent:
             info, priorities, programs=self.selection.programs, encoding=self.encoding
         )
 
-    def choose_files(self) -> None:
+    def take_metadata(self) -> None:
         """The metadata came: look at the files, and only then want any of them."""
         info = self._handle.torrent_file()
-        if info is None:
-            return
-        self.choosing = True
-        self.private = info.priv()
-        try:
-            gate.check_info(info)
-        except SourceRejected as error:
-            self.lose(error)
-        else:
-            self._handle.prioritize_files(self.selection.priorities(info.layout()))
+        if info is not None and not self.only_look:
+            self.choosing = True
+            self.private = info.priv()
+            try:
+                gate.check_info(info)
+            except SourceRejected as error:
+                self.lose(error)
+            else:
+                self._handle.prioritize_files(self.selection.priorities(info.layout()))
+        self.state = replace(self.state, has_metadata=not self.choosing)
+        self.touch()
 
     async def described(self) -> InspectedTorrent | None:
         """What is in it, None before that is known or when it left the session.
@@ -297,10 +288,6 @@ class Torrent:
             info.ip for info in infos if can_be_called(info) and info.ip not in self.rtc_addresses
         )
         return tuple(peer_of(info, self.rtc_addresses) for info in infos)
-
-    def expect(self, peers: Sequence[tuple[str, int]]) -> None:
-        """These were named to us; while nobody is there they are called again and again."""
-        self._dead_peers.expect(peers)
 
     def revive(self, now: float) -> None:
         """End connections that seem dead, and call those again who were good or were named."""
@@ -387,6 +374,18 @@ class Torrent:
         self._handle.pause()
         self.announces.speak()
 
+    def announced(self, url: str, event: str) -> None:
+        """An announce was sent to a tracker.
+
+        Args:
+            url: of the tracker.
+            event: as BEP 3 names them; anything else for none.
+        """
+        self.announces.asked(url, event)
+        if is_websocket(url):
+            self.asked.add(port_of(url))
+            self.handshakes.announced(time.monotonic())
+
     def answered(self, url: str, standing: TrackerStanding) -> None:
         """A tracker answered an announce, or did not."""
         self.trackers[url] = standing
@@ -398,7 +397,7 @@ class Torrent:
         if self.state.received:
             await self.announces.tell_completed(self.trackers)
         self.halt()
-        await self._session.refresh(self)  # it has sent `stopped` by then
+        await self._refresh(self)  # it has sent `stopped` by then
         await self.announces.wait_answered(self.trackers)
 
     async def apply_names(self, wanted: dict[int, str]) -> None:
@@ -430,7 +429,7 @@ class Torrent:
         self.run_check()
         await done
         self.halt()
-        await self._session.refresh(self)
+        await self._refresh(self)
 
     async def flush(self) -> None:
         """Hand everything that still waits to be written to the system, and close the files."""
@@ -458,25 +457,8 @@ class Torrent:
 
     async def remove(self) -> None:
         """Take it out of the session; files stay."""
-        await self._session.remove(self, self._handle)
+        await self._leave(self, self._handle)
         held, self.held = self.held, None
         if held is not None:
             # what the engine still has to write must not go to whatever gets the number next
             asyncio.get_running_loop().call_later(_LATE_WRITES, held.let_go)
-
-
-async def answer(future: asyncio.Future[T], what: str) -> T:
-    """What the engine answers.
-
-    Raises:
-        EngineError: it did not within 20 s.
-    """
-    try:
-        async with asyncio.timeout(_ANSWER_TIMEOUT):
-            return await future
-    except TimeoutError:
-        raise EngineError(f"The torrent engine did not answer in time ({what}).") from None
-
-
-def _set_back() -> EngineRestarts:
-    return EngineRestarts("The clock of this machine was set back, so the engine begins anew.")

@@ -13,22 +13,40 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import structlog
 
 from chilly_movies.drivers.torrent.engine.config import EngineConfig, settings_pack
 from chilly_movies.drivers.torrent.engine.filters import AddressFilter
-from chilly_movies.drivers.torrent.mends.bans import Bans
+from chilly_movies.drivers.torrent.mends.bans import BanRecord, Bans
 from chilly_movies.net.policy import NetworkPolicy
-
-if TYPE_CHECKING:
-    from chilly_movies.drivers.torrent.engine.torrent import Torrent
 
 log = structlog.get_logger(__name__)
 
 _LINGERS = 10.0
 """Seconds for which the ways to tell all stay open when no torrent needs them any more."""
+
+
+class Suspect(Protocol):
+    """A torrent, as far as the ban of one of its peers is concerned.
+
+    Attributes:
+        shut_out: how many addresses were shut out because of it.
+        ban_record: what the addresses of its peers did.
+    """
+
+    shut_out: int
+    ban_record: BanRecord
+
+    async def was_served_by(self, address: str) -> bool:
+        """Whether more came from this address than was wrong of all that came."""
+
+    def wronged(self) -> None:
+        """The engine banned a peer that was honest."""
+
+    def touch(self) -> None:
+        """Wakes the watcher."""
 
 
 class Traffic:
@@ -119,13 +137,13 @@ class Traffic:
         if not self._open_to_all:
             self._switch(on=True)
 
-    def banned(self, torrent: Torrent, address: str) -> None:
+    def banned(self, torrent: Suspect, address: str) -> None:
         """The engine banned a peer of a torrent."""
         judging = asyncio.ensure_future(self._judge(torrent, address))
         self._judging.add(judging)
         judging.add_done_callback(self._judging.discard)
 
-    async def _judge(self, torrent: Torrent, address: str) -> None:
+    async def _judge(self, torrent: Suspect, address: str) -> None:
         """Shut the address of a banned peer out if it comes back and was of no use."""
         if await torrent.was_served_by(address):
             torrent.wronged()

@@ -28,10 +28,14 @@ Address = tuple[str, int]
 
 
 class DeadPeerWatch:
-    """Watches one torrent's connections."""
+    """Watches one torrent's connections.
 
-    def __init__(self) -> None:
-        self._named: tuple[Address, ...] = ()
+    Args:
+        named: peers of the link or the resume data; nobody knows yet whether they are good.
+    """
+
+    def __init__(self, named: Sequence[Address] = ()) -> None:
+        self._named = tuple(named[-_KNOWN:])
         self._known: dict[Address, None] = {}
         self._received = 0
         self._last = float("inf")
@@ -39,10 +43,6 @@ class DeadPeerWatch:
         self._patience = _SILENCE
         self._alone = 0.0
         self._calls = 0
-
-    def expect(self, peers: Sequence[Address]) -> None:
-        """These the link or the resume data names; nobody knows yet whether they are good."""
-        self._named = tuple(peers[-_KNOWN:])
 
     def remember(self, peers: Iterable[Address]) -> None:
         """These sent us data, and can be called."""
