@@ -6,17 +6,19 @@ disk says else is a change to be checked, also if the program is ended before it
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 from chilly_movies.disk.job_place import Place
-from chilly_movies.disk.publishing import job_at
+from chilly_movies.disk.publishing import job_at, move
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.torrent.resume_claim import ResumeClaim, decode
 from chilly_movies.drivers.torrent.run import Run
 from chilly_movies.errors import FilmDamaged
-from chilly_movies.jobs.models import Job, MediaFile, Report, Status
+from chilly_movies.jobs.models import Job, MediaFile, Status
 from chilly_movies.jobs.ports import ResumeStore
+from chilly_movies.runtime.stages import say
 
 
 class Beliefs:
@@ -60,23 +62,26 @@ class Beliefs:
         if renamed is not None:
             await self._store.save_resume(run.job.key, renamed.encode())
 
-    async def moved(
-        self, run: Run, steps: AsyncGenerator[Report, None]
-    ) -> AsyncGenerator[Report, None]:
+    async def move(self, run: Run, root: Path) -> None:
         """Do what moves the film. A copy is compared before it seeds, as nobody looked at it."""
         run.published = True
         known = await self.unchanged(run) is not None
         before = await on_disk(lambda: self._nodes(run)) if known else {}
-        async with aclosing(steps) as reports:
+        async with aclosing(move(run.job, root)) as reports:
             async for report in reports:
                 if report.complete and report.path is not None:
                     run.path, run.job = report.path, job_at(run.job, report.path)
-                yield report
+                await say(report)
         if known and await on_disk(lambda: self._nodes(run)) == before:
             await self.carry(run)
 
-    async def gone(self, run: Run, files: Sequence[MediaFile]) -> str | None:
+    async def gone(self, run: Run, files: Sequence[MediaFile], *, asked: bool) -> str | None:
         """One clause on a file that is not there, if that is told now and not waited for.
+
+        Args:
+            run: whose film.
+            files: of the film.
+            asked: its user asked for a check.
 
         Raises:
             DiskError: nobody can say, as the media folder is not there, and nothing seeds.
@@ -84,7 +89,7 @@ class Beliefs:
         seeds = run.job.status is not Status.COMPLETED or run.job.seeding
         if not seeds:
             await on_disk(self._place.require)
-        elif not run.check:
+        elif not asked:
             return None
         return await on_disk(lambda: self._place.why_gone(files))
 
@@ -95,14 +100,15 @@ class Beliefs:
         return {i: (stat.st_dev, stat.st_ino) for i, stat in found.items()}
 
 
-def damaged(run: Run, why: str, *, is_gone: bool = False) -> FilmDamaged:
+def damaged(run: Run, why: str, *, asked: bool, is_gone: bool = False) -> FilmDamaged:
     """The error for a published film that is not what it was, with what can be done about it.
 
     Args:
         run: whose film.
         why: one clause on what is wrong.
+        asked: its user asked for a check.
         is_gone: it is a file that is not there.
     """
-    remedy = "resume fetches it again" if run.check else "recheck it, then resume fetches it again"
+    remedy = "resume fetches it again" if asked else "recheck it, then resume fetches it again"
     what = f"The film is not what it was when it was finished: {why}"
     return FilmDamaged(f"{what}." if run.job.adopted else f"{what}; {remedy}.", is_gone=is_gone)

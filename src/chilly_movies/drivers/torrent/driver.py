@@ -10,13 +10,14 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import structlog
 
 from chilly_movies.disk.job_place import Place
-from chilly_movies.disk.publishing import move, publish, with_move_finished
+from chilly_movies.disk.publishing import publish, with_move_finished
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent import adopted
@@ -55,6 +56,7 @@ from chilly_movies.jobs.models import (
 from chilly_movies.jobs.ports import FileReader, ResumeStore
 from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime import failpoints
+from chilly_movies.runtime.stages import said_by, say
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +65,23 @@ _FILES_A_SECOND = 200
 """Of films with very many files no more are looked at, so that all films together cost little."""
 _PATIENCE = 3
 """How often the disk may refuse a film that seeds; one that is away and comes back may do so."""
+_Seeded = Literal["enough", "changed", "doubted"]
+"""Why seeding ended; doubted: the film looks as it did, and yet the engine found less in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """A job's torrent while it is in the session.
+
+    Attributes:
+        torrent: the torrent.
+        saver: saves what it has.
+        trusted: the claim was believed; else everything was compared when it was added.
+    """
+
+    torrent: Torrent
+    saver: ResumeSaver
+    trusted: bool
 
 
 class TorrentDriver:
@@ -91,7 +110,6 @@ class TorrentDriver:
         self._running: dict[str, Torrent] = {}
         self._readers = Readers(self._root, self._session.hear_pieces)
         self._runs: dict[str, Run] = {}
-        self._savers: dict[str, ResumeSaver] = {}
 
     def identify(self, source: Source) -> SourceFacts:
         """See `ports.Driver`."""
@@ -154,76 +172,61 @@ class TorrentDriver:
 
     # --- running ----------------------------------------------------------------------------
 
-    async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
+    def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """See `ports.Driver`."""
-        run = self._runs[job.key] = Run(job, job.source, job.path, check=check)
-        self._readers.begin(job.key)
+        return said_by(lambda: self._run(Run(job, job.source, job.path, asked=check)))
+
+    async def _run(self, run: Run) -> None:
+        key = run.job.key
+        self._runs[key] = run
+        self._readers.begin(key)
         try:
-            async with aclosing(self._run(run)) as reports:
-                async for report in reports:
-                    yield report
+            if run.job.moving_to is not None:
+                await self._beliefs.move(run, self._root)
+                if not (run.job.seeding or run.asked):
+                    return
+            if run.job.status is Status.COMPLETED:
+                await self._seed_while_there(run, asked=run.asked)
+            elif run.job.status is not Status.ACTIVE:
+                await self._check_only(run)
+            else:
+                if run.job.adopted:
+                    await self._check_adopted(run)
+                else:
+                    await self._fetch_and_publish(run)
+                if min(self._goal(run.job)) > 0:
+                    await self._seed_while_there(run, asked=False)
         finally:
             run.take(self._root)
-            self._readers.end(job.key)
-            self._runs.pop(job.key, None)
+            self._readers.end(key)
+            self._runs.pop(key, None)
 
-    async def _run(self, run: Run) -> AsyncGenerator[Report, None]:
-        # closed by hand: a generator left to the collector would go on with its traffic
-        if run.job.moving_to is not None:
-            async with aclosing(self._beliefs.moved(run, move(run.job, self._root))) as reports:
-                async for report in reports:
-                    yield report
-            if not (run.job.seeding or run.check):
-                return
-        async with aclosing(self._work(run)) as reports:
-            async for report in reports:
-                yield report
-        if run.job.status is Status.ACTIVE and self._wants_seeding(run.job):
-            async with aclosing(self._seed_while_there(run)) as reports:
-                async for report in reports:
-                    yield report
-
-    def _work(self, run: Run) -> AsyncGenerator[Report, None]:
-        """What there is to do for the job before it seeds."""
-        if run.job.status is Status.COMPLETED:
-            return self._seed_while_there(run)
-        if run.job.status is not Status.ACTIVE:
-            return self._check_only(run)
-        return self._check_adopted(run) if run.job.adopted else self._fetch_and_publish(run)
-
-    async def _fetch_and_publish(self, run: Run) -> AsyncGenerator[Report, None]:
+    async def _fetch_and_publish(self, run: Run) -> None:
         if p.is_url(run.source) and await self._resume.load_resume(run.job.key) is None:
             while (why := self._policy.halted) is not None:
-                yield Report(Progress(phase=Phase.METADATA), why)
+                await say(Report(Progress(phase=Phase.METADATA), why))
                 await asyncio.sleep(_REPORT_INTERVAL)
-            yield Report(Progress(phase=Phase.METADATA), "fetching the torrent file")
+            await say(Report(Progress(phase=Phase.METADATA), "fetching the torrent file"))
             run.source = await fetch_checked(run.source, self._policy)
         await on_disk(self._place.require)
+        trusts = not run.asked
         if run.job.completed_at is not None:  # asked for: the film is not what it was
-            run.published = run.check = run.may_write = True
-        elif await on_disk(lambda: self._place.was_published(run.job)):
-            async with aclosing(self._recognise(run)) as reports:
-                async for report in reports:
-                    yield report
-            if run.published:
-                return
-        async with self._torrent(run) as torrent, aclosing(self._download(run, torrent)) as reports:
-            async for report in reports:
-                yield report
-            await torrent.leave_swarm()  # soon it is added again, where it is published
-            final = figures(torrent.state, Phase.POST_PROCESSING)
-        run.check = run.may_write = False
+            trusts, run.published = False, True
+        elif await self._recognise(run):
+            return
+        async with self._torrent(run, trusts=trusts, writes=True) as visit:
+            await self._download(run, visit)
+            await visit.torrent.leave_swarm()  # soon it is added again, where it is published
+            final = figures(visit.torrent.state, Phase.POST_PROCESSING)
         if was_staged := not run.published:
-            async with aclosing(self._publish(run, final)) as reports:
-                async for report in reports:
-                    yield report
+            await self._publish(run, final)
         await on_disk(run.refuse_changed)
         if was_staged:
             await self._beliefs.carry(run)
         self._readers.complete(run.job.key)
-        yield Report(self._final(run, final), path=run.path, complete=True)
+        await say(Report(self._final(run, final), path=run.path, complete=True))
 
-    async def _publish(self, run: Run, progress: Progress) -> AsyncGenerator[Report, None]:
+    async def _publish(self, run: Run, progress: Progress) -> None:
         """Publish what is staged; the run goes on with it where it is then.
 
         What is renamed lies in the very folder that the engine was given, and its files look as
@@ -237,85 +240,81 @@ class TorrentDriver:
         async with aclosing(steps) as reports:
             async for report in reports:
                 run.path = report.path
-                yield report
+                await say(report)
         run.published = True
         run.take(self._root)
         self._readers.place(run.job.key, self._root, run.published_paths())
         await on_disk(lambda: self._place.clear_staging(run.job.key))
 
-    async def _recognise(self, run: Run) -> AsyncGenerator[Report, None]:
+    async def _recognise(self, run: Run) -> bool:
         """An earlier run was stopped about when it published: is the film what lies there?
 
         Nothing is written to it, as it may be somebody else's.
         """
+        if not await on_disk(lambda: self._place.was_published(run.job)):
+            return False
         run.published = True
-        if await on_disk(lambda: self._place.why_unlike(run.job.files)) is None:
-            async with aclosing(self._compare(run)) as reports:
-                async for report in reports:
-                    yield report
-        if run.is_intact:
+        unlike = await on_disk(lambda: self._place.why_unlike(run.job.files))
+        if unlike is None and (found := await self._compare(run)) is not None and found.finished:
             await on_disk(lambda: self._place.clear_staging(run.job.key))
-            yield Report(
-                self._final(run, Progress(bytes_total=run.wanted)), path=run.path, complete=True
-            )
-            return
+            await say(self._whole(run))
+            return True
         run.published, run.path = False, None
+        return False
 
-    async def _check_adopted(self, run: Run) -> AsyncGenerator[Report, None]:
+    async def _check_adopted(self, run: Run) -> None:
         """Compare what was there before the job with its hashes; nothing is written to it."""
         facts = await asyncio.to_thread(adopted.facts_of, run.job)
-        yield Report(Progress(phase=Phase.CHECKING), facts=facts)
+        await say(Report(Progress(phase=Phase.CHECKING), facts=facts))
         await on_disk(lambda: adopted.refuse_what_differs(self._root, facts))
         run.job, run.published = replace(run.job, files=facts.files), True
-        async with aclosing(self._compare(run)) as reports:
-            async for report in reports:
-                yield report
-        if not run.is_intact:
+        found = await self._compare(run)
+        if found is None or not found.finished:
             raise adopted.differs()
-        yield Report(
-            self._final(run, Progress(bytes_total=run.wanted)), path=run.path, complete=True
-        )
+        await say(self._whole(run))
 
-    async def _check_only(self, run: Run) -> AsyncGenerator[Report, None]:
+    async def _check_only(self, run: Run) -> None:
         """Only compare: the job is paused, failed or waits."""
         await on_disk(self._place.require)
         run.published = run.job.completed_at is not None or run.job.adopted
-        async with aclosing(self._compare(run)) as reports:
-            async for report in reports:
-                yield report
+        await self._compare(run)
 
-    async def _compare(self, run: Run) -> AsyncGenerator[Report, None]:
-        """Compare every byte on the disk with its hash; writes nothing. Sets `run.is_intact`."""
-        asked, run.check, run.only_check = run.check, True, True
-        try:
-            async with self._torrent(run) as torrent:
-                saver = self._savers[run.job.key]
-                await run.do(run.note_stamps)
-                before = await saver.stamps()
-                torrent.run_check()
-                while (state := await torrent.moved()).checking or not state.has_metadata:
-                    if not (state.checking or state.has_metadata):
-                        return  # nothing can be there before the metadata
-                    percent = round(min(99.9, 100 * state.checked), 2)
-                    checked = replace(figures(state, Phase.CHECKING), percent=percent)
-                    yield Report(checked, self._policy.halted)
-                run.is_intact = state.finished
-                if run.is_intact or not run.published:
-                    await saver.vouch(before)
-            await on_disk(run.refuse_changed)
-            run.have = figures(state, Phase.CHECKING)
-            yield Report(run.have)
-        finally:
-            run.check, run.only_check = asked, False
+    async def _compare(self, run: Run) -> TorrentState | None:
+        """Compare every byte on the disk with its hash; writes nothing.
+
+        Returns:
+            What was found, None if nothing can be there as the metadata is not known yet.
+        """
+        async with self._torrent(run, trusts=False, writes=False) as visit:
+            await run.do(run.note_stamps)
+            before = await visit.saver.stamps()
+            visit.torrent.run_check()
+            while (state := await visit.torrent.moved()).checking or not state.has_metadata:
+                if not (state.checking or state.has_metadata):
+                    return None
+                percent = round(min(99.9, 100 * state.checked), 2)
+                checked = replace(figures(state, Phase.CHECKING), percent=percent)
+                await say(Report(checked, self._policy.halted))
+            if state.finished or not run.published:
+                await visit.saver.vouch(before)
+        await on_disk(run.refuse_changed)
+        await say(Report(figures(state, Phase.CHECKING)))
+        return state
 
     @asynccontextmanager
-    async def _torrent(self, run: Run) -> AsyncIterator[Torrent]:
-        """The job's torrent in the session; at the end its traffic stops and it is saved."""
+    async def _torrent(self, run: Run, *, trusts: bool, writes: bool) -> AsyncIterator[_Visit]:
+        """The job's torrent in the session; at the end its traffic stops and it is saved.
+
+        Args:
+            run: of the job.
+            trusts: the claim is believed if it holds; else every byte is compared.
+            writes: it may write. One that neither writes nor trusts is compared and no more.
+        """
         key, staging = run.job.key, self._place.staging(run.job.key)
         if not run.published:
             await on_disk(lambda: self._place.make_staging(key))
         claim = decode(await self._resume.load_resume(key))
-        trusted = not run.check and await self._beliefs.holds(run, claim)
+        trusted = trusts and await self._beliefs.holds(run, claim)
         if claim is not None and claim.closed:  # from now on the files change
             await self._resume.save_resume(key, replace(claim, closed=False).encode())
         request = p.AddRequest(
@@ -327,18 +326,17 @@ class TorrentDriver:
             trust_resume=trusted,
             renames=run.published_paths() if run.published else None,
             allow_private=self._config.allow_private_addresses,
-            read_only=run.only_check or (run.published and not run.may_write),
-            only_check=run.only_check,
+            read_only=not writes,
+            only_check=not (trusts or writes),
         )
         try:
             torrent = await self._session.add(request)
         except InvalidSource as error:
             raise SourceRejected(str(error)) from None
-        run.checked = not trusted
         run.metadata = run.metadata or torrent.metadata()
         run.take(request.save_path, torrent.held)
         known = claim.stamps if claim is not None and trusted else {}
-        saver = self._savers[key] = ResumeSaver(
+        saver = ResumeSaver(
             self._resume,
             key,
             torrent,
@@ -347,16 +345,16 @@ class TorrentDriver:
             dirty=self._config.save_bytes,
             seconds=self._config.save_interval,
             within=self._config.save_within,
-            stamps=known if request.read_only else None,
+            stamps=None if writes else known,
         )
         saver.watch(run.disk_paths())
         self._running[key] = torrent
         self._readers.attach(key, torrent.pieces)
         try:
-            yield torrent
+            yield _Visit(torrent, saver, trusted)
         finally:
             self._running.pop(key, None)
-            await self._let_go(run, torrent, self._savers.pop(key))
+            await self._let_go(run, torrent, saver)
 
     async def _let_go(self, run: Run, torrent: Torrent, saver: ResumeSaver) -> None:
         torrent.halt()
@@ -372,34 +370,35 @@ class TorrentDriver:
             finally:  # stopped while it ended by itself: it must not stay in the session
                 await torrent.remove()
 
-    async def _download(self, run: Run, torrent: Torrent) -> AsyncGenerator[Report, None]:
+    async def _download(self, run: Run, visit: _Visit) -> None:
         """Metadata, files, and the final check from disk; ends when all is verified."""
-        saver = self._savers[run.job.key]
-        if run.checked:
+        torrent, saver = visit.torrent, visit.saver
+        if not visit.trusted:
             await run.do(run.make_exact)
-        verified = False
+        is_known, verified = False, False
         while not verified:
             torrent.run()
             while True:
                 state = await torrent.moved()
-                facts = await self._learn(run, torrent, state)
+                facts = None if is_known else await self._learn(run, visit, state)
+                is_known = is_known or facts is not None
                 webrtc, dropped = torrent.why_no_webrtc(), torrent.dropped.why
                 why = why_still(state, torrent.trackers, webrtc, dropped)
-                yield Report(figures(run.steady(state)), self._policy.halted or why, facts)
-                if state.finished and run.facts_reported:
+                await say(Report(figures(run.steady(state)), self._policy.halted or why, facts))
+                if state.finished and is_known:
                     if state.wanted >= run.wanted:
                         break
                     await self._readers.choose(replace(run.job, files=run.published_files()))
                 if not state.checking:
                     saver.save_if_due()
             await self._readers.wait_written(run.job.key)
-            if run.checked and run.compared and not state.received:  # all was, when it was added
+            if run.compared and not (visit.trusted or state.received):  # it was, when it was added
                 await run.do(run.flush)
                 break
-            verifying = asyncio.ensure_future(self._verify(run, torrent, saver))
+            verifying = asyncio.ensure_future(self._verify(run, visit))
             try:
                 while not verifying.done():
-                    yield Report(figures(torrent.state, Phase.CHECKING))
+                    await say(Report(figures(torrent.state, Phase.CHECKING)))
                     await asyncio.wait([verifying], timeout=_REPORT_INTERVAL)
                 await verifying
             finally:
@@ -407,133 +406,124 @@ class TorrentDriver:
             verified = torrent.state.finished
         saver.compared = run.compared
 
-    async def _verify(self, run: Run, torrent: Torrent, saver: ResumeSaver) -> None:
+    async def _verify(self, run: Run, visit: _Visit) -> None:
         """Compare everything on the disk with its hashes, and meanwhile flush it."""
-        await saver.aclose()
-        await torrent.flush()
+        await visit.saver.aclose()
+        await visit.torrent.flush()
         await run.do(run.make_exact)
         flushing = asyncio.ensure_future(run.do(run.flush))
-        await torrent.leave_swarm()  # a check would do so, too, and come back at its end
-        await torrent.recheck()
+        await visit.torrent.leave_swarm()  # a check would do so, too, and come back at its end
+        await visit.torrent.recheck()
         await flushing
         failpoints.reach("publish.verified")
 
-    async def _learn(self, run: Run, torrent: Torrent, state: TorrentState) -> SourceFacts | None:
+    async def _learn(self, run: Run, visit: _Visit, state: TorrentState) -> SourceFacts | None:
         """Read the metadata once it is there, and give the files our names."""
-        if run.facts_reported or not state.has_metadata:
+        if state.has_metadata:
+            run.metadata = run.metadata or visit.torrent.metadata()
+        if run.metadata is None or not state.has_metadata:
             return None
-        run.metadata = run.metadata or torrent.metadata()
-        if run.metadata is None:
-            return None
-        run.facts_reported = True
         files, paths = run.metadata.facts.files, run.disk_paths()
         await self._readers.learn(run.job.key, files, run.folder, paths, run.held)
         if not run.published:
-            await torrent.apply_names(run.metadata.disk_paths)
-        saver = self._savers[run.job.key]
-        saver.watch(run.disk_paths())
+            await visit.torrent.apply_names(run.metadata.disk_paths)
+        visit.saver.watch(run.disk_paths())
         if not state.checking:
-            await saver.save()
+            await visit.saver.save()
         return replace(run.metadata.facts, files=run.published_files())
 
     # --- seeding ----------------------------------------------------------------------------
 
-    def _wants_seeding(self, job: Job) -> bool:
-        return min(self._goal(job)) > 0
-
     def _goal(self, job: Job) -> tuple[float, int]:
         return goal(job, self._config.seed_ratio, self._config.seed_time)
 
+    def _whole(self, run: Run) -> Report:
+        """The film is there, and every byte was compared."""
+        progress = self._final(run, Progress(bytes_total=run.wanted))
+        return Report(progress, path=run.path, complete=True)
+
     def _final(self, run: Run, progress: Progress) -> Progress:
-        phase = Phase.SEEDING if self._wants_seeding(run.job) else None
+        phase = Phase.SEEDING if min(self._goal(run.job)) > 0 else None
         total = progress.bytes_total or 0
         return Progress(100.0, total, total, ratio=progress.ratio, phase=phase, peers=0, seeds=0)
 
-    async def _seed_while_there(self, run: Run) -> AsyncGenerator[Report, None]:
+    async def _seed_while_there(self, run: Run, *, asked: bool) -> None:
         """Seed the film where it was published; wait while it is away, check it if it changed.
+
+        Args:
+            run: of a job whose film is published.
+            asked: its user asked for a check.
 
         Raises:
             FilmDamaged: it is not what it was.
             DiskError: it is there, and the disk refuses it again and again.
         """
         run.published = True
-        files, troubles = run.published_files(), 0
-        while not run.ended:
+        files, troubles, doubted = run.published_files(), 0, False
+        while True:
             while (why := await asyncio.to_thread(self._place.why_missing, files)) is not None:
-                if (gone := await self._beliefs.gone(run, files)) is not None:
-                    raise damaged(run, gone, is_gone=True)
+                if (gone := await self._beliefs.gone(run, files, asked=asked)) is not None:
+                    raise damaged(run, gone, asked=asked, is_gone=True)
                 reason = f"{why}; seeding goes on when it is back"
-                yield Report(self._final(run, Progress(bytes_total=run.wanted)), reason)
+                await say(Report(self._final(run, Progress(bytes_total=run.wanted)), reason))
                 await asyncio.sleep(self._config.look_interval)
             try:
-                async with aclosing(self._seed_for_now(run, files)) as reports:
-                    async for report in reports:
-                        yield report
+                if asked or doubted or await self._beliefs.unchanged(run) is None:
+                    await self._check_published(run, files, asked=asked)
+                asked = doubted = False
+                if run.job.status is Status.COMPLETED and not run.job.seeding:
+                    return
+                seeded = await self._seed(run, files)
+                if seeded == "enough":
+                    return
+                doubted = seeded == "doubted"
             except (DiskError, FilmDamaged) as error:
                 troubles += 1
                 final = isinstance(error, FilmDamaged) or troubles >= _PATIENCE
                 if final and await asyncio.to_thread(self._place.why_missing, files) is None:
                     raise
-            if not run.ended:
-                await asyncio.sleep(self._config.look_interval)
+            await asyncio.sleep(self._config.look_interval)
 
-    async def _seed_for_now(
-        self, run: Run, files: Sequence[MediaFile]
-    ) -> AsyncGenerator[Report, None]:
-        """Seed a film that is there, and check it before if somebody may have written to it."""
-        if run.check or run.doubted or await self._beliefs.unchanged(run) is None:
-            async with aclosing(self._check_published(run, files)) as reports:
-                async for report in reports:
-                    yield report
-        run.check = run.doubted = False
-        run.ended = run.job.status is Status.COMPLETED and not run.job.seeding
-        if not run.ended:
-            async with aclosing(self._seed(run, files)) as reports:
-                async for report in reports:
-                    yield report
-
-    async def _check_published(
-        self, run: Run, files: Sequence[MediaFile]
-    ) -> AsyncGenerator[Report, None]:
+    async def _check_published(self, run: Run, files: Sequence[MediaFile], *, asked: bool) -> None:
         why = await on_disk(lambda: self._place.why_unlike(files))
         if why is None:
-            async with aclosing(self._compare(run)) as reports:
-                async for report in reports:
-                    yield report
-            if run.is_intact:
+            found = await self._compare(run)
+            if found is not None and found.finished:
                 checked = self._final(run, Progress(bytes_total=run.wanted))
-                yield Report(checked, "every byte was checked and is right")
+                await say(Report(checked, "every byte was checked and is right"))
                 return
-            why = f"{run.wanted - run.have.bytes_downloaded} of {run.wanted} bytes differ"
-        raise damaged(run, why)
+            done = 0 if found is None else found.done
+            why = f"{run.wanted - done} of {run.wanted} bytes differ"
+        raise damaged(run, why, asked=asked)
 
-    async def _seed(self, run: Run, files: Sequence[MediaFile]) -> AsyncGenerator[Report, None]:
-        """Give back the job's share until its goal is reached or the film changes."""
+    async def _seed(self, run: Run, files: Sequence[MediaFile]) -> _Seeded:
+        """Give back the job's share until that is enough, or the film changes or is doubted."""
         ratio, seconds = self._goal(run.job)
         clock, began = asyncio.get_running_loop().time, math.inf
         pause = max(self._config.look_interval, len(files) / _FILES_A_SECOND)
         if (claim := await self._beliefs.unchanged(run)) is None:
-            return
-        async with self._torrent(run) as torrent:
-            torrent.run()
+            return "changed"
+        async with self._torrent(run, trusts=True, writes=False) as visit:
+            visit.torrent.run()
             look_at = clock() + pause
             while True:
-                state = await torrent.moved()
+                state = await visit.torrent.moved()
                 if state.checking or not state.has_metadata:
                     continue
                 progress = figures(state, Phase.SEEDING)
                 # our own clock: the engine tells no new figures while nobody asks for data
                 began = min(began, clock() - state.seeding_time)
-                run.ended = progress.ratio >= ratio or clock() - began >= seconds
-                alone = None if state.peers else torrent.dropped.why
+                enough = progress.ratio >= ratio or clock() - began >= seconds
+                alone = None if state.peers else visit.torrent.dropped.why
                 halted = self._policy.halted or alone
-                reason = "the seeding goal is reached" if run.ended else halted
-                yield Report(progress, reason, complete=True)
-                if run.ended:
-                    return
-                self._savers[run.job.key].save_if_due()
+                reason = "the seeding goal is reached" if enough else halted
+                await say(Report(progress, reason, complete=True))
+                if enough:
+                    return "enough"
+                visit.saver.save_if_due()
                 if clock() >= look_at:
                     look_at = clock() + pause
-                    run.doubted = not state.finished
-                    if run.doubted or not await self._beliefs.holds(run, claim):
-                        return
+                    if not state.finished:
+                        return "doubted"
+                    if not await self._beliefs.holds(run, claim):
+                        return "changed"

@@ -26,15 +26,7 @@ class Run:
 
     Attributes:
         published: the data lies under `path` in the media root, not in the staging folder.
-        check: compare everything on the disk with its hashes before it is believed.
-        may_write: the published film may be written to: somebody asked for that.
-        only_check: write nothing, and stop as soon as that is done.
-        is_intact: what such a check found.
-        have: the figures it ended with.
-        checked: everything was compared in this run, and nothing arrived since.
-        facts_reported: the facts were reported.
-        ended: the seeding goal is reached.
-        doubted: the film looks as it did, and yet the engine found less in it.
+        asked: its user asked for a check of everything on the disk.
         seen: the figures that were last shown.
         folder: where the engine reads and writes.
         held: that folder, if it is held open; publishing needs it longer than the engine does.
@@ -44,16 +36,8 @@ class Run:
     job: Job
     source: Source
     path: str | None
+    asked: bool = False
     published: bool = False
-    check: bool = False
-    may_write: bool = False
-    only_check: bool = False
-    is_intact: bool = False
-    have: Progress = field(default_factory=Progress)
-    checked: bool = False
-    facts_reported: bool = False
-    ended: bool = False
-    doubted: bool = False
     metadata: p.Metadata | None = None
     seen: TorrentState = field(default_factory=TorrentState)
     folder: Path = Path()
