@@ -34,12 +34,12 @@ class Logging(Tracker):
         self._news = asyncio.Event()
         self.heard: defaultdict[bytes, list[tuple[int, bytes, str]]] = defaultdict(list)
 
-    async def _announce(self, request: Request) -> Response:
+    async def _answer(self, request: Request) -> Response:
         asked = parse_announce(request.scope["query_string"], "127.0.0.1")
         entry = (asked.peer.port, asked.peer.peer_id, asked.event.decode())
         self.heard[asked.info_hash].append(entry)
         await asyncio.sleep(self._seconds)
-        answer = await super()._announce(request)
+        answer = await super()._answer(request)
         self.answered += 1
         self._news.set()
         return answer

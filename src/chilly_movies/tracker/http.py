@@ -23,7 +23,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from chilly_movies.tracker.serving import listen, serving
 from chilly_movies.tracker.signalling import MAX_SCRAPE, Signalling
-from chilly_movies.tracker.swarms import IPAddress, Peer, SwarmTable, parse_address
+from chilly_movies.tracker.swarms import Peer, SwarmTable, parse_address
 from chilly_movies.tracker.websocket import Limits, Sockets
 
 Bencodable: TypeAlias = "int | str | bytes | Sequence[Bencodable] | Mapping[bytes, Bencodable]"
@@ -97,10 +97,18 @@ def parse_announce(query: bytes, client_ip: str) -> Announce:
         BadQuery: something needed is missing or makes no sense.
     """
     fields = parse_query(query)
+    peer_id = _twenty_bytes(fields, b"peer_id")
+    try:
+        ip = parse_address(client_ip)
+    except ValueError:
+        raise BadQuery("cannot tell your address") from None
+    ports = fields.get(b"port", [])
+    if len(ports) != 1 or not _is_number(ports[0]) or not 1 <= int(ports[0]) <= 65_535:
+        raise BadQuery("port must be given once, from 1 to 65535")
     peer = Peer(
-        peer_id=_twenty_bytes(fields, b"peer_id"),
-        ip=_address(client_ip),
-        port=_number(fields, b"port", smallest=1, largest=65_535),
+        peer_id=peer_id,
+        ip=ip,
+        port=int(ports[0]),
         complete=fields.get(b"left") == [b"0"],
     )
     # A negative numwant means "your choice" to several clients.
@@ -125,20 +133,6 @@ def _is_number(text: bytes) -> bool:
     return text.isdigit() and len(text) <= 9
 
 
-def _number(fields: dict[bytes, list[bytes]], name: bytes, *, smallest: int, largest: int) -> int:
-    values = fields.get(name, [])
-    if len(values) != 1 or not _is_number(values[0]) or not smallest <= int(values[0]) <= largest:
-        raise BadQuery(f"{name.decode()} must be given once, from {smallest} to {largest}")
-    return int(values[0])
-
-
-def _address(text: str) -> IPAddress:
-    try:
-        return parse_address(text)
-    except ValueError:
-        raise BadQuery("cannot tell your address") from None
-
-
 def answer_announce(swarms: SwarmTable, asked: Announce, interval: int) -> dict[bytes, Bencodable]:
     """Takes an announce into the table and says what to answer."""
     if asked.event == b"stopped":
@@ -148,29 +142,27 @@ def answer_announce(swarms: SwarmTable, asked: Announce, interval: int) -> dict[
         completed = asked.event == b"completed" and asked.peer.complete
         swarms.join(asked.info_hash, asked.peer, just_completed=completed)
         peers = swarms.peers_for(asked.info_hash, asked.peer, asked.numwant)
+    if asked.compact:
+        lists: dict[bytes, Bencodable] = {
+            b"peers": b"".join(peer.compact for peer in peers if peer.ip.version == 4)
+        }
+        if six := b"".join(peer.compact for peer in peers if peer.ip.version == 6):
+            lists[b"peers6"] = six
+    else:
+        lists = {
+            b"peers": [
+                {b"peer id": peer.peer_id, b"ip": str(peer.ip), b"port": peer.port}
+                for peer in peers
+            ]
+        }
     counts = swarms.counts(asked.info_hash)
     return {
         b"interval": interval,
         b"min interval": max(1, interval // 2),
         b"complete": counts.complete,
         b"incomplete": counts.incomplete,
-        **_peer_lists(peers, compact=asked.compact),
+        **lists,
     }
-
-
-def _peer_lists(peers: list[Peer], *, compact: bool) -> dict[bytes, Bencodable]:
-    if not compact:
-        return {
-            b"peers": [
-                {b"peer id": peer.peer_id, b"ip": str(peer.ip), b"port": peer.port}
-                for peer in peers
-            ]
-        }
-    lists: dict[bytes, Bencodable] = {
-        b"peers": b"".join(peer.compact for peer in peers if peer.ip.version == 4)
-    }
-    six = b"".join(peer.compact for peer in peers if peer.ip.version == 6)
-    return {**lists, b"peers6": six} if six else lists
 
 
 def answer_scrape(swarms: SwarmTable, query: bytes) -> dict[bytes, Bencodable]:
@@ -222,30 +214,25 @@ class Tracker:
         self._interval = interval
         self.app = Starlette(
             routes=[
-                Route("/announce", self._announce),
-                Route("/scrape", self._scrape),
+                Route("/announce", self._answer),
+                Route("/scrape", self._answer),
                 WebSocketRoute("/announce", self.sockets.serve),
                 WebSocketRoute("/", self.sockets.serve),
             ]
         )
 
-    async def _announce(self, request: Request) -> Response:
-        client_ip = request.client.host if request.client else ""
+    async def _answer(self, request: Request) -> Response:
+        query = request.scope["query_string"]
         try:
-            asked = parse_announce(request.scope["query_string"], client_ip)
-            return _bencoded(answer_announce(self.swarms, asked, self._interval))
+            if request.url.path == "/scrape":
+                answer = answer_scrape(self.swarms, query)
+            else:
+                asked = parse_announce(query, request.client.host if request.client else "")
+                answer = answer_announce(self.swarms, asked, self._interval)
         except BadQuery as error:
-            return _bencoded({b"failure reason": str(error)})
-
-    async def _scrape(self, request: Request) -> Response:
-        try:
-            return _bencoded(answer_scrape(self.swarms, request.scope["query_string"]))
-        except BadQuery as error:
-            return _bencoded({b"failure reason": str(error)})
-
-
-def _bencoded(answer: dict[bytes, Bencodable]) -> Response:
-    return Response(bencode(answer), media_type="text/plain", headers={"Cache-Control": "no-store"})
+            answer = {b"failure reason": str(error)}
+        headers = {"Cache-Control": "no-store"}
+        return Response(bencode(answer), media_type="text/plain", headers=headers)
 
 
 # --- serving it --------------------------------------------------------------------

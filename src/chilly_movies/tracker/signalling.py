@@ -113,38 +113,15 @@ def parse(fields: Fields) -> Message:
     """
     action = fields.get("action")
     if action == "scrape":
-        return _parse_scrape(fields)
+        wanted = fields.get("info_hash")
+        wanted = wanted if isinstance(wanted, list) else [wanted]
+        if not 1 <= len(wanted) <= MAX_SCRAPE:
+            raise BadMessage(f"give 1 to {MAX_SCRAPE} info_hash")
+        return Scrape(tuple(_binary({"info_hash": one}, "info_hash") for one in wanted))
     if action != "announce":
         raise BadMessage("action must be announce or scrape")
-    return _parse_announce(fields) if fields.get("answer") is None else _parse_answer(fields)
-
-
-def _parse_announce(fields: Fields) -> Announce:
-    info_hash, peer_id = _binary(fields, "info_hash"), _binary(fields, "peer_id")
-    event = fields.get("event")
-    if not isinstance(event, str | None):
-        raise BadMessage("event must be a string")
-    offers = fields.get("offers")
-    if not isinstance(offers, list | None):
-        raise BadMessage("offers must be an array")
-    offers = offers or []
-    return Announce(
-        info_hash=info_hash,
-        peer_id=peer_id,
-        event=event or "",
-        complete=_is_zero(fields.get("left")),
-        offers=tuple(map(_parse_offer, offers[: _wanted(fields)])),
-        surplus=max(0, len(offers) - MAX_OFFERS),
-    )
-
-
-def _parse_offer(entry: object) -> Offer:
-    if not isinstance(entry, dict):
-        raise BadMessage("each of the offers must be an object")
-    return Offer(_binary(entry, "offer_id"), _sdp(entry, "offer"))
-
-
-def _parse_answer(fields: Fields) -> Answer:
+    if fields.get("answer") is None:
+        return _parse_announce(fields)
     return Answer(
         info_hash=_binary(fields, "info_hash"),
         peer_id=_binary(fields, "peer_id"),
@@ -154,12 +131,28 @@ def _parse_answer(fields: Fields) -> Answer:
     )
 
 
-def _parse_scrape(fields: Fields) -> Scrape:
-    wanted = fields.get("info_hash")
-    wanted = wanted if isinstance(wanted, list) else [wanted]
-    if not 1 <= len(wanted) <= MAX_SCRAPE:
-        raise BadMessage(f"give 1 to {MAX_SCRAPE} info_hash")
-    return Scrape(tuple(_binary({"info_hash": one}, "info_hash") for one in wanted))
+def _parse_announce(fields: Fields) -> Announce:
+    info_hash, peer_id = _binary(fields, "info_hash"), _binary(fields, "peer_id")
+    event, given = fields.get("event"), fields.get("offers")
+    if not isinstance(event, str | None):
+        raise BadMessage("event must be a string")
+    if not isinstance(given, list | None):
+        raise BadMessage("offers must be an array")
+    left, wanted, offers = fields.get("left"), fields.get("numwant"), []
+    if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 0:
+        wanted = MAX_OFFERS
+    for entry in (given or [])[: min(wanted, MAX_OFFERS)]:
+        if not isinstance(entry, dict):
+            raise BadMessage("each of the offers must be an object")
+        offers.append(Offer(_binary(entry, "offer_id"), _sdp(entry, "offer")))
+    return Announce(
+        info_hash=info_hash,
+        peer_id=peer_id,
+        event=event or "",
+        complete=isinstance(left, int | float) and not isinstance(left, bool) and left == 0,
+        offers=tuple(offers),
+        surplus=max(0, len(given or []) - MAX_OFFERS),
+    )
 
 
 def _binary(fields: Fields, name: str) -> bytes:
@@ -186,17 +179,6 @@ def _sdp(fields: Fields, kind: Literal["offer", "answer"]) -> str:
     except UnicodeEncodeError:  # half a surrogate pair: the receiver could not read its frame
         raise BadMessage("sdp must be text") from None
     return sdp
-
-
-def _wanted(fields: Fields) -> int:
-    wanted = fields.get("numwant")
-    if isinstance(wanted, int) and not isinstance(wanted, bool) and wanted >= 0:
-        return min(wanted, MAX_OFFERS)
-    return MAX_OFFERS
-
-
-def _is_zero(left: object) -> bool:
-    return isinstance(left, int | float) and not isinstance(left, bool) and left == 0
 
 
 # --- answering ----------------------------------------------------------------------
@@ -260,7 +242,13 @@ class Signalling:
                 case Scrape() as wanted:
                     return self._scrape(client, wanted)
         except BadMessage as error:
-            client.send(_failure(fields, str(error)), from_others=False)
+            failure: Fields = {
+                "action": "scrape" if fields.get("action") == "scrape" else "announce",
+                "failure reason": str(error),
+            }
+            with suppress(BadMessage):  # without a torrent it is about the message as a whole
+                failure["info_hash"] = _characters(_binary(fields, "info_hash"))
+            client.send(_encoded(failure), from_others=False)
         return 1
 
     def leave(self, client: Client) -> None:
@@ -278,20 +266,23 @@ class Signalling:
             self._swarms.leave(asked.info_hash, peer)
             client.memberships.pop(membership, None)
         else:
-            self._admit(client, membership)
+            full = len(client.memberships) >= self._max_memberships
+            if full and membership not in client.memberships:
+                raise BadMessage(f"one connection may be in {self._max_memberships} swarms at most")
             completed = asked.event == "completed" and asked.complete
             self._swarms.join(asked.info_hash, peer, just_completed=completed)
             client.memberships[membership] = peer
             others = self._swarms.peers_for(asked.info_hash, peer, len(asked.offers))
         client.send(self._state(asked), from_others=False)
         for offer, other in zip(asked.offers, others, strict=False):
-            self._hand_over(client, asked, offer, other)
+            receiver = other.channel
+            if isinstance(receiver, Client):
+                receiver.unanswered[asked.info_hash, asked.peer_id, offer.offer_id] = client
+                while len(receiver.unanswered) > MAX_UNANSWERED:
+                    receiver.unanswered.popitem(last=False)
+                text = _description("offer", asked, offer.offer_id, offer.sdp)
+                receiver.send(text, from_others=True)
         return 1 + min(len(asked.offers), len(others))
-
-    def _admit(self, client: Client, membership: tuple[bytes, bytes]) -> None:
-        full = len(client.memberships) >= self._max_memberships
-        if full and membership not in client.memberships:
-            raise BadMessage(f"one connection may be in {self._max_memberships} swarms at most")
 
     def _state(self, asked: Announce) -> str:
         counts = self._swarms.counts(asked.info_hash)
@@ -305,15 +296,6 @@ class Signalling:
         if asked.surplus:
             state["warning message"] = f"only the first {MAX_OFFERS} offers are passed on"
         return _encoded(state)
-
-    def _hand_over(self, client: Client, asked: Announce, offer: Offer, other: Peer) -> None:
-        receiver = other.channel
-        if not isinstance(receiver, Client):
-            return
-        receiver.unanswered[asked.info_hash, asked.peer_id, offer.offer_id] = client
-        while len(receiver.unanswered) > MAX_UNANSWERED:
-            receiver.unanswered.popitem(last=False)
-        receiver.send(_description("offer", asked, offer.offer_id, offer.sdp), from_others=True)
 
     def _answer(self, client: Client, given: Answer) -> int:
         """Passes an answer on; says nothing in return, as clients would take it amiss.
@@ -344,17 +326,6 @@ class Signalling:
             _encoded({"action": "scrape", "files": files, "flags": flags}), from_others=False
         )
         return 1
-
-
-def _failure(fields: Fields, reason: str) -> str:
-    """Says what was wrong, and with which torrent's request if that can be told."""
-    failure: Fields = {
-        "action": "scrape" if fields.get("action") == "scrape" else "announce",
-        "failure reason": reason,
-    }
-    with suppress(BadMessage):  # without a torrent it is about the message as a whole
-        failure["info_hash"] = _characters(_binary(fields, "info_hash"))
-    return _encoded(failure)
 
 
 def _description(

@@ -140,7 +140,13 @@ class SwarmTable:
         swarm.put(peer, now)
         swarm.downloaded += just_completed
         swarm.trim(self._max_peers, now - self._peer_ttl)
-        self._forget_old_swarms(now)
+        # from the stale end: those over the limit, and those without peers
+        while len(self._swarms) > 1:
+            oldest, swarm = next(iter(self._swarms.items()))
+            swarm.trim(self._max_peers, now - self._peer_ttl)
+            if swarm.entries and len(self._swarms) <= self._max_swarms:
+                return
+            del self._swarms[oldest]
 
     def leave(self, info_hash: bytes, peer: Peer) -> None:
         """Removes a peer; an unknown one is no error."""
@@ -181,12 +187,3 @@ class SwarmTable:
         if swarm is not None:
             swarm.trim(self._max_peers, self._clock() - self._peer_ttl)
         return swarm
-
-    def _forget_old_swarms(self, now: float) -> None:
-        """Drops swarms from the stale end: those over the limit, and those without peers."""
-        while len(self._swarms) > 1:
-            info_hash, swarm = next(iter(self._swarms.items()))
-            swarm.trim(self._max_peers, now - self._peer_ttl)
-            if swarm.entries and len(self._swarms) <= self._max_swarms:
-                return
-            del self._swarms[info_hash]

@@ -160,7 +160,12 @@ class Sockets:
             self._open[place] -= 1
             if not self._open[place]:
                 del self._open[place]  # a place without connections is forgotten
-        await _hang_up(socket, slow=outbox.overflowed.is_set())
+        if WebSocketState.DISCONNECTED in (socket.client_state, socket.application_state):
+            return
+        with suppress(*_ENDINGS):  # the server below waits for nobody who is slow
+            async with asyncio.timeout(0.1):
+                slow = outbox.overflowed.is_set()
+                await socket.close(_TRY_AGAIN_LATER if slow else _GOING_AWAY)
 
     async def _converse(self, socket: WebSocket, client: Client, outbox: Outbox) -> None:
         """Reads and writes until one of them ends, or the client does not read its answers."""
@@ -211,12 +216,3 @@ def _place(ip: IPAddress) -> Hashable:
 async def _deny(socket: WebSocket, reason: str, status: int) -> None:
     with suppress(*_ENDINGS):
         await socket.send_denial_response(PlainTextResponse(reason, status))
-
-
-async def _hang_up(socket: WebSocket, *, slow: bool) -> None:
-    """Says goodbye unless the other side went; the server below waits for nobody who is slow."""
-    if WebSocketState.DISCONNECTED in (socket.client_state, socket.application_state):
-        return
-    with suppress(*_ENDINGS):
-        async with asyncio.timeout(0.1):
-            await socket.close(_TRY_AGAIN_LATER if slow else _GOING_AWAY)
