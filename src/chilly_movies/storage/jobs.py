@@ -14,7 +14,6 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     CursorResult,
-    Executable,
     Insert,
     LargeBinary,
     RowMapping,
@@ -97,8 +96,27 @@ class SqliteJobStore:
             StoreFromTheFuture: a newer version of this program wrote it.
             StoreError: the database cannot be opened or read.
         """
+
+        def load(connection: Connection) -> Loaded:
+            newest = select(events.c.id).order_by(events.c.id.desc())
+            oldest_to_go = newest.offset(KEPT_EVENTS).limit(1).scalar_subquery()
+            connection.execute(delete(events).where(events.c.id <= oldest_to_go))
+            connection.execute(delete(resume).where(resume.c.key.not_in(select(jobs.c.key))))
+            order = (jobs.c.position, jobs.c.created_at, jobs.c.id)
+            found = connection.execute(select(jobs).order_by(*order))
+            last_seq = _last_seq(connection)
+            readable = tuple(_readable(found, rows.job_from_row))
+            last_run = str(connection.scalar(select(meta.c.value).where(meta.c.name == RUN)) or "")
+            _note_run(connection, is_open=True)
+            return Loaded(
+                jobs=readable,
+                last_seq=last_seq,
+                unclean=last_run.startswith(_OPEN),
+                rebooted=last_run.startswith(_OPEN) and last_run != _OPEN + boot_id(),
+            )
+
         await self._database.open()
-        loaded = await self._database.call(_load)
+        loaded = await self._database.call(load)
         self._is_open = True
         return loaded
 
@@ -108,7 +126,15 @@ class SqliteJobStore:
         Raises:
             StoreError: neither of them is saved.
         """
-        await self._database.call(partial(_record, job=job, change=change))
+
+        def record(connection: Connection) -> None:
+            row = rows.job_to_row(job) | {"which": job.id}
+            _upsert(connection, row, change=_CHANGE_JOB, add=_ADD_JOB)
+            if change.durable:
+                connection.execute(_ADD_EVENT, rows.change_to_row(change))
+            _reserve(connection, change.seq)
+
+        await self._database.call(record)
 
     async def save_progress(self, jobs: Sequence[Job], reserved_seq: int) -> None:
         """Save the progress of many jobs in one statement.
@@ -120,9 +146,14 @@ class SqliteJobStore:
         Raises:
             StoreError: nothing of it is saved.
         """
-        await self._database.call(
-            partial(_save_progress, jobs_=tuple(jobs), reserved_seq=reserved_seq)
-        )
+        saved = tuple(jobs)
+
+        def save(connection: Connection) -> None:
+            if saved:
+                connection.execute(_SAVE_PROGRESS, [rows.progress_to_row(job) for job in saved])
+            _reserve(connection, reserved_seq)
+
+        await self._database.call(save)
 
     async def changes_since(
         self, seq: int, job_id: str | None = None, *, limit: int = 1000
@@ -137,8 +168,11 @@ class SqliteJobStore:
         Raises:
             StoreError: the database cannot be read.
         """
+        query = select(events).where(events.c.id > seq).order_by(events.c.id).limit(limit)
+        if job_id is not None:
+            query = query.where(events.c.job_id == job_id)
         return await self._database.call(
-            partial(_changes_since, seq=seq, job_id=job_id, limit=limit)
+            lambda connection: list(_readable(connection.execute(query), rows.change_from_row))
         )
 
     async def delete(self, change: Change) -> None:
@@ -147,7 +181,15 @@ class SqliteJobStore:
         Raises:
             StoreError: nothing is deleted.
         """
-        await self._database.call(partial(_delete, change=change))
+
+        def forget(connection: Connection) -> None:
+            key = select(jobs.c.key).where(jobs.c.id == change.id).scalar_subquery()
+            connection.execute(delete(resume).where(resume.c.key == key))
+            connection.execute(delete(jobs).where(jobs.c.id == change.id))
+            connection.execute(_ADD_EVENT, rows.change_to_row(change))
+            _reserve(connection, change.seq)
+
+        await self._database.call(forget)
 
     async def aclose(self) -> None:
         """Finish all writes, note that the run ended in order, and close the database. Idempotent.
@@ -193,25 +235,7 @@ class SqliteResumeStore:
             StoreError: it is still there.
         """
         statement = delete(resume).where(resume.c.key == key)
-        await self._database.call(lambda connection: _run(connection, statement))
-
-
-def _load(connection: Connection) -> Loaded:
-    newest = select(events.c.id).order_by(events.c.id.desc())
-    oldest_to_go = newest.offset(KEPT_EVENTS).limit(1).scalar_subquery()
-    connection.execute(delete(events).where(events.c.id <= oldest_to_go))
-    connection.execute(delete(resume).where(resume.c.key.not_in(select(jobs.c.key))))
-    found = connection.execute(select(jobs).order_by(jobs.c.position, jobs.c.created_at, jobs.c.id))
-    last_seq = _last_seq(connection)
-    readable = tuple(_readable(found, rows.job_from_row))
-    last_run = str(connection.scalar(select(meta.c.value).where(meta.c.name == RUN)) or "")
-    _note_run(connection, is_open=True)
-    return Loaded(
-        jobs=readable,
-        last_seq=last_seq,
-        unclean=last_run.startswith(_OPEN),
-        rebooted=last_run.startswith(_OPEN) and last_run != _OPEN + boot_id(),
-    )
+        await self._database.call(lambda connection: connection.execute(statement).rowcount)
 
 
 def _last_seq(connection: Connection) -> int:
@@ -239,37 +263,6 @@ def boot_id() -> str:
         return ""
 
 
-def _record(connection: Connection, job: Job, change: Change) -> None:
-    row = rows.job_to_row(job) | {"which": job.id}
-    _upsert(connection, row, change=_CHANGE_JOB, add=_ADD_JOB)
-    if change.durable:
-        connection.execute(_ADD_EVENT, rows.change_to_row(change))
-    _reserve(connection, change.seq)
-
-
-def _save_progress(connection: Connection, jobs_: Sequence[Job], reserved_seq: int) -> None:
-    if jobs_:
-        connection.execute(_SAVE_PROGRESS, [rows.progress_to_row(job) for job in jobs_])
-    _reserve(connection, reserved_seq)
-
-
-def _changes_since(
-    connection: Connection, seq: int, job_id: str | None, limit: int
-) -> list[Change]:
-    query = select(events).where(events.c.id > seq).order_by(events.c.id).limit(limit)
-    if job_id is not None:
-        query = query.where(events.c.job_id == job_id)
-    return list(_readable(connection.execute(query), rows.change_from_row))
-
-
-def _delete(connection: Connection, change: Change) -> None:
-    key = select(jobs.c.key).where(jobs.c.id == change.id).scalar_subquery()
-    connection.execute(delete(resume).where(resume.c.key == key))
-    connection.execute(delete(jobs).where(jobs.c.id == change.id))
-    connection.execute(_ADD_EVENT, rows.change_to_row(change))
-    _reserve(connection, change.seq)
-
-
 def _reserve(connection: Connection, seq: int) -> None:
     """Make sure that no number up to `seq` is ever used again."""
     connection.execute(_RESERVE, {"seq": seq, "text": str(seq)})
@@ -282,10 +275,6 @@ def _upsert(connection: Connection, row: dict[str, Any], *, change: Update, add:
     """
     if not connection.execute(change, row).rowcount:
         connection.execute(add, {name: row[name] for name in row if name != "which"})
-
-
-def _run(connection: Connection, statement: Executable) -> None:
-    connection.execute(statement)
 
 
 def _readable(found: CursorResult[Any], read: Callable[[RowMapping], T]) -> Iterator[T]:

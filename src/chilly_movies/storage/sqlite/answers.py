@@ -64,45 +64,54 @@ class SqliteAnswers:
 
     async def get(self, url: str) -> KeptAnswer | None:
         """The kept answer, however old."""
-        return await self._run(lambda: self._get(url))
+
+        def get(connection: sqlite3.Connection) -> KeptAnswer | None:
+            found = connection.execute(
+                "SELECT body, until, etag, used FROM answers WHERE url = ?", (url,)
+            ).fetchone()
+            if found is None:
+                return None
+            body, until, etag, used = found
+            now = self._clock()
+            if abs(now - used) > _TOUCH_AFTER:
+                connection.execute("UPDATE answers SET used = ? WHERE url = ?", (now, url))
+            return KeptAnswer(body, until, etag)
+
+        return await self._run(get)
 
     async def put(self, url: str, answer: KeptAnswer) -> None:
         """Keep an answer in place of the one before."""
-        await self._run(lambda: self._put(url, answer))
+
+        def put(connection: sqlite3.Connection) -> None:
+            row = (url, answer.body, answer.until, answer.etag, self._clock())
+            connection.execute(_KEEP, row)
+            connection.execute(_DROP_OLDEST, (self._largest,))
+
+        await self._run(put)
 
     async def aclose(self) -> None:
         """Close the file when the calls under way have ended. Idempotent."""
+
+        def close() -> None:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
         if not self._closed:
             self._closed = True
-            closing = self._thread.submit(self._close)
+            closing = self._thread.submit(close)
             self._thread.shutdown(wait=False)
             await asyncio.shield(asyncio.wrap_future(closing))
 
-    async def _run(self, call: Callable[[], T]) -> T:
+    async def _run(self, call: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
             raise StoreError("The catalogue's cache is closed.")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, lambda: call(self._open())
+            )
         except FOREIGN as error:
             raise translate(error) from None
-
-    def _get(self, url: str) -> KeptAnswer | None:
-        connection = self._open()
-        found = connection.execute(
-            "SELECT body, until, etag, used FROM answers WHERE url = ?", (url,)
-        ).fetchone()
-        if found is None:
-            return None
-        body, until, etag, used = found
-        if abs(self._clock() - used) > _TOUCH_AFTER:
-            connection.execute("UPDATE answers SET used = ? WHERE url = ?", (self._clock(), url))
-        return KeptAnswer(body, until, etag)
-
-    def _put(self, url: str, answer: KeptAnswer) -> None:
-        connection = self._open()
-        row = (url, answer.body, answer.until, answer.etag, self._clock())
-        connection.execute(_KEEP, row)
-        connection.execute(_DROP_OLDEST, (self._largest,))
 
     def _open(self) -> sqlite3.Connection:
         if self._opened is None:
@@ -119,11 +128,6 @@ class SqliteAnswers:
             self._opened = connection
         return self._opened
 
-    def _close(self) -> None:
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
-
 
 def _prepare(connection: sqlite3.Connection) -> None:
     """Makes the table.
@@ -133,7 +137,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
     """
     names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     tables = {name for (name,) in connection.execute(names)}
-    if tables == _FORMER and _columns(connection, "entries") >= _FORMER_COLUMNS:
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(entries)")}
+    if tables == _FORMER and columns >= _FORMER_COLUMNS:
         connection.execute("DROP TABLE streams")
         connection.execute("DROP TABLE entries")
         connection.execute("VACUUM")
@@ -142,7 +147,3 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")  # the last answers may be lost, no more
     connection.execute(_TABLE)
-
-
-def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
-    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}

@@ -103,25 +103,23 @@ def _engine(path: Path, busy_timeout: float) -> Engine:
         connect_args={"timeout": busy_timeout},
         hide_parameters=True,  # they hold passkeys of trackers
     )
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        # The sqlite3 module begins transactions late and by rules of its own; `begin` does it.
+        connection.isolation_level = None
+        connection.text_factory = lenient
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Taking the write lock at once: a lock that is asked for later fails without waiting.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
     return engine
-
-
-def _configure(connection: sqlite3.Connection, _record: object) -> None:
-    """Settings of a new connection."""
-    # The sqlite3 module begins transactions late and by rules of its own; `_begin` does it.
-    connection.isolation_level = None
-    connection.text_factory = lenient
-    with closing(connection.cursor()) as cursor:
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-
-
-def _begin(connection: Connection) -> None:
-    # Taking the write lock at once: a lock that is asked for later fails without waiting.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _disconnect(connection: Connection) -> None:

@@ -17,7 +17,6 @@ from sqlalchemy import (
     Connection,
     LargeBinary,
     NullPool,
-    RowMapping,
     cast,
     create_engine,
     func,
@@ -78,16 +77,15 @@ def survey(path: Path) -> Survey:
         found, unreadable = read_rows(connection, jobs, rows.job_from_row)
         found.sort(key=lambda job: (job.position, job.created_at, job.id))
         sizes, lost = read_rows(
-            connection, resume, _size, (resume.c.key, func.length(_DATA).label("size"))
+            connection,
+            resume,
+            lambda row: (str(row["key"]), int(row["size"] or 0)),
+            (resume.c.key, func.length(_DATA).label("size")),
         )
         damage = (*_missing(connection), *_checked(connection))
     return Survey(
         revision, newest, damage, tuple(found), tuple(unreadable), dict(sizes), tuple(lost)
     )
-
-
-def _size(row: RowMapping) -> tuple[str, int]:
-    return str(row["key"]), int(row["size"] or 0)
 
 
 def _missing(connection: Connection) -> Iterator[str]:
@@ -124,11 +122,12 @@ def resume_data(path: Path) -> Iterator[tuple[str, bytes]]:
         StoreError: the database cannot be read.
     """
     with _connected(path) as connection:
-        yield from read_rows(connection, resume, _blob, (resume.c.key, _DATA.label("data")))[0]
-
-
-def _blob(row: RowMapping) -> tuple[str, bytes]:
-    return str(row["key"]), row["data"] or b""
+        yield from read_rows(
+            connection,
+            resume,
+            lambda row: (str(row["key"]), bytes(row["data"] or b"")),
+            (resume.c.key, _DATA.label("data")),
+        )[0]
 
 
 def copy(path: Path, target: Path) -> None:

@@ -86,7 +86,11 @@ def read_rows(
             here = query.where(text("rowid = :number")).params(number=number)
             found.append(read(connection.execute(here).mappings().one()))
         except UNREADABLE:
-            lost.append(_name(connection, table, number))
+            name = None
+            with suppress(*UNREADABLE):  # the first column is a row's name for people
+                first = select(next(iter(table.columns))).where(text("rowid = :number"))
+                name = connection.scalar(first.params(number=number))
+            lost.append(f"row {number}" if name is None else str(name))
     return found, lost
 
 
@@ -100,17 +104,6 @@ def _row_numbers(connection: Connection, table: Table) -> list[int]:
                 found.add(int(number))
             break
     return sorted(found)
-
-
-def _name(connection: Connection, table: Table, number: int) -> str:
-    """The first column of a row, its name for people."""
-    first = next(iter(table.columns))
-    query = select(first).where(text("rowid = :number")).params(number=number)
-    try:
-        name = connection.scalar(query)
-    except UNREADABLE:
-        name = None
-    return f"row {number}" if name is None else str(name)
 
 
 def salvage(path: Path, target: Path) -> Saved:
@@ -128,7 +121,10 @@ def salvage(path: Path, target: Path) -> Saved:
         url = URL.create("sqlite", database=str(target))
         engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
         with reading(path).connect() as old, engine.connect() as new:
-            _require_jobs(old)
+            there = {column["name"] for column in inspect(old).get_columns(jobs.name)}
+            if not there.issuperset(column.name for column in jobs.columns):
+                sentence = "The database is damaged, and has no list of jobs of today's form."
+                raise StoreError(sentence)
             upgrade(new)
             with new.begin():
                 new.execute(meta.delete())
@@ -136,12 +132,6 @@ def salvage(path: Path, target: Path) -> Saved:
     except FOREIGN as error:
         raise translate(error) from None
     return Saved(counts["jobs"][0], tuple(counts["jobs"][1]), len(counts["resume"][1]))
-
-
-def _require_jobs(connection: Connection) -> None:
-    there = {column["name"] for column in inspect(connection).get_columns(jobs.name)}
-    if not there.issuperset(column.name for column in jobs.columns):
-        raise StoreError("The database is damaged, and has no list of jobs of today's form.")
 
 
 def _copy_rows(old: Connection, new: Connection, table: Table) -> tuple[int, list[str]]:

@@ -34,6 +34,9 @@ _MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 _VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", Text))
 _ALEMBIC_IS_GLOBAL: Final = Lock()  # the context that env.py imports exists once per process
 
+# Alembic is imported where it is needed: a start with a database that is up to date, which is
+# nearly every start, does without its weight.
+
 
 def refuse_unknown(path: Path) -> None:
     """Look at a database file without changing a byte of it.
@@ -52,11 +55,15 @@ def refuse_unknown(path: Path) -> None:
         is_empty = not inspect(connection).get_table_names()
     if any(not _REVISION.fullmatch(str(revision)) for revision in revisions):
         raise StoreError("The database is damaged: it does not say which form it has.")
-    if revisions - _known(revisions):
-        raise StoreFromTheFuture(
-            "The database was written by a newer version of Chilly Movies: start that version, "
-            "or choose another database file."
-        )
+    if revisions - {NEWEST}:
+        from alembic.script import ScriptDirectory
+
+        known = {script.revision for script in ScriptDirectory(_MIGRATIONS).walk_revisions()}
+        if revisions - known:
+            raise StoreFromTheFuture(
+                "The database was written by a newer version of Chilly Movies: start that "
+                "version, or choose another database file."
+            )
     if not revisions and not is_empty:
         raise StoreError("The database file belongs to another program.")
 
@@ -68,8 +75,17 @@ def upgrade(connection: Connection) -> None:
         connection: without a transaction.
     """
     with connection.begin():
-        if revisions_of(connection) != {NEWEST}:
-            _migrate(connection)
+        if revisions_of(connection) == {NEWEST}:
+            return
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        # The value goes through configparser, which gives `%` a meaning.
+        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        with _ALEMBIC_IS_GLOBAL:
+            command.upgrade(config, NEWEST)
 
 
 def read_only(path: Path) -> URL:
@@ -101,28 +117,3 @@ def revisions_of(connection: Connection) -> set[str]:
     if not inspect(connection).has_table(_VERSION.name):
         return set()
     return set(connection.scalars(select(_VERSION.c.version_num)))
-
-
-# Alembic is imported where it is needed: a start with a database that is up to date, which is
-# nearly every start, does without its weight.
-
-
-def _known(revisions: set[str]) -> set[str]:
-    """Every revision that this version can work with."""
-    if revisions <= {NEWEST}:
-        return {NEWEST}
-    from alembic.script import ScriptDirectory
-
-    return {script.revision for script in ScriptDirectory(_MIGRATIONS).walk_revisions()}
-
-
-def _migrate(connection: Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    # The value goes through configparser, which gives `%` a meaning.
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    with _ALEMBIC_IS_GLOBAL:
-        command.upgrade(config, NEWEST)
