@@ -83,6 +83,10 @@ class FakeVolume:
         """See `ports.Volume`."""
         return self.on_disk.get(key, 0)
 
+    async def missing(self, paths: Sequence[str]) -> frozenset[str]:
+        """See `ports.Volume`."""
+        return frozenset()
+
 
 @dataclass(slots=True)
 class Held:

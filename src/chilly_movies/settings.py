@@ -174,6 +174,16 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
 
+    @field_validator("media_root", "state_dir", "block_list", "allow_list")
+    @classmethod
+    def _from_home(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        try:
+            return value.expanduser()
+        except RuntimeError:
+            raise ValueError(f"the home folder of {value.parts[0]} is not known") from None
+
     @field_validator("api_keys")
     @classmethod
     def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
@@ -303,7 +313,7 @@ def config_file() -> Path:
     """The file that is read if it is there: `CHILLY_CONFIG`, or the user's `chilly.toml`."""
     named = os.environ.get(CONFIG_FILE_VARIABLE)
     folder = platformdirs.user_config_path("chilly-movies")
-    return Path(named) if named else folder / "chilly.toml"
+    return Path(named).expanduser() if named else folder / "chilly.toml"
 
 
 def load_settings(**given: Any) -> Settings:

@@ -52,6 +52,29 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (s.allowed_hosts, s.allowed_origins) == ((), ())
 
 
+@pytest.mark.parametrize("name", ["media_root", "state_dir", "block_list", "allow_list"])
+def test_a_tilde_is_the_home_in_every_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert getattr(load_settings(**{name: "~/films"}), name) == tmp_path / "home" / "films"
+    monkeypatch.setenv(f"CHILLY_{name.upper()}", "~")
+    assert getattr(load_settings(), name) == tmp_path / "home"
+    monkeypatch.delenv(f"CHILLY_{name.upper()}")
+    write_config(f'{name} = "~/x"')
+    assert getattr(load_settings(), name) == tmp_path / "home" / "x"
+    assert "the home folder of ~nobody-of-this-name" in problem(**{name: "~nobody-of-this-name/x"})
+
+
+def test_a_tilde_is_the_home_in_the_name_of_the_settings_file_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.toml").write_text("port = 4000")
+    monkeypatch.setenv("CHILLY_CONFIG", "~/mine.toml")
+    assert load_settings().port == 4000
+
+
 def test_a_malformed_proxy_is_named_in_one_line_without_its_password() -> None:
     said = problem(proxy="socks4://u:secret-word@proxy.example:1080")
     assert said.startswith("The setting CHILLY_PROXY is malformed: must look like socks5://")

@@ -16,6 +16,7 @@ from chilly_movies.cli import archive
 from chilly_movies.cli.archive import SETTINGS, Manifest
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.cli.interruption import InOrder
+from chilly_movies.cli.media_folder import with_known_folder
 from chilly_movies.cli.output import Output
 from chilly_movies.errors import StoreError, StoreFromTheFuture
 from chilly_movies.runtime.state_folder import DATABASE, LOCK, StateFolder
@@ -43,7 +44,7 @@ def backup(
     from chilly_movies.settings import config_file, load_settings
 
     out = Output(as_json=json)
-    settings = load_settings(state_dir=state_dir)
+    settings, _ = with_known_folder(load_settings(state_dir=state_dir))
     state = StateFolder(settings.state_dir)
     try:
         with (
@@ -183,7 +184,7 @@ def restore(
     from chilly_movies.settings import load_settings
 
     out = Output(as_json=json)
-    media_root = media_root.absolute()
+    media_root = media_root.expanduser().absolute()
     settings = load_settings(media_root=media_root, state_dir=state_dir)
     state = StateFolder(settings.state_dir)
     state.lock()

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from chilly_movies.cli import checks, network_checks
 from chilly_movies.cli.checks import Finding
 from chilly_movies.cli.exits import Exit
+from chilly_movies.cli.media_folder import with_known_folder
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.render import table
 from chilly_movies.errors import ChillyError, SettingsError
@@ -67,6 +68,9 @@ def _findings(
     except SettingsError as error:
         yield Finding("settings", "problem", str(error), "'chilly settings' shows them all.")
         return
+    settings, remark = with_known_folder(settings)
+    if remark is not None:
+        yield Finding("disk", "remark", f"{remark[0].upper()}{remark[1:]}")
     yield from _settings(settings)
     yield from checks.check_engine()
     state = StateFolder(settings.state_dir)

@@ -81,7 +81,7 @@ def figures(job: Wire) -> str:
     """Describes a job on one line, without its name."""
     status, progress = job["status"], job["progress"]
     if status == "completed":
-        return _completed(progress)
+        return _completed(job)
     if status == "failed":
         return f"failed: {_message(job)}"
     if status == "canceled":
@@ -96,8 +96,13 @@ def figures(job: Wire) -> str:
     return f"{share}, waiting" if status == "queued" else f"{share}, {_moving(progress)}"
 
 
-def _completed(progress: Wire) -> str:
+def _completed(job: Wire) -> str:
+    progress = job["progress"]
     text = f"complete, {size(progress['bytesDownloaded'])}"
+    if job.get("missing"):
+        return f"{text}, but the film is not there any more ({clean(str(job.get('path')))})"
+    if job.get("reason"):
+        return f"{text}, {clean(str(job['reason']))}"
     if progress["phase"] != "seeding":
         return text
     given = f"ratio {progress['ratio']:.2f}, {peers(progress['peers'])}"

@@ -17,6 +17,7 @@ from cyclopts import Parameter
 
 from chilly_movies import __version__
 from chilly_movies.cli.exits import Exit
+from chilly_movies.cli.media_folder import with_known_folder
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
 from chilly_movies.runtime.loading import loading
@@ -86,6 +87,10 @@ def serve(
     hide(secrets_of(settings))
     allow_descriptors(_DESCRIPTORS + 2 * settings.max_active)
     out = Output(as_json=json)
+    if not mock:
+        settings, remark = with_known_folder(settings)
+        if remark is not None:
+            out.note(remark)
     run(_serve(settings, out, mock=mock, stop_with_stdin=stop_with_stdin), loop_factory=_loop())
     return Exit.DONE
 

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,17 @@ class MediaVolume:
         """See `ports.Volume`."""
         return await asyncio.to_thread(_allocated, staging_folder(self._root, key))
 
+    async def missing(self, paths: Sequence[str]) -> frozenset[str]:
+        """See `ports.Volume`."""
+        return await asyncio.to_thread(lambda: frozenset(p for p in paths if self._lacks(p)))
+
+    def _lacks(self, path: str) -> bool:
+        try:
+            (self._root / path).lstat()
+        except OSError as error:
+            return error.errno in (errno.ENOENT, errno.ENOTDIR)
+        return False
+
     def measure_now(self) -> Room:
         """The same as `measure`, for callers outside an event loop."""
         if not self._read:
@@ -113,6 +125,17 @@ class MediaVolume:
         """Whether films were written to this folder before."""
         place = self._recall()
         return place is not None and place.path == str(self._root)
+
+    @property
+    def remembered(self) -> Path | None:
+        """The folder that films were last written to, whichever is asked for now."""
+        place = self._recall()
+        return None if place is None else Path(place.path)
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether films were written to this folder, by whatever path it was known then."""
+        return (self._root / INCOMPLETE / MARK).exists()
 
     # --- whether it is the one we know ------------------------------------------------------
 

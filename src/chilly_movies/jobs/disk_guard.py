@@ -35,6 +35,12 @@ def bytes_left(job: Job) -> int | None:
     return None if total is None else max(0, total - job.progress.bytes_downloaded)
 
 
+def _film_of(job: Job) -> str | None:
+    """Where the largest file of a finished job lies; None if nothing is known of it."""
+    wanted = [file for file in job.files if file.wanted]
+    return max(wanted, key=lambda file: file.size).path if wanted else job.path
+
+
 class DiskGuard:
     """Says who must wait for room, or for the media folder itself.
 
@@ -50,6 +56,17 @@ class DiskGuard:
     async def measure(self) -> Room:
         """How the volume is at this moment."""
         return _PLENTY if self._volume is None else await self._volume.measure()
+
+    async def missing(self, jobs: Sequence[Job]) -> frozenset[str]:
+        """The ids of the finished jobs whose film is not where it was put.
+
+        Of each job only its largest file is looked for.
+        """
+        if self._volume is None:
+            return frozenset()
+        places = {job.id: _film_of(job) for job in jobs if job.status is Status.COMPLETED}
+        gone = await self._volume.missing(list(filter(None, places.values())))
+        return frozenset(job_id for job_id, place in places.items() if place in gone)
 
     async def refusal(self, room: Room, job: Job, running: Sequence[Job]) -> DiskError | None:
         """Why a job must not begin now, None if it may.

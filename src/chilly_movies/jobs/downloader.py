@@ -7,7 +7,7 @@ they say. Pause, cancel and shutdown end that task; the driver keeps what it nee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -82,6 +82,7 @@ class Downloader:
         self._listeners = Listeners(self._bus)
         self._wake = asyncio.Event()
         guard, retry = guard or DiskGuard(), retry or RetryPolicy()
+        self._guard = guard
         self._runner = Runner(self._drivers, self._ledger, retry, clock, self._wake.set, guard)
         self._reading = Reading(self._drivers, self._ledger, self._bus, self.resume, self._wake.set)
         if steady is None:
@@ -345,6 +346,10 @@ class Downloader:
         """All jobs in queue order."""
         await self.open()
         return sorted(self._ledger, key=attrgetter("position"))
+
+    async def missing(self, jobs: Iterable[Job]) -> frozenset[str]:
+        """The ids of those finished jobs whose film is not in the media folder any more."""
+        return await self._guard.missing(list(jobs))
 
     async def peers(self, job_id: str) -> Sequence[Peer]:
         """The peers a job is connected to right now."""

@@ -219,6 +219,10 @@ class Volume(Protocol):
         """Bytes that a job's unfinished data takes up on the disk already."""
         ...
 
+    async def missing(self, paths: Sequence[str]) -> frozenset[str]:
+        """Those of the paths, relative to the media root, at which nothing lies."""
+        ...
+
 
 class ResumeStore(Protocol):
     """Keeps what a driver needs to go on after a restart, one opaque blob per job key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -157,7 +158,7 @@ async def list_jobs(
     """Jobs with all that is known of them, page by page."""
     jobs = await _downloader(request).list()
     page = paging.page(jobs, statuses=status, sort=sort, limit=limit, cursor=cursor)
-    items = [JobDetail.model_validate(job) for job in page.jobs]
+    items = await _details(request, page.jobs)
     return answer(JobPage(items=items, next_cursor=page.next_cursor, total=page.total))
 
 
@@ -165,7 +166,14 @@ async def list_jobs(
 @Policy(KeyScope.READ)
 async def get_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """All that is known of a job."""
-    return answer(JobDetail.model_validate(await _downloader(request).status(check_id(id))))
+    job = await _downloader(request).status(check_id(id))
+    return answer((await _details(request, [job]))[0])
+
+
+async def _details(request: Request, jobs: Sequence[Job]) -> list[JobDetail]:
+    missing = await _downloader(request).missing(jobs)
+    known = [JobDetail.model_validate(job) for job in jobs]
+    return [job.model_copy(update={"missing": job.id in missing}) for job in known]
 
 
 @router.get("/downloads/{id}/peers", response_model=PeersOut, responses=documented(404, 422))

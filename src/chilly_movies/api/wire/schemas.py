@@ -185,6 +185,9 @@ class JobDetail(JobOut):
     source_urn: str = Field(validation_alias=_of("source", "urn"))
     info_hash: str | None
     path: str | None = Field(description="Where the film lies in the media folder.")
+    missing: bool = Field(
+        False, description="A finished film is not there any more, or its disk is away."
+    )
     moving_to: str | None = Field(description="Where it is on its way to, null if it stays.")
     files: list[FileOut]
     options: OptionsOut

@@ -88,6 +88,15 @@ def survey(path: Path) -> Survey:
     )
 
 
+def has_jobs(path: Path) -> bool:
+    """Whether there are jobs in a database; False if there is none, or it cannot be read."""
+    try:
+        with _connected(path) as connection:
+            return connection.execute(jobs.select().limit(1)).first() is not None
+    except StoreError:
+        return False
+
+
 def _missing(connection: Connection) -> Iterator[str]:
     """Tables, columns and indexes that should be there and are not."""
     inspector = inspect(connection)
