@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chilly_movies import Phase
-from chilly_movies.drivers.torrent.engine.announces import Announces, PeerIds, TrackerStanding
+from chilly_movies.drivers.torrent.engine.announces import Announces, PeerIds
+from chilly_movies.drivers.torrent.engine.standings import TrackerStanding
 from chilly_movies.tracker.http import Tracker, parse_announce, serve_tracker
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer

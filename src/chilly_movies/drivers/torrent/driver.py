@@ -383,7 +383,8 @@ class TorrentDriver:
                 facts = None if is_known else await self._learn(run, visit, state)
                 is_known = is_known or facts is not None
                 webrtc, dropped = torrent.why_no_webrtc(), torrent.dropped.why
-                why = why_still(state, torrent.trackers, webrtc, dropped)
+                seeds = torrent.web_seeds.problems
+                why = why_still(state, torrent.trackers, webrtc, dropped, seeds)
                 await say(Report(figures(run.steady(state)), self._policy.halted or why, facts))
                 if state.finished and is_known:
                     if state.wanted >= run.wanted:

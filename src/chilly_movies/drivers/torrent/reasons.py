@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
-from chilly_movies.drivers.torrent.engine.announces import TrackerStanding
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
+from chilly_movies.drivers.torrent.engine.standings import TrackerStanding
 from chilly_movies.drivers.torrent.engine.urls import place_of
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 
@@ -15,6 +16,7 @@ def why_still(
     trackers: Mapping[str, TrackerStanding],
     webrtc: str | None = None,
     dropped: str | None = None,
+    web_seeds: Mapping[str, str] = MappingProxyType({}),
 ) -> str | None:
     """Why no data arrives, or that wrong data does; None if all is well or nothing has to come.
 
@@ -23,6 +25,7 @@ def why_still(
         trackers: how its trackers last answered.
         webrtc: what holds WebRTC back, if anything.
         dropped: what it names and is not talked to, if anything.
+        web_seeds: what went wrong with its web seeds, by URL.
     """
     if state.finished or state.checking:
         return None
@@ -31,7 +34,8 @@ def why_still(
         return thrown if state.spoiled else None
     if state.upload_only:
         return "the disk refused a write, so nothing is downloaded"
-    why = _why_no_peer_helps(state, trackers, [dropped, webrtc])
+    sources = [*_tracker_summary(trackers), *_web_seed_summary(web_seeds)]
+    why = _why_no_peer_helps(state, sources, [dropped, webrtc])
     return f"{thrown}; {why}" if thrown else why
 
 
@@ -41,11 +45,12 @@ def _thrown_away(state: TorrentState) -> str:
 
 
 def _why_no_peer_helps(
-    state: TorrentState, trackers: Mapping[str, TrackerStanding], besides: Sequence[str | None]
+    state: TorrentState, sources: Sequence[str], besides: Sequence[str | None]
 ) -> str:
     if state.peers == 0:
         wish = "no peers found yet" if state.has_metadata else "looking for peers with the metadata"
-        return "; ".join([f"{wish}: {_tracker_summary(trackers)}", *filter(None, besides)])
+        asked = ", ".join(sources) or "no tracker answered yet"
+        return "; ".join([f"{wish}: {asked}", *filter(None, besides)])
     if not state.has_metadata:
         return f"waiting for the metadata from {_count(state.peers, 'peer')}"
     if state.seeds == 0:
@@ -53,21 +58,25 @@ def _why_no_peer_helps(
     return f"connected to {_count(state.seeds, 'seed')}, waiting for data"
 
 
-def _tracker_summary(trackers: Mapping[str, TrackerStanding]) -> str:
-    if not trackers:
-        return "no tracker answered yet"
+def _tracker_summary(trackers: Mapping[str, TrackerStanding]) -> Iterator[str]:
     answered = [t for t in trackers.values() if t.problem is None]
     # of WebSocket trackers another clause speaks, and most are no choice of the user's
     failed = sorted((url for url, t in trackers.items() if t.problem), key=is_websocket)
-    parts = []
     if answered:
         peers = sum(t.peers for t in answered)
-        named = f"answered and named {_count(peers, 'peer')}" if peers else "answered, 0 peers"
-        parts.append(f"{_count(len(answered), 'tracker')} {named}")
+        warnings = [t.warning for t in answered if t.warning]
+        says = f" ({warnings[-1]})" if warnings else ""
+        named = f" and named {_count(peers, 'peer')}" if peers else ", 0 peers"
+        yield f"{_count(len(answered), 'tracker')} answered{says}{named}"
     if failed:
         why = f"{place_of(failed[0])}: {trackers[failed[0]].problem}"
-        parts.append(f"{_count(len(failed), 'tracker')} failed ({why})")
-    return ", ".join(parts)
+        yield f"{_count(len(failed), 'tracker')} failed ({why})"
+
+
+def _web_seed_summary(problems: Mapping[str, str]) -> Iterator[str]:
+    if problems:
+        problem = list(problems.values())[-1]
+        yield f"{_count(len(problems), 'web seed')} failed ({problem})"
 
 
 def _count(number: int, noun: str) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.drivers.torrent.engine.announces import TrackerStanding
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
+from chilly_movies.drivers.torrent.engine.standings import TrackerStanding
 from chilly_movies.drivers.torrent.reasons import why_still
 
 TRACKERS = {"udp://a": TrackerStanding(peers=0), "udp://b": TrackerStanding(peers=2)}

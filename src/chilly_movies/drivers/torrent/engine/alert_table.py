@@ -17,7 +17,13 @@ import structlog
 
 from chilly_movies.drivers.torrent.engine import engine_errors as engine
 from chilly_movies.drivers.torrent.engine.alerts import text
-from chilly_movies.drivers.torrent.engine.announces import TrackerStanding
+from chilly_movies.drivers.torrent.engine.standings import (
+    TrackerStanding,
+    endpoint_of,
+    problem_of,
+    warning_of,
+    words,
+)
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.drivers.torrent.mends.tracker_sockets import port_of
@@ -25,6 +31,8 @@ from chilly_movies.runtime import tasks
 
 log = structlog.get_logger(__name__)
 
+_BANNED = 91
+"""The engine's code for what sent wrong data."""
 _MILESTONES = (
     lt.metadata_received_alert,
     lt.torrent_finished_alert,
@@ -90,6 +98,7 @@ class AlertTable:
             case lt.torrent_alert():
                 if (torrent := self._torrents.get(alert.handle)) is not None:
                     self._hear_swarm(torrent, alert)
+                    _hear_servers(torrent, alert)
                     _hear_disk(torrent, alert)
                     _end_wait(torrent, alert)
                     if isinstance(alert, _MILESTONES):
@@ -108,20 +117,17 @@ class AlertTable:
             tasks.answer(future, None)
 
     def _hear_swarm(self, torrent: Torrent, alert: Any) -> None:
-        """Applies what trackers and peers said."""
+        """Applies what peers said."""
         match alert:
             case lt.torrent_log_alert():
                 torrent.handshakes.heard(text(alert.log_message), time.monotonic())
-            case lt.tracker_reply_alert():
-                torrent.answered(text(alert.tracker_url), TrackerStanding(peers=alert.num_peers))
-            case lt.tracker_error_alert():
-                problem = text(alert.failure_reason) or engine.why_tracker(alert.error)
-                torrent.answered(text(alert.tracker_url), TrackerStanding(problem=problem))
             case lt.peer_connect_alert():
                 if "(RTC)" in text(alert.message):  # no field of the alert says so
                     torrent.rtc_addresses.add(alert.ip)
             case lt.peer_disconnected_alert():
                 torrent.rtc_addresses.discard(alert.ip)
+                if alert.error.category().name() == "system":  # refused, unreachable and the like
+                    torrent.web_seeds.broke_off(alert.ip, words(alert.error.message()))
             case lt.peer_ban_alert():
                 if alert.ip not in torrent.rtc_addresses:  # no filter of addresses holds for those
                     self._on_ban(torrent, alert.ip[0])
@@ -129,6 +135,29 @@ class AlertTable:
                 torrent.take_metadata()
                 if not torrent.only_look:
                     self._on_metadata(torrent)
+
+
+def _hear_servers(torrent: Torrent, alert: Any) -> None:
+    """Applies what trackers and web seeds said."""
+    match alert:
+        case lt.tracker_warning_alert():
+            url, said = text(alert.tracker_url), text(alert.message)
+            torrent.standings.warned(url, endpoint_of(alert), warning_of(said, url))
+        case lt.tracker_reply_alert():
+            standing = TrackerStanding(peers=alert.num_peers)
+            torrent.answered(text(alert.tracker_url), endpoint_of(alert), standing)
+        case lt.tracker_error_alert():
+            standing = TrackerStanding(problem=problem_of(alert.error, text(alert.failure_reason)))
+            torrent.answered(text(alert.tracker_url), endpoint_of(alert), standing)
+        case lt.url_seed_alert():
+            problem = problem_of(alert.error, text(alert.error_message))
+            if alert.error.value() == _BANNED and alert.error.category().name() == "libtorrent":
+                torrent.web_seeds.banned(text(alert.server_url))
+            else:
+                torrent.web_seeds.failed(text(alert.server_url), problem, time.monotonic())
+            torrent.touch()
+        case lt.peer_error_alert():
+            torrent.web_seeds.broke_off(alert.ip, words(alert.error.message()))
 
 
 def _hear_disk(torrent: Torrent, alert: Any) -> None:

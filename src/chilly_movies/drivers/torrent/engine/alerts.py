@@ -17,13 +17,22 @@ _ALERTS = (
     | _categories.tracker_notification
     | _categories.peer_notification
 )
-_RTC_ALERTS = _categories.connect_notification | _categories.torrent_log_notification
+_CONNECTIONS = _categories.connect_notification
+"""Only these say that a web seed cannot be reached."""
+_RTC_ALERTS = _CONNECTIONS | _categories.torrent_log_notification
 """Only these say which peers come over WebRTC, and what became of a handshake."""
 
 
-def mask(*, webrtc: bool, pieces: bool) -> int:
-    """The alerts that are wanted: of WebRTC, and of each piece that arrives, only if need be."""
+def mask(*, webrtc: bool, pieces: bool, web_seeds: bool) -> int:
+    """The alerts that are wanted: what is said often only if need be.
+
+    Args:
+        webrtc: WebRTC is used.
+        pieces: each piece that arrives is to be told.
+        web_seeds: there are some.
+    """
     wanted = _ALERTS | _RTC_ALERTS if webrtc else _ALERTS
+    wanted = wanted | _CONNECTIONS if web_seeds else wanted
     return int(wanted | _categories.piece_progress_notification if pieces else wanted)
 
 

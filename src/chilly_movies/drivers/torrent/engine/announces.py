@@ -14,26 +14,18 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
 import libtorrent as lt
 
+from chilly_movies.drivers.torrent.engine.standings import TrackerStanding
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 
 _KNOWN, _UNKNOWN = 3.0, 1.0
 """Seconds a tracker is waited for that has answered before, and one that has not yet."""
 _SENT_WITHIN = 0.5
 _PEER_ID_SIZE = 20
-
-
-@dataclass(frozen=True, slots=True)
-class TrackerStanding:
-    """How a tracker last answered: the peers it named, or what went wrong."""
-
-    peers: int = 0
-    problem: str | None = None
 
 
 class Announces:

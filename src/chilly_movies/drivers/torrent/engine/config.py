@@ -87,6 +87,7 @@ class EngineConfig(NetworkConfig):
         look_interval: seconds between two looks at a film that seeds: is it there, and unchanged?
         metadata_timeout: seconds a magnet waits for its metadata before others get its slot.
         typed: trackers and peers the user typed, for every torrent.
+        web_seed_retry: seconds until a web seed that failed is asked again; then ever later.
         extra: raw libtorrent settings, for tests and benchmarks.
     """
 
@@ -108,6 +109,7 @@ class EngineConfig(NetworkConfig):
     look_interval: float = 1.0
     metadata_timeout: float = 120.0
     typed: Typed = field(default_factory=Typed)
+    web_seed_retry: float = 30.0
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -7,6 +7,7 @@ from typing import Any
 
 import libtorrent as lt
 
+from chilly_movies.drivers.torrent.engine.standings import words
 from chilly_movies.jobs.models import Peer, Transport, Transports
 
 _STATES = lt.torrent_status.states
@@ -90,13 +91,18 @@ def can_be_called(info: Any) -> bool:
     return bool(called and plain and info.total_download)
 
 
+def is_web_seed(info: Any) -> bool:
+    """Whether it is no peer but an address with the same data (BEP 19)."""
+    return bool(info.connection_type != lt.peer_info.standard_bittorrent)
+
+
 _UTP_SOCKET = 1 << 17  # not named in the Python binding
 
 
 def peer_of(info: Any, rtc_addresses: set[tuple[str, int]]) -> Peer:
     """What the engine says of a peer."""
     host, port = info.ip
-    if info.connection_type != lt.peer_info.standard_bittorrent:
+    if is_web_seed(info):
         transport = Transport.WEBSEED
     elif (host, port) in rtc_addresses:
         transport = Transport.WEBRTC
@@ -105,7 +111,7 @@ def peer_of(info: Any, rtc_addresses: set[tuple[str, int]]) -> Peer:
     return Peer(
         address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         transport=transport,
-        client=info.client.decode("utf-8", "replace"),
+        client=words(info.client.decode("utf-8", "replace")),
         percent=round(100 * info.progress, 1),
         download_speed=info.payload_down_speed,
         upload_speed=info.payload_up_speed,

@@ -28,6 +28,7 @@ from chilly_movies.drivers.torrent.engine.waits import answer
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.drivers.torrent.mends.stun import StunCheck
 from chilly_movies.drivers.torrent.mends.tracker_sockets import forget, shut_for_good
+from chilly_movies.drivers.torrent.mends.web_seeds import WebSeeds
 from chilly_movies.errors import EngineRestarts
 from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime import tasks
@@ -68,7 +69,7 @@ class TorrentSession:
             self._torrents, self._ask_figures, self._join_webrtc, self.traffic.banned
         )
         self._coming: list[frozenset[str]] = []
-        self._hears_pieces = False
+        self._hears_pieces = self._has_web_seeds = False
         self._time_of_day = TimeOfDay()
         self._outdated = False
         self._notifier: AlertNotifier | None = None
@@ -101,7 +102,11 @@ class TorrentSession:
         self._ses = session  # it is open only now
 
     def _alert_mask(self) -> int:
-        return mask(webrtc=self._config.uses_webrtc, pieces=self._hears_pieces)
+        return mask(
+            webrtc=self._config.uses_webrtc,
+            pieces=self._hears_pieces,
+            web_seeds=self._has_web_seeds,
+        )
 
     def hear_pieces(self, on: bool) -> None:
         """Whether the engine tells of every piece that arrives: only readers need that."""
@@ -254,6 +259,9 @@ class TorrentSession:
             self.traffic.needs_all()
         if not private or any(map(is_websocket, params.trackers)):
             await self._stun.spare(self._ses)
+        if params.url_seeds and not self._has_web_seeds:
+            self._has_web_seeds = True
+            self._ses.apply_settings({"alert_mask": self._alert_mask()})
         try:
             handle = await asyncio.to_thread(self._peer_ids.add, self._ses, params, hashes)
         except RuntimeError as error:
@@ -271,6 +279,7 @@ class TorrentSession:
             patience=self._config.metadata_timeout,
             peers=params.peers,
             dropped=dropped,
+            web_seeds=WebSeeds(handle, params.url_seeds, self._config.web_seed_retry),
         )
         torrent.update(await asyncio.to_thread(handle.status))
         self._join_webrtc(torrent)

@@ -17,11 +17,12 @@ import structlog
 from chilly_movies.disk.plain import Held
 from chilly_movies.drivers.torrent.engine import gate
 from chilly_movies.drivers.torrent.engine import params as p
-from chilly_movies.drivers.torrent.engine.announces import Announces, TrackerStanding
+from chilly_movies.drivers.torrent.engine.announces import Announces
 from chilly_movies.drivers.torrent.engine.dropped import Dropped
 from chilly_movies.drivers.torrent.engine.figures import (
     TorrentState,
     can_be_called,
+    is_web_seed,
     owes,
     peer_of,
     state_of,
@@ -30,11 +31,13 @@ from chilly_movies.drivers.torrent.engine.figures import (
 from chilly_movies.drivers.torrent.engine.gate import Selection
 from chilly_movies.drivers.torrent.engine.meter import Meter
 from chilly_movies.drivers.torrent.engine.pieces import Pieces
+from chilly_movies.drivers.torrent.engine.standings import Endpoint, Standings, TrackerStanding
 from chilly_movies.drivers.torrent.engine.waits import Waits, answer
 from chilly_movies.drivers.torrent.mends.bans import BanRecord
 from chilly_movies.drivers.torrent.mends.dead_peer_watch import DeadPeerWatch
 from chilly_movies.drivers.torrent.mends.handshakes import Handshakes, is_websocket, why_no_peer
 from chilly_movies.drivers.torrent.mends.tracker_sockets import port_of
+from chilly_movies.drivers.torrent.mends.web_seeds import WebSeeds
 from chilly_movies.errors import (
     ChillyError,
     DiskError,
@@ -73,10 +76,11 @@ class Torrent:
         patience: seconds the metadata may take to come.
         peers: named by the link or the resume data; while nobody is connected they are called.
         dropped: what it names and is not talked to.
+        web_seeds: addresses with the same data, and what went wrong with them.
 
     Attributes:
         state: its newest figures.
-        trackers: how each tracker last answered, by URL.
+        standings: how its trackers answered.
         asked: ports of the WebSocket trackers it announced to.
         disk_problem: what the disk refused, None if nothing.
         lost: why it must leave the session, None if it may stay.
@@ -103,6 +107,7 @@ class Torrent:
         patience: float = math.inf,
         peers: Sequence[tuple[str, int]] = (),
         dropped: Dropped | None = None,
+        web_seeds: WebSeeds | None = None,
     ) -> None:
         self._handle = handle
         self._leave = leave
@@ -115,6 +120,7 @@ class Torrent:
         self.encoding = encoding
         self.patience = patience
         self.dropped = dropped or Dropped()
+        self.web_seeds = web_seeds or WebSeeds(handle)
         self._changed = asyncio.Event()
         self._changed.set()
         self.waits = Waits()
@@ -123,7 +129,7 @@ class Torrent:
         self.state = TorrentState()
         self._down, self._up = Meter(), Meter()
         self._dead_peers, self._owed, self._runs = DeadPeerWatch(peers), False, False
-        self.trackers: dict[str, TrackerStanding] = {}
+        self.standings = Standings()
         self.announces = Announces(handle)
         self.handshakes = Handshakes()
         self.asked: set[int] = set()
@@ -283,6 +289,7 @@ class Torrent:
         busy = lt.peer_info.connecting | lt.peer_info.handshake
         infos = [info for info in self._handle.get_peer_info() if not info.flags & busy]
         self.ban_record.note({info.ip: info.total_download for info in infos})
+        self.web_seeds.note([i.total_download for i in infos if is_web_seed(i)])
         self._owed = any(map(owes, infos)) and not any(map(waits_for_disk, infos))
         self._dead_peers.remember(
             info.ip for info in infos if can_be_called(info) and info.ip not in self.rtc_addresses
@@ -294,6 +301,7 @@ class Torrent:
         state = self.state
         if not self._runs or state.finished or state.checking:
             return
+        self.web_seeds.ask_again(now)
         if state.peers:
             self._alone_since = None
             if self._dead_peers.is_gone(now, state.received, owed=self._owed):
@@ -386,9 +394,14 @@ class Torrent:
             self.asked.add(port_of(url))
             self.handshakes.announced(time.monotonic())
 
-    def answered(self, url: str, standing: TrackerStanding) -> None:
+    @property
+    def trackers(self) -> dict[str, TrackerStanding]:
+        """How each tracker last answered, by URL."""
+        return self.standings.by_url
+
+    def answered(self, url: str, over: Endpoint, standing: TrackerStanding) -> None:
         """A tracker answered an announce, or did not."""
-        self.trackers[url] = standing
+        self.standings.answered(url, over, standing)
         self.announces.answered(url)
 
     async def leave_swarm(self) -> None:
