@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class FileStamp:
             path: where it lies.
             exactly: it was not renamed either, as that changes its `ctime`.
         """
-        found = _found(path)
+        found = stat_of(path)
         if found is None or (found.st_size, found.st_mtime_ns) != (self.size, self.mtime_ns):
             return False
         return not exactly or found.st_ctime_ns == self.ctime_ns
@@ -76,7 +76,11 @@ def flush(
         if found is None:
             continue
         if before is None:
-            new.update(_down_to(folder, path.parent))
+            # the folders up to the engine's, and the two above it, which are ours, too; it may be
+            # a way to an open descriptor, so only the system knows what is above it
+            line = [path.parent, *path.parent.parents]
+            up = [folder / "..", folder / ".." / ".."]
+            new.update([*line[: line.index(folder) + 1], *up])
         is_stable = time.time_ns() - found.st_mtime_ns > _STABLE_NS
         stamps[index] = FileStamp(
             name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, is_stable
@@ -90,14 +94,8 @@ def _taken_away(path: Path) -> DiskError:
     return DiskError(f"The unfinished file '{path.name}' was taken away or cut short.")
 
 
-def _down_to(top: Path, folder: Path) -> Iterable[Path]:
-    """The folder, its parents up to `top`, and the two above `top`, which are ours, too."""
-    line = [folder, *folder.parents]
-    # `top` may be a way to an open descriptor, so only the system knows what is above it
-    return [*line[: line.index(top) + 1], top / "..", top / ".." / ".."]
-
-
-def _found(path: Path) -> os.stat_result | None:
+def stat_of(path: Path) -> os.stat_result | None:
+    """What the system says of a file, None if it cannot be asked."""
     try:
         return path.stat()
     except OSError:
@@ -116,3 +114,82 @@ def _flush_file(path: Path, *, with_times: bool, links: bool = False) -> os.stat
         return found
     finally:
         os.close(handle)
+
+
+def stamps_of(folder: Path, paths: Mapping[int, str]) -> dict[int, FileStamp]:
+    """How those of the files look that are there. Blocks.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    stamps: dict[int, FileStamp] = {}
+    for index, name in paths.items():
+        try:
+            found = (folder / name).lstat()
+        except FileNotFoundError:
+            continue
+        stamps[index] = FileStamp(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return stamps
+
+
+def refuse_changed(before: Mapping[int, FileStamp], now: Mapping[int, FileStamp]) -> None:
+    """Make sure that what was compared with its hashes is what lies there.
+
+    Args:
+        before: how the files looked when the comparison began.
+        now: how they look; a rename changes their `ctime`, so that is left aside.
+
+    Raises:
+        DiskError: one of them looks different, or is not there.
+    """
+    for index, was in before.items():
+        found = now.get(index)
+        if found is None or (found.size, found.mtime_ns) != (was.size, was.mtime_ns):
+            name = Path(was.path).name
+            raise DiskError(f"The file '{name}' was changed after its check; it is checked again.")
+
+
+def take(folder: Path, paths: Mapping[int, str]) -> dict[int, FileStamp]:
+    """How files look to which we do not write. Blocks.
+
+    They are flushed: after a power cut they are as they were when they were compared, or look
+    different. Links are followed, as the user may have put one there.
+
+    Args:
+        folder: what the paths are relative to.
+        paths: the files that may be there.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    stamps: dict[int, FileStamp] = {}
+    for index, name in paths.items():
+        if (folder / name).is_file():  # a pipe would be waited for
+            found = _flush_file(folder / name, with_times=True, links=True)
+            if found is not None:
+                stamps[index] = FileStamp(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return stamps
+
+
+def sizes(folder: Path, paths: Mapping[int, str], known: Mapping[int, int]) -> dict[int, int]:
+    """How large the files are that are there. Blocks.
+
+    Args:
+        folder: what the paths are relative to.
+        paths: the files that may be there.
+        known: the sizes of those that must be there.
+
+    Raises:
+        DiskError: one that was there is gone or became shorter.
+        OSError: the disk refused.
+    """
+    found: dict[int, int] = {}
+    for index, name in paths.items():
+        path = folder / name
+        try:
+            found[index] = path.stat().st_size
+        except FileNotFoundError:
+            found[index] = -1
+        if found[index] < known.get(index, -1):
+            raise _taken_away(path)
+    return {index: size for index, size in found.items() if size >= 0}

@@ -87,15 +87,15 @@ def flush_tree(top: Path) -> None:
     if not top.is_dir():
         _flush_file(top)
         return
-    for folder, _, names in os.walk(top, onerror=_fail):
+
+    def fail(error: OSError) -> None:
+        """A folder that cannot be listed would be left out without a word."""
+        raise error
+
+    for folder, _, names in os.walk(top, onerror=fail):
         for name in names:
             _flush_file(Path(folder, name))
         flush_folder(Path(folder))
-
-
-def _fail(error: OSError) -> None:
-    """A folder that cannot be listed would be left out without a word."""
-    raise error
 
 
 def _flush_file(path: Path) -> None:

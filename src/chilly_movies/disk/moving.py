@@ -12,13 +12,13 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from pathlib import Path, PurePosixPath
 
 from chilly_movies.disk import files as disk
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.errors import DiskError, DiskFull
-from chilly_movies.jobs.models import Job, MediaFile
+from chilly_movies.jobs.models import Job
 from chilly_movies.runtime import failpoints
 
 _CHUNK = 4 * 1024 * 1024
@@ -60,33 +60,30 @@ class Mover:
             DiskError: it cannot be moved, and is where it was.
         """
         while True:
+            work = asyncio.ensure_future(asyncio.to_thread(self._carry))
             try:
-                async for share in self._carried():
-                    yield share
-            except FileExistsError:
-                yield await asyncio.to_thread(self._next_place)
+                while not work.done():
+                    await asyncio.wait([work], timeout=_REPORT_INTERVAL)
+                    yield min(0.999, self._copied / max(1, self._size()))
+                await work
+            except FileExistsError:  # somebody has that name already: the first that nobody has
+                wanted = self._target.relative_to(self._root).as_posix()
+                place = await asyncio.to_thread(disk.free_name, self._root, wanted)
+                self._target = self._root / place
+                self._copy = self._hidden()
+                yield place
+            except OSError as error:
+                raise disk_error(error.errno, f"{error.strerror or error}.") from None
             else:
                 yield self._target.relative_to(self._root).as_posix()
                 return
-
-    async def _carried(self) -> AsyncGenerator[float, None]:
-        work = asyncio.ensure_future(asyncio.to_thread(self._carry))
-        try:
-            while not work.done():
-                await asyncio.wait([work], timeout=_REPORT_INTERVAL)
-                yield min(0.999, self._copied / max(1, self._size()))
-            await work
-        except FileExistsError:
-            raise
-        except OSError as error:
-            raise disk_error(error.errno, f"{error.strerror or error}.") from None
-        finally:
-            self._stopped = True
-            if not work.done():
-                await asyncio.wait([work])
-            if not work.cancelled():
-                work.exception()
-            self._stopped = False
+            finally:
+                self._stopped = True
+                if not work.done():
+                    await asyncio.wait([work])
+                if not work.cancelled():
+                    work.exception()
+                self._stopped = False
 
     def _size(self) -> int:
         return sum(file.size for file in self._job.files if file.wanted)
@@ -161,21 +158,17 @@ class Mover:
 
         What is left at the old place tells our copy from a stranger that has the same name.
         """
-        for inner, file in self._wanted():
+        for file in self._job.files:
+            if not file.wanted:
+                continue
+            inner = PurePosixPath(file.path).relative_to(self._job.path or "")
             there, here = _size_and_time(self._target / inner), _size_and_time(self._source / inner)
             if there is None or there[0] != file.size:
                 return False
-            if here is not None and (here != there or self._on_one_disk()):
+            on_one_disk = here is not None and _device(self._source) == _device(self._target)
+            if here is not None and (here != there or on_one_disk):
                 return False
         return True
-
-    def _on_one_disk(self) -> bool:
-        return _device(self._source) == _device(self._target)
-
-    def _wanted(self) -> Iterator[tuple[PurePosixPath, MediaFile]]:
-        for file in self._job.files:
-            if file.wanted:
-                yield PurePosixPath(file.path).relative_to(self._job.path or ""), file
 
     def _drop_source(self) -> None:
         """Delete at the old place what lies at the new one, and folders that are empty then."""
@@ -192,14 +185,6 @@ class Mover:
             for entry in list(source.iterdir()):
                 self._drop(entry, target / entry.name)
             _remove_if_empty(source)
-
-    def _next_place(self) -> str:
-        """Somebody has that name already: the first that nobody has."""
-        wanted = self._target.relative_to(self._root).as_posix()
-        place = disk.free_name(self._root, wanted)
-        self._target = self._root / place
-        self._copy = self._hidden()
-        return place
 
     def finish_move(self) -> Path:
         """End a move for good: delete what is half done, in the one place or the other. Blocks.

@@ -39,6 +39,11 @@ async def publish(
     Raises:
         DiskError: the disk refused, or `check` did.
     """
+
+    def put(target: Path) -> None:
+        check()
+        disk.publish(staged, target)
+
     await on_disk(lambda: disk.flush_tree(staged))
     failpoints.reach("publish.flushed")
     while True:
@@ -49,7 +54,7 @@ async def publish(
         target = place.root / path
         try:
             await on_disk(lambda: make_folder(place.root, target.parent))  # noqa: B023
-            await to_the_end(lambda: _put(staged, target, check))  # noqa: B023
+            await to_the_end(lambda: put(target))  # noqa: B023
         except FileExistsError:
             continue  # somebody took the name meanwhile: the next one
         except OSError as error:
@@ -60,11 +65,6 @@ async def publish(
             raise disk_error(error.errno, sentence) from None
         failpoints.reach("publish.renamed")
         return
-
-
-def _put(staged: Path, target: Path, check: Callable[[], None]) -> None:
-    check()
-    disk.publish(staged, target)
 
 
 async def move(job: Job, root: Path) -> AsyncGenerator[Report, None]:

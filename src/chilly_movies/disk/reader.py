@@ -32,12 +32,17 @@ class DiskFile:
             FileNotFoundError: it is not there.
             DiskError: the disk refused.
         """
+
+        def close(opened: asyncio.Future[int]) -> None:
+            if not opened.cancelled() and opened.exception() is None:
+                os.close(opened.result())
+
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         opening = asyncio.ensure_future(asyncio.to_thread(os.open, path, flags))
         try:
             return cls(await asyncio.shield(opening))
         except asyncio.CancelledError:  # its thread goes on, and nobody would close what it opens
-            opening.add_done_callback(_close_unwanted)
+            opening.add_done_callback(close)
             raise
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
@@ -123,8 +128,13 @@ class DiskReader:
             DiskError: the disk refused.
         """
         target = root / path
+
+        def check() -> None:  # a folder that is a link may lead anywhere
+            if not target.parent.resolve().is_relative_to(root.resolve()):
+                raise FileNotFoundError
+
         try:
-            await asyncio.to_thread(_check_inside, root, target)
+            await asyncio.to_thread(check)
             file = await DiskFile.open(target)
         except FileNotFoundError:
             raise FileNotFound("The file is no longer where it was published.") from None
@@ -151,14 +161,3 @@ class DiskReader:
     async def aclose(self) -> None:
         """See `ports.FileReader`."""
         await self._file.close_after(self._reading)
-
-
-def _close_unwanted(opened: asyncio.Future[int]) -> None:
-    if not opened.cancelled() and opened.exception() is None:
-        os.close(opened.result())
-
-
-def _check_inside(root: Path, path: Path) -> None:
-    """A folder that is a symlink could lead anywhere."""
-    if not path.parent.resolve().is_relative_to(root.resolve()):
-        raise FileNotFoundError

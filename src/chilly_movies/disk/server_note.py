@@ -94,10 +94,9 @@ class SoleUse:
             SettingsError: another server uses the media folder.
             StoreError: another instance uses the state folder.
         """
-        if await self._state.lock_within(_LOCK_WITHIN) and self._note is not None:
-            await self._claim_folder(self._note)
-
-    async def _claim_folder(self, note: ServerNote) -> None:
+        note = self._note
+        if not await self._state.lock_within(_LOCK_WITHIN) or note is None:
+            return
         await self._volume.measure()  # it makes and marks a media folder that is new
         other = await asyncio.to_thread(note.other)
         if other is None:

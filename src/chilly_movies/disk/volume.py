@@ -148,7 +148,8 @@ class MediaVolume:
         mark = self._root / INCOMPLETE / MARK
         known = self._known if self._known and self._known.path == str(self._root) else None
         if not self._root.exists():
-            if known is not None and _nearest(self._root).stat().st_dev != known.device:
+            nearest = next(path for path in self._root.parents if path.exists())
+            if known is not None and nearest.stat().st_dev != known.device:
                 raise _NotMountedError
             if make:
                 self._root.mkdir(parents=True, exist_ok=True)
@@ -200,11 +201,6 @@ def _make(mark: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _nearest(path: Path) -> Path:
-    """The folder itself or the nearest one above it that exists."""
-    return next(p for p in (path, *path.parents) if p.exists())
 
 
 def _allocated(folder: Path) -> int:

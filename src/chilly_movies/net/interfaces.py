@@ -47,7 +47,9 @@ def why_unusable(interface: str) -> str | None:
         index = socket.if_nametoindex(name)
         if not _is_up(index):
             return f"the interface {name} is down"
-        if not any(_is_of_use(address) for owner, address in _addresses() if owner == index):
+        # of use are all but addresses of the link alone
+        found = (address for owner, address in _addresses() if owner == index)
+        if not any(address.version == 4 or not address.is_link_local for address in found):
             return f"the interface {name} has no address"
     except OSError as error:
         if shortage(error.errno):
@@ -105,10 +107,6 @@ def _why_unusable_anywhere(interface: str) -> str | None:
         except OSError:
             return f"the address {interface} is not there"
     return None
-
-
-def _is_of_use(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return address.version == 4 or not address.is_link_local
 
 
 def _is_up(index: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from chilly_movies.errors import EngineError
-from chilly_movies.net.address_lists import MAX_LINES, AddressList, Ranges, read_list
+from chilly_movies.net.address_lists import MAX_LINES, Ranges, read_list
 
 log = structlog.get_logger(__name__)
 
@@ -104,13 +104,9 @@ def _renew(file: _File, *, always: bool) -> bool:
         file.problem, file.seen = problem, None
         return False
     file.ranges, file.seen, file.problem = read.ranges, seen, ""
-    _tell(file.name, read)
-    return True
-
-
-def _tell(name: str, read: AddressList) -> None:
     more = {"not_read_after_line": MAX_LINES} if read.cut else {}
     if read.malformed:
         more |= {"malformed_lines": read.malformed, "first_of_them": read.first_malformed}
     tell = log.warning if more or not len(read.ranges) else log.info
-    tell("a list of addresses was read", list=name, ranges=len(read.ranges), **more)
+    tell("a list of addresses was read", list=file.name, ranges=len(read.ranges), **more)
+    return True

@@ -122,18 +122,14 @@ class _Backend(httpcore2.AsyncNetworkBackend):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             if self._judge and not all(self._judge(str(entry[4][0])) for entry in found):
                 raise OSError(NOT_LET)
-            return await self._first(found)
-
-    async def _first(self, found: list[Any]) -> httpcore2.AsyncNetworkStream:
-        problem: OSError = OSError("the name has no address")
-        for number, (family, kind, protocol, _, address) in enumerate(found):
-            last = number == len(found) - 1
-            try:
-                async with asyncio.timeout(None if last else _ONE_ADDRESS):
-                    return await self._connect(family, kind, protocol, address)
-            except OSError as error:
-                problem = error
-        raise problem
+            problem = OSError("the name has no address")
+            for number, (family, kind, protocol, _, address) in enumerate(found, 1):
+                try:
+                    async with asyncio.timeout(_ONE_ADDRESS if number < len(found) else None):
+                        return await self._connect(family, kind, protocol, address)
+                except OSError as error:
+                    problem = error
+            raise problem
 
     async def _connect(
         self, family: int, kind: int, protocol: int, address: Any

@@ -88,21 +88,18 @@ class ConnectionLimiter:
 
     def enter(self, connection: GuardedProtocol) -> bool:
         """Admits a new connection, instead of an idle one if need be; False = no room."""
-        room = self._room_for(connection.client_network)
-        self._open[connection.client_network] = self._open.get(connection.client_network, 0) + 1
+        client = connection.client_network
+        room = sum(self._open.values()) < self._all or self._evict(lambda _: True)
+        if room and self._open.get(client, 0) >= self._per_client:
+            room = is_in(client, self._proxies) or self._evict(
+                lambda other: other.client_network == client
+            )
+        self._open[client] = self._open.get(client, 0) + 1
         if room:
             self.waits(connection)
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
         return room
-
-    def _room_for(self, client: str) -> bool:
-        if sum(self._open.values()) >= self._all and not self._evict(lambda _: True):
-            return False
-        mine = self._open.get(client, 0)
-        if mine < self._per_client or is_in(client, self._proxies):
-            return True
-        return self._evict(lambda connection: connection.client_network == client)
 
     def _evict(self, fits: Callable[[GuardedProtocol], bool]) -> bool:
         victim = next((c for c in chain(self._waiting, self._owing) if fits(c)), None)
@@ -156,17 +153,14 @@ class ConnectionLimiter:
         for connection in [c for c, due in self._due.items() if due <= now]:
             del self._due[connection]
             connection.transport.abort()
-        self._check_crowd()
-        self._timer = None
-        if self._open:
-            self._timer = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
-
-    def _check_crowd(self) -> None:
         here = sum(self._open.values())
         if self._crowd >= _CROWD and here <= self._crowd // 4:
             self._crowd = here
             self._after_crowd()
         self._crowd = max(self._crowd, here)
+        self._timer = None
+        if self._open:
+            self._timer = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
 
 
 class _UnchunkedCycle(RequestResponseCycle):

@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chilly_movies.disk.file_stamps import FileStamp, _flush_file, _found, _taken_away
-from chilly_movies.errors import DiskError
+from chilly_movies.disk.file_stamps import FileStamp, stat_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class ResumeClaim:
         """The same claim for files that we renamed; None if more than that happened to them."""
         stamps = {}
         for index, stamp in self.stamps.items():
-            found = _found(paths[index]) if index in paths else None
+            found = stat_of(paths[index]) if index in paths else None
             if found is None or not stamp.is_of(paths[index], exactly=False):
                 return None
             stamps[index] = replace(stamp, ctime_ns=found.st_ctime_ns)
@@ -84,82 +83,3 @@ def decode(blob: bytes | None) -> ResumeClaim | None:
         return ResumeClaim(data, stamps, bool(known["closed"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def stamps_of(folder: Path, paths: Mapping[int, str]) -> dict[int, FileStamp]:
-    """How those of the files look that are there. Blocks.
-
-    Raises:
-        OSError: the disk refused.
-    """
-    stamps: dict[int, FileStamp] = {}
-    for index, name in paths.items():
-        try:
-            found = (folder / name).lstat()
-        except FileNotFoundError:
-            continue
-        stamps[index] = FileStamp(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    return stamps
-
-
-def refuse_changed(before: Mapping[int, FileStamp], now: Mapping[int, FileStamp]) -> None:
-    """Make sure that what was compared with its hashes is what lies there.
-
-    Args:
-        before: how the files looked when the comparison began.
-        now: how they look; a rename changes their `ctime`, so that is left aside.
-
-    Raises:
-        DiskError: one of them looks different, or is not there.
-    """
-    for index, was in before.items():
-        found = now.get(index)
-        if found is None or (found.size, found.mtime_ns) != (was.size, was.mtime_ns):
-            name = Path(was.path).name
-            raise DiskError(f"The file '{name}' was changed after its check; it is checked again.")
-
-
-def take(folder: Path, paths: Mapping[int, str]) -> dict[int, FileStamp]:
-    """How files look to which we do not write. Blocks.
-
-    They are flushed: after a power cut they are as they were when they were compared, or look
-    different. Links are followed, as the user may have put one there.
-
-    Args:
-        folder: what the paths are relative to.
-        paths: the files that may be there.
-
-    Raises:
-        OSError: the disk refused.
-    """
-    stamps: dict[int, FileStamp] = {}
-    for index, name in paths.items():
-        if (folder / name).is_file():  # a pipe would be waited for
-            found = _flush_file(folder / name, with_times=True, links=True)
-            if found is not None:
-                stamps[index] = FileStamp(name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-    return stamps
-
-
-def sizes(folder: Path, paths: Mapping[int, str], known: Mapping[int, int]) -> dict[int, int]:
-    """How large the files are that are there. Blocks.
-
-    Args:
-        folder: what the paths are relative to.
-        paths: the files that may be there.
-        known: the sizes of those that must be there.
-
-    Raises:
-        DiskError: one that was there is gone or became shorter.
-        OSError: the disk refused.
-    """
-    found: dict[int, int] = {}
-    for index, name in paths.items():
-        path = folder / name
-        try:
-            found[index] = path.stat().st_size
-        except FileNotFoundError:
-            found[index] = -1
-        if found[index] < known.get(index, -1):
-            raise _taken_away(path)
-    return {index: size for index, size in found.items() if size >= 0}

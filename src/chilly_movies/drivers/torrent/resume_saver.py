@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
-from chilly_movies.disk.file_stamps import FileStamp, flush
+from chilly_movies.disk.file_stamps import FileStamp, flush, refuse_changed, sizes, take
 from chilly_movies.disk.plain import Held
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
-from chilly_movies.drivers.torrent.resume_claim import ResumeClaim, refuse_changed, sizes, take
+from chilly_movies.drivers.torrent.resume_claim import ResumeClaim
 from chilly_movies.jobs.ports import ResumeStore
 from chilly_movies.runtime import failpoints
 

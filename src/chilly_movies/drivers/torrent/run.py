@@ -10,12 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chilly_movies.disk import files as disk
-from chilly_movies.disk.file_stamps import FileStamp, flush
+from chilly_movies.disk.file_stamps import FileStamp, flush, refuse_changed, stamps_of
 from chilly_movies.disk.plain import Held
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
-from chilly_movies.drivers.torrent.resume_claim import refuse_changed, stamps_of
 from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Source
 from chilly_movies.runtime.tasks import begin
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.disk.file_stamps import FileStamp, flush
-from chilly_movies.drivers.torrent.resume_claim import ResumeClaim, decode, take
+from chilly_movies.disk.file_stamps import FileStamp, flush, take
+from chilly_movies.drivers.torrent.resume_claim import ResumeClaim, decode
 from chilly_movies.errors import DiskError
 from chilly_movies.runtime import failpoints
 

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import pytest
 
+from chilly_movies.disk.file_stamps import take
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
-from chilly_movies.drivers.torrent.resume_claim import decode, take
+from chilly_movies.drivers.torrent.resume_claim import decode
 from chilly_movies.drivers.torrent.resume_saver import IDLE, ResumeSaver
 from chilly_movies.errors import DiskError, StoreError
 from chilly_movies.storage.memory import MemoryResumeStore

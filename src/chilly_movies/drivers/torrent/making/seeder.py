@@ -19,13 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from chilly_movies.disk.file_stamps import take
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.torrent.engine.config import EngineConfig
 from chilly_movies.drivers.torrent.engine.params import AddRequest
 from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.making.create import make_torrent
-from chilly_movies.drivers.torrent.resume_claim import ResumeClaim, take
+from chilly_movies.drivers.torrent.resume_claim import ResumeClaim
 from chilly_movies.errors import ChillyError, EngineError
 from chilly_movies.jobs.models import Source, SourceType
 from chilly_movies.jobs.options import Options
