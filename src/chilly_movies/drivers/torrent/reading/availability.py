@@ -190,7 +190,7 @@ class Availability:
         Readers wait until the engine has said what is right. Pieces that arrive before it did are
         noted, so the table keeps its length.
         """
-        count, self._is_complete = len(self._there), False
+        count, self.is_complete = len(self._there), False
         self._there, self._safe, self._unsafe = bytearray(count), bytearray(count), set()
         if count:
             self._asking = self._spawn(self.refresh())
