@@ -32,6 +32,7 @@ from chilly_movies.jobs.requests import (
     check_torrent,
     new_id,
 )
+from chilly_movies.jobs.spelling import Spelled
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -71,8 +72,8 @@ def _member(option: Option) -> tuple[Any, Any]:
     return kind | None, Field(None, description=option.says)
 
 
-class _StartRequest(BaseModel):
-    """What to download. Further members are ignored."""
+class _StartRequest(Spelled):
+    """What to download. Further members are ignored, misspelled ones refused."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,

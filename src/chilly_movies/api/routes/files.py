@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from chilly_movies.api.policy import Body, KeyScope, Policy
 from chilly_movies.api.wire.headers import media_type
 from chilly_movies.api.wire.problems import documented
-from chilly_movies.api.wire.schemas import JobId, Shown, Wire, answer, example
+from chilly_movies.api.wire.schemas import JobId, JsonBody, Shown, answer, example
 from chilly_movies.errors import InvalidRequest
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import FileStanding, Job
@@ -61,7 +61,7 @@ _Choice = Annotated[FileChoice, AfterValidator(itemgetter("index", "priority"))]
 """A pair in the end, which takes a third of the memory of a dictionary."""
 
 
-class ChoiceBody(Wire):
+class ChoiceBody(JsonBody):
     """Files and what they are worth; those that are not named stay as they are."""
 
     model_config = example(files=[{"index": 0, "priority": 7}])

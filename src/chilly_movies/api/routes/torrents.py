@@ -23,8 +23,8 @@ from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import (
     EXAMPLE_URN,
     JobId,
+    JsonBody,
     Shown,
-    Wire,
     answer,
     example,
     named,
@@ -69,7 +69,7 @@ Base64 = Annotated[
 ]
 
 
-class _CreateBody(Wire):
+class _CreateBody(JsonBody):
     """What a torrent is to be made of; without a goal it is seeded until it is stopped."""
 
     model_config = example(path="My Film.mkv", version="hybrid", seed=True, id="seeded")
@@ -154,7 +154,7 @@ async def create_torrent(body: CreateBody, request: Request) -> Response:
 # --- looking into one -----------------------------------------------------------------------
 
 
-class InspectBody(Wire):
+class InspectBody(JsonBody):
     """Which torrent to look into. Further members are ignored."""
 
     model_config = example(sourceUrn=EXAMPLE_URN)

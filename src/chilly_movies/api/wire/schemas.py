@@ -29,6 +29,7 @@ from chilly_movies.jobs import start_request
 from chilly_movies.jobs.events import EVENT_NAMES, SNAPSHOT, Change
 from chilly_movies.jobs.models import Job, JobError, Phase, Progress, SourceType, Status, Transport
 from chilly_movies.jobs.options import MAX_FOLDER, OPTIONS
+from chilly_movies.jobs.spelling import Spelled
 
 JobId = start_request.JobId
 Folder = Annotated[
@@ -76,12 +77,16 @@ class Shown(Wire):
     model_config = ConfigDict(from_attributes=True, strict=False)
 
 
+class JsonBody(Wire, Spelled):
+    """What a caller sends; members that are not known are ignored, misspelled ones refused."""
+
+
 def example(**members: Any) -> ConfigDict:
     """Gives a body an example, which a test sends to the mock."""
     return ConfigDict(json_schema_extra={"examples": [members]})
 
 
-class IdBody(Wire):
+class IdBody(JsonBody):
     """Which job."""
 
     model_config = example(id="1")
@@ -89,7 +94,7 @@ class IdBody(Wire):
     id: JobId
 
 
-class MoveBody(Wire):
+class MoveBody(JsonBody):
     """Where a film is to lie."""
 
     model_config = example(folder="Films/2024")
