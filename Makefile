@@ -1,5 +1,5 @@
 # One command does each job; every target sets up what it needs first.
-# The first thing to type:  make demo   (a real film through the API)   or   make test
+# The first thing to type:  make help, make demo   (a real film through the API)   or   make test
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,7 +19,11 @@ EXAMPLES ?= 2000
 
 .PHONY: points damage cancels restarts clock sleep network setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model model-breaks bench-events bench-stream contract lock clean
 
-setup: $(STAMP)
+.PHONY: help
+help: ## this list
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## what all of these need, into .venv
 
 # what runs, without the tools of its makers: all that 'make demo' and 'make serve' need
 $(INSTALLED): pyproject.toml constraints.txt
@@ -151,5 +155,5 @@ contract: setup ## write contracts/openapi.yaml and openapi.downloads.yaml from 
 lock: setup ## renew constraints.txt from what is installed
 	@$(BIN)/python -m pip freeze --exclude-editable | grep -v '^-e' > constraints.txt
 
-clean:
+clean: ## remove all that these made
 	@rm -rf $(VENV) .demo build dist mutants

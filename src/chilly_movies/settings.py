@@ -269,7 +269,24 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Ours: what the caller gives, the environment, the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+        return init_settings, env_settings, _File(settings_cls, config_file())
+
+
+class _File(TomlConfigSettingsSource):
+    """The file with settings.
+
+    Each may have the name of the environment or that of its field: `CHILLY_MAX_ACTIVE` or
+    `max_active`.
+    """
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in super()._read_file(file_path).items():
+            field = name.lower().removeprefix(PREFIX.lower())
+            if field in found:
+                raise ValueError(f"{field} stands in it twice")
+            found[field if field in Settings.model_fields else name] = value
+        return found
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:

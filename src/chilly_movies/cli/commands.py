@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from cyclopts import App, CycloptsError
 
@@ -53,12 +54,26 @@ def build() -> App:
     commands: tuple[Callable[..., int], ...] = (
         serve, get, play, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
         remote.resume, remote.cancel, remote.recheck, remote.move, remote.remove, watch,
-        settings, doctor, backup, restore, tracker, demo,
+        settings, doctor, backup, restore, tracker, demo, completion,
     )  # fmt: skip
     for order, command in enumerate(commands):
         name = command.__name__.removesuffix("_jobs")
         app.command(command, name=name, sort_key=order)
     return app
+
+
+def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
+    """Print what makes a shell complete the commands and options of chilly.
+
+    bash: chilly completion bash > ~/.local/share/bash-completion/completions/chilly
+    zsh:  chilly completion zsh > ~/.zfunc/_chilly, with ~/.zfunc in fpath
+    fish: chilly completion fish > ~/.config/fish/completions/chilly.fish
+
+    Args:
+        shell: Which shell.
+    """
+    Output().raw(build().generate_completion(shell=shell))
+    return Exit.DONE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -74,6 +74,11 @@ class Output:
             self.console.print(what, soft_wrap=False)
             self.flush()
 
+    def raw(self, text: str) -> None:
+        """Prints a text of ours as it is, for a file or a shell; in every mode."""
+        self.console.file.write(text + "\n")
+        self.flush()
+
     def document(self, value: Any) -> None:
         """Prints the one JSON document of a command; nothing for people."""
         if self.as_json:

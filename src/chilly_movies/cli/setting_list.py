@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json as js
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -14,21 +16,51 @@ if TYPE_CHECKING:
     from chilly_movies.settings import Settings
 
 
-def settings(*, json: Annotated[bool, Parameter(negative="", show_default=False)] = False) -> int:
+_Flag = Parameter(negative="", show_default=False)
+
+
+def settings(*, json: Annotated[bool, _Flag] = False, toml: Annotated[bool, _Flag] = False) -> int:
     """Show all settings, their present values, and what they mean.
 
     Args:
         json: One JSON document.
+        toml: A file with all settings and their defaults, to begin your own with.
     """
     from chilly_movies.settings import CONFIG_FILE_VARIABLE, config_file, load_settings
 
     out = Output(as_json=json)
+    if toml:
+        out.raw("\n".join(sample(str(config_file()))))
+        return Exit.DONE
     found = described(load_settings())
     found.append(_row("config", CONFIG_FILE_VARIABLE, str(config_file()), "file with settings"))
     out.document(found)
     rows = [(row["variable"], _shown(row["value"]), row["meaning"]) for row in found]
     out.show(table(("VARIABLE", "VALUE", "MEANING"), rows))
     return Exit.DONE
+
+
+def sample(path: str) -> Iterator[str]:
+    """Yields the lines of a file with settings: each with its meaning, as a comment.
+
+    Args:
+        path: where the file is looked for.
+    """
+    from chilly_movies.settings import Settings
+
+    yield f"# The settings of Chilly Movies. They are read from {path}"
+    yield "# or from the file that CHILLY_CONFIG names; the environment (CHILLY_MAX_ACTIVE and so"
+    yield "# on) wins. These are the defaults: remove the '#' before what you change."
+    for name, field in Settings.model_fields.items():
+        value = field.get_default(call_default_factory=True)
+        yield f"\n# {field.description}"
+        yield f"#{name} = {_as_toml(value)}"
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, bool | int | float | tuple):
+        return js.dumps(value)
+    return js.dumps("" if value is None else str(value), ensure_ascii=False)
 
 
 def described(settings: Settings) -> list[dict[str, Any]]:
