@@ -35,7 +35,7 @@ from chilly_movies.drivers.torrent import (
 from chilly_movies.errors import SettingsError
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
-from chilly_movies.jobs.models import SourceType
+from chilly_movies.jobs.models import ListenPort, SourceType
 from chilly_movies.jobs.ports import Driver, JobStore, ResumeStore
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
@@ -121,6 +121,7 @@ class Parts:
         sole_use: keeps other instances away, None = there is nothing to keep them from.
         network: what may be sent at the moment.
         own_ports: where our own API listens; nothing is ever sent there.
+        listening: says on which ports peers reach us.
         tools: what answers beside the downloader.
         retry: how often and when a failed attempt is repeated.
     """
@@ -133,6 +134,7 @@ class Parts:
     sole_use: SoleUse | None = None
     network: Network = field(default_factory=_NoNetwork)
     own_ports: set[int] = field(default_factory=set)
+    listening: Callable[[], tuple[ListenPort, ...]] = tuple
     tools: Tools = field(default_factory=Tools)
     retry: RetryPolicy | None = None
 
@@ -158,6 +160,11 @@ class AssembledDownloader(Downloader):
     def network_problem(self) -> str | None:
         """See `Downloader.network_problem`."""
         return self.parts.network.halted
+
+    @property
+    def listening(self) -> tuple[ListenPort, ...]:
+        """See `Downloader.listening`."""
+        return self.parts.listening()
 
     def read_lists(self) -> None:
         """Read the user's lists of addresses again; they are when their files change, too."""
@@ -269,6 +276,7 @@ def torrent_parts(
         sole_use=SoleUse(state, volume, ServerNote(config.media_root, state), whole=sole_server),
         network=network,
         own_ports=config.own_ports,
+        listening=lambda: driver.listening,
         tools=Tools(
             catalogue=catalogue or _unconfigured(),
             maker=MediaTorrentMaker(config.media_root, trackers, gate_of(config)),

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chilly_movies.api.gates.bodies import BodyGate
 from chilly_movies.api.gates.clients import client_of
 from chilly_movies.api.gates.forwarded import ForwardedGate
-from chilly_movies.api.gates.keys import KeyGate, KeyRing
+from chilly_movies.api.gates.keys import KeyGate, KeyRing, may_see_addresses
 from chilly_movies.api.gates.limits import RateGate, StreamGate
 from chilly_movies.api.gates.security import ApiOptions, HostGate
 from chilly_movies.api.openapi import complete
@@ -42,6 +42,7 @@ from chilly_movies.api.wire.schemas import (
     EventOut,
     Health,
     JobId,
+    ListenPortOut,
     answer,
 )
 from chilly_movies.catalogue.ports import MetadataProvider
@@ -98,8 +99,16 @@ async def get_health(request: Request) -> Response:
     counts = dict.fromkeys(Status, 0)
     for job in await downloader.list():
         counts[job.status] += 1
-    network = downloader.network_problem
-    return answer(Health(status="ok", version=__version__, jobs=counts, network=network))
+    ports = downloader.listening if may_see_addresses(request.scope) else ()
+    return answer(
+        Health(
+            status="ok",
+            version=__version__,
+            jobs=counts,
+            network=downloader.network_problem,
+            torrent_ports=[ListenPortOut.model_validate(port) for port in ports],
+        )
+    )
 
 
 _Names = Annotated[

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from chilly_movies.cli.interruption import InOrder
-from chilly_movies.errors import ChillyError, SettingsError
+from chilly_movies.errors import ChillyError
 from chilly_movies.jobs.disk_guard import amount
 from chilly_movies.jobs.models import Job, Status
 from chilly_movies.names import INCOMPLETE
@@ -356,33 +356,6 @@ def _try_write(folder: Path) -> str | None:
     except OSError as error:
         return error.strerror or type(error).__name__
     return None
-
-
-def check_ports(settings: Settings, *, running: bool) -> Iterator[Finding]:
-    """Checks the ports: free, or taken by the server that runs."""
-    from chilly_movies.server.serving import bind
-
-    wanted = (("API", settings.host, settings.port, "CHILLY_PORT"),
-              ("peers", settings.interface or "0.0.0.0", settings.torrent_port,  # noqa: S104
-               "CHILLY_TORRENT_PORT"))  # fmt: skip
-    for what, host, port, variable in wanted:
-        if port == 0 or not host.replace(".", "").replace(":", "").isalnum():
-            continue
-        try:
-            for listener in bind(host, port):
-                listener.close()
-        except SettingsError as error:
-            if running and "in use" in str(error):
-                yield Finding("ports", "ok", f"Port {port} ({what}) is in use by the server.")
-            else:
-                yield Finding(
-                    "ports",
-                    "problem",
-                    f"Port {port} ({what}) cannot be used.",
-                    f"Stop who uses it, or set {variable}.",
-                )
-        else:
-            yield Finding("ports", "ok", f"Port {port} ({what}) is free.")
 
 
 def check_engine() -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from chilly_movies.cli import checks, network_checks
+from chilly_movies.cli import checks, network_checks, port_checks
 from chilly_movies.cli.checks import Finding
 from chilly_movies.cli.exits import Exit
 from chilly_movies.cli.media_folder import with_known_folder
@@ -77,7 +77,7 @@ def _findings(
     running = state.is_locked()
     yield from checks.check_state(state.path, running=running)
     yield from checks.check_disk(settings)
-    yield from checks.check_ports(settings, running=running)
+    yield from port_checks.check_ports(settings, running=running)
     yield from network_checks.check_proxy(settings)
     yield from network_checks.check_interface(settings)
     yield from network_checks.check_lists(settings)

@@ -126,6 +126,8 @@ class _Seeding:
                 key = one.v1 or one.v2 or ""
                 if key not in offers:  # the same path twice
                     offers[key] = (one, await seeder.offer(one, path.parent, Options()))
+            if config.port not in (0, seeder.port):
+                self._out.note(f"port {config.port} is taken, peers reach this at {seeder.port}")
             for one, _ in offers.values():
                 self._tell(one, config, seeder.port)
             with board_for(self._out) as board:

@@ -26,7 +26,15 @@ from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.disk_watch import DiskWatch
 from chilly_movies.jobs.file_watch import FileWatch
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import FileStanding, Job, Peer, Source, SourceType, Status
+from chilly_movies.jobs.models import (
+    FileStanding,
+    Job,
+    ListenPort,
+    Peer,
+    Source,
+    SourceType,
+    Status,
+)
 from chilly_movies.jobs.open_files import Reading
 from chilly_movies.jobs.options import Options, check_folder
 from chilly_movies.jobs.ports import Driver, FileReader, JobStore
@@ -489,6 +497,11 @@ class Downloader:
     def network_problem(self) -> str | None:
         """One clause for why nothing is sent or received at the moment, None if it may be."""
         return None
+
+    @property
+    def listening(self) -> tuple[ListenPort, ...]:
+        """The ports on which peers reach us; none before the first download."""
+        return ()
 
     def end_events(self) -> None:
         """End all event streams and readers, so that a server can drain before `aclose`."""

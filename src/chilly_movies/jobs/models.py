@@ -143,6 +143,28 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class ListenPort:
+    """The port on which peers reach us at one address of this machine.
+
+    Attributes:
+        address: IP address.
+        wanted: the port of the settings, 0 = any.
+        tcp: the port that is open for TCP, None = none is.
+        udp: the same for UDP, which uTP uses.
+    """
+
+    address: str
+    wanted: int
+    tcp: int | None = None
+    udp: int | None = None
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether another program has the wanted port."""
+        return self.wanted != 0 and self.tcp != self.wanted
+
+
+@dataclass(frozen=True, slots=True)
 class Transports:
     """How many peers are connected by which transport."""
 

@@ -13,6 +13,13 @@ from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope, Policies
 from chilly_movies.api.wire.problems import problem
 
+_NO_KEY = "chilly.no_key"
+
+
+def may_see_addresses(scope: Scope) -> bool:
+    """Tells whether a caller may know this machine's addresses: anybody, unless there are keys."""
+    return not scope.get(_NO_KEY, False)
+
 
 def header_values(scope: Scope, name: bytes) -> list[bytes]:
     """Returns all values of a header field, in order."""
@@ -64,6 +71,7 @@ class KeyGate:
         asked = scope["type"] == "http" and bool(self._keys)
         needed = self._policies.of(scope).scope if asked else None
         if needed is None:
+            scope[_NO_KEY] = asked and not self._is_known(scope)
             await self._app(scope, receive, send)
             return
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -81,6 +89,11 @@ class KeyGate:
             await problem(403, detail, code="forbidden_scope")(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    def _is_known(self, scope: Scope) -> bool:
+        """Tells whether a request for what needs no key has one all the same."""
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        return any(self._keys.scope_of(key) is not None for key in _given_keys(scope, query))
 
     def _is_signed(self, scope: Scope, query: Mapping[str, list[str]]) -> bool:
         expires, signature = query.get("expires", []), query.get("sig", [])

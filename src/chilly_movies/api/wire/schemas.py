@@ -253,6 +253,15 @@ class EventOut(JobOut):
     stream: FileReadersOut | None = Field(None, description="Of a `stream` event.")
 
 
+class ListenPortOut(Shown):
+    """The port on which peers reach the server at one address."""
+
+    address: str = Field(description="IP address of this machine.")
+    wanted: int = Field(description="The port of the settings, 0 = any.")
+    tcp: int | None = Field(description="The port that is open; another one if it was taken.")
+    udp: int | None
+
+
 class Health(Shown):
     """That the server is there."""
 
@@ -261,6 +270,11 @@ class Health(Shown):
     jobs: dict[Status, int] = Field(description="How many jobs have which status.")
     network: str | None = Field(
         None, description="Why nothing is sent or received at the moment, null if it may be."
+    )
+    torrent_ports: list[ListenPortOut] = Field(
+        default=[],
+        description="Where peers reach the server; empty before the first download, and for "
+        "callers without a key if there are keys.",
     )
 
 

@@ -44,6 +44,7 @@ from chilly_movies.errors import (
 from chilly_movies.jobs.models import (
     FileStanding,
     Job,
+    ListenPort,
     MediaFile,
     Peer,
     Phase,
@@ -137,6 +138,11 @@ class TorrentDriver:
         if (run := self._runs.get(job.key)) is not None:
             run.job = replace(run.job, options=job.options)
         await self._readers.choose(job)
+
+    @property
+    def listening(self) -> tuple[ListenPort, ...]:
+        """The ports on which peers reach the engine; none before it is open."""
+        return self._session.listening
 
     async def aclose(self) -> None:
         """See `ports.Driver`."""

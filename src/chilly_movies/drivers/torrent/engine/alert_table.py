@@ -17,6 +17,7 @@ import structlog
 
 from chilly_movies.drivers.torrent.engine import engine_errors as engine
 from chilly_movies.drivers.torrent.engine.alerts import text
+from chilly_movies.drivers.torrent.engine.listening import Listening
 from chilly_movies.drivers.torrent.engine.standings import (
     TrackerStanding,
     endpoint_of,
@@ -51,6 +52,7 @@ class AlertTable:
         ask_figures: asks the engine for the figures of torrents that moved.
         on_metadata: called with a job's torrent whose files are known from now on.
         on_ban: called with a torrent and the address of a peer that the engine banned.
+        listening: is told where the engine listens.
 
     Attributes:
         asked: ports of all WebSocket trackers that anything was announced to.
@@ -63,11 +65,13 @@ class AlertTable:
         ask_figures: Callable[[], None],
         on_metadata: Callable[[Torrent], None],
         on_ban: Callable[[Torrent, str], None],
+        listening: Listening,
     ) -> None:
         self._torrents = torrents
         self._ask_figures = ask_figures
         self._on_metadata = on_metadata
         self._on_ban = on_ban
+        self._listening = listening
         self.asked: set[int] = set()
         self.refreshes: list[asyncio.Future[None]] = []
 
@@ -82,13 +86,8 @@ class AlertTable:
                     each.update(handle.status())
                     while each.waits.resume:  # what was lost may be its answer
                         each.waits.end_save(None)
-            case lt.listen_failed_alert():
-                log.warning(
-                    "cannot listen for peers",
-                    address=alert.listen_interface(),
-                    port=alert.port,
-                    problem=engine.why(alert.error),
-                )
+            case lt.listen_failed_alert() | lt.listen_succeeded_alert():
+                self._listening.heard(alert)
             case lt.tracker_announce_alert():
                 url, event = text(alert.tracker_url), cast(Any, alert.event)
                 if is_websocket(url):  # it may be of a torrent that has just left

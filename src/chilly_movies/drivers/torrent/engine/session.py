@@ -22,6 +22,7 @@ from chilly_movies.drivers.torrent.engine.announces import PeerIds
 from chilly_movies.drivers.torrent.engine.config import EngineConfig, for_engine, settings_pack
 from chilly_movies.drivers.torrent.engine.dropped import Dropped
 from chilly_movies.drivers.torrent.engine.filters import limit_everyone
+from chilly_movies.drivers.torrent.engine.listening import Listening
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.engine.traffic import Traffic
 from chilly_movies.drivers.torrent.engine.waits import answer
@@ -30,6 +31,7 @@ from chilly_movies.drivers.torrent.mends.stun import StunCheck
 from chilly_movies.drivers.torrent.mends.tracker_sockets import forget, shut_for_good
 from chilly_movies.drivers.torrent.mends.web_seeds import WebSeeds
 from chilly_movies.errors import EngineRestarts
+from chilly_movies.jobs.models import ListenPort
 from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime import tasks
 from chilly_movies.runtime.clocks import TimeOfDay
@@ -65,8 +67,13 @@ class TorrentSession:
         self._opening = SingleFlight(self._open, "engine-opening")
         self._stun = StunCheck("")
         self.traffic = Traffic(config, self.policy, self._touch_all)
+        self._listening = Listening(config.port)
         self._alerts = AlertTable(
-            self._torrents, self._ask_figures, self._join_webrtc, self.traffic.banned
+            self._torrents,
+            self._ask_figures,
+            self._join_webrtc,
+            self.traffic.banned,
+            self._listening,
         )
         self._coming: list[frozenset[str]] = []
         self._hears_pieces = self._has_web_seeds = False
@@ -127,6 +134,7 @@ class TorrentSession:
         if self._ses is None:
             return
         session, self._ses = self._ses, None
+        self._listening.clear()
         await self.traffic.closed()
         if self._ticker is not None:
             self._ticker.cancel()
@@ -169,6 +177,11 @@ class TorrentSession:
             await asyncio.sleep(_COMING)
         await self._end()
         self._outdated = False
+
+    @property
+    def listening(self) -> tuple[ListenPort, ...]:
+        """Where peers reach us; nowhere while nothing may be sent."""
+        return () if self.policy.halted is not None else self._listening.ports
 
     @property
     def port(self) -> int:
