@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import stat
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,14 +56,19 @@ def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_on_the_disk_is_spelled_once_in_the_sources(name: str) -> None:
-    places = [path.name for path in SOURCES.rglob("*.py") for text in _texts(path) if text == name]
+    places = [where for where, text in _texts() if text == name]
     assert len(places) == 1, places
 
 
-def _texts(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+@cache
+def _texts() -> list[tuple[str, str]]:
+    """Each text constant of the sources that is a name on the disk, with its module."""
+    return [
+        (path.name, node.value)
+        for path in SOURCES.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in NAMES
+    ]
 
 
 @pytest.mark.anyio
