@@ -63,7 +63,7 @@ class Swarm(LineProcess):
         super().__init__(time_limit=time_limit)
 
     async def _launch(self) -> None:
-        await self._start_lines([sys.executable, "-m", "lab.crash.swarm"])
+        await self._start_warm_lines(__name__)
 
     async def seed(
         self,
@@ -213,10 +213,11 @@ class _Child:
         await asyncio.to_thread(ending.clear)  # its engine's end waits for the network
 
 
-def _main() -> None:
+def main() -> None:
+    """What the process does."""
     asyncio.run(_Child().run())
     os._exit(0)  # the sessions' destructors wait for the network
 
 
 if __name__ == "__main__":
-    _main()
+    main()

@@ -16,7 +16,8 @@ from typing import Any, Self
 
 import httpx2
 
-from tests.acceptance.warm import WarmProcess, start_warm
+from tests.warm import CHILLY as PROGRAM
+from tests.warm import WarmProcess, start_warm
 
 CHILLY = Path(sys.executable).parent / "chilly"
 _READY_WITHIN = 100.0
@@ -99,7 +100,7 @@ class Backend:
         with self._log.open("ab") as log:
             if self._warm:
                 self._process = await start_warm(
-                    words, self._environment, self._folder, log.fileno()
+                    PROGRAM, words, self._environment, self._folder, log.fileno()
                 )
             else:
                 self._process = await asyncio.create_subprocess_exec(

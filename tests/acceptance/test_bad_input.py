@@ -64,7 +64,7 @@ CASES: dict[str, tuple[Request, int, str]] = {
 async def test_each_kind_of_bad_input_gets_its_sentence_and_nothing_else_is_disturbed(
     tmp_path: Path,
 ) -> None:
-    async with Backend(tmp_path) as ours:
+    async with Backend(tmp_path, warm=True) as ours:
         await ours.start("magnet:?xt=urn:btih:" + "a" * 40, id="good")
         for name, ((path, request), status, code) in CASES.items():
             answer = await ours.http.post(path, **request)

@@ -82,7 +82,7 @@ def sockets_of(pid: int) -> Listening:
 
 
 async def test_by_default_only_loopback_is_listened_on(tmp_path: Path) -> None:
-    async with Backend(tmp_path) as ours:
+    async with Backend(tmp_path, warm=True) as ours:
         port = int(ours.url.rsplit(":", 1)[1])
         assert listeners(port)
         assert listeners(port) <= set(LOOPBACK)
@@ -117,7 +117,7 @@ async def test_a_wide_bind_without_a_long_secret_ends_at_once(
 async def test_with_each_address_and_secret_only_the_promised_sockets_are_there(
     tmp_path: Path, host: str, secret: str
 ) -> None:
-    async with Backend(tmp_path, {"CHILLY_HOST": host, **_SECRETS[secret]}) as ours:
+    async with Backend(tmp_path, {"CHILLY_HOST": host, **_SECRETS[secret]}, warm=True) as ours:
         port = int(ours.url.rsplit(":", 1)[1])
         api = {("tcp", address, port) for address in _BINDS[host]}
         assert sockets_of(ours.pid) == api

@@ -23,7 +23,7 @@ ENDLESS = r"^/(events|stream/\{id\}($|/))"
 
 
 async def test_no_request_made_from_the_contract_breaks_the_contract(tmp_path: Path) -> None:
-    async with Backend(tmp_path, UNLIMITED, "--mock") as ours:
+    async with Backend(tmp_path, UNLIMITED, "--mock", warm=True) as ours:
         fuzzer = await asyncio.create_subprocess_exec(
             Path(sys.executable).parent / "schemathesis",
             "--config-file", HERE / "schemathesis.toml",

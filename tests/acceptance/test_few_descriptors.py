@@ -87,7 +87,10 @@ async def test_a_job_started_while_listeners_hold_all_descriptors_waits_and_goes
     tmp_path: Path, seeder: LibtorrentPeer, film: Torrent
 ) -> None:
     await seeder.seed(film.path, film.folder)
-    async with Backend(tmp_path / "server") as server, server.listen("/events") as events:
+    async with (
+        Backend(tmp_path / "server", warm=True) as server,
+        server.listen("/events") as events,
+    ):
         await server.http.get("/health")  # a connection that is kept
         async with crowd(server):
             await server.start(magnet_to(film, seeder.port), id="a")
@@ -101,7 +104,10 @@ async def test_a_film_that_arrives_waits_for_descriptors_and_goes_on(
     tmp_path: Path, seeder: LibtorrentPeer, film: Torrent
 ) -> None:
     key = await seeder.seed(film.path, film.folder, upload_limit=MIB // 2)
-    async with Backend(tmp_path / "server") as server, server.listen("/events") as events:
+    async with (
+        Backend(tmp_path / "server", warm=True) as server,
+        server.listen("/events") as events,
+    ):
         await server.start(magnet_to(film, seeder.port), id="a")
         await first(events, lambda event: event["progress"]["bytesDownloaded"] > MIB // 4)
         async with nothing_left(server):
@@ -115,7 +121,10 @@ async def test_a_film_that_is_moved_waits_for_descriptors_and_is_moved_then(
     tmp_path: Path, seeder: LibtorrentPeer, film: Torrent
 ) -> None:
     await seeder.seed(film.path, film.folder)
-    async with Backend(tmp_path / "server") as server, server.listen("/events") as events:
+    async with (
+        Backend(tmp_path / "server", warm=True) as server,
+        server.listen("/events") as events,
+    ):
         await server.start(magnet_to(film, seeder.port), id="a")
         await first(events, is_done)
         await server.http.get("/health")

@@ -30,7 +30,7 @@ async def test_a_film_arrives_from_an_independent_seeder_and_goes_on_to_a_fresh_
         torrent = make_torrent(
             tmp_path / "source" / "film.mkv", tmp_path / "film.torrent", trackers=[announce]
         )
-        async with Backend(tmp_path / "ours", _SEEDING) as ours, peer() as seeder:
+        async with Backend(tmp_path / "ours", _SEEDING, warm=True) as ours, peer() as seeder:
             await seeder.seed(torrent.path, torrent.folder)
             await ours.start(torrent.magnet, id="film")
             job = await ours.wait("film")
@@ -41,7 +41,7 @@ async def test_a_film_arrives_from_an_independent_seeder_and_goes_on_to_a_fresh_
         async with peer() as leecher:
             await leecher.leech(torrent.path, tmp_path / "leech")
             await leecher.wait_announced()
-            async with Backend(tmp_path / "ours", _SEEDING) as ours:
+            async with Backend(tmp_path / "ours", _SEEDING, warm=True) as ours:
                 await leecher.wait_done(within=120)
                 await ours.until("film", lambda event: event["progress"]["ratio"] >= 0.9)
         assert sha256_of(tmp_path / "leech" / "film.mkv") == wanted

@@ -63,7 +63,7 @@ async def test_twenty_jobs_of_the_first_version_are_there_and_go_on(old: Path) -
     before = {job["id"]: job for job in json.loads((old / "jobs.json").read_text())["items"]}
     events = stored_events(old)
     assert len(before) == 20
-    async with seeder() as peer, Backend(old, {"CHILLY_MAX_ACTIVE": "3"}) as ours:
+    async with seeder() as peer, Backend(old, {"CHILLY_MAX_ACTIVE": "3"}, warm=True) as ours:
         page = (await ours.http.get("/downloads", params={"limit": 100})).json()
         now = {job["id"]: job for job in page["items"]}
         assert await replayed(ours, events[-1][0]) == events

@@ -82,7 +82,7 @@ async def test_with_a_server_an_id_is_played_over_a_signed_link_and_goes_on_afte
 ) -> None:
     await seeder.seed(film.path, film.folder, upload_limit=2_000_000)
     secret = {"API_SECRET": "correct-horse-battery-staple"}
-    async with Backend(tmp_path / "ours", secret) as ours:
+    async with Backend(tmp_path / "ours", secret, warm=True) as ours:
         env = engine(tmp_path, CHILLY_PORT=ours.url.rpartition(":")[2], **secret)
         added = await chilly("add", magnet(film, seeder), "--id", "a", env=env)
         assert added.code == 0, added

@@ -149,7 +149,7 @@ async def test_what_cannot_be_seeded_is_said_in_one_sentence(tmp_path: Path) -> 
 
 
 async def test_the_api_makes_a_torrent_and_seeds_it_from_where_it_lies(tmp_path: Path) -> None:
-    async with Backend(tmp_path / "ours", SEEDING) as ours, LibtorrentPeer() as leecher:
+    async with Backend(tmp_path / "ours", SEEDING, warm=True) as ours, LibtorrentPeer() as leecher:
         wanted = make_films(ours.media / "films" / "show", {"1.mkv": 3 * MIB, "2: b.srt": 999})
         before = tree(ours.media / "films")
         body = {"path": "films/show", "id": "mine", "trackers": ["http://127.0.0.1:9/announce"]}

@@ -31,7 +31,7 @@ async def curl(*arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 async def test_without_a_secret_the_api_is_open(tmp_path: Path) -> None:
-    async with Backend(tmp_path, None, "--mock") as ours:
+    async with Backend(tmp_path, None, "--mock", warm=True) as ours:
         body = (
             '{"id":"1","sourceType":"torrent","sourceUrn":"magnet:?xt=urn:btih:' + "a" * 40 + '"}'
         )
@@ -44,7 +44,7 @@ async def test_without_a_secret_the_api_is_open(tmp_path: Path) -> None:
 async def test_with_a_secret_the_key_is_asked_for_and_taken_from_header_and_query(
     tmp_path: Path,
 ) -> None:
-    async with Backend(tmp_path, {"API_SECRET": SECRET}, "--mock") as ours:
+    async with Backend(tmp_path, {"API_SECRET": SECRET}, "--mock", warm=True) as ours:
         start = ("-X", "POST", *JSON, "-d", '{"id":"1","sourceUrn":"mock:"}')
         url = f"{ours.url}/download/start"
         code, problem = await curl(*start, url)
@@ -58,7 +58,9 @@ async def test_with_a_secret_the_key_is_asked_for_and_taken_from_header_and_quer
 
 
 async def test_the_fourth_quick_request_is_refused_when_three_are_allowed(tmp_path: Path) -> None:
-    async with Backend(tmp_path, {"CHILLY_RATE_LIMIT_START": "3/minute"}, "--mock") as ours:
+    async with Backend(
+        tmp_path, {"CHILLY_RATE_LIMIT_START": "3/minute"}, "--mock", warm=True
+    ) as ours:
         codes = []
         for number in range(4):
             body = json.dumps({"id": str(number)})

@@ -88,7 +88,7 @@ async def test_it_ends_soon_and_saves_all_though_streams_are_open_and_a_tracker_
         assert code == 0, ours.log()
         assert time.monotonic() - began < PROMISED * LOADED
         assert "did not stop in time" not in ours.log()
-    async with Backend(tmp_path / "ours") as again:
+    async with Backend(tmp_path / "ours", warm=True) as again:
         job = await again.job("film")
         assert job["status"] == "active"
         assert job["progress"]["bytesDownloaded"] >= before
@@ -113,7 +113,7 @@ async def test_a_second_interrupt_ends_it_at_once_and_nothing_that_was_told_is_l
         await until_refused(port)  # it heard that one, and waits for the half request now
         assert await ours.end(signal.SIGINT) == 130
         writer.close()
-    async with Backend(tmp_path / "ours") as again:
+    async with Backend(tmp_path / "ours", warm=True) as again:
         assert (await again.job("film"))["status"] == "active"
 
 
@@ -131,11 +131,11 @@ async def test_asking_again_to_terminate_does_not_hurry_it(
 async def test_one_state_folder_has_one_instance_and_a_killed_one_leaves_no_lock(
     tmp_path: Path,
 ) -> None:
-    async with Backend(tmp_path / "ours") as first:
-        second = Backend(tmp_path / "ours")
+    async with Backend(tmp_path / "ours", warm=True) as first:
+        second = Backend(tmp_path / "ours", warm=True)
         with pytest.raises(AssertionError, match="Another instance uses this state folder"):
             await second.__aenter__()
         assert (await first.http.get("/health")).status_code == 200
         await first.kill()
-    async with Backend(tmp_path / "ours") as third:
+    async with Backend(tmp_path / "ours", warm=True) as third:
         assert (await third.http.get("/health")).status_code == 200

@@ -38,7 +38,7 @@ async def test_start_answers_at_once_while_the_download_goes_on(
     tmp_path: Path, film: Torrent, seeder: LibtorrentPeer
 ) -> None:
     await seeder.seed(film.path, film.folder, upload_limit=8 * MIB)
-    async with Backend(tmp_path / "ours") as ours:
+    async with Backend(tmp_path / "ours", warm=True) as ours:
         await ours.http.get("/health")  # the connection is up, as in any front end
         took = []
         for number in range(5):
@@ -79,7 +79,7 @@ async def test_cancel_leaves_no_file_and_holds_over_a_restart(
     tmp_path: Path, film: Torrent, seeder: LibtorrentPeer
 ) -> None:
     await seeder.seed(film.path, film.folder, upload_limit=4 * MIB)
-    async with Backend(tmp_path / "ours") as ours:
+    async with Backend(tmp_path / "ours", warm=True) as ours:
         await ours.start(link(film, seeder), id="film")
         await ours.until("film", past(2 * MIB))
         assert (await ours.verb("cancel", {"id": "film"}))["status"] == "canceled"
@@ -88,7 +88,7 @@ async def test_cancel_leaves_no_file_and_holds_over_a_restart(
             ".chilly-media",
             ".server.json",
         }
-    async with Backend(tmp_path / "ours") as ours:
+    async with Backend(tmp_path / "ours", warm=True) as ours:
         assert (await ours.job("film"))["status"] == "canceled"
         assert {p.name for p in ours.media.rglob("*")} == {
             ".incomplete",
@@ -107,7 +107,7 @@ async def test_after_kill_9_the_job_goes_on_by_itself_and_repeats_little(
         await ours.kill()
     before = (await seeder.stats(key)).uploaded
     await seeder.set_upload_limit(0, key)
-    async with Backend(tmp_path / "ours") as ours:
+    async with Backend(tmp_path / "ours", warm=True) as ours:
         job = await ours.wait("film")
         assert sha256_of(ours.media / job["path"]) == sha256_of(film.content)
     again = (await seeder.stats(key)).uploaded - (film.size - before)
@@ -119,7 +119,7 @@ async def test_events_show_the_whole_life_with_rising_numbers(
     tmp_path: Path, film: Torrent, seeder: LibtorrentPeer
 ) -> None:
     await seeder.seed(film.path, film.folder, upload_limit=12 * MIB)
-    async with Backend(tmp_path / "ours") as ours:
+    async with Backend(tmp_path / "ours", warm=True) as ours:
         await ours.start(link(film, seeder), id="film")
         seen = []
         async with asyncio.timeout(60), ours.listen("/events/film") as events:
@@ -144,12 +144,12 @@ async def test_a_listener_that_comes_back_misses_no_state_change_even_over_a_cra
     tmp_path: Path, film: Torrent, seeder: LibtorrentPeer
 ) -> None:
     await seeder.seed(film.path, film.folder, upload_limit=8 * MIB)
-    async with Backend(tmp_path / "ours") as ours:
+    async with Backend(tmp_path / "ours", warm=True) as ours:
         await ours.start(link(film, seeder), id="film")
         last = (await ours.until("film", lambda event: event["event"] == "metadata"))["_id"]
         await ours.verb("pause", {"id": "film"})
         await ours.kill()
-    async with Backend(tmp_path / "ours") as ours:
+    async with Backend(tmp_path / "ours", warm=True) as ours:
         await ours.verb("resume", {"id": "film"})
         await ours.wait("film")
         missed = []
@@ -164,7 +164,7 @@ async def test_a_listener_that_comes_back_misses_no_state_change_even_over_a_cra
 
 
 async def test_sigterm_ends_the_server_quickly_with_an_open_event_stream(tmp_path: Path) -> None:
-    async with Backend(tmp_path / "ours", None, "--mock") as ours:
+    async with Backend(tmp_path / "ours", None, "--mock", warm=True) as ours:
         await ours.start("mock:?seconds=60", id="film")
         async with ours.http.stream("GET", "/events") as answer:
             lines = answer.aiter_lines()

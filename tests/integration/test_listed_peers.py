@@ -102,7 +102,7 @@ async def test_sighup_reads_the_lists_again_and_webrtc_is_said_to_be_off(tmp_pat
     (tmp_path / "list").write_text(f"{PEER}\n")
     settings = {"CHILLY_BLOCK_LIST": str(tmp_path / "list"), "CHILLY_WEBTORRENT": "true"}
     settings |= {"CHILLY_INTERFACE": "", "CHILLY_WEBTORRENT_TRACKERS": ""}
-    async with Backend(tmp_path, settings) as ours:
+    async with Backend(tmp_path, settings, warm=True) as ours:
         assert ours.log().count("WebRTC is off") == 1
         assert "CHILLY_BLOCK_LIST or CHILLY_ALLOW_LIST" in ours.log()
         await ours.start(f"magnet:?xt=urn:btih:{'e' * 40}", id="a")

@@ -47,7 +47,7 @@ async def test_a_tcp_and_a_webrtc_seeder_at_one_address_with_a_half_each_make_a_
     async with (
         WebTorrentPeer(rtc=True, tcp=False, host=network.address) as browser,
         LibtorrentPeer(host=network.address, settings={"max_webtorrent_offers": 0}) as desktop,
-        Backend(tmp_path / "ours", settings) as ours,
+        Backend(tmp_path / "ours", settings, warm=True) as ours,
     ):
         await browser.seed(film.path, film.folder, have=range(16, PIECES))
         await desktop.seed(film.path, film.folder, have=range(16))

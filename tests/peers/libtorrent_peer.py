@@ -69,9 +69,7 @@ class LibtorrentPeer(LinePeer):
         }
 
     async def _launch(self) -> None:
-        await self._start_lines(
-            [sys.executable, "-m", "tests.peers.libtorrent_peer", json.dumps(self._settings)]
-        )
+        await self._start_warm_lines(__name__, json.dumps(self._settings))
 
     async def set_upload_limit(self, bytes_per_second: int, key: str | None = None) -> None:
         """Limits a torrent's upload from now on; 0 lifts the limit."""
@@ -204,7 +202,8 @@ class _Child:
         )
         watch = self._watches[key] = _Watch()
         handle = self._handles[key] = self._session.add_torrent(params)
-        self._spawn(self._await_first_byte(handle, watch))
+        if not seeding:
+            self._spawn(self._await_first_byte(handle, watch))
         return key, handle
 
     @staticmethod
@@ -282,11 +281,12 @@ class _Child:
         await asyncio.sleep(0.2)
 
 
-def _main() -> None:
+def main() -> None:
+    """What the process does."""
     asyncio.run(_Child(json.loads(sys.argv[1])).run())
     sys.stdout.flush()
     os._exit(0)  # the session's destructor waits for trackers, which may be gone
 
 
 if __name__ == "__main__":
-    _main()
+    main()

@@ -18,9 +18,12 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from tests.peers.torrents import copy_pieces
+from tests.warm import WarmProcess, start_warm
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TIME_LIMIT = 600.0
+_LIMIT = 1 << 20
+"""Bytes of the longest line."""
 
 
 class PeerError(Exception):
@@ -77,7 +80,7 @@ class PeerProcess:
     def __init__(self, *, time_limit: float = TIME_LIMIT) -> None:
         self._time_limit = time_limit
         self._scratch: Path | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | WarmProcess | None = None
 
     @property
     def scratch(self) -> Path:
@@ -88,11 +91,11 @@ class PeerProcess:
 
     @property
     def pid(self) -> int:
-        """The id of the process group's leader, which is `timeout`, not the program."""
+        """The id of the process group's leader, which may be `timeout`, not the program."""
         return self._running.pid
 
     @property
-    def _running(self) -> asyncio.subprocess.Process:
+    def _running(self) -> asyncio.subprocess.Process | WarmProcess:
         if self._process is None:
             raise PeerError("not started: use the peer as an async context manager")
         return self._process
@@ -124,13 +127,25 @@ class PeerProcess:
                 *limit,
                 *argv,
                 cwd=REPOSITORY,
-                env={**os.environ, "HOME": str(self.scratch), **(env or {})},
+                env={**self._environment(), **(env or {})},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                limit=1 << 20,
+                limit=_LIMIT,
             )
+
+    async def _start_warm(self, program: str, *words: str) -> None:
+        """The same with a program of Python, and faster; it has to end with its standard input."""
+        environment = self._environment()
+        with (self.scratch / "log").open("wb") as log:
+            self._process = await start_warm(
+                program, words, environment, REPOSITORY, log.fileno(),
+                listens=True, limit=_LIMIT, seconds=self._time_limit,
+            )  # fmt: skip
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "HOME": str(self.scratch)}
 
     async def kill(self) -> None:
         """Ends the program at once, as a crash would; its scratch folder stays for now."""
@@ -165,6 +180,13 @@ class LineProcess(PeerProcess):
 
     async def _start_lines(self, argv: Sequence[str]) -> None:
         await self._start(argv)
+        await self._listen()
+
+    async def _start_warm_lines(self, program: str, *words: str) -> None:
+        await self._start_warm(program, *words)
+        await self._listen()
+
+    async def _listen(self) -> None:
         self._reader = asyncio.create_task(self._read(), name="peer-lines")
         self.port = int(await self._ask("port", within=20.0))
 
@@ -192,7 +214,8 @@ class LineProcess(PeerProcess):
         assert stdin is not None
         number = next(self._ids)
         waiter = self._waiting[number] = asyncio.get_running_loop().create_future()
-        stdin.write(json.dumps({"id": number, "do": verb, **arguments}).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # its end is told by the reader
+            stdin.write(json.dumps({"id": number, "do": verb, **arguments}).encode() + b"\n")
         try:
             async with asyncio.timeout(within):
                 return await waiter

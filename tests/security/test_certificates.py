@@ -187,7 +187,7 @@ async def test_nothing_is_sent_to_a_server_whose_certificate_is_not_right(tmp_pa
                 "CHILLY_WEBTORRENT": "true", "CHILLY_WEBTORRENT_TRACKERS": "",
                 "CHILLY_MAX_ACTIVE": "20", "CHILLY_TMDB_API_KEY": "0" * 32}  # fmt: skip
     with sites(folder, "good", *BAD) as all_of_them:
-        async with Backend(tmp_path / "ours", settings) as ours:
+        async with Backend(tmp_path / "ours", settings, warm=True) as ours:
             for kind, one in all_of_them.items():
                 await use(ours, kind, one.port)
             good, ways = all_of_them["good"], ("/tracker", "/seed", "/link", "/wss")

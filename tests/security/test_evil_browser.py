@@ -254,7 +254,7 @@ async def backend(
     media.mkdir(parents=True)
     (media / "film.mp4").write_bytes(films.mp4(seconds=1).read_bytes())
     stage.log = folder / "server.log"
-    async with Backend(folder, {"CHILLY_PORT": str(port), **settings}) as ours:
+    async with Backend(folder, {"CHILLY_PORT": str(port), **settings}, warm=True) as ours:
         witness = Witness(ours, folder, stage, key)
         answer = await ours.http.post("/torrents/create", headers=witness.headers,
                                       json={"path": "film.mp4", "id": CANARY})  # fmt: skip

@@ -63,7 +63,7 @@ async def halfway(folder: Path, networks: TwoNetworks, interface: str) -> AsyncI
     async with (
         served_outside(networks, run_tracker(TRACKER)) as tracker,
         started_outside(networks, LibtorrentPeer(host=PEER)) as seeder,
-        Backend(folder, settings) as ours,
+        Backend(folder, settings, warm=True) as ours,
     ):
         make_film(folder / "film.mkv", SIZE)
         film = make_torrent(
@@ -118,7 +118,7 @@ async def test_what_begins_while_the_interface_is_away_waits_for_it(
 ) -> None:
     networks.take_down()
     with Capture() as capture:
-        async with Backend(tmp_path, {**OPEN, "CHILLY_INTERFACE": CABLE}) as ours:
+        async with Backend(tmp_path, {**OPEN, "CHILLY_INTERFACE": CABLE}, warm=True) as ours:
             health = (await ours.http.get("/health")).json()
             await ours.start(f"http://{PEER}:8000/film.torrent", id="link")
             magnet = f"magnet:?xt=urn:btih:{'c' * 40}&tr=http://{TRACKER}:8000/announce"

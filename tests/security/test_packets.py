@@ -80,7 +80,7 @@ async def test_an_idle_server_is_silent_and_a_private_torrent_is_known_to_its_ow
         for torrent in (secret, known):
             await seeder.seed(torrent.path, torrent.folder)
         with Capture() as capture:
-            async with Backend(tmp_path, ALL_ON) as ours:
+            async with Backend(tmp_path, ALL_ON, warm=True) as ours:
                 await ours.http.get("/downloads")
                 await asyncio.sleep(2)  # to show that nothing comes
                 idle = called(capture)
@@ -108,7 +108,7 @@ async def test_a_public_torrent_with_all_else_off_calls_its_tracker_and_its_peer
         known = film(tmp_path, "known", tracker)
         await seeder.seed(known.path, known.folder)
         with Capture() as capture:
-            async with Backend(tmp_path, ALL_OFF) as ours:
+            async with Backend(tmp_path, ALL_OFF, warm=True) as ours:
                 await fetch(ours, known)
                 await asyncio.sleep(1)
             assert called(capture) == {TRACKER, PEER}
@@ -131,7 +131,7 @@ async def test_looking_into_a_torrent_file_asks_nobody_not_even_for_a_name(
     }
     data = lt.bencode(content)
     with Capture() as capture:
-        async with Backend(tmp_path, ALL_ON) as ours:
+        async with Backend(tmp_path, ALL_ON, warm=True) as ours:
             for name in ("one", "again"):
                 answer = await ours.http.post("/torrents/inspect", files={"torrent": (name, data)})
                 assert answer.json()["trackers"][-1] == trackers[0], answer.text

@@ -90,7 +90,7 @@ async def test_a_film_comes_through_the_proxy_and_no_packet_goes_anywhere_else(
         url = f"{scheme}://{USER}:{PASSWORD.replace('/', '%2F').replace(':', '%3A')}@{PROXY}:{port}"
         async with served_outside(networks, file_server(ours.path.read_bytes())) as files:
             with Capture() as capture:
-                async with Backend(tmp_path, {**OPEN, "CHILLY_PROXY": url}) as backend:
+                async with Backend(tmp_path, {**OPEN, "CHILLY_PROXY": url}, warm=True) as backend:
                     await backend.start(f"http://files.example:{files}/film.torrent", id="a")
                     job = await backend.wait("a")
                     await backend.http.get("/metadata/search?query=film")
@@ -136,7 +136,7 @@ async def calls_of(
     if settings:  # a proxy resolves names; without one the system would ask in vain for long
         magnet += f"&tr=http://{NAME}/announce"
     with Capture() as capture:
-        async with Backend(folder, {**OPEN, **(settings or {})}) as backend:
+        async with Backend(folder, {**OPEN, **(settings or {})}, warm=True) as backend:
             await backend.start(magnet, id="a")
             files = {"torrent": whole.path.read_bytes()}
             await backend.http.post("/download/start", data={"id": "c"}, files=files)

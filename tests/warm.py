@@ -1,0 +1,255 @@
+"""Starts Python programs by fork from a process that has loaded them already.
+
+Loading takes nine tenths of a start. Tests in which a server or a peer only has to be there are
+not about that; those of the command line and of starting run the installed program as users do.
+What is forked is a process of its own as any other: it leads a session, can be killed, leaves an
+exit code, and runs to the end of Python. It is in the network namespace of the calling thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import ctypes
+import importlib
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from chilly_movies.runtime.loading import loading
+
+CHILLY = "chilly_movies.cli"
+"""The program that users start as `chilly`."""
+_LOADED = (
+    CHILLY,
+    *(f"chilly_movies.{name}" for name in (
+        "app", "cli.serve", "runtime.logs", "runtime.vitals", "server.connections",
+        "server.serving", "settings",
+    )),
+    "lab.crash.swarm", "tests.peers.libtorrent_peer", "uvloop",
+)  # fmt: skip
+_ROOT = Path(__file__).parents[1]
+_MOST = 1 << 20
+_NETWORK = "/proc/thread-self/ns/net"
+_CLONE_NEWNET = 0x40000000
+
+
+class WarmProcess:
+    """What tests need of `asyncio.subprocess.Process`.
+
+    Attributes:
+        pid: its number, and that of its process group.
+        stdin: what it is told, or None.
+        stdout: what it says.
+        returncode: None while it runs.
+    """
+
+    def __init__(
+        self, starter: _Starter, pid: int, stdin: io.FileIO | None, stdout: asyncio.StreamReader
+    ) -> None:
+        self.pid = pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self.returncode: int | None = None
+        self._starter = starter
+        self._end = asyncio.create_task(self._reap(os.pidfd_open(pid)), name="reaper")
+
+    async def _reap(self, handle: int) -> None:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(handle, over.set)
+        try:
+            await over.wait()
+        finally:
+            loop.remove_reader(handle)
+            os.close(handle)
+            if self.stdin is not None:
+                self.stdin.close()
+        self.returncode = (await self._starter.ask({"wait": self.pid}))["code"]
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    async def wait(self) -> int:
+        """Its exit code, once it ended."""
+        await asyncio.shield(self._end)
+        assert self.returncode is not None
+        return self.returncode
+
+    async def communicate(self) -> tuple[bytes, None]:
+        """Tell it no more; what it says until it ends."""
+        if self.stdin is not None:
+            self.stdin.close()
+        said = await self.stdout.read()
+        await self.wait()
+        return said, None
+
+
+async def start_warm(
+    program: str,
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    log: int,
+    *,
+    listens: bool = False,
+    limit: int = 1 << 16,
+    seconds: float = 0,
+) -> WarmProcess:
+    """Run `main` of a program's module, as a leader of a session of its own.
+
+    Args:
+        program: the module; it is one of those that are loaded.
+        words: of the command line.
+        environment: all of it.
+        folder: where it runs.
+        log: descriptor of what it complains to.
+        listens: it gets a standard input that can be written to.
+        limit: bytes of its longest line.
+        seconds: until it is ended in any case, 0 = never.
+    """
+    wish = {
+        "program": program, "words": list(words), "environment": dict(environment),
+        "folder": str(folder), "listens": listens, "seconds": seconds,
+    }  # fmt: skip
+    with ExitStack() as theirs, ExitStack() as ours:
+        network = os.open(_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
+        theirs.callback(os.close, network)
+        told, stdin = _pipe(theirs, ours) if listens else (None, None)
+        stdout, said = _pipe(ours, theirs)
+        handles = [network, *([told.fileno()] if told else []), said.fileno(), log]
+        starter = _starter()
+        pid = (await starter.ask(wish, *handles))["pid"]
+        ours.pop_all()
+    reader = asyncio.StreamReader(limit)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), stdout
+    )
+    return WarmProcess(starter, pid, stdin, reader)
+
+
+def _pipe(readers: ExitStack, writers: ExitStack) -> tuple[io.FileIO, io.FileIO]:
+    """A pipe whose ends are closed by these."""
+    heard, said = os.pipe()
+    return (
+        readers.enter_context(io.FileIO(heard, "rb")),
+        writers.enter_context(io.FileIO(said, "wb")),
+    )
+
+
+class _Starter:
+    """The process that has the programs loaded."""
+
+    def __init__(self) -> None:
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
+                cwd=_ROOT, pass_fds=[theirs.fileno()], start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,  # a pipe, as theirs will be
+            )  # fmt: skip
+
+    async def ask(self, wish: Mapping[str, Any], *handles: int) -> dict[str, Any]:
+        """Its answer. No thread waits for it: one would stay in the network it began in."""
+        heard, said = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with heard:
+            heard.setblocking(False)
+            with said:
+                message = [json.dumps(wish).encode()]
+                socket.send_fds(self._line, message, [said.fileno(), *handles])
+            answered = await asyncio.get_running_loop().sock_recv(heard, _MOST)
+        answer: dict[str, Any] = json.loads(answered)
+        return answer
+
+    def close(self) -> None:
+        """It ends as soon as nobody can ask it any more."""
+        self._line.close()
+        self.process.communicate()
+
+
+_only: list[_Starter] = []
+_making = threading.Lock()
+
+
+def _starter() -> _Starter:
+    with _making:
+        if not _only:
+            _only.append(_Starter())
+            atexit.register(_only[0].close)
+        return _only[0]
+
+
+# --- the other side -------------------------------------------------------------------------
+
+
+def _become(wish: Mapping[str, Any], handles: Sequence[int]) -> None:
+    """Be a new process as `exec` would have made it."""
+    os.setsid()
+    signal.setitimer(signal.ITIMER_REAL, wish["seconds"])
+    network, *streams = handles
+    _enter(network)
+    for target, handle in enumerate(streams, 0 if wish["listens"] else 1):
+        os.dup2(handle, target)
+        os.close(handle)
+    os.chdir(wish["folder"])
+    os.environ.clear()
+    os.environ.update(wish["environment"])
+    importlib.reload(
+        importlib.import_module("chilly_movies.runtime.failpoints")
+    )  # reads it when loaded
+    sys.argv[:] = [wish["program"], *wish["words"]]
+
+
+def _enter(network: int) -> None:
+    """Move to a network namespace, if this process is in another one."""
+    if os.fstat(network).st_ino != Path(_NETWORK).stat().st_ino:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.setns(network, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "cannot enter the network namespace")
+    os.close(network)
+
+
+def _serve(line: socket.socket) -> str | None:
+    """Fork whenever that is wanted; the program in a child, None at the end."""
+    while True:
+        message, handles, _, _ = socket.recv_fds(line, _MOST, 5)
+        if not message:
+            return None
+        wish = json.loads(message)
+        reply = socket.socket(fileno=handles.pop(0))
+        if "wait" in wish:
+            _, status = os.waitpid(wish["wait"], 0)
+            answer = {"code": os.waitstatus_to_exitcode(status)}
+        elif pid := os.fork():
+            answer = {"pid": pid}
+        else:
+            line.close()
+            reply.close()
+            _become(wish, handles)
+            return str(wish["program"])
+        with reply:
+            reply.send(json.dumps(answer).encode())
+        for handle in handles:
+            os.close(handle)
+
+
+def main() -> int:
+    """Load all programs, then fork."""
+    with loading():
+        for name in _LOADED:
+            importlib.import_module(name)
+    program = _serve(socket.socket(fileno=int(sys.argv[1])))
+    return 0 if program is None else int(importlib.import_module(program).main() or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
