@@ -106,7 +106,7 @@ GUARDS = (
           12, _LIMITS + "test_a_frame_of_a_foreign_page_gets_nothing_and_takes_no_stream"),
     Guard("the server's own answers have the headers, too", "server/connections.py",
           "            *PAGE_HEADERS,\n", "", 13, _CONNECTIONS + "test_no_http_at_all_gets_an_answer_in_our_shape"),
-    Guard("a wide bind needs a secret", "settings.py",
+    Guard("a wide bind needs a secret", "api/settings.py",
           "        if self.host not in _LOOPBACK:", "        if False:",
           14, "tests/unit/test_settings.py::test_an_address_others_can_reach_needs_a_long_secret"),
     Guard("keys are compared in constant time", "api/gates/keys.py",

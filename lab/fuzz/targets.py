@@ -38,7 +38,7 @@ from chilly_movies.jobs.start_request import StartRequest, checked, parse
 from chilly_movies.media import convert
 from chilly_movies.names import numbered, safe_name, safe_paths
 from chilly_movies.net.addresses import is_public
-from chilly_movies.settings import Settings, load_settings, secrets_of
+from chilly_movies.settings import SETTINGS, load_settings, secrets_of
 from chilly_movies.tracker import http as tracker
 from chilly_movies.tracker import signalling
 from chilly_movies.tracker.swarms import SwarmTable
@@ -346,7 +346,7 @@ def _through_the_gates(scope: dict[str, Any]) -> tuple[bool, list[int]]:
 # --- settings -------------------------------------------------------------------------------
 
 _FILE = Path(tempfile.gettempdir()) / f"chilly-fuzz-{os.getpid()}.toml"
-_NAMES = (*Settings.model_fields, "nothing")
+_NAMES = (*SETTINGS, "nothing")
 _SECRETS = ("API_SECRET", "CHILLY_API_KEYS", "CHILLY_PROXY", "CHILLY_TMDB_API_KEY",
             "CHILLY_TMDB_BEARER_TOKEN")  # fmt: skip
 
@@ -370,8 +370,8 @@ def settings(data: bytes) -> None:
             return
         finally:
             _FILE.unlink()
-    _assert(found.host in ("localhost", "127.0.0.1", "::1") or bool(secrets_of(found)),
-            f"{found.host} without a secret")  # fmt: skip
+    _assert(found.http.host in ("localhost", "127.0.0.1", "::1") or bool(secrets_of(found)),
+            f"{found.http.host} without a secret")  # fmt: skip
 
 
 # --- the tracker ----------------------------------------------------------------------------

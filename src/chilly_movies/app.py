@@ -17,6 +17,7 @@ from chilly_movies.api.app import build_app
 from chilly_movies.api.gates.security import AccessOptions, ApiOptions
 from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope
+from chilly_movies.api.settings import HttpSettings
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.catalogue.tmdb.provider import TmdbProvider
@@ -25,38 +26,27 @@ from chilly_movies.disk.volume import MediaVolume, check_writable
 from chilly_movies.drivers.mock.driver import MockDriver, MockScript
 from chilly_movies.drivers.mock.inspector import MockInspector
 from chilly_movies.drivers.mock.maker import MockTorrentMaker
-from chilly_movies.drivers.torrent import (
-    EngineConfig,
-    EngineOptions,
-    MediaTorrentMaker,
-    TorrentDriver,
-    gate_of,
-)
+from chilly_movies.drivers.torrent.driver import TorrentDriver
+from chilly_movies.drivers.torrent.engine.config import EngineConfig, gate_of
+from chilly_movies.drivers.torrent.engine.options import EngineOptions
+from chilly_movies.drivers.torrent.making.maker import MediaTorrentMaker
 from chilly_movies.errors import SettingsError
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import ListenPort, SourceType
 from chilly_movies.jobs.ports import Driver, JobStore, ResumeStore
 from chilly_movies.jobs.retry import RetryPolicy
+from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
 from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.net.outbound import Outbound
 from chilly_movies.net.policy import NetworkPolicy
-from chilly_movies.net.public_url import parse_public_url
+from chilly_movies.net.settings import NetworkSettings
+from chilly_movies.runtime.setting_fields import values_of
 from chilly_movies.runtime.state_folder import StateFolder
-from chilly_movies.settings import (
-    CANCEL_LIMIT,
-    MAX_ACTIVE,
-    METADATA_TRIES,
-    MIN_FREE_SPACE,
-    START_LIMIT,
-    STREAM_TIMEOUT,
-    Settings,
-    read_keys,
-    read_proxy,
-)
+from chilly_movies.settings import Settings
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 from chilly_movies.storage.sqlite.answers import SqliteAnswers
@@ -207,9 +197,9 @@ class WebTorrentDownloader(AssembledDownloader):
         media_root: str | Path = "media",
         *,
         state_dir: str | Path | None = None,
-        max_active: int = MAX_ACTIVE,
-        min_free_space: int = MIN_FREE_SPACE,
-        metadata_tries: int = METADATA_TRIES,
+        max_active: int = JobSettings.max_active,
+        min_free_space: int = JobSettings.min_free_space,
+        metadata_tries: int = JobSettings.metadata_tries,
         sole_server: bool = False,
         **engine: Unpack[EngineOptions],
     ) -> None:
@@ -242,7 +232,7 @@ class MockDownloader(AssembledDownloader):
         self,
         script: MockScript | None = None,
         *,
-        max_active: int = MAX_ACTIVE,
+        max_active: int = JobSettings.max_active,
         scripts: Mapping[str, MockScript] | None = None,
         tick: float = 0.25,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -329,11 +319,11 @@ def create_app(
     probe: MediaProbe | None = None,
     converter: SubtitleConverter | None = None,
     api_secret: str | None = None,
-    start_limit: str = START_LIMIT,
-    cancel_limit: str = CANCEL_LIMIT,
+    start_limit: str = HttpSettings.rate_limit_start,
+    cancel_limit: str = HttpSettings.rate_limit_cancel,
     allowed_hosts: tuple[str, ...] = (),
     allowed_origins: tuple[str, ...] = (),
-    stream_timeout: float = STREAM_TIMEOUT,
+    stream_timeout: float = HttpSettings.stream_timeout,
     on_stop: Callable[[], Any] | None = None,
     **api_options: Unpack[AccessOptions],
 ) -> ASGIApp:
@@ -405,20 +395,20 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
         SettingsError: the media root cannot be written.
     """
     downloader = AssembledDownloader(build_parts(settings, mock=mock))
-    secret = settings.api_secret.get_secret_value() if settings.api_secret else None
+    http = settings.http
     app = create_app(
         downloader,
-        api_secret=secret,
-        start_limit=settings.rate_limit_start,
-        cancel_limit=settings.rate_limit_cancel,
-        allowed_hosts=settings.allowed_hosts,
-        allowed_origins=settings.allowed_origins,
-        keys=tuple((key, KeyScope[scope.upper()]) for key, scope in read_keys(settings.api_keys)),
+        api_secret=http.secret,
+        start_limit=http.rate_limit_start,
+        cancel_limit=http.rate_limit_cancel,
+        allowed_hosts=http.allowed_hosts,
+        allowed_origins=http.allowed_origins,
+        keys=tuple((key, KeyScope[scope.upper()]) for key, scope in http.keys),
         signer=Signer(None if mock else _link_secret(settings)),
-        proxies=settings.trusted_proxies,
-        public_url=parse_public_url(settings.public_url) if settings.public_url else None,
-        max_streams=settings.max_streams,
-        stream_timeout=settings.stream_timeout,
+        proxies=http.trusted_proxies,
+        public_url=http.public_url,
+        max_streams=http.max_streams,
+        stream_timeout=http.stream_timeout,
     )
     return Backend(downloader, app)
 
@@ -436,18 +426,18 @@ def build_parts(settings: Settings, *, mock: bool = False) -> Parts:
     if mock:
         resume, catalogue = MemoryResumeStore(), MockMetadataProvider()
         driver = MockDriver(resume_store=resume)
-        return mock_parts(driver, resume, max_active=settings.max_active, catalogue=catalogue)
+        return mock_parts(driver, resume, max_active=settings.jobs.max_active, catalogue=catalogue)
     _check_media(settings)
-    _check_lists(settings)
+    _check_lists(settings.network)
     config = engine_config(settings)
     if config.webtorrent and config.why_no_webrtc is not None:
         log.info("WebRTC is off, it would go round a setting", setting=config.why_no_webrtc)
     return torrent_parts(
         config,
         StateFolder(settings.state_dir),
-        max_active=settings.max_active,
-        min_free_space=settings.min_free_space,
-        metadata_tries=settings.metadata_tries,
+        max_active=settings.jobs.max_active,
+        min_free_space=settings.jobs.min_free_space,
+        metadata_tries=settings.jobs.metadata_tries,
         sole_server=True,
         catalogue=_tmdb(settings),
     )
@@ -462,9 +452,9 @@ def _link_secret(settings: Settings) -> bytes:
         ) from None
 
 
-def _check_lists(settings: Settings) -> None:
+def _check_lists(network: NetworkSettings) -> None:
     """Refuse a list of addresses that cannot be read: without it everybody could be talked to."""
-    for name, path in (("BLOCK", settings.block_list), ("ALLOW", settings.allow_list)):
+    for name, path in (("BLOCK", network.block_list), ("ALLOW", network.allow_list)):
         try:
             if path is not None:
                 with path.open("rb") as file:
@@ -487,36 +477,20 @@ def engine_config(settings: Settings) -> EngineConfig:
     """The settings that concern the torrent engine."""
     return EngineConfig(
         settings.media_root.absolute(),
-        port=settings.torrent_port,
-        interface=settings.interface,
-        proxy=read_proxy(settings.proxy),
-        proxy_force=settings.proxy_force,
-        anonymous=settings.anonymous,
-        block_list=settings.block_list,
-        allow_list=settings.allow_list,
-        dht=settings.dht,
-        lsd=settings.lsd,
-        upnp=settings.upnp,
-        webtorrent=settings.webtorrent,
-        webtorrent_trackers=settings.webtorrent_trackers,
-        stun_server=settings.stun_server,
-        allow_private_addresses=settings.allow_private_addresses,
-        download_limit=settings.download_limit,
-        upload_limit=settings.upload_limit,
-        seed_ratio=settings.seed_ratio,
-        seed_time=settings.seed_time,
-        metadata_timeout=settings.metadata_timeout,
-        own_ports={settings.port} - {0},
+        own_ports={settings.http.port} - {0},
+        **values_of(settings.network),
+        **values_of(settings.torrent),
     )
 
 
 def _tmdb(settings: Settings) -> MetadataProvider:
-    key, token = settings.tmdb_api_key, settings.tmdb_bearer_token
-    outbound = Outbound(read_proxy(settings.proxy), settings.interface)
+    tmdb, network = settings.catalogue, settings.network
+    key, token = tmdb.tmdb_api_key, tmdb.tmdb_bearer_token
+    outbound = Outbound(network.proxy, network.interface)
     return TmdbProvider(
         api_key=key.get_secret_value() if key else None,
         bearer_token=token.get_secret_value() if token else None,
-        base_url=str(settings.tmdb_base_url),
+        base_url=str(tmdb.tmdb_base_url),
         cache=SqliteAnswers(StateFolder(settings.state_dir).metadata_cache),
         transport=outbound.transport() if key or token else None,
     )

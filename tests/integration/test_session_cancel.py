@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies.drivers.torrent import TorrentDriver
+from chilly_movies.drivers.torrent.driver import TorrentDriver
 from chilly_movies.drivers.torrent.engine.config import EngineConfig
 from chilly_movies.drivers.torrent.engine.params import AddRequest
 from chilly_movies.drivers.torrent.engine.session import TorrentSession

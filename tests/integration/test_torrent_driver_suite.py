@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.drivers.torrent import EngineConfig, TorrentDriver
+from chilly_movies.drivers.torrent.driver import TorrentDriver
+from chilly_movies.drivers.torrent.engine.config import EngineConfig
 from chilly_movies.jobs.models import Source, SourceType
 from chilly_movies.jobs.ports import Driver
 from chilly_movies.storage.memory import MemoryResumeStore

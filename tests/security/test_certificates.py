@@ -18,7 +18,7 @@ import pytest
 
 from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.errors import MetadataUnavailable
-from chilly_movies.settings import Settings
+from chilly_movies.settings import SETTINGS
 from tests.acceptance.backend import Backend
 from tests.doubles import until
 from tests.integration.tmdb_client import FAST
@@ -218,6 +218,6 @@ async def test_the_film_catalogue_is_not_asked_either(
 
 
 def test_no_setting_turns_the_checks_off() -> None:
-    names = " ".join(Settings.model_fields)
+    names = " ".join(SETTINGS)
     for word in ("verify", "insecure", "tls", "ssl", "certificate", "unsafe"):
         assert word not in names

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 from chilly_movies.api.gates.keys import KeyRing
 from chilly_movies.api.gates.signing import MAX_SECONDS, Signer
 from chilly_movies.api.policy import KeyScope
+from chilly_movies.api.settings import read_keys
 from chilly_movies.runtime.state_folder import StateFolder
-from chilly_movies.settings import read_keys
 from tests.contract.web import SECRET, api, problem
 from tests.security.asgi import policies
 

@@ -6,19 +6,24 @@ import ast
 import dataclasses
 import inspect
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 from starlette.testclient import TestClient
 
 from chilly_movies import MockDownloader, SourceType, WebTorrentDownloader, app
 from chilly_movies.api.gates.security import ApiOptions
+from chilly_movies.api.settings import HttpSettings
 from chilly_movies.drivers.mock.driver import MockDriver
-from chilly_movies.drivers.torrent import EngineConfig, EngineOptions
+from chilly_movies.drivers.torrent.engine.config import EngineConfig
+from chilly_movies.drivers.torrent.engine.options import EngineOptions
+from chilly_movies.drivers.torrent.settings import TorrentSettings
 from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe
-from chilly_movies.settings import Settings, load_settings
+from chilly_movies.net.settings import NetworkSettings
+from chilly_movies.settings import load_settings
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 
 TREE = ast.parse(Path(app.__file__).read_text())
@@ -72,25 +77,38 @@ def test_a_downloader_of_another_s_making_is_served_with_the_usual_tools() -> No
         assert client.get("/downloads").status_code == 200
 
 
-_TWICE = sorted(
-    {f.name for f in dataclasses.fields(EngineConfig)}
-    & set(Settings.model_fields)
-    - {"media_root", "port", "webtorrent_trackers"}  # a library announces nowhere of its own accord
-)
-
-
-@pytest.mark.parametrize("name", _TWICE)
-def test_the_engine_has_the_default_of_the_setting(name: str) -> None:
-    [field] = [field for field in dataclasses.fields(EngineConfig) if field.name == name]
-    assert field.default == Settings.model_fields[name].default
+@pytest.mark.parametrize("group", [NetworkSettings, TorrentSettings])
+def test_the_engine_has_the_defaults_of_the_settings(group: type[Any]) -> None:
+    config = EngineConfig(Path("m"))
+    names = {field.name for field in dataclasses.fields(group)}
+    names.discard("webtorrent_trackers")  # a library announces nowhere of its own accord
+    assert {name: getattr(config, name) for name in names} == {
+        name: getattr(group(), name) for name in names
+    }
 
 
 def test_the_core_and_the_api_have_the_defaults_of_the_settings() -> None:
-    fields = Settings.model_fields
-    assert EngineConfig(Path("m")).port == fields["torrent_port"].default
-    assert ApiOptions().max_streams == fields["max_streams"].default
+    assert ApiOptions().max_streams == HttpSettings().max_streams
     core = inspect.signature(Downloader).parameters
-    assert core["max_active"].default == fields["max_active"].default
+    assert core["max_active"].default == JobSettings().max_active
+
+
+_SOURCES = {
+    path: ast.parse(path.read_text()) for path in sorted(Path(app.__file__).parent.rglob("*.py"))
+}
+
+
+def test_a_room_sees_its_own_group_of_settings_and_not_the_others() -> None:
+    seen: set[tuple[str, str]] = set()
+    for path, tree in _SOURCES.items():
+        room = path.relative_to(Path(app.__file__).parent).parts[0]
+        for node in ast.walk(tree):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            if module.startswith("chilly_movies.") and module.endswith("settings"):
+                seen.add((room, module.split(".")[1]))
+    above = {"app.py", "settings.py", "cli"}
+    others = {(room, group) for room, group in seen if room not in above and room != group}
+    assert others == set()
 
 
 def test_a_default_of_the_python_interface_is_written_in_the_settings_alone() -> None:

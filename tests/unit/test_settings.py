@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError, asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 
 from chilly_movies.app import build_backend
 from chilly_movies.errors import SettingsError
-from chilly_movies.settings import Settings, config_file, load_settings, secrets_of
+from chilly_movies.settings import SETTINGS, config_file, load_settings, secrets_of
 
 SECRET = "correct-horse-battery-staple"
 
@@ -44,35 +47,21 @@ def write_config(text: str) -> Path:
 
 def test_the_defaults_are_those_of_the_contract() -> None:
     s = load_settings()
-    assert (str(s.media_root), s.host, s.port, s.api_secret) == ("media", "localhost", 3000, None)
-    assert (s.max_active, s.torrent_port, s.seed_ratio, s.seed_time) == (3, 6881, 1.0, 86_400)
-    assert (s.dht, s.webtorrent, s.lsd, s.upnp) == (True, True, False, False)
-    assert s.allow_private_addresses is False
-    assert (s.rate_limit_start, s.rate_limit_cancel) == ("60/minute", "120/minute")
-    assert (s.allowed_hosts, s.allowed_origins) == ((), ())
-
-
-@pytest.mark.parametrize("name", ["media_root", "state_dir", "block_list", "allow_list"])
-def test_a_tilde_is_the_home_in_every_path(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert getattr(load_settings(**{name: "~/films"}), name) == tmp_path / "home" / "films"
-    monkeypatch.setenv(f"CHILLY_{name.upper()}", "~")
-    assert getattr(load_settings(), name) == tmp_path / "home"
-    monkeypatch.delenv(f"CHILLY_{name.upper()}")
-    write_config(f'{name} = "~/x"')
-    assert getattr(load_settings(), name) == tmp_path / "home" / "x"
-    assert "the home folder of ~nobody-of-this-name" in problem(**{name: "~nobody-of-this-name/x"})
-
-
-def test_a_tilde_is_the_home_in_the_name_of_the_settings_file_too(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "mine.toml").write_text("port = 4000")
-    monkeypatch.setenv("CHILLY_CONFIG", "~/mine.toml")
-    assert load_settings().port == 4000
+    http, torrent = s.http, s.torrent
+    assert (str(s.media_root), http.host, http.port, http.secret) == (
+        "media", "localhost", 3000, None,
+    )  # fmt: skip
+    assert (s.jobs.max_active, torrent.port, torrent.seed_ratio) == (3, 6881, 1.0)
+    assert torrent.seed_time == 86_400
+    assert (torrent.dht, torrent.webtorrent, torrent.lsd, torrent.upnp) == (
+        True,
+        True,
+        False,
+        False,
+    )
+    assert s.network.allow_private_addresses is False
+    assert (http.rate_limit_start, http.rate_limit_cancel) == ("60/minute", "120/minute")
+    assert (http.allowed_hosts, http.allowed_origins) == ((), ())
 
 
 def test_a_malformed_proxy_is_named_in_one_line_without_its_password() -> None:
@@ -109,11 +98,11 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     s = load_settings()
-    assert s.api_secret is not None
-    assert s.api_secret.get_secret_value() == SECRET
-    assert (s.port, s.dht, s.seed_ratio) == (4000, False, 0)
-    assert s.allowed_hosts == ("films.example", "tv.example:3000")
-    assert s.allowed_origins == ("https://films.example",)
+    assert s.http.api_secret is not None
+    assert s.http.api_secret.get_secret_value() == SECRET
+    assert (s.http.port, s.torrent.dht, s.torrent.seed_ratio) == (4000, False, 0)
+    assert s.http.allowed_hosts == ("films.example", "tv.example:3000")
+    assert s.http.allowed_origins == ("https://films.example",)
 
 
 def test_given_values_win_over_the_environment_and_that_over_the_file(
@@ -123,8 +112,8 @@ def test_given_values_win_over_the_environment_and_that_over_the_file(
     monkeypatch.setenv("CHILLY_PORT", "2")
     monkeypatch.setenv("CHILLY_MAX_ACTIVE", "2")
     s = load_settings(port=3, max_active=None)
-    assert (s.port, s.max_active, s.torrent_port) == (3, 2, 1)
-    assert s.allowed_hosts == ("a.example",)
+    assert (s.http.port, s.jobs.max_active, s.torrent.port) == (3, 2, 1)
+    assert s.http.allowed_hosts == ("a.example",)
 
 
 def test_the_config_file_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -132,8 +121,8 @@ def test_the_config_file_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / "other.toml").write_text(f'port = 2\napi_secret = "{SECRET}"')
     monkeypatch.setenv("CHILLY_CONFIG", str(tmp_path / "other.toml"))
     s = load_settings()
-    assert s.port == 2
-    assert s.api_secret is not None
+    assert s.http.port == 2
+    assert s.http.api_secret is not None
 
 
 def test_a_config_file_that_is_named_and_not_there_is_no_silent_default(
@@ -145,7 +134,7 @@ def test_a_config_file_that_is_named_and_not_there_is_no_silent_default(
 
 def test_an_empty_secret_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_SECRET", "")
-    assert load_settings().api_secret is None
+    assert load_settings().http.api_secret is None
 
 
 BAD = {
@@ -218,7 +207,7 @@ def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("API_SECRET", "CHILLY_TMDB_API_KEY", "CHILLY_TMDB_BEARER_TOKEN"):
         monkeypatch.setenv(name, SECRET)
     s = load_settings()
-    assert SECRET not in repr(s) + str(s) + str(s.model_dump())
+    assert SECRET not in repr(s) + str(s) + repr(asdict(s))
     write_config(f'api_secret = ["{SECRET}"]\ntmdb_api_key = {{ a = "{SECRET}" }}')
     monkeypatch.delenv("API_SECRET")
     text = problem()
@@ -236,12 +225,12 @@ def test_an_address_others_can_reach_needs_a_long_secret(
     assert "CHILLY_HOST" in text
     assert "short" not in text
     monkeypatch.setenv("API_SECRET", SECRET)
-    assert load_settings(host=host).host == host
+    assert load_settings(host=host).http.host == host
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
 def test_loopback_needs_no_secret(host: str) -> None:
-    assert load_settings(host=host).api_secret is None
+    assert load_settings(host=host).http.api_secret is None
 
 
 @pytest.mark.parametrize(
@@ -264,10 +253,18 @@ def test_media_and_state_may_be_neighbours(tmp_path: Path) -> None:
     assert s.media_root.name == "films"
 
 
+def test_reading_the_settings_loads_neither_the_engine_nor_the_server() -> None:
+    code = (
+        "import sys, chilly_movies.settings\n"
+        "assert not {'libtorrent', 'fastapi', 'httpx2', 'sqlalchemy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_settings_cannot_be_changed_afterwards() -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        load_settings().port = 5
+    with pytest.raises(FrozenInstanceError):
+        load_settings().http.port = 5  # type: ignore[misc]
 
 
 def test_every_setting_is_explained() -> None:
-    assert all(field.description for field in Settings.model_fields.values())
+    assert all(one.says for _, one in SETTINGS.values())

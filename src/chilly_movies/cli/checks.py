@@ -313,12 +313,12 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
         )
     found = os.statvfs(root)
     free = found.f_bavail * found.f_frsize
-    if free < settings.min_free_space:
+    if free < settings.jobs.min_free_space:
         yield Finding(
             "disk",
             "problem",
-            f"{amount(free)} are free in the media folder, {amount(settings.min_free_space)} are "
-            "to stay free, so downloads wait.",
+            f"{amount(free)} are free in the media folder, "
+            f"{amount(settings.jobs.min_free_space)} are to stay free, so downloads wait.",
             "Make room, or lower CHILLY_MIN_FREE_SPACE.",
         )
     staging = root / INCOMPLETE

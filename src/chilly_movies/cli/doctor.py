@@ -87,7 +87,7 @@ def _findings(
 def _settings(settings: Settings) -> Iterator[Finding]:
     from chilly_movies.settings import config_file
 
-    given = sorted(settings.model_fields_set)
+    given = sorted(settings.given)
     where = f"{config_file()}" if config_file().exists() else "no settings file"
     names = ", ".join(given) if given else "none"
     yield Finding("settings", "ok", f"Settings are well formed; given: {names} ({where}).")

@@ -109,7 +109,7 @@ class _Getting:
         with loading():
             from chilly_movies.app import AssembledDownloader, engine_config, torrent_parts
             from chilly_movies.disk.volume import check_writable
-            from chilly_movies.drivers.torrent import with_typed
+            from chilly_movies.drivers.torrent.engine.config import with_typed
 
         check_writable(self._settings.media_root)
         config = await with_typed(engine_config(self._settings), trackers, peers)
@@ -117,8 +117,8 @@ class _Getting:
             config if self._seed else replace(config, seed_ratio=0.0),
             StateFolder(state_folder(self._settings, self._wanted, self._files)),
             max_active=len(self._wanted),
-            min_free_space=self._settings.min_free_space,
-            metadata_tries=self._settings.metadata_tries,
+            min_free_space=self._settings.jobs.min_free_space,
+            metadata_tries=self._settings.jobs.metadata_tries,
         )
         return AssembledDownloader(parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chilly_movies.runtime.state_folder import StateFolder
@@ -22,7 +23,7 @@ def with_known_folder(settings: Settings) -> tuple[Settings, str | None]:
     from chilly_movies.disk.volume import MediaVolume
     from chilly_movies.storage.sqlite.inspection import has_jobs
 
-    if "media_root" in settings.model_fields_set:
+    if "media_root" in settings.given:
         return settings, None
     here, state = settings.media_root.absolute(), StateFolder(settings.state_dir)
     volume = MediaVolume(here, state)
@@ -35,4 +36,4 @@ def with_known_folder(settings: Settings) -> tuple[Settings, str | None]:
         f"the films are in {known}, so that is the media folder, not {here}; "
         "--media-root or CHILLY_MEDIA_ROOT chooses another."
     )
-    return settings.model_copy(update={"media_root": known}), remark
+    return replace(settings, media_root=known), remark

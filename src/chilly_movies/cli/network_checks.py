@@ -17,16 +17,14 @@ _PATIENCE = 5.0
 
 def check_proxy(settings: Settings) -> Iterator[Finding]:
     """Checks whether the proxy answers and takes our password. Nothing is asked of it."""
-    from chilly_movies.settings import read_proxy
-
-    proxy = read_proxy(settings.proxy)
+    proxy = settings.network.proxy
     if proxy is None:
         return
     problem = _why_silent(proxy)
     if problem is None:
         yield Finding("proxy", "ok", f"The proxy at {proxy.place} answers.")
     else:
-        means = "" if not settings.proxy_force else ", so nothing is downloaded"
+        means = "" if not settings.network.proxy_force else ", so nothing is downloaded"
         yield Finding(
             "proxy",
             "problem",
@@ -39,11 +37,11 @@ def check_interface(settings: Settings) -> Iterator[Finding]:
     """Checks whether the interface can be used right now."""
     from chilly_movies.net.interfaces import why_unusable
 
-    if settings.interface is None:
+    if settings.network.interface is None:
         return
-    why = why_unusable(settings.interface)
+    why = why_unusable(settings.network.interface)
     if why is None:
-        yield Finding("network", "ok", f"The interface {settings.interface} can be used.")
+        yield Finding("network", "ok", f"The interface {settings.network.interface} can be used.")
     else:
         yield Finding(
             "network",
@@ -57,7 +55,10 @@ def check_lists(settings: Settings) -> Iterator[Finding]:
     """Checks whether the lists of addresses can be read, and says what is in them."""
     from chilly_movies.net.address_lists import read_list
 
-    for name, path in (("block", settings.block_list), ("allow", settings.allow_list)):
+    for name, path in (
+        ("block", settings.network.block_list),
+        ("allow", settings.network.allow_list),
+    ):
         if path is None:
             continue
         try:

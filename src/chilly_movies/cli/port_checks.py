@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 def check_ports(settings: Settings, *, running: bool) -> Iterator[Finding]:
     """Checks the port of the API and the one for peers."""
     health = _health(settings) if running else None
-    problem = _why_unusable(settings.host, settings.port)
+    problem = _why_unusable(settings.http.host, settings.http.port)
     if health is not None or problem is None:
         use = "is in use by the server" if health is not None else "is free"
-        yield Finding("ports", "ok", f"Port {settings.port} (API) {use}.")
+        yield Finding("ports", "ok", f"Port {settings.http.port} (API) {use}.")
     elif running:
         yield Finding(
             "ports",
             "remark",
-            f"The server that runs does not answer on port {settings.port} (API), and another "
+            f"The server that runs does not answer on port {settings.http.port} (API), and another "
             "program may use it.",
             "If the server was started with --port, this is all right.",
         )
     else:
         remedy = "Stop the program that uses it, or set CHILLY_PORT."
-        yield Finding("ports", "problem", f"Port {settings.port} (API): {problem}.", remedy)
+        yield Finding("ports", "problem", f"Port {settings.http.port} (API): {problem}.", remedy)
     listening = None if health is None else health.get("torrentPorts", [])
     yield from _check_peers(settings, listening, unsure=running and health is None)
 
@@ -49,11 +49,11 @@ def _check_peers(
         listening: where the running server says that it listens, None if no server says so.
         unsure: a server runs and does not say so.
     """
-    wanted = settings.torrent_port
+    wanted = settings.torrent.port
     if listening:
         yield from _of_server(listening)
         return
-    problem = _why_unusable(settings.interface or "0.0.0.0", wanted)  # noqa: S104
+    problem = _why_unusable(settings.network.interface or "0.0.0.0", wanted)  # noqa: S104
     if problem is None:
         yield Finding("ports", "ok", f"Port {wanted} (peers) is free.")
         return
@@ -87,8 +87,8 @@ def _health(settings: Settings) -> dict[str, Any] | None:
     from chilly_movies.client import ApiClient, ClientError
 
     async def ask() -> dict[str, Any]:
-        key = settings.api_secret.get_secret_value() if settings.api_secret else None
-        url = server_url(settings.host, settings.port)
+        key = settings.http.secret
+        url = server_url(settings.http.host, settings.http.port)
         async with ApiClient(url, api_key=key) as api:
             return await api.health()
 

@@ -50,10 +50,9 @@ class Remote:
         from chilly_movies.settings import load_settings
 
         settings = load_settings()
-        key = settings.api_secret.get_secret_value() if settings.api_secret else None
-        url = self.server or server_url(settings.host, settings.port)
+        url = self.server or server_url(settings.http.host, settings.http.port)
         try:
-            async with ApiClient(url, api_key=key) as api:
+            async with ApiClient(url, api_key=settings.http.secret) as api:
                 yield api
         except ClientError as error:
             raise CommandFailed(str(error), exit_of_answer(error.code)) from None

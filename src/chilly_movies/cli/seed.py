@@ -26,7 +26,7 @@ from chilly_movies.jobs.torrents import MadeTorrent
 from chilly_movies.runtime.loading import loading
 
 if TYPE_CHECKING:
-    from chilly_movies.drivers.torrent import EngineConfig
+    from chilly_movies.drivers.torrent.engine.config import EngineConfig
     from chilly_movies.drivers.torrent.engine.torrent import Torrent
     from chilly_movies.drivers.torrent.making.seeder import Seeder
     from chilly_movies.settings import Settings
@@ -140,7 +140,7 @@ class _Seeding:
     async def _config(self) -> EngineConfig:
         with loading():
             from chilly_movies.app import engine_config
-            from chilly_movies.drivers.torrent import with_typed
+            from chilly_movies.drivers.torrent.engine.config import with_typed
 
         return await with_typed(engine_config(self._settings), self._wish.trackers)
 

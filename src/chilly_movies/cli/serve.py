@@ -85,7 +85,7 @@ def serve(
     )
     configure_logs(settings.log_level, settings.log_format)
     hide(secrets_of(settings))
-    allow_descriptors(_DESCRIPTORS + 2 * settings.max_active)
+    allow_descriptors(_DESCRIPTORS + 2 * settings.jobs.max_active)
     out = Output(as_json=json)
     if not mock:
         settings, remark = with_known_folder(settings)
@@ -167,19 +167,19 @@ async def _listen(
     from chilly_movies.server.connections import ConnectionLimiter
     from chilly_movies.server.serving import bind, serve
 
-    sockets = bind(settings.host, settings.port)
+    sockets = bind(settings.http.host, settings.http.port)
     try:
         if stop_with_stdin:
             await _watch_stdin()
         backend.serves_on(sockets[0].getsockname()[1])
-        url, media = _address(settings.host, sockets[0]), settings.media_root.absolute()
+        url, media = _address(settings.http.host, sockets[0]), settings.media_root.absolute()
         films = "downloads are scripted" if mock else f"films go to {media}"
         out.say(f"Chilly Movies {__version__} serves {url}, {films}, Ctrl-C stops")
         out.record({"version": __version__, "url": url, "mediaRoot": None if mock else str(media)})
         if not mock:
             await asyncio.to_thread(_tell_versions)
         freeze_garbage()
-        limiter = ConnectionLimiter(settings.max_connections, settings.trusted_proxies)
+        limiter = ConnectionLimiter(settings.http.max_connections, settings.http.trusted_proxies)
         await serve(backend.app, sockets, backend.downloader.end_events, limiter, stopper)
     finally:
         for listener in sockets:

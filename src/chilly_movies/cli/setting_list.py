@@ -46,15 +46,14 @@ def sample(path: str) -> Iterator[str]:
     Args:
         path: where the file is looked for.
     """
-    from chilly_movies.settings import Settings
+    from chilly_movies.settings import SETTINGS
 
     yield f"# The settings of Chilly Movies. They are read from {path}"
     yield "# or from the file that CHILLY_CONFIG names; the environment (CHILLY_MAX_ACTIVE and so"
     yield "# on) wins. These are the defaults: remove the '#' before what you change."
-    for name, field in Settings.model_fields.items():
-        value = field.get_default(call_default_factory=True)
-        yield f"\n# {field.description}"
-        yield f"#{name} = {_as_toml(value)}"
+    for name, (_, one) in SETTINGS.items():
+        yield f"\n# {one.says}"
+        yield f"#{name} = {_as_toml(one.default())}"
 
 
 def _as_toml(value: Any) -> str:
@@ -65,21 +64,18 @@ def _as_toml(value: Any) -> str:
 
 def described(settings: Settings) -> list[dict[str, Any]]:
     """Lists each setting: variable, value and meaning; of a secret only whether it is set."""
-    from pydantic import SecretStr
-
-    from chilly_movies.settings import PREFIX
+    from chilly_movies.settings import SETTINGS, value_of, variable_of
 
     rows = []
-    for name, field in type(settings).model_fields.items():
-        variable = "API_SECRET" if name == "api_secret" else PREFIX + name.upper()
-        value: Any = getattr(settings, name)
-        if "SecretStr" in str(field.annotation):
-            value = "set" if isinstance(value, SecretStr) else "not set"
+    for name, (_, one) in SETTINGS.items():
+        value = value_of(settings, name)
+        if one.secret:
+            value = "not set" if value is None else "set"
         elif isinstance(value, tuple):
             value = list(value)
         elif value is not None and not isinstance(value, bool | int | float):
             value = str(value)
-        rows.append(_row(name, variable, value, field.description or ""))
+        rows.append(_row(name, variable_of(name), value, one.says))
     return rows
 
 

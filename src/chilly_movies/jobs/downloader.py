@@ -43,6 +43,7 @@ from chilly_movies.jobs.requests import check_id, check_path, check_torrent, mis
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.jobs.runner import DISK_PAUSES, Runner
 from chilly_movies.jobs.scheduler import Scheduler, Waits
+from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.jobs.start_request import StartRequest, parse
 from chilly_movies.jobs.verbs import Verbs
 from chilly_movies.runtime import clocks
@@ -77,7 +78,7 @@ class Downloader:
         drivers: Mapping[SourceType, Driver],
         store: JobStore,
         *,
-        max_active: int = 3,
+        max_active: int = JobSettings.max_active,
         retry: RetryPolicy | None = None,
         clock: Callable[[], datetime] = utc_now,
         steady: Callable[[], float] | None = None,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import httpx2
@@ -21,7 +20,7 @@ from chilly_movies.net.addresses import is_public
 from chilly_movies.net.fetch import get, never
 from chilly_movies.net.listed_addresses import ListedAddresses
 from chilly_movies.net.outbound import Outbound
-from chilly_movies.net.proxies import Proxy
+from chilly_movies.net.settings import NetworkSettings
 
 log = structlog.get_logger(__name__)
 
@@ -33,27 +32,13 @@ _LIST_POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkConfig:
-    """What the user may set about the network, whichever driver uses it.
+class NetworkConfig(NetworkSettings):
+    """The settings of the network, and what they cannot know.
 
     Attributes:
-        interface: the only network interface to use, by name or address, None = all.
-        proxy: where all traffic goes first, None = straight to its goal.
-        proxy_force: nothing goes round the proxy; what cannot go through it is off.
-        block_list: a file with addresses that are not talked to.
-        allow_list: a file with the only addresses that are talked to.
-        anonymous: say as little of us as possible to peers and servers.
-        allow_private_addresses: talk to loopback and private addresses.
         own_ports: where our own API listens; nothing is ever sent there.
     """
 
-    interface: str | None = None
-    proxy: Proxy | None = None
-    proxy_force: bool = True
-    anonymous: bool = False
-    block_list: Path | None = None
-    allow_list: Path | None = None
-    allow_private_addresses: bool = False
     own_ports: set[int] = field(default_factory=set)
 
     @property

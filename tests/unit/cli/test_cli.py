@@ -30,7 +30,7 @@ from chilly_movies.cli.serve import allow_descriptors
 from chilly_movies.cli.setting_list import described
 from chilly_movies.cli.sources import read_files, read_source, read_sources
 from chilly_movies.client import ApiClient, ClientError, NoServer
-from chilly_movies.settings import Settings, load_settings
+from chilly_movies.settings import SETTINGS, load_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -166,7 +166,7 @@ def test_settings_show_no_secret() -> None:
         "name": "port", "variable": "CHILLY_PORT", "value": 3000,
         "meaning": "port of the API, 0 = any free one",
     }  # fmt: skip
-    assert set(rows) == set(Settings.model_fields)
+    assert set(rows) == set(SETTINGS)
     assert all(row["meaning"] for row in rows.values())
     assert "s3cret" not in json.dumps([*rows.values()])
 

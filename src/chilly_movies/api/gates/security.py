@@ -16,6 +16,7 @@ from chilly_movies.api.gates.forwarded import asked_host, forwarded_host
 from chilly_movies.api.gates.keys import header_values
 from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope, Policies
+from chilly_movies.api.settings import HttpSettings
 from chilly_movies.api.wire.problems import problem
 from chilly_movies.net.public_url import PublicUrl
 
@@ -60,7 +61,7 @@ class ApiOptions:
     keys: tuple[tuple[str, KeyScope], ...] = ()
     signer: Signer = field(default_factory=Signer)
     proxies: tuple[str, ...] = ()
-    max_streams: int = 128
+    max_streams: int = HttpSettings.max_streams
     public_url: PublicUrl | None = None
 
     @property

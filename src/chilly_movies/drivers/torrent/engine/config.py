@@ -16,6 +16,7 @@ import libtorrent as lt
 from chilly_movies.drivers.torrent.engine.gate import Gate
 from chilly_movies.drivers.torrent.engine.params import AddRequest
 from chilly_movies.drivers.torrent.engine.typed import Typed, read_typed
+from chilly_movies.drivers.torrent.settings import TorrentSettings
 from chilly_movies.net import interfaces
 from chilly_movies.net.policy import NetworkConfig
 from chilly_movies.net.proxies import Proxy
@@ -65,22 +66,12 @@ _SAFE: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class EngineConfig(NetworkConfig):
-    """What the user may set about the torrent engine, besides the network.
+class EngineConfig(NetworkConfig, TorrentSettings):
+    """The settings of the torrent engine and its network, and what only programs may set.
 
     Attributes:
         media_root: where films are published.
-        port: TCP and UDP port for peers, 0 = any free one.
-        dht: find peers without trackers; never for private torrents.
-        lsd: find peers in the local network by multicast.
-        upnp: ask the router to open `port` (UPnP and NAT-PMP).
-        webtorrent: talk to browsers over WebRTC; see `uses_webrtc`.
-        webtorrent_trackers: WebSocket trackers added to every torrent that is not private.
-        stun_server: `host:port`, or "" for none: it learns this machine's address.
-        download_limit: bytes per second over all jobs, 0 = unlimited.
-        upload_limit: bytes per second over all jobs, 0 = unlimited.
-        seed_ratio: stop seeding at this ratio, 0 = never seed.
-        seed_time: stop seeding after so many seconds, 0 = never seed.
+        webtorrent_trackers: as in the settings; a library announces nowhere of its own accord.
         save_bytes: so much has arrived when it is flushed, or `save_within` is over.
         save_interval: seconds between two flushes, at least.
         save_within: seconds after which all that arrived is flushed, however little it is.
@@ -92,22 +83,14 @@ class EngineConfig(NetworkConfig):
     """
 
     media_root: Path
-    port: int = 6881
-    dht: bool = True
-    lsd: bool = False
-    upnp: bool = False
-    webtorrent: bool = True
-    webtorrent_trackers: tuple[str, ...] = ()
-    stun_server: str = ""
-    download_limit: int = 0
-    upload_limit: int = 0
-    seed_ratio: float = 1.0
-    seed_time: int = 24 * 3600
+    webtorrent_trackers: tuple[str, ...] = field(default=(), kw_only=True)
     save_bytes: int = 32 * 1024 * 1024
     save_interval: float = 2.0
     save_within: float = 30.0
     look_interval: float = 1.0
-    metadata_timeout: float = 120.0
+    metadata_timeout: float = field(  # type: ignore[assignment] # people set whole seconds
+        default=TorrentSettings.metadata_timeout, kw_only=True
+    )
     typed: Typed = field(default_factory=Typed)
     web_seed_retry: float = 30.0
     extra: dict[str, Any] = field(default_factory=dict)

@@ -37,4 +37,5 @@ class EngineOptions(TypedDict, total=False):
     metadata_timeout: float
     own_ports: set[int]
     typed: Typed
+    web_seed_retry: float
     extra: dict[str, Any]

@@ -1,0 +1,20 @@
+"""The user's settings of the queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chilly_movies.runtime.setting_fields import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSettings:
+    """How many downloads run, and what keeps one from it."""
+
+    max_active: int = setting(3, "downloads at once", ge=1, le=1000)
+    min_free_space: int = setting(
+        1_000_000_000, "bytes that stay free beside the films", ge=0, le=2**60
+    )
+    metadata_tries: int = setting(
+        100, "how often it waits so before it fails, 0 = without end", ge=0, le=10**6
+    )

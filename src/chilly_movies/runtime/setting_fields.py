@@ -1,0 +1,97 @@
+"""How a room describes its settings: fields of a frozen dataclass, each with its default once.
+
+`settings.py` makes of them what is read from the environment and the file. Loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import MISSING, Field, dataclass, field, fields
+from functools import partial
+from typing import Any, TypeVar, get_type_hints, overload
+
+T = TypeVar("T")
+_KEY = "setting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingField:
+    """One setting of a group.
+
+    Attributes:
+        field: the field of the group.
+        name: the setting's name; `CHILLY_<NAME>` in the environment.
+        type: what it may be.
+        default: makes what it is if nobody sets it.
+        says: what it means, a few words for people.
+        bounds: of a number, by pydantic's names (`ge`, `gt`, `le`).
+        read: makes its value of text, or raises `ValueError`.
+        check: raises `ValueError` if the value cannot be.
+        secret: it is never shown.
+    """
+
+    field: str
+    name: str
+    type: Any
+    default: Callable[[], Any]
+    says: str
+    bounds: dict[str, Any]
+    read: Callable[[str], object] | None = None
+    check: Callable[[Any], object] | None = None
+    secret: bool = False
+
+
+@overload
+def setting(default: Callable[[], T], says: str, *, name: str | None = None, **more: Any) -> T: ...
+
+
+@overload
+def setting(default: T, says: str, *, name: str | None = None, **more: Any) -> T: ...
+
+
+def setting(default: Any, says: str, *, name: str | None = None, **more: Any) -> Any:
+    """A field of a group of settings.
+
+    Args:
+        default: what it is if nobody sets it, or what makes that.
+        says: what it means.
+        name: how it is called outside, None = like the field.
+        **more: `read`, `check` and `secret` of a `SettingField`; all else are bounds.
+    """
+    about = {"says": says, "name": name, **more}
+    secret = more.get("secret", False)
+    if callable(default):
+        return field(default_factory=default, repr=not secret, metadata={_KEY: about})
+    return field(default=default, repr=not secret, metadata={_KEY: about})
+
+
+def settings_of(group: type[Any]) -> Iterator[SettingField]:
+    """The settings that a group describes."""
+    types = get_type_hints(group, include_extras=True)
+    for known in fields(group):
+        if _KEY in known.metadata:
+            yield _described(known, types[known.name])
+
+
+def _described(known: Field[Any], kind: Any) -> SettingField:
+    about = dict(known.metadata[_KEY])
+    own = {key: about.pop(key) for key in ("read", "check", "secret") if key in about}
+    says, name = about.pop("says"), about.pop("name") or known.name
+    default: Any = known.default_factory
+    if default is MISSING:
+        default = partial(deepcopy, known.default)
+    return SettingField(
+        field=known.name,
+        name=name,
+        type=kind,
+        default=default,
+        says=says,
+        bounds=about,
+        **own,
+    )
+
+
+def values_of(group: Any) -> dict[str, Any]:
+    """The values of a group by the names of its fields."""
+    return {known.name: getattr(group, known.name) for known in fields(group)}
