@@ -186,7 +186,9 @@ class MockDriver:
             while (done := self._done[job.key]) < script.size:
                 self._fail_if_scripted(job, script, done)
                 await self._sleep(self._tick)
-                await self._save(job, min(script.size, done + self._step(script)))
+                share = self._tick / script.seconds if script.seconds > 0 else 1.0
+                step = max(1, math.ceil(script.size * share))
+                await self._save(job, min(script.size, done + step))
                 yield Report(self._progress(script, self._done[job.key]))
             yield Report(self._final(script), path=job.path or facts.files[0].path, complete=True)
         waited = 0.0
@@ -202,10 +204,6 @@ class MockDriver:
         if source.urn.startswith("mock:"):
             return _parse_script(source.urn, self._script)
         return self._script
-
-    def _step(self, script: MockScript) -> int:
-        share = self._tick / script.seconds if script.seconds > 0 else 1.0
-        return max(1, math.ceil(script.size * share))
 
     def _fail_if_scripted(self, job: Job, script: MockScript, done: int) -> None:
         failed = self._failures.get(job.key, 0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,22 +82,14 @@ class FilmCheck:
         if params.ti is None:
             return None
         params.trackers, params.url_seeds, params.peers = [], [], []
-        with self._added(params) as handle:
-            return self._compared(handle)
-
-    @contextmanager
-    def _added(self, params: lt.add_torrent_params) -> Iterator[lt.torrent_handle]:
         handle = self._session.add_torrent(params)
         try:
-            yield handle
+            handle.resume()
+            while True:
+                self._session.wait_for_alert(_PATIENCE_MS)
+                for alert in self._session.pop_alerts():
+                    if isinstance(alert, _OVER) and alert.handle == handle:
+                        status = handle.status()
+                        return int(status.total_wanted - status.total_wanted_done)
         finally:
             self._session.remove_torrent(handle)
-
-    def _compared(self, handle: lt.torrent_handle) -> int:
-        handle.resume()
-        while True:
-            self._session.wait_for_alert(_PATIENCE_MS)
-            for alert in self._session.pop_alerts():
-                if isinstance(alert, _OVER) and alert.handle == handle:
-                    status = handle.status()
-                    return int(status.total_wanted - status.total_wanted_done)

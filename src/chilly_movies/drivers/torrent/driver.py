@@ -194,7 +194,9 @@ class TorrentDriver:
             if run.job.status is Status.COMPLETED:
                 await self._seed_while_there(run, asked=run.asked)
             elif run.job.status is not Status.ACTIVE:
-                await self._check_only(run)
+                await on_disk(self._place.require)
+                run.published = run.job.completed_at is not None or run.job.adopted
+                await self._compare(run)
             else:
                 if run.job.adopted:
                     await self._check_adopted(run)
@@ -278,12 +280,6 @@ class TorrentDriver:
         if found is None or not found.finished:
             raise adopted.differs()
         await say(self._whole(run))
-
-    async def _check_only(self, run: Run) -> None:
-        """Only compare: the job is paused, failed or waits."""
-        await on_disk(self._place.require)
-        run.published = run.job.completed_at is not None or run.job.adopted
-        await self._compare(run)
 
     async def _compare(self, run: Run) -> TorrentState | None:
         """Compare every byte on the disk with its hash; writes nothing.

@@ -46,7 +46,7 @@ class Inspector:
         if self._closed:
             raise EngineError("This downloader is closed.")
         p.identify(source)
-        inspection = asyncio.create_task(self._inspect_in_time(source), name="inspection")
+        inspection = asyncio.create_task(self._inspect(source), name="inspection")
         self._inspections.add(inspection)
         try:
             await asyncio.wait([inspection])
@@ -66,32 +66,29 @@ class Inspector:
         if self._inspections:
             await asyncio.wait(self._inspections)
 
-    async def _inspect_in_time(self, source: Source) -> InspectedTorrent:
+    async def _inspect(self, source: Source) -> InspectedTorrent:
         try:
             async with asyncio.timeout(self._seconds), self._turns:
-                return await self._inspect(source)
+                if p.is_url(source):
+                    source = await fetch_checked(source, self._session.policy)
+                nowhere = self._config.media_root / INCOMPLETE / f"look-{uuid.uuid4().hex}"
+                request = p.AddRequest(
+                    source=source,
+                    save_path=nowhere,
+                    part_path=nowhere,
+                    options=Options(),
+                    allow_private=self._config.allow_private_addresses,
+                    read_only=True,
+                    only_look=True,
+                )
+                if source.data is not None:
+                    return self._read(request)
+                while (found := await self._ask_peers(request)) is None:
+                    pass
+                return found
         except TimeoutError:
             sentence = f"Nobody sent the torrent's metadata within {self._seconds:g} s."
             raise NoMetadata(sentence) from None
-
-    async def _inspect(self, source: Source) -> InspectedTorrent:
-        if p.is_url(source):
-            source = await fetch_checked(source, self._session.policy)
-        nowhere = self._config.media_root / INCOMPLETE / f"look-{uuid.uuid4().hex}"
-        request = p.AddRequest(
-            source=source,
-            save_path=nowhere,
-            part_path=nowhere,
-            options=Options(),
-            allow_private=self._config.allow_private_addresses,
-            read_only=True,
-            only_look=True,
-        )
-        if source.data is not None:
-            return self._read(request)
-        while True:
-            if (found := await self._ask_peers(request)) is not None:
-                return found
 
     def _read(self, request: p.AddRequest) -> InspectedTorrent:
         """What the torrent file says; nobody is asked, not even where a tracker's name leads.

@@ -29,7 +29,11 @@ def why_still(
     """
     if state.finished or state.checking:
         return None
-    thrown = _thrown_away(state) if state.rejected else None
+    thrown = None
+    if state.rejected:
+        thrown = f"{state.rejected / 1_000_000:.1f} MB that peers sent were wrong and thrown away"
+    if thrown and state.shut_out:
+        thrown += f", {_count(state.shut_out, 'peer')} shut out"
     if state.download_speed > 0:
         return thrown if state.spoiled else None
     if state.upload_only:
@@ -37,11 +41,6 @@ def why_still(
     sources = [*_tracker_summary(trackers), *_web_seed_summary(web_seeds)]
     why = _why_no_peer_helps(state, sources, [dropped, webrtc])
     return f"{thrown}; {why}" if thrown else why
-
-
-def _thrown_away(state: TorrentState) -> str:
-    thrown = f"{state.rejected / 1_000_000:.1f} MB that peers sent were wrong and thrown away"
-    return f"{thrown}, {_count(state.shut_out, 'peer')} shut out" if state.shut_out else thrown
 
 
 def _why_no_peer_helps(

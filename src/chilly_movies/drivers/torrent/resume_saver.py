@@ -158,8 +158,14 @@ class ResumeSaver:
 
         A store that is full must be told within seconds.
         """
+
+        def look() -> dict[int, int]:
+            if self._held is not None:
+                self._held.refuse_swapped()
+            return sizes(self._folder, self._paths, self._sizes)
+
         try:
-            self._sizes = await asyncio.to_thread(self._sizes_now)
+            self._sizes = await asyncio.to_thread(look)
         except OSError as error:
             sentence = f"The unfinished data cannot be found: {error.strerror}."
             raise disk_error(error.errno, sentence) from None
@@ -175,7 +181,11 @@ class ResumeSaver:
         if data is not None:
             await self._torrent.flush()  # what it has may still wait to be written
         if self._writes:
-            await self._flush(closing=closing)
+            try:
+                self._stamps = await asyncio.to_thread(self._flush, closing=closing)
+            except OSError as error:
+                sentence = f"The unfinished data cannot be saved: {error.strerror}."
+                raise disk_error(error.errno, sentence) from None
         _reach("flushed", closing=closing)
         if data is not None:
             claim = ResumeClaim(data, self._stamps, closed=closing)
@@ -187,19 +197,7 @@ class ResumeSaver:
         self._probed_at = self._ended_at = self._clock()
         self._took = self._ended_at - began
 
-    def _sizes_now(self) -> dict[int, int]:
-        if self._held is not None:
-            self._held.refuse_swapped()
-        return sizes(self._folder, self._paths, self._sizes)
-
-    async def _flush(self, *, closing: bool) -> None:
-        try:
-            self._stamps = await asyncio.to_thread(self._flushed, closing=closing)
-        except OSError as error:
-            sentence = f"The unfinished data cannot be saved: {error.strerror}."
-            raise disk_error(error.errno, sentence) from None
-
-    def _flushed(self, *, closing: bool) -> dict[int, FileStamp]:
+    def _flush(self, *, closing: bool) -> dict[int, FileStamp]:
         """Flush the files; only of those that lie where they are looked for next time.
 
         Raises:

@@ -62,18 +62,15 @@ class Run:
         if self.path is None:
             return files
         inner = {i: path.split("/")[1:] for i, path in self.metadata.disk_paths.items()}
-        named = self._published_before(self.path)
+        named = {}
+        if self.published:  # the names they were published under; today they might get others
+            known_paths = ((file.index, file.path) for file in self.job.files)
+            inside = (self.path, f"{self.path}/")
+            named = {i: n for i, n in known_paths if n == inside[0] or n.startswith(inside[1])}
         return tuple(
             replace(f, path=named.get(f.index) or "/".join([self.path, *inner[f.index]]))
             for f in files
         )
-
-    def _published_before(self, path: str) -> dict[int, str]:
-        """The names under which the files were published; today they might get others."""
-        if not self.published:
-            return {}
-        known = ((file.index, file.path) for file in self.job.files)
-        return {i: name for i, name in known if name == path or name.startswith(f"{path}/")}
 
     def published_paths(self) -> dict[int, str]:
         """Where each file lies in the media root."""

@@ -129,10 +129,8 @@ class PeerIds:
         with self._one_at_a_time:
             if self._prefix is None:
                 self._prefix = str(session.get_settings()["peer_fingerprint"])
-            session.apply_settings({"peer_fingerprint": self._of(hashes, self._prefix)})
+            name = " ".join(sorted(hashes)).encode()
+            digest = hashlib.blake2b(name, key=self._secret, digest_size=15).digest()
+            peer_id = (self._prefix + base64.urlsafe_b64encode(digest).decode())[:_PEER_ID_SIZE]
+            session.apply_settings({"peer_fingerprint": peer_id})
             return session.add_torrent(params)
-
-    def _of(self, hashes: Iterable[str], prefix: str) -> str:
-        name = " ".join(sorted(hashes)).encode()
-        digest = hashlib.blake2b(name, key=self._secret, digest_size=15).digest()
-        return (prefix + base64.urlsafe_b64encode(digest).decode())[:_PEER_ID_SIZE]

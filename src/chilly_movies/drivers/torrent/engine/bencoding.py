@@ -23,18 +23,13 @@ def decode(data: bytes) -> Any:
     """
     value = lt.bdecode(data)
     size = len(lt.bencode(value))
-    if size != len(data) and not _is_whole(data[:size]):
-        raise ValueError("a key is there twice, or a number has leading zeros")
+    if size != len(data):
+        try:
+            lt.bdecode(data[:size])  # a value: no beginning of a longer one is
+        except RuntimeError:
+            sentence = "a key is there twice, or a number has leading zeros"
+            raise ValueError(sentence) from None
     return value
-
-
-def _is_whole(data: bytes) -> bool:
-    """Whether it is a value: no beginning of a longer one is."""
-    try:
-        lt.bdecode(data)
-    except RuntimeError:
-        return False
-    return True
 
 
 def texts(value: Any, most: int) -> list[str]:

@@ -170,6 +170,9 @@ async def with_typed(
 def settings_pack(config: EngineConfig) -> dict[str, Any]:
     """The libtorrent settings for a configuration."""
     hidden = config.proxy is not None or config.anonymous
+    hosts: tuple[str, ...] = ("0.0.0.0", "[::]")  # noqa: S104 (peers may come from anywhere)
+    if config.interface:
+        hosts = (f"[{config.interface}]" if ":" in config.interface else config.interface,)
     pack = {
         **_TUNED,
         **_SAFE,
@@ -180,7 +183,7 @@ def settings_pack(config: EngineConfig) -> dict[str, Any]:
         "enable_natpmp": config.upnp and not hidden,
         "anonymous_mode": config.anonymous,
         "webtorrent_stun_server": config.stun_server,
-        "listen_interfaces": _listen_interfaces(config),
+        "listen_interfaces": ",".join(f"{host}:{config.port}" for host in hosts),
         "download_rate_limit": config.download_limit,
         "upload_rate_limit": config.upload_limit,
         "ssrf_mitigation": not config.lets_private,
@@ -221,10 +224,3 @@ def _through(proxy: Proxy) -> dict[str, Any]:
         "enable_incoming_utp": False,
         "enable_outgoing_utp": False,
     }
-
-
-def _listen_interfaces(config: EngineConfig) -> str:
-    if config.interface:
-        host = f"[{config.interface}]" if ":" in config.interface else config.interface
-        return f"{host}:{config.port}"
-    return f"0.0.0.0:{config.port},[::]:{config.port}"

@@ -25,7 +25,10 @@ async def fetch_torrent(source: Source, policy: NetworkPolicy) -> Source:
             must not reach.
     """
     found = await policy.get(
-        source.urn, limit=MAX_TORRENT_BYTES, what="a torrent", stops=_is_magnet
+        source.urn,
+        limit=MAX_TORRENT_BYTES,
+        what="a torrent",
+        stops=lambda url: url.lower().startswith("magnet:"),
     )
     return replace(source, urn=found) if isinstance(found, str) else replace(source, data=found)
 
@@ -43,7 +46,3 @@ async def fetch_checked(source: Source, policy: NetworkPolicy) -> Source:
     except InvalidSource as error:
         raise SourceRejected(str(error)) from None
     return source
-
-
-def _is_magnet(url: str) -> bool:
-    return url.lower().startswith("magnet:")

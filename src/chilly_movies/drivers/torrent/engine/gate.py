@@ -65,7 +65,10 @@ class Gate:
         parts = self._parts(url, ("http", "https", "udp", "ws", "wss"))
         if parts is None or not self._lets_host(parts["host"], _port(parts)):
             return False
-        return parts["scheme"].lower() != "ws" or self.allow_private or self._is_chosen(parts)
+        if parts["scheme"].lower() != "ws" or self.allow_private:
+            return True
+        chosen = (_URL.fullmatch(url) for url in self.websockets)
+        return any(c is not None and c["host"].lower() == parts["host"].lower() for c in chosen)
 
     def lets_web_seed(self, url: str) -> bool:
         """Whether a torrent may name this web seed."""
@@ -78,7 +81,9 @@ class Gate:
 
     def _lets_host(self, host: str, port: int) -> bool:
         public = literal_host_is_public(host)
-        if not 0 < port < 65536 or (port in self.own_ports and not _is_public_number(host)):
+        # a name may mean anything, and so our own API
+        number = public and re.fullmatch(r"\[.*\]|[0-9.]+", host) is not None
+        if not 0 < port < 65536 or (port in self.own_ports and not number):
             return False
         return public or self.allow_private
 
@@ -87,18 +92,9 @@ class Gate:
         parts = _URL.fullmatch(url) if len(url) <= _MAX_URL else None
         return parts if parts is not None and parts["scheme"].lower() in schemes else None
 
-    def _is_chosen(self, parts: re.Match[str]) -> bool:
-        chosen = (_URL.fullmatch(url) for url in self.websockets)
-        return any(c is not None and c["host"].lower() == parts["host"].lower() for c in chosen)
-
 
 def _port(parts: re.Match[str]) -> int:
     return int(parts["port"]) if parts["port"] else _PORTS[parts["scheme"].lower()]
-
-
-def _is_public_number(host: str) -> bool:
-    """Whether the host is a public address, not a name that may mean anything."""
-    return literal_host_is_public(host) and re.fullmatch(r"\[.*\]|[0-9.]+", host) is not None
 
 
 def vet(params: lt.add_torrent_params, gate: Gate) -> None:

@@ -10,7 +10,6 @@ import base64
 import binascii
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
@@ -69,23 +68,19 @@ def read_magnet(urn: str) -> Magnet:
     if head is None:
         return Magnet(_of_hash(urn))
     kept, files = [], None
-    for name, value in _parameters(urn[head.end() :]):
+    seen: Counter[str] = Counter()
+    for parameter in _AND.split(urn[head.end() :]):
+        name, equals, value = parameter.partition("=")
+        name = _NUMBER.sub("", name.strip().lower())
+        if not equals or seen[name] >= _MOST.get(name, 0):
+            continue
+        seen[name] += 1
         if name == "so":
             chosen = _choice(value)
             files = chosen if files is None else files | (chosen or frozenset())
         elif (written := _written(name, value)) is not None:
             kept.append(f"{name}={written}")
     return Magnet("magnet:?" + "&".join(kept), files)
-
-
-def _parameters(text: str) -> Iterator[tuple[str, str]]:
-    seen: Counter[str] = Counter()
-    for parameter in _AND.split(text):
-        name, equals, value = parameter.partition("=")
-        name = _NUMBER.sub("", name.strip().lower())
-        if equals and seen[name] < _MOST.get(name, 0):
-            seen[name] += 1
-            yield name, value
 
 
 def _written(name: str, value: str) -> str | None:

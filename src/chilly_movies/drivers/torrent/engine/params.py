@@ -131,7 +131,13 @@ def identify(source: Source) -> SourceFacts:
         except SourceRejected as error:
             raise InvalidSource(str(error), field="torrent") from None
         return replace(facts, files=(), note=None)  # files come later, like those of a magnet
-    return SourceFacts(identities=_identities(params.info_hashes), name=_magnet_name(params))
+    try:
+        name = params.name
+    except UnicodeDecodeError:
+        name = ""
+    return SourceFacts(
+        identities=_identities(params.info_hashes), name=safe_name(name) if name else None
+    )
 
 
 def encoding_of(source: Source) -> str:
@@ -182,7 +188,13 @@ def prepare(request: AddRequest) -> tuple[lt.add_torrent_params, Dropped]:
         params.flags = params.flags | flag if wanted else params.flags & ~flag
     if request.renames is not None:
         params.renamed_files = request.renames
-    _choose_files(params, request.options)
+    options = request.options
+    named = {*(options.files or ()), *(index for index, _ in options.priorities)}
+    if named:  # else all files, or what the resume data says
+        priorities = options.priorities_of(range(max(named) + 1))
+        params.file_priorities = list(priorities.values())
+    if options.files is not None:
+        params.flags |= lt.torrent_flags.default_dont_download
     if params.ti is not None:
         vetting.check_layout(params.ti.layout())
     dropped = _drop(params, request)
@@ -202,15 +214,6 @@ def _drop(params: lt.add_torrent_params, request: AddRequest) -> Dropped:
     params.trackers, params.tracker_tiers = [], []
     params.url_seeds, params.peers, params.dht_nodes = [], [], []
     return dropped
-
-
-def _choose_files(params: lt.add_torrent_params, options: Options) -> None:
-    named = {*(options.files or ()), *(index for index, _ in options.priorities)}
-    if named:  # else all files, or what the resume data says
-        priorities = options.priorities_of(range(max(named) + 1))
-        params.file_priorities = list(priorities.values())
-    if options.files is not None:
-        params.flags |= lt.torrent_flags.default_dont_download
 
 
 def _resumed(request: AddRequest) -> lt.add_torrent_params | None:
@@ -268,7 +271,18 @@ def _parse(source: Source) -> lt.add_torrent_params:
         if len(source.data) > MAX_TORRENT_BYTES:
             raise InvalidSource("This torrent file is larger than 10.4 MB.", field="torrent")
         return parse_torrent(source.data)
-    return _parse_magnet(source.urn)
+    magnet = read_magnet(source.urn)
+    try:
+        params = lt.parse_magnet_uri(magnet.link)
+    except (RuntimeError, UnicodeError) as error:
+        raise InvalidSource(f"This magnet link is broken: {plain(error)}.") from None
+    if not (params.info_hashes.has_v1() or params.info_hashes.has_v2()):
+        raise InvalidSource("This magnet link has no info hash.")
+    if magnet.files is not None:
+        most = max(magnet.files, default=-1) + 1
+        params.file_priorities = [4 if i in magnet.files else 0 for i in range(most)]
+        params.flags |= lt.torrent_flags.default_dont_download
+    return params
 
 
 def parse_torrent(data: bytes) -> lt.add_torrent_params:
@@ -337,29 +351,6 @@ def _in_other_words(data: bytes, problem: str) -> str:
 
 def _too_many_files() -> InvalidSource:
     return InvalidSource(f"This torrent has more than {MAX_FILES} files.", field="torrent")
-
-
-def _parse_magnet(urn: str) -> lt.add_torrent_params:
-    magnet = read_magnet(urn)
-    try:
-        params = lt.parse_magnet_uri(magnet.link)
-    except (RuntimeError, UnicodeError) as error:
-        raise InvalidSource(f"This magnet link is broken: {plain(error)}.") from None
-    if not (params.info_hashes.has_v1() or params.info_hashes.has_v2()):
-        raise InvalidSource("This magnet link has no info hash.")
-    if magnet.files is not None:
-        most = max(magnet.files, default=-1) + 1
-        params.file_priorities = [4 if i in magnet.files else 0 for i in range(most)]
-        params.flags |= lt.torrent_flags.default_dont_download
-    return params
-
-
-def _magnet_name(params: lt.add_torrent_params) -> str | None:
-    try:
-        name = params.name
-    except UnicodeDecodeError:
-        return None
-    return safe_name(name) if name else None
 
 
 def plain(error: Exception) -> str:

@@ -46,10 +46,15 @@ def repaired_paths(info: lt.torrent_info, encoding: str = "") -> dict[int, str]:
     if not broken or len(names) != info.layout().num_files():
         return {}
     charset = _known(encoding) or _guess(b"\n".join(dict.fromkeys(broken))[:_SAMPLE])
-    return {
-        index: "/".join(_decoded(part, charset) for part in path)
-        for index, path in enumerate(names)
-    }
+
+    def text(part: bytes) -> str:
+        try:
+            name = part.decode()
+        except UnicodeDecodeError:
+            name = part.decode(charset, "replace")
+        return "_" if name in ("", ".", "..") else name.replace("/", "_")
+
+    return {index: "/".join(map(text, path)) for index, path in enumerate(names)}
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -88,14 +93,6 @@ def _known(encoding: str) -> str:
     except (LookupError, ValueError):
         return ""
     return found if plain else ""
-
-
-def _decoded(part: bytes, charset: str) -> str:
-    try:
-        text = part.decode()
-    except UnicodeDecodeError:
-        text = part.decode(charset, "replace")
-    return "_" if text in ("", ".", "..") else text.replace("/", "_")
 
 
 def _guess(sample: bytes) -> str:

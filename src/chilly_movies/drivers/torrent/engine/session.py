@@ -89,8 +89,13 @@ class TorrentSession:
                 await self._opening.run()
 
     async def _open(self) -> None:
-        if self._outdated:
-            await self._give_up()
+        if self._outdated:  # end the old engine once all torrents left: each run lets its own go
+            for _ in range(_LOOKS):
+                if not self._torrents:
+                    break
+                await asyncio.sleep(_COMING)
+            await self._end()
+            self._outdated = False
         await self.traffic.prepare()
         settings = {**settings_pack(self._config), "alert_mask": self._alert_mask()}
         session = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
@@ -155,28 +160,6 @@ class TorrentSession:
             forget(session)
         if notifier is not None:
             notifier.close()
-
-    def _check_clock(self) -> None:
-        """Give the engine up once the time of day was set back.
-
-        It lives by that: limited transfers, timeouts and announces would stand still until it is
-        as late again as it was.
-        """
-        if back := self._time_of_day.set_back():
-            log.warning("the clock was set back, the engine begins anew", seconds=back)
-            self._outdated = True
-            sentence = "The clock of this machine was set back, so the engine begins anew."
-            for torrent in self._torrents.values():
-                torrent.lose(EngineRestarts(sentence))
-
-    async def _give_up(self) -> None:
-        """End the old engine as soon as all torrents left it: each is let go by its run."""
-        for _ in range(_LOOKS):
-            if not self._torrents:
-                break
-            await asyncio.sleep(_COMING)
-        await self._end()
-        self._outdated = False
 
     @property
     def listening(self) -> tuple[ListenPort, ...]:
@@ -331,14 +314,21 @@ class TorrentSession:
         self._ses.post_torrent_updates(0)
 
     async def _tick(self) -> None:
-        self._check_clock()
+        """Ask for figures; less often count peers, revive dead connections, make offers.
+
+        Once the time of day was set back the engine is given up. It lives by that: limited
+        transfers, timeouts and announces would stand still until it is as late again as it was.
+        """
+        if back := self._time_of_day.set_back():
+            log.warning("the clock was set back, the engine begins anew", seconds=back)
+            self._outdated = True
+            sentence = "The clock of this machine was set back, so the engine begins anew."
+            for torrent in self._torrents.values():
+                torrent.lose(EngineRestarts(sentence))
         if self._torrents:
             self._ask_figures()
-        if next(self._ticks) % _PEER_TICKS == 0:
-            await self._check_peers()
-
-    async def _check_peers(self) -> None:
-        """Count peers by transport, revive dead connections, make offers, end what is over."""
+        if next(self._ticks) % _PEER_TICKS:
+            return
         self.traffic.end_expired([t.private for t in self._torrents.values()], time.monotonic())
         for torrent in tuple(self._torrents.values()):
             if torrent.state.peers:

@@ -277,24 +277,27 @@ class Torrent:
 
     async def peers(self) -> tuple[Peer, ...]:
         """Its connected peers; the state's count by transport is renewed, too."""
+
+        def read() -> tuple[Peer, ...]:
+            busy = lt.peer_info.connecting | lt.peer_info.handshake
+            infos = [info for info in self._handle.get_peer_info() if not info.flags & busy]
+            self.ban_record.note({info.ip: info.total_download for info in infos})
+            self.web_seeds.note([i.total_download for i in infos if is_web_seed(i)])
+            self._owed = any(map(owes, infos)) and not any(map(waits_for_disk, infos))
+            self._dead_peers.remember(
+                info.ip
+                for info in infos
+                if can_be_called(info) and info.ip not in self.rtc_addresses
+            )
+            return tuple(peer_of(info, self.rtc_addresses) for info in infos)
+
         try:
-            found = await asyncio.to_thread(self._read_peers)
+            found = await asyncio.to_thread(read)
         except RuntimeError:  # it left the session meanwhile
             return ()
         count = Counter(str(peer.transport) for peer in found)
         self.state = replace(self.state, transports=Transports(**count))
         return found
-
-    def _read_peers(self) -> tuple[Peer, ...]:
-        busy = lt.peer_info.connecting | lt.peer_info.handshake
-        infos = [info for info in self._handle.get_peer_info() if not info.flags & busy]
-        self.ban_record.note({info.ip: info.total_download for info in infos})
-        self.web_seeds.note([i.total_download for i in infos if is_web_seed(i)])
-        self._owed = any(map(owes, infos)) and not any(map(waits_for_disk, infos))
-        self._dead_peers.remember(
-            info.ip for info in infos if can_be_called(info) and info.ip not in self.rtc_addresses
-        )
-        return tuple(peer_of(info, self.rtc_addresses) for info in infos)
 
     def revive(self, now: float) -> None:
         """End connections that seem dead, and call those again who were good or were named."""

@@ -95,11 +95,8 @@ class Traffic:
 
     async def lists_changed(self) -> None:
         """See `policy.Subscriber`."""
-        await self._filter_anew(self._session)
-
-    async def _filter_anew(self, session: Any) -> None:
-        """Somebody may be banned while it is built; so bans are looked at afterwards."""
-        made = await asyncio.to_thread(self._filter.build)
+        session, made = self._session, await asyncio.to_thread(self._filter.build)
+        # somebody may have been banned while it was built
         self._filter.put(session, made, self._bans.addresses())
 
     def network_changed(self) -> None:

@@ -81,7 +81,11 @@ def read_content(path: Path, version: TorrentVersion = TorrentVersion.HYBRID) ->
         raise _invalid(f"'{shown(path.name)}' is neither a file nor a folder.")
     files: list[ContentFile] = []
     for file in _walk(path) if stat.S_ISDIR(mode) else [path]:
-        files.append(_readable(path.parent, file))
+        try:
+            file.open("rb").close()
+            files.append(_stamp(path.parent, file))
+        except OSError:
+            raise _unreadable(file) from None
         _refuse_too_many(len(files), version)
     content = Content(path.parent, tuple(files))
     if not content.size:
@@ -105,14 +109,6 @@ def _walk(top: Path) -> Iterator[Path]:
             path = Path(folder, name)
             if not name.startswith(".") and not path.is_symlink() and path.is_file():
                 yield path
-
-
-def _readable(folder: Path, path: Path) -> ContentFile:
-    try:
-        path.open("rb").close()
-        return _stamp(folder, path)
-    except OSError:
-        raise _unreadable(path) from None
 
 
 def _stamp(folder: Path, path: Path) -> ContentFile:

@@ -92,16 +92,26 @@ async def make_torrent(
         InvalidRequest: it cannot be shared, or an argument is malformed.
         DiskError: the disk refused, or the data changed meanwhile.
     """
+    if version not in set(TorrentVersion):
+        known = ", ".join(TorrentVersion)
+        raise InvalidRequest(f"The version must be one of {known}.", field="version")
     recipe = _Recipe(
         path,
-        _version(version),
+        TorrentVersion(version),
         _urls("trackers", trackers, _TRACKER_SCHEMES, MAX_TRACKERS),
         _urls("webSeeds", web_seeds, ("http", "https"), MAX_WEB_SEEDS),
         private,
-        _piece_size(piece_size),
+        piece_size,
         path.name if name is None else name,
-        _comment(comment),
+        comment,
     )
+    if piece_size and piece_size not in _PIECE_SIZES:
+        raise InvalidRequest(
+            "The piece size must be a power of two from 16384 to 134217728 bytes.",
+            field="pieceSize",
+        )
+    if len(comment) > MAX_COMMENT or "\0" in comment:
+        raise InvalidRequest(f"The comment may have {MAX_COMMENT} characters.", field="comment")
     loop, stop = asyncio.get_running_loop(), threading.Event()
 
     def tell(share: float) -> None:
@@ -137,18 +147,6 @@ def _make(recipe: _Recipe, stop: threading.Event, tell: Callable[[float], None])
     made = lt.create_torrent(entries, recipe.piece_size, _FLAGS[recipe.version])
     if made.num_pieces() > _MAX_PIECES:
         raise InvalidRequest("There would be too many pieces: take larger ones.", field="pieceSize")
-    _describe(made, recipe)
-    _hash(made, content.folder, stop, tell)
-    content.refuse_if_changed()
-    data = _encode(made, recipe)
-    try:
-        params = p.parse_torrent(data)
-    except InvalidSource as error:
-        raise InvalidRequest(f"No torrent can be made of this: {error}", field="path") from None
-    return _result(data, params, recipe.path.name)
-
-
-def _describe(made: lt.create_torrent, recipe: _Recipe) -> None:
     for tier, url in enumerate(recipe.trackers):
         made.add_tracker(url, tier)
     for url in recipe.web_seeds:
@@ -157,6 +155,14 @@ def _describe(made: lt.create_torrent, recipe: _Recipe) -> None:
     made.set_creator(f"Chilly Movies {__version__}")
     if recipe.comment:
         made.set_comment(recipe.comment)
+    _hash(made, content.folder, stop, tell)
+    content.refuse_if_changed()
+    data = _encode(made, recipe)
+    try:
+        params = p.parse_torrent(data)
+    except InvalidSource as error:
+        raise InvalidRequest(f"No torrent can be made of this: {error}", field="path") from None
+    return _result(data, params, recipe.path.name)
 
 
 def _hash(
@@ -273,48 +279,20 @@ def _names_in_a_torrent(name: str, rests: list[list[str]]) -> list[str]:
 # --- arguments ----------------------------------------------------------------------------------
 
 
-def _version(value: TorrentVersion | str) -> TorrentVersion:
-    try:
-        return TorrentVersion(value)
-    except ValueError:
-        known = ", ".join(TorrentVersion)
-        raise InvalidRequest(f"The version must be one of {known}.", field="version") from None
-
-
-def _piece_size(value: int) -> int:
-    if value and value not in _PIECE_SIZES:
-        raise InvalidRequest(
-            "The piece size must be a power of two from 16384 to 134217728 bytes.",
-            field="pieceSize",
-        )
-    return value
-
-
-def _comment(text: str) -> str:
-    if len(text) > MAX_COMMENT or "\0" in text:
-        raise InvalidRequest(f"The comment may have {MAX_COMMENT} characters.", field="comment")
-    return text
-
-
 def _urls(field: str, urls: Sequence[str], schemes: tuple[str, ...], most: int) -> tuple[str, ...]:
     """Each once, in order."""
     if len(urls) > most:
         raise InvalidRequest(f"The {field} may be {most} at most.", field=field)
-    for url in urls:
-        if not _is_url(url.strip(), schemes):
+    for url in map(str.strip, urls):
+        plain = len(url) <= _MAX_URL and url.isascii() and url.isprintable() and " " not in url
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != -1
+        except ValueError:
+            usable = False
+        if not (plain and usable):
             known = ", ".join(f"{scheme}://" for scheme in schemes)
             raise InvalidRequest(
                 f"The {field} must be addresses that begin with {known}.", field=field
             )
     return tuple(dict.fromkeys(map(tidy_url, urls)))
-
-
-def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-        _ = parts.port
-    except ValueError:
-        return False
-    plain = len(url) <= _MAX_URL and url.isascii() and url.isprintable() and " " not in url
-    return plain and parts.scheme in schemes and bool(host)

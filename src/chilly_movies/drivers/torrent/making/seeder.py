@@ -139,7 +139,9 @@ async def seed(content: Path, announce: str, upload_limit: int) -> None:
     async with Seeder(config) as seeder:
         torrent = await seeder.offer(made, content.parent, Options(upload_limit=upload_limit))
         await _ready(torrent, announce)
-        _print({"magnet": made.magnet, "announce": announce, "port": seeder.port})
+        told = {"magnet": made.magnet, "announce": announce, "port": seeder.port}
+        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.flush()
         await _end_of_stdin()
 
 
@@ -164,11 +166,6 @@ async def _end_of_stdin() -> None:
     while await lines.read(4096):
         pass
     transport.close()
-
-
-def _print(value: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
 
 
 def main() -> int:

@@ -77,16 +77,13 @@ class DeadPeerWatch:
         """Whom to call while nobody is connected."""
         self._alone += self._passed(now)
         known = tuple({**dict.fromkeys(self._named), **self._known})
-        if not known or self._alone < self._pause():
+        pause = _CALL if self._calls < _OFTEN else _RARELY
+        if not self._known:
+            pause = min(_RARELY, _PATIENTLY * 2.0 ** min(self._calls, 10))
+        if not known or self._alone < pause:
             return ()
         self._alone, self._calls = 0.0, self._calls + 1
         return known
-
-    def _pause(self) -> float:
-        """Seconds until the next call."""
-        if self._known:
-            return _CALL if self._calls < _OFTEN else _RARELY
-        return min(_RARELY, _PATIENTLY * 2.0 ** min(self._calls, 10))
 
     def _passed(self, now: float) -> float:
         passed, self._last = max(0.0, now - self._last), now

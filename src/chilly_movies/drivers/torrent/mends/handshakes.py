@@ -74,7 +74,11 @@ class Handshakes:
             connected: WebRTC peers at the moment.
             finished: we have everything and only wait for others.
         """
-        self._detect_loss(connected=connected > 0, finished=finished)
+        if connected:
+            self._lost = False
+        elif self._had and not finished:  # the last peer is gone
+            self._lost, self._pause = True, 0
+        self._had = connected > 0
         if self._waiting_since is not None and now - self._waiting_since > _STUCK_AFTER:
             self._waiting_since = None
             self.failed += 1
@@ -87,14 +91,6 @@ class Handshakes:
             return False
         self._pause = min(self._pause + 1, last)
         return self._ask(now)
-
-    def _detect_loss(self, *, connected: bool, finished: bool) -> None:
-        """Notice that the last peer is gone, or that there is one again."""
-        if connected:
-            self._lost = False
-        elif self._had and not finished:
-            self._lost, self._pause = True, 0
-        self._had = connected
 
     def _ask(self, now: float) -> bool:
         self._announced_at = now

@@ -53,7 +53,11 @@ def shut_connections(ports: Collection[int], *, connecting: bool = False) -> int
         How many it found. They close a moment later.
     """
     asked = cache(_unanswered)  # read at most once, and only if there is one
-    return sum(_shut(number, ports, asked, connecting=connecting) for number in _descriptors())
+    try:
+        numbers = [int(path.name) for path in _DESCRIPTORS.iterdir()]
+    except OSError:
+        return 0  # no such list on this system
+    return sum(_shut(number, ports, asked, connecting=connecting) for number in numbers)
 
 
 async def shut_for_good(ports: Callable[[], Collection[int]], *, connecting: bool = False) -> bool:
@@ -77,13 +81,6 @@ def forget(session: object) -> None:
     """Let go of a session that cannot be ended: it is never destroyed, not even at exit."""
     log.warning("the engine has connections it does not end, so it is left as it is")
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
-
-
-def _descriptors() -> list[int]:
-    try:
-        return [int(path.name) for path in _DESCRIPTORS.iterdir()]
-    except OSError:
-        return []  # no such list on this system
 
 
 def _unanswered() -> dict[int, int]:
@@ -122,7 +119,11 @@ def _shut(
     except OSError:
         return False  # no socket, or closed meanwhile
     try:
-        leads = _is_connection(borrowed) and _leads_to(borrowed, ports, asked)
+        internet = borrowed.family in (socket.AF_INET, socket.AF_INET6)
+        listens = borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        if not internet or borrowed.type != socket.SOCK_STREAM or listens:
+            return False
+        leads = _leads_to(borrowed, ports, asked)
         wanted = connecting if leads is None else leads
         if wanted:
             borrowed.shutdown(socket.SHUT_RDWR)
@@ -131,13 +132,6 @@ def _shut(
     finally:
         borrowed.detach()
     return wanted
-
-
-def _is_connection(found: socket.socket) -> bool:
-    internet = found.family in (socket.AF_INET, socket.AF_INET6)
-    if not internet or found.type != socket.SOCK_STREAM:
-        return False
-    return not found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 
 
 def _leads_to(

@@ -107,10 +107,12 @@ class Availability:
         """
         if self.pieces is None or not self._read_geometry():
             return
-        ends = {
-            piece for index, size in videos.items() if size for piece in self._ends(index, size)
-        }
-        self.order.ends = ends
+        assert self._geometry is not None  # noqa: S101 (for the type checker)
+        self.order.ends = set()
+        for index, size in videos.items():
+            tail = min(size, _TAIL)
+            spans = ((0, 1), (size - tail, tail)) if size else ()
+            self.order.ends.update(p for s in spans for p in self._geometry.span(index, *s))
         if self.readers:  # what they wait for comes before the ends
             await self.refresh()
         self.order.raise_ends()
@@ -131,12 +133,6 @@ class Availability:
         if self.pieces is not None:
             self._geometry = self.pieces.geometry() or self._geometry
         return self._geometry is not None
-
-    def _ends(self, index: int, size: int) -> set[int]:
-        assert self._geometry is not None  # noqa: S101 (for the type checker)
-        length = min(size, _TAIL)
-        head = self._geometry.span(index, 0, 1)
-        return {*head, *self._geometry.span(index, size - length, length)}
 
     async def refresh(self) -> None:
         """Ask the engine which pieces are there; from then on it tells of each that arrives."""
@@ -315,13 +311,12 @@ class Availability:
         """Readers came, moved or left: tell the engine what is wanted in a hurry now."""
         if self._geometry is None or not self._there or self._refreshing:
             return
-        windows = [self._window(reader) for reader in self.readers]
+        windows = []
+        for reader in self.readers:
+            length = min(reader.ahead, reader.size - reader.at)
+            span = self._geometry.span(reader.index, reader.at, length) if length > 0 else range(0)
+            windows.append(span)
         self.order.plan(windows, self._there, self._geometry.piece_size)
-
-    def _window(self, reader: ReadPosition) -> range:
-        assert self._geometry is not None  # noqa: S101 (for the type checker)
-        length = min(reader.ahead, reader.size - reader.at)
-        return self._geometry.span(reader.index, reader.at, length) if length > 0 else range(0)
 
     def crossed(self, index: int, before: int, after: int) -> bool:
         """Whether two places in a file lie in different pieces."""

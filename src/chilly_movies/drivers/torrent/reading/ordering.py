@@ -177,14 +177,11 @@ class Order:
     def urge(self, piece: int) -> None:
         """It should have come by now: another peer may be asked for it."""
         self._cold = max(0, self._cold - 1)
-        self._unpark()
-        if self._pieces is not None and not self._cold and piece not in self.due:
-            self.due[piece] = 0
-            self._pieces.set_deadline(piece, 0)
-
-    def _unpark(self) -> None:
         if self._pieces is not None and self._parked:
             back = {p: min(self._usual[p], _OTHERS) for p in self._parked}
             self._pieces.give_priorities(back)
             self._given = {p: v for p, v in self._given.items() if p not in self._parked}
             self._parked.clear()
+        if self._pieces is not None and not self._cold and piece not in self.due:
+            self.due[piece] = 0
+            self._pieces.set_deadline(piece, 0)

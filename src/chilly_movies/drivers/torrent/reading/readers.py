@@ -110,9 +110,14 @@ class Readers:
         if job.status is Status.COMPLETED:  # not while it is mended: bytes of it are wrong
             return await self._open_finished(job, file)
         availability = self._by_job.setdefault(job.key, Availability())
-        reader = TorrentReader(
-            availability, file, bitrate, lambda: self._left(job.key, availability)
-        )
+
+        def left() -> None:
+            availability.replan()
+            self._forget_unused(job.key, availability)
+            if not any(other.readers for other in self._by_job.values()):
+                self._hear_pieces(False)
+
+        reader = TorrentReader(availability, file, bitrate, left)
         first = not availability.readers
         if quiet:
             if first:  # else what is there is told as it arrives
@@ -140,12 +145,6 @@ class Readers:
                 raise
         there = next(f for f in job.files_at(job.moving_to) if f.index == file.index)
         return await DiskReader.open(self._root, there.path, file.size)
-
-    def _left(self, key: str, availability: Availability) -> None:
-        availability.replan()
-        self._forget_unused(key, availability)
-        if not any(other.readers for other in self._by_job.values()):
-            self._hear_pieces(False)
 
     async def files(self, job: Job, resume: bytes | None) -> tuple[FileStanding, ...]:
         """See `ports.Driver.files`."""
@@ -261,21 +260,17 @@ class TorrentReader:
         """Open the file where it lies; it may be on its way into the media root just now."""
         for _ in range(tries):
             path = self._availability.paths.get(self.index)
+            held = None if self._availability.held is None else self._availability.held.share()
             try:
                 if path is not None:
-                    return await self._open_at(path)
+                    return await DiskFile.open(path)
             except FileNotFoundError:
                 pass
+            finally:
+                if held is not None:
+                    held.let_go()
             await asyncio.sleep(_OPEN_AGAIN)
         raise DiskError("The file is not where it should be.")
-
-    async def _open_at(self, path: Path) -> DiskFile:
-        held = None if self._availability.held is None else self._availability.held.share()
-        try:
-            return await DiskFile.open(path)
-        finally:
-            if held is not None:
-                held.let_go()
 
     async def aclose(self) -> None:
         """See `ports.FileReader`."""
