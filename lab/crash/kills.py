@@ -50,7 +50,7 @@ _SOURCES = (
 
 
 def _live(state: Path, seed: int, out: int) -> None:
-    configure_logs("error", "console")
+    configure_logs("error", "text")
     asyncio.run(_work(state, seed, out))
 
 

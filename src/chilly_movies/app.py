@@ -33,6 +33,7 @@ from chilly_movies.drivers.torrent.making.maker import MediaTorrentMaker
 from chilly_movies.errors import SettingsError
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.job_log import JobLog
 from chilly_movies.jobs.models import ListenPort, SourceType
 from chilly_movies.jobs.ports import Driver, JobStore, ResumeStore
 from chilly_movies.jobs.retry import RetryPolicy
@@ -395,6 +396,7 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
         SettingsError: the media root cannot be written.
     """
     downloader = AssembledDownloader(build_parts(settings, mock=mock))
+    JobLog(None if mock else settings.media_root.absolute()).follow(downloader)
     http = settings.http
     app = create_app(
         downloader,

@@ -45,6 +45,10 @@ PREFIX = "CHILLY_"
 CONFIG_FILE_VARIABLE = "CHILLY_CONFIG"
 
 
+def _log_form(text: str) -> str:
+    return "text" if text == "console" else text  # as it was called before
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the user may set.
@@ -56,7 +60,7 @@ class Settings:
     media_root: Path = setting(Path("media"), "where finished films go")
     state_dir: Path = setting(default_path, "database, resume data and lock")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "how much")
-    log_format: Literal["console", "json"] = setting("console", "for people or machines")
+    log_format: Literal["text", "json"] = setting("text", "for people or machines", read=_log_form)
     http: HttpSettings = field(default_factory=HttpSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -264,21 +265,41 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
+        began, answer = time.perf_counter(), _Answer()
 
         async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            answer.heard(message)
             await send(message)
 
         try:
             await self._app(scope, receive, noting)
         finally:
-            asked = (scope["method"], scope["path"], status, began, client_of(scope))
+            asked = (scope["method"], scope["path"], answer, began, client_of(scope))
             when_over(scope, partial(_note_request, *asked))
 
 
-def _note_request(method: str, path: str, status: int, began: float, client: str) -> None:
+class _Answer:
+    """What is logged of an answer: its status and, if it is a refusal, its code."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.code: str | None = None
+        self._is_problem = False
+
+    def heard(self, message: Message) -> None:
+        """Takes in a message that is sent."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            kind = (b"content-type", problems.MEDIA_TYPE.encode())
+            self._is_problem = kind in [tuple(field) for field in message.get("headers", [])]
+        elif self._is_problem and self.code is None and message.get("body"):
+            with suppress(ValueError, KeyError, TypeError):
+                self.code = str(json.loads(message["body"])["code"])
+
+
+def _note_request(method: str, path: str, answer: _Answer, began: float, client: str) -> None:
     ms = round(1000 * (time.perf_counter() - began), 1)
-    log.info("request", method=method, path=path, status=status, ms=ms, client=client)
+    code = {} if answer.code is None else {"code": answer.code}
+    log.info(
+        "request", method=method, path=path, status=answer.status, ms=ms, client=client, **code
+    )

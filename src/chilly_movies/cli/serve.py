@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import resource
 import signal
@@ -137,6 +138,7 @@ async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin
         finally:
             stopper.instead(lambda: None)  # it stops already
             await backend.aclose()
+            logging.getLogger(__name__).info("stopped")
 
 
 @contextmanager

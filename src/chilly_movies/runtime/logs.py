@@ -36,12 +36,12 @@ def _clean(key: str, value: Any) -> Any:
     return redact(str(value))
 
 
-def configure_logs(level: str = "info", style: Literal["console", "json"] = "console") -> None:
+def configure_logs(level: str = "info", style: Literal["text", "json"] = "text") -> None:
     """Send our logs and those of the libraries to standard error, in one form.
 
     Args:
         level: `debug`, `info`, `warning` or `error`.
-        style: `console` for people, `json` for machines.
+        style: `text` for people, `json` for machines.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,

@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from chilly_movies.errors import SettingsError
 from chilly_movies.server.connections import ConnectionLimiter, GuardedProtocol
+
+log = structlog.get_logger(__name__)
 
 _BACKLOG = 1024
 _RECEIVE = 32 * 1024
@@ -139,6 +142,7 @@ class Stopper:
         """Stops in order; asking again changes nothing."""
         if not self._asked:
             self._asked = True
+            log.info("stopping")
             watchdog = threading.Timer(LAST_RESORT, self._give_up, [1])
             watchdog.daemon = True
             watchdog.start()

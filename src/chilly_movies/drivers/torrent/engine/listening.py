@@ -6,6 +6,7 @@ in an alert only. Who forwards the wanted port in a router would never be reache
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,8 @@ from chilly_movies.drivers.torrent.engine import engine_errors as engine
 from chilly_movies.jobs.models import ListenPort
 
 log = structlog.get_logger(__name__)
+_logger = logging.getLogger(__name__)
+"""For what is no news to whoever uses this as a library: it is only seen if logs are set up."""
 
 
 class Listening:
@@ -57,13 +60,9 @@ class Listening:
             self._ports[alert.address] = replace(before, udp=alert.port)
 
     def _tell(self, port: ListenPort) -> None:
+        where = {"address": port.address, "port": port.tcp}
         if port.is_taken:
-            log.warning(
-                "the torrent port is taken, another one is used",
-                address=port.address,
-                wanted=port.wanted,
-                port=port.tcp,
-                setting="CHILLY_TORRENT_PORT",
-            )
+            wanted = {"wanted": port.wanted, "setting": "CHILLY_TORRENT_PORT"}
+            _logger.warning("the torrent port is taken, another is used", extra={**wanted, **where})
         else:
-            log.info("listening for peers", address=port.address, port=port.tcp)
+            _logger.info("listening for peers", extra=where)
