@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
+import httpx2
 import pytest
 from starlette.requests import Request
 
@@ -373,3 +374,22 @@ async def test_a_change_told_while_the_stream_begins_is_sent_once(
         bodies = [message.get("body", b"") for message in reader.sent]
         [told] = [body for body in bodies if b'"status":"paused"' in body]
         assert expected in told
+
+
+async def test_a_signed_link_opens_one_stream_of_events_without_the_key() -> None:
+    downloader = MockDownloader(SCRIPT, tick=0.0)
+    async with downloader, serving(downloader, api_secret=SECRET) as live:
+        for job_id in "ab":
+            await downloader.start(id=job_id, source_urn=f"https://films.example/{job_id}")
+        links = {}
+        async with httpx2.AsyncClient(base_url=live.url, headers={"x-api-key": SECRET}) as web:
+            for path in ("/events", "/events/a"):
+                links[path] = (await web.get("/links", params={"path": path})).json()["url"]
+        for path, link in links.items():
+            async with listening(live.url, link) as stream:
+                assert (await stream.next())["id"] == "a", path
+        async with httpx2.AsyncClient(base_url=live.url) as web:
+            for other in ("/events", "/events/b", "/downloads"):
+                signed = links["/events/a"].partition("?")[2]
+                answer = await web.get(f"{other}?{signed}")
+                assert answer.status_code == 401

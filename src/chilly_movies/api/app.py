@@ -122,7 +122,7 @@ _Statuses = Annotated[
 
 
 @system.get("/events", responses={**documented(422, 429), **_EVENTS}, response_class=Response)
-@Policy(KeyScope.READ, stream=Stream.EVENTS)
+@Policy(KeyScope.READ, stream=Stream.EVENTS, signable=True)
 @hot(events.stream_events)
 async def follow_jobs(
     request: Request,
@@ -137,7 +137,7 @@ async def follow_jobs(
 @system.get(
     "/events/{id}", responses={**documented(404, 422, 429), **_EVENTS}, response_class=Response
 )
-@Policy(KeyScope.READ, stream=Stream.EVENTS)
+@Policy(KeyScope.READ, stream=Stream.EVENTS, signable=True)
 @hot(events.stream_events)
 async def follow_job(
     request: Request,

@@ -29,9 +29,11 @@ def router(policies: Policies) -> APIRouter:
     Args:
         policies: of all other routes.
     """
-    beginnings = {policy.route.split("/")[1] for _, policy in policies if policy.signable}
+    routes = {policy.route for _, policy in policies if policy.signable}
+    whole = "|".join(sorted(route for route in routes if "{" not in route))
+    beginnings = "|".join(sorted({route.split("/")[1] for route in routes}))
     part = r"[A-Za-z0-9._:\-]+"
-    pattern = rf"^/({'|'.join(sorted(beginnings))})/{part}(/{part})*$"
+    pattern = rf"^(({whole})|/({beginnings})/{part}(/{part})*)$"
     made = APIRouter(tags=["links"])
 
     @made.get("/links", response_model=LinkOut, responses=documented(422))
@@ -41,14 +43,17 @@ def router(policies: Policies) -> APIRouter:
         path: str = Query(
             max_length=1024,
             pattern=pattern,
-            description="What to open: a film or subtitles.",
+            description="What to open: a film, subtitles, or events.",
             examples=["/stream/1/0"],
         ),
         seconds: Annotated[
             int, Query(ge=1, le=MAX_SECONDS, description="How long the link holds.")
         ] = DEFAULT_SECONDS,
     ) -> Response:
-        """A link for a player: whoever has it can read this one address until it ends."""
+        """A link for a player or an EventSource, which send no headers.
+
+        Whoever has it can read this one address until it ends.
+        """
         base = base_url(request.scope, request.app.state.public_url)
         return _answer(request.app.state.signer, base, path, seconds)
 
