@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from chilly_movies.app import MockDownloader, create_app
 from tests.contract.web import SECRET, URN, Api, api, problem
 
 pytestmark = pytest.mark.anyio
@@ -258,6 +259,44 @@ async def test_origins_can_be_added() -> None:
             "https://a.films.example",
         ):
             problem(await get(web, origin=origin), 403, "forbidden_origin")
+
+
+@pytest.mark.parametrize(
+    ("named", "sent"),
+    [
+        ("app://chilly", "app://chilly"),
+        ("App://Chilly/", "app://chilly"),
+        ("tauri://localhost", "tauri://localhost"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("chrome-extension://abcdefghijklmnopabcdefghijklmnop",) * 2,
+        ("moz-extension://a7d2c1f0-0000-4000-8000-000000000000",) * 2,
+        ("file://", "file://"),
+        ("https://films.example/", "https://films.example"),
+        ("https://films.example:443", "https://films.example"),
+        ("http://films.example:80", "http://films.example"),
+        ("http://[fd00::1]:8080", "http://[fd00::1]:8080"),
+    ],
+)
+async def test_an_origin_is_let_in_as_browsers_send_it_whatever_its_scheme(
+    named: str, sent: str
+) -> None:
+    async with api() as web:
+        problem(await get(web, origin=sent), 403, "forbidden_origin")
+    async with api(allowed_origins=(named,)) as web:
+        answer = await get(web, origin=sent)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, sent)
+        assert (await preflight(web, sent)).headers["access-control-allow-origin"] == sent
+        for other in (f"{sent}x", f"x{sent}", "null", "file:///home/a.html", "app://evil"):
+            problem(await get(web, origin=other), 403, "forbidden_origin")
+
+
+async def test_no_setting_lets_pages_without_an_origin_in() -> None:
+    for origin in ("null", "NULL", "*", "app://", "data:", "https://films.example/path"):
+        with pytest.raises(ValueError, match=r"must (be origins|not hold null)"):
+            create_app(MockDownloader(), allowed_origins=(origin,))
+    async with api(api_secret=SECRET) as web:
+        answer = await get(web, origin="null", x_api_key=SECRET)
+        assert "scheme of its own" in problem(answer, 403, "forbidden_origin")["detail"]
 
 
 @pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-site", 403),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
+from chilly_movies.api.gates.origins import read_origin
 from chilly_movies.net.public_url import PublicUrl, parse_public_url
 from chilly_movies.runtime.setting_fields import setting
 
@@ -41,8 +42,7 @@ def _is_rate(text: str) -> None:
 
 def _are_origins(origins: tuple[str, ...]) -> None:
     for origin in origins:
-        if not re.fullmatch(r"https?://[^/\s,]+", origin):
-            raise ValueError("must be origins like https://films.example")
+        read_origin(origin)
 
 
 def _are_networks(networks: tuple[str, ...]) -> None:
@@ -69,7 +69,7 @@ class HttpSettings:
     rate_limit_start: str = setting("60/minute", "starts per client address", check=_is_rate)
     rate_limit_cancel: str = setting("120/minute", "cancels per client address", check=_is_rate)
     allowed_origins: tuple[str, ...] = setting(
-        (), "web origins that may call the API", check=_are_origins
+        (), "origins of pages that may call, app://chilly too", check=_are_origins
     )
     allowed_hosts: tuple[str, ...] = setting((), "host names the API is reached by")
     public_url: PublicUrl | None = setting(

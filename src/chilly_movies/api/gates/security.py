@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chilly_movies.api.gates.forwarded import asked_host, forwarded_host
 from chilly_movies.api.gates.keys import header_values
+from chilly_movies.api.gates.origins import read_origin
 from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope, Policies
 from chilly_movies.api.settings import HttpSettings
@@ -81,6 +82,13 @@ class AccessOptions(TypedDict, total=False):
     public_url: PublicUrl | None
 
 
+_FOREIGN = "Pages of this origin may not call; CHILLY_ALLOWED_ORIGINS adds origins."
+_NO_ORIGIN = (
+    "Pages without an origin, from a file say, may not call: serve the page, or give it a scheme "
+    "of its own like app:// and add its origin to CHILLY_ALLOWED_ORIGINS."
+)
+
+
 class HostGate:
     """Refuses a foreign or doubtful Host (421) and a foreign Origin (403), and answers preflights.
 
@@ -90,6 +98,9 @@ class HostGate:
         app: what comes next.
         policies: which answers may be embedded.
         api_options: which hosts and origins are known.
+
+    Raises:
+        ValueError: what is named as an origin is none.
     """
 
     def __init__(self, app: ASGIApp, policies: Policies, api_options: ApiOptions) -> None:
@@ -101,7 +112,7 @@ class HostGate:
             hosts.append(public.host)
             origins.append(public.origin)
         self._named = set(map(_normal, hosts))
-        self._origins = {o.lower().rstrip("/") for o in origins}
+        self._origins = set(map(read_origin, origins))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -117,7 +128,7 @@ class HostGate:
             detail = "The Host header does not name this server; CHILLY_ALLOWED_HOSTS adds names."
             await problem(421, detail)(scope, receive, guarded)
         elif not welcome:
-            detail = "Pages of this origin may not call; CHILLY_ALLOWED_ORIGINS adds origins."
+            detail = _NO_ORIGIN if origin == "null" else _FOREIGN
             await problem(403, detail)(scope, receive, guarded)
         elif scope["method"] == "OPTIONS" and origin and self._is_preflight(scope):
             await guarded({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
