@@ -71,6 +71,16 @@ class Network(Protocol):
         """Read the user's lists of addresses again."""
 
 
+class Use(Protocol):
+    """Keeps others away for as long as a downloader is open."""
+
+    async def begin(self) -> None:
+        """Take what is ours alone. Idempotent."""
+
+    async def end(self) -> None:
+        """Give it back. Idempotent."""
+
+
 class _NoNetwork:
     """Implements `Network` where nothing is ever sent."""
 
@@ -122,7 +132,7 @@ class Parts:
     resume: ResumeStore
     max_active: int
     guard: DiskGuard | None = None
-    sole_use: SoleUse | None = None
+    sole_use: Use | None = None
     network: Network = field(default_factory=_NoNetwork)
     own_ports: set[int] = field(default_factory=set)
     listening: Callable[[], tuple[ListenPort, ...]] = tuple
@@ -252,9 +262,10 @@ def torrent_parts(
     metadata_tries: int,
     sole_server: bool = False,
     catalogue: MetadataProvider | None = None,
+    stores: tuple[JobStore, ResumeStore] | None = None,
 ) -> Parts:
     """The parts that download torrents; see `WebTorrentDownloader` for the arguments."""
-    jobs, resume = open_stores(state.database)
+    jobs, resume = stores or open_stores(state.database)
     network = NetworkPolicy(config)
     driver = TorrentDriver(config, resume, network)
     volume = MediaVolume(config.media_root, state)

@@ -344,7 +344,7 @@ async def test_get_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
             stopped = await ended(process)
         assert stopped.code == 130
         assert stopped.err == (
-            "chilly: stopped; what is there is kept, the same command goes on from it\n"
+            "chilly: stopped; what is there is kept, 'chilly get' goes on from it\n"
         )
         assert not (tmp_path / "to" / "film.mkv").exists()
         before = (await peer.stats(key)).uploaded

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -213,10 +213,10 @@ def check_hashes(survey: Survey, database: Path, media_root: Path) -> Iterator[F
         yield Finding("hashes", "ok", f"{right} finished films have the right hashes.")
 
 
-def check_strangers(survey: Survey, media_root: Path) -> Iterator[Finding]:
+def check_strangers(jobs: Sequence[Job], media_root: Path) -> Iterator[Finding]:
     """Lists what lies in the media folder and belongs to no job; it may well be somebody's own."""
-    tops = {job.path.split("/")[0] for job in survey.jobs if job.path}
-    tops |= {file.path.split("/")[0] for job in survey.jobs if job.adopted for file in job.files}
+    tops = {job.path.split("/")[0] for job in jobs if job.path}
+    tops |= {file.path.split("/")[0] for job in jobs if job.adopted for file in job.files}
     found = sorted(path.name for path in media_root.iterdir()) if media_root.is_dir() else []
     strangers = [name for name in found if name[:1] != "." and name not in tops]
     if strangers:
@@ -232,10 +232,10 @@ def check_strangers(survey: Survey, media_root: Path) -> Iterator[Finding]:
         yield Finding("media", "ok", "All in the media folder belongs to a job.")
 
 
-def check_staging(survey: Survey, media_root: Path) -> Iterator[Finding]:
+def check_staging(jobs: Sequence[Job], media_root: Path) -> Iterator[Finding]:
     """Lists unfinished data that no job will go on with."""
     folder = media_root / INCOMPLETE
-    known = {job.key: job for job in survey.jobs}
+    known = {job.key: job for job in jobs}
     done = (Status.COMPLETED, Status.CANCELED)
     found = 0
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():

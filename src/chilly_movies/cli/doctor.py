@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from chilly_movies.cli import checks, network_checks, port_checks
 from chilly_movies.cli.checks import Finding
 from chilly_movies.cli.exits import Exit
+from chilly_movies.cli.film_records import check_records, records_of
 from chilly_movies.cli.media_folder import with_known_folder
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.render import table
@@ -95,19 +96,24 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 def _stored(settings: Settings, *, verify: bool) -> Iterator[Finding]:
     with loading():
-        from chilly_movies.storage.sqlite.inspection import survey
+        from chilly_movies.storage.sqlite.inspection import Survey, survey
 
-    database = StateFolder(settings.state_dir).database
-    media = settings.media_root.absolute()
+    state, media = StateFolder(settings.state_dir), settings.media_root.absolute()
+    records = list(records_of(state))
+    others = [job for record in records if record.media_root == media for job in record.jobs]
+    yield from check_records(records)
     try:
-        found = survey(database)
+        found = survey(state.database)
     except ChillyError as error:
         yield from checks.check_store(None, error)
-        return
-    yield from checks.check_store(found, None)
-    yield from checks.check_resume(found, database)
-    yield from checks.check_files(found, media)
-    if verify:
-        yield from checks.check_hashes(found, database, media)
-    yield from checks.check_staging(found, media)
-    yield from checks.check_strangers(found, media)
+        if state.database.exists():  # whose data is what cannot be said
+            return
+        found = Survey("", False, (), (), (), {})
+    else:
+        yield from checks.check_store(found, None)
+        yield from checks.check_resume(found, state.database)
+        yield from checks.check_files(found, media)
+        if verify:
+            yield from checks.check_hashes(found, state.database, media)
+    yield from checks.check_staging([*found.jobs, *others], media)
+    yield from checks.check_strangers([*found.jobs, *others], media)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,12 @@ from cyclopts import Parameter
 from chilly_movies.cli import render
 from chilly_movies.cli.boards import Board, board_for
 from chilly_movies.cli.exits import Exit, exit_of_status
+from chilly_movies.cli.film_records import Film, FilmsInUse, films_of
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
 from chilly_movies.cli.sources import Wanted, read_files, read_sources
 from chilly_movies.jobs.models import Job, Status
 from chilly_movies.runtime.loading import loading
-from chilly_movies.runtime.state_folder import StateFolder
 
 if TYPE_CHECKING:
     from chilly_movies.jobs.downloader import Downloader
@@ -41,7 +40,8 @@ def get(
 ) -> int:
     """Download films here and now, without a server.
 
-    Stopped with Ctrl-C, it keeps what is there; the same command typed again goes on.
+    Stopped with Ctrl-C, it keeps what is there; typed again, each film goes on from that, alone or
+    beside others. One that is there already is not fetched again.
 
     Args:
         sources: Magnet links, info hashes, links to .torrent files, or paths of such files.
@@ -67,14 +67,6 @@ def get(
     return run(getting.work(tracker, peer))
 
 
-def state_folder(settings: Settings, wanted: Sequence[Wanted], files: Sequence[int] | None) -> Path:
-    """Where this command, typed again, finds what it did: the same sources, folder and files."""
-    parts = [str(settings.media_root.absolute()), *sorted(one.digest for one in wanted)]
-    parts += [f"files {','.join(map(str, files))}"] if files is not None else []
-    digest = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
-    return StateFolder(settings.state_dir).of_command(digest[:16])
-
-
 class _Getting:
     """One `chilly get`."""
 
@@ -92,6 +84,7 @@ class _Getting:
         self._files = files
         self._out = out
         self._seed = seed
+        self._films: list[Film] = []
 
     async def work(self, trackers: Sequence[str], peers: Sequence[str]) -> int:
         """Download all, and ask these trackers and peers, too; the exit code."""
@@ -99,7 +92,7 @@ class _Getting:
             async with await self._downloader(trackers, peers) as downloader:
                 jobs = await self._all(downloader)
         except asyncio.CancelledError:
-            self._out.note("stopped; what is there is kept, the same command goes on from it")
+            self._out.note("stopped; what is there is kept, 'chilly get' goes on from it")
             raise
         for job in jobs:
             self._tell(job)
@@ -110,21 +103,26 @@ class _Getting:
             from chilly_movies.app import AssembledDownloader, engine_config, torrent_parts
             from chilly_movies.disk.volume import check_writable
             from chilly_movies.drivers.torrent.engine.config import with_typed
+            from chilly_movies.storage.spread import SpreadStores
 
+        self._films = films_of(self._settings, self._wanted, self._files)
         check_writable(self._settings.media_root)
         config = await with_typed(engine_config(self._settings), trackers, peers)
+        stores = SpreadStores({film.id: film.state.database for film in self._films})
         parts = torrent_parts(
             config if self._seed else replace(config, seed_ratio=0.0),
-            StateFolder(state_folder(self._settings, self._wanted, self._files)),
-            max_active=len(self._wanted),
+            self._films[0].state,
+            max_active=len(self._films),
             min_free_space=self._settings.jobs.min_free_space,
             metadata_tries=self._settings.jobs.metadata_tries,
+            stores=(stores, stores),
         )
-        return AssembledDownloader(parts)
+        use = FilmsInUse(self._films, config.media_root)
+        return AssembledDownloader(replace(parts, sole_use=use))
 
     async def _all(self, downloader: Downloader) -> list[Job]:
         async with downloader.listen() as changes:
-            jobs = {job.id: job for job in [await self._begin(downloader, w) for w in self._wanted]}
+            jobs = {job.id: job for job in [await self._begin(downloader, f) for f in self._films]}
             with board_for(self._out) as board:
                 for job in jobs.values():
                     self._show(board, job, "snapshot")
@@ -137,10 +135,10 @@ class _Getting:
                         self._show(board, change.job, change.event)
         return list(jobs.values())
 
-    async def _begin(self, downloader: Downloader, one: Wanted) -> Job:
-        """Start a source, or let what an earlier run began go on."""
+    async def _begin(self, downloader: Downloader, film: Film) -> Job:
+        """Start a film, or let what an earlier run began go on."""
         wish = {
-            "id": one.digest[:16], "source_urn": one.urn, "torrent": one.torrent,
+            "id": film.id, "source_urn": film.source.urn, "torrent": film.source.torrent,
             "files": self._files,
         }  # fmt: skip
         job = await downloader.start(wish)

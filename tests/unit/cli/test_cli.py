@@ -23,7 +23,7 @@ from chilly_movies.cli.exits import (
     exit_of_error,
     exit_of_status,
 )
-from chilly_movies.cli.get import state_folder
+from chilly_movies.cli.film_records import films_of
 from chilly_movies.cli.output import Output, clean
 from chilly_movies.cli.remote import server_url
 from chilly_movies.cli.serve import allow_descriptors
@@ -131,22 +131,26 @@ def test_files() -> None:
             read_files(wrong)
 
 
-def test_the_same_get_has_the_same_state_folder(tmp_path: Path) -> None:
-    """Order does not matter; folder, sources and files do."""
+def test_a_film_has_the_same_state_folder_whatever_is_wanted_beside_it(tmp_path: Path) -> None:
+    """And however its source is written; folder and files make another of it."""
     settings = load_settings(media_root=tmp_path / "m", state_dir=tmp_path / "s")
     other = load_settings(media_root=tmp_path / "n", state_dir=tmp_path / "s")
-    both, turned = read_sources(("a" * 40, "b" * 40)), read_sources(("b" * 40, "a" * 40))
-    folder = state_folder(settings, both, None)
-    assert folder.parent == tmp_path / "s" / "get"
-    assert len(folder.name) == 16
-    assert state_folder(settings, turned, None) == folder
+    one, two = "a" * 40, "b" * 40
+    [alone] = films_of(settings, read_sources((one,)), None)
+    assert alone.state.path.parent == tmp_path / "s" / "get"
+    assert len(alone.state.path.name) == 16
+    for typed in ((two, one), (f"magnet:?xt=urn:btih:{one.upper()}&dn=x", two), (one, f" {one} ")):
+        films = {film.id: film.state.path for film in films_of(settings, read_sources(typed), None)}
+        assert films[alone.id] == alone.state.path
+        assert len(films) == len({*typed} - {f" {one} "})
+    again = films_of(settings, read_sources((one, f"magnet:?xt=urn:btih:{one}")), None)
+    assert [film.id for film in again] == [alone.id]
     others = {
-        state_folder(other, both, None),
-        state_folder(settings, both[:1], None),
-        state_folder(settings, both, [0]),
-        folder,
+        films_of(other, read_sources((one,)), None)[0].state.path,
+        films_of(settings, read_sources((one,)), [0])[0].state.path,
+        alone.state.path,
     }
-    assert len(others) == 4
+    assert len(others) == 3
 
 
 def test_where_the_server_is() -> None:

@@ -1,0 +1,59 @@
+"""Stores of one file for each job: each finds its own, whoever else is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.models import Job, Progress, Source, SourceType
+from chilly_movies.storage.spread import SpreadStores
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2030, 1, 2, tzinfo=UTC)
+
+
+def job(name: str) -> Job:
+    source = Source(SourceType.TORRENT, name * 40)
+    return Job(name, f"key-{name}", source, position=1, created_at=NOW, updated_at=NOW)
+
+
+def change(seq: int, of: Job) -> Change:
+    return Change.of(seq, "queued", of)
+
+
+async def test_a_job_is_found_again_beside_other_jobs_and_alone(tmp_path: Path) -> None:
+    files = {name: tmp_path / f"{name}.db" for name in "abc"}
+    first = SpreadStores({name: files[name] for name in "ab"})
+    assert (await first.load()).jobs == ()
+    for number, name in enumerate("ab"):
+        await first.record(job(name), change(10 * number + 1, job(name)))
+        await first.save_resume(f"key-{name}", name.encode())
+    moved = replace(job("b"), progress=Progress(percent=31.0))
+    await first.save_progress([moved], 500)
+    assert [one.seq for one in await first.changes_since(0)] == [1, 11]
+    assert [one.seq for one in await first.changes_since(0, "b")] == [11]
+    await first.aclose()
+
+    alone = SpreadStores({"b": files["b"]})
+    loaded = await alone.load()
+    assert ([one.id for one in loaded.jobs], loaded.last_seq) == (["b"], 500)
+    assert loaded.jobs[0].progress.percent == 31.0
+    assert not loaded.unclean
+    assert await alone.load_resume("key-b") == b"b"
+    assert await alone.load_resume("key-a") is None
+    await alone.aclose()
+
+    other = SpreadStores({name: files[name] for name in "ac"})
+    assert [one.id for one in (await other.load()).jobs] == ["a"]
+    await other.delete(change(2, job("a")))
+    assert await other.load_resume("key-a") is None
+    await other.aclose()
+    last = SpreadStores(files)
+    assert [one.id for one in (await last.load()).jobs] == ["b"]
+    await last.drop_resume("key-b")
+    assert await last.load_resume("key-b") is None
+    await last.aclose()
