@@ -13,6 +13,7 @@ import yaml
 
 from chilly_movies import __version__
 from chilly_movies.api.app import documented_app
+from chilly_movies.api.routes import downloads
 from chilly_movies.api.routes.docs import to_yaml
 from chilly_movies.api.wire import schemas as s
 from chilly_movies.errors import StoreError
@@ -263,6 +264,12 @@ async def test_the_contract_is_served_in_both_forms(web: Api) -> None:
     assert as_yaml.headers["content-type"].startswith("application/yaml")
     assert yaml.safe_load(as_yaml.text) == as_json
     assert as_json["openapi"].startswith("3.")
+
+
+def test_a_route_is_built_where_it_is_declared_and_no_second_time_for_the_first_request() -> None:
+    assert {id(route) for route in downloads.router.routes} <= {
+        id(route) for route in documented_app().routes
+    }
 
 
 async def test_every_reference_in_the_contract_leads_somewhere(web: Api) -> None:

@@ -25,6 +25,7 @@ from chilly_movies.api.policy import (
     every_route,
     policy_found,
 )
+from chilly_movies.api.routers import take_over
 from chilly_movies.api.routes import metadata
 from tests.contract.web import SECRET
 from tests.security.asgi import ask, policies, routes, server, table, with_body
@@ -260,13 +261,17 @@ def test_a_route_that_reads_a_body_unsaid_or_hides_from_the_gates_is_refused() -
 
 
 def test_a_route_of_a_router_with_a_prefix_is_found_where_it_is() -> None:
-    router, app = APIRouter(), FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    router = APIRouter(prefix="/face")
     router.add_api_route("/a/{id}", Policy(KeyScope.ADMIN)(_other), response_class=Response)
-    app.include_router(router, prefix="/face")
+    take_over(app, [router])
     found = Policies(app.routes)
     assert found.find("GET", "/face/a/1").scope is KeyScope.ADMIN
     assert found.find("HEAD", "/face/a/1").scope is KeyScope.ADMIN
     assert found.find("GET", "/a/1").route == ""
+    app.include_router(router)
+    with pytest.raises(RuntimeError, match="no plain route"):
+        Policies(app.routes)
 
 
 async def _other() -> Response:

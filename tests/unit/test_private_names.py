@@ -19,7 +19,6 @@ import httpcore2
 import httpx2
 import pytest
 import uvicorn
-from fastapi import APIRouter, FastAPI
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -197,16 +196,6 @@ async def test_the_pool_we_replace_is_the_one_requests_go_through() -> None:
         await transport.aclose()
     sends = inspect.getsource(httpx2.AsyncHTTPTransport.handle_async_request)
     assert "self._pool.handle_async_request(" in sends, "httpx2: requests go past _pool"
-
-
-def test_routes_of_an_included_router_can_be_found() -> None:
-    app, router = FastAPI(openapi_url=None), APIRouter()
-    router.add_api_route("/inside", lambda: None)
-    app.include_router(router, prefix="/below")
-    [inside] = app.routes
-    assert problem_of_value(inside, "original_router", router) == ""
-    assert problem_of_value(inside, "include_context", ...) == ""
-    assert problem_of_value(inside.include_context, "prefix", "/below") == ""  # type: ignore[attr-defined]
 
 
 def test_a_version_that_lacks_or_changes_a_name_is_told_in_a_sentence() -> None:

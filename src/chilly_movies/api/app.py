@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 import structlog
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from pydantic import Field, WithJsonSchema, create_model
-from pydantic.alias_generators import to_camel
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +24,7 @@ from chilly_movies.api.gates.limits import RateGate, StreamGate
 from chilly_movies.api.gates.security import ApiOptions, HostGate
 from chilly_movies.api.openapi import complete
 from chilly_movies.api.policy import KeyScope, Limit, Policies, Policy, Stream, hot, hot_lane
+from chilly_movies.api.routers import operation_id, part_of_contract, take_over
 from chilly_movies.api.routes import (
     docs,
     downloads,
@@ -61,7 +61,7 @@ from chilly_movies.watching.subtitles import Subtitles
 
 log = structlog.get_logger("chilly_movies.access")
 
-system = APIRouter(tags=["system"])
+system = part_of_contract("system")
 
 _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
@@ -224,11 +224,10 @@ def documented_app() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
-        generate_unique_id_function=lambda route: to_camel(route.name),
+        generate_unique_id_function=operation_id,
     )
     problems.install(app)
-    for router in _routers():
-        app.include_router(router)
+    take_over(app, _routers())
     docs.install(app)
     app.state.policies = Policies(app.routes)
     make = app.openapi

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from chilly_movies.api.policy import (
     JSON,
@@ -16,6 +16,7 @@ from chilly_movies.api.policy import (
     Policy,
     hot,
 )
+from chilly_movies.api.routers import part_of_contract
 from chilly_movies.api.wire import paging
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import (
@@ -37,7 +38,7 @@ from chilly_movies.jobs.models import Job, Status
 from chilly_movies.jobs.requests import check_id
 from chilly_movies.jobs.start_request import StartRequest, checked, parse_form
 
-router = APIRouter(tags=["downloads"])
+router = part_of_contract("downloads")
 
 
 def _links() -> dict[str, Any]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import AfterValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from chilly_movies.api.policy import Body, KeyScope, Policy
+from chilly_movies.api.routers import part_of_contract
 from chilly_movies.api.wire.headers import media_type
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import JobId, JsonBody, Shown, answer, example
@@ -20,7 +21,7 @@ from chilly_movies.jobs.models import FileStanding, Job
 from chilly_movies.jobs.options import MAX_FILES, TOP_PRIORITY
 from chilly_movies.jobs.requests import check_id
 
-router = APIRouter(tags=["downloads"])
+router = part_of_contract("downloads")
 
 _Index = Annotated[int, Field(ge=0, lt=MAX_FILES)]
 _Priority = Annotated[

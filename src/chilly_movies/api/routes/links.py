@@ -11,6 +11,7 @@ from pydantic import Field
 from chilly_movies.api.gates.forwarded import base_url
 from chilly_movies.api.gates.signing import DEFAULT_SECONDS, MAX_SECONDS, Signer
 from chilly_movies.api.policy import KeyScope, Policies, Policy
+from chilly_movies.api.routers import part_of_contract
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import Moment, Shown, answer
 
@@ -34,7 +35,7 @@ def router(policies: Policies) -> APIRouter:
     beginnings = "|".join(sorted({route.split("/")[1] for route in routes}))
     part = r"[A-Za-z0-9._:\-]+"
     pattern = rf"^(({whole})|/({beginnings})/{part}(/{part})*)$"
-    made = APIRouter(tags=["links"])
+    made = part_of_contract("links")
 
     @made.get("/links", response_model=LinkOut, responses=documented(422))
     @Policy(KeyScope.READ)

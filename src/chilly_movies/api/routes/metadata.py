@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from pydantic import Field
 
 from chilly_movies.api.policy import KeyScope, Policy
+from chilly_movies.api.routers import part_of_contract
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import Shown, answer
 from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.catalogue.titles import TitleKind
 
-router = APIRouter(prefix="/metadata", tags=["metadata"])
+router = part_of_contract("metadata", "/metadata")
 
 _Number = Annotated[int, Field(ge=1, le=2**31 - 1, description="The catalogue's number.")]
 TitleId = Annotated[_Number, Path(examples=[10331])]

@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from chilly_movies.api.policy import KeyScope, Policy, Stream, hot
+from chilly_movies.api.routers import part_of_contract
 from chilly_movies.api.wire.headers import disposition, media_type
 from chilly_movies.api.wire.problems import documented, from_error, problem
 from chilly_movies.api.wire.ranges import Answer, Entity, decide
@@ -35,7 +36,7 @@ from chilly_movies.watching.facts import MediaFactsCache
 
 log = structlog.get_logger(__name__)
 
-router = APIRouter(tags=["streaming"])
+router = part_of_contract("streaming")
 
 CHUNK = 512 * 1024
 """The knee: larger ones are hardly faster, smaller ones cost three times the CPU."""

@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from chilly_movies.api.policy import JSON, JSON_OR_UPLOAD, KeyScope, Limit, Policy
+from chilly_movies.api.routers import part_of_contract
 from chilly_movies.api.wire import headers
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import (
@@ -46,7 +47,7 @@ from chilly_movies.runtime.redaction import redact
 
 T = TypeVar("T")
 
-router = APIRouter(tags=["torrents"])
+router = part_of_contract("torrents")
 
 _LOOK_INTERVAL = 0.5
 """Seconds between two looks whether the client still waits."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from pydantic import Field
 
 from chilly_movies.api.gates.forwarded import base_url
 from chilly_movies.api.gates.signing import DEFAULT_SECONDS, Signer
 from chilly_movies.api.policy import KeyScope, Policy
+from chilly_movies.api.routers import part_of_contract
 from chilly_movies.api.routes import stream
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import JobId, Shown, answer
@@ -22,7 +23,7 @@ from chilly_movies.watching.facts import FactsState, FileFacts, MediaFactsCache
 from chilly_movies.watching.playlist import MEDIA_TYPE, playlist
 from chilly_movies.watching.subtitles import Subtitle, Subtitles, SubtitleSource
 
-router = APIRouter(tags=["watching"])
+router = part_of_contract("watching")
 
 _VTT = "text/vtt; charset=utf-8"
 _UNKNOWN = {

@@ -111,12 +111,9 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> str:
-    """Returns the methods of all routes of a path; the framework forgets included routers."""
-    routes: list[Any] = list(request.app.routes)
+    """Returns the methods of all routes of a path; the framework tells those of one."""
     found: set[str] = set()
-    while routes:
-        route = routes.pop()
-        routes += getattr(getattr(route, "original_router", None), "routes", ())
+    for route in request.app.routes:
         if isinstance(route, Route) and route.path_regex.match(request.url.path):
             found |= route.methods or set()
     return ", ".join(sorted(found))
