@@ -291,7 +291,7 @@ GUARDS = (
     Guard("there is no DHT beside a proxy", "drivers/torrent/engine/config.py",
           "return self.dht and self.proxy is None", "return self.dht",
           68, _PROXY + "test_a_film_comes_through_the_proxy_and_no_packet_goes_anywhere_else"),
-    Guard("the film catalogue is asked through the proxy", "app.py",
+    Guard("the film catalogue is asked through the proxy", "storage/sqlite/answers.py",
           "transport=outbound.transport() if key or token else None", "transport=None",
           68, _PROXY + "test_with_a_dead_proxy_no_packet_goes_anywhere_else"),
     Guard("links are followed through the proxy", "net/policy.py",

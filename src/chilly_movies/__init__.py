@@ -16,7 +16,7 @@ TYPE_CHECKING = False  # as in `typing`, which takes 5 ms to load
 if TYPE_CHECKING:
     from typing import Any
 
-    from chilly_movies.app import MockDownloader, WebTorrentDownloader, create_app
+    from chilly_movies.app import WebTorrentDownloader, create_app
     from chilly_movies.drivers.mock.driver import MockScript
     from chilly_movies.errors import (
         ChillyError,
@@ -37,13 +37,14 @@ if TYPE_CHECKING:
         Status,
     )
     from chilly_movies.jobs.options import Options
+    from chilly_movies.mock import MockDownloader
     from chilly_movies.version import __version__
 
 _ERRORS, _MODELS = "chilly_movies.errors", "chilly_movies.jobs.models"
 _LAZY = {
     "Downloader": "chilly_movies.jobs.downloader",
     "WebTorrentDownloader": "chilly_movies.app",
-    "MockDownloader": "chilly_movies.app",
+    "MockDownloader": "chilly_movies.mock",
     "MockScript": "chilly_movies.drivers.mock.driver",
     "create_app": "chilly_movies.app",
     "Options": "chilly_movies.jobs.options",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import singledispatch
 from pathlib import Path
@@ -14,18 +13,13 @@ import structlog
 from starlette.types import ASGIApp
 
 from chilly_movies.api.app import build_app
-from chilly_movies.api.gates.security import AccessOptions, ApiOptions
+from chilly_movies.api.gates.security import ApiOptions
 from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope
 from chilly_movies.api.settings import HttpSettings
-from chilly_movies.catalogue.mock import MockMetadataProvider
-from chilly_movies.catalogue.ports import MetadataProvider
-from chilly_movies.catalogue.tmdb.provider import TmdbProvider
+from chilly_movies.api.topics import AppOptions, TopicOptions, close_topics, split_options
 from chilly_movies.disk.server_note import ServerNote, SoleUse
 from chilly_movies.disk.volume import MediaVolume, check_writable
-from chilly_movies.drivers.mock.driver import MockDriver, MockScript
-from chilly_movies.drivers.mock.inspector import MockInspector
-from chilly_movies.drivers.mock.maker import MockTorrentMaker
 from chilly_movies.drivers.torrent.driver import TorrentDriver
 from chilly_movies.drivers.torrent.engine.config import EngineConfig, gate_of
 from chilly_movies.drivers.torrent.engine.options import EngineOptions
@@ -40,24 +34,17 @@ from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.media.mediainfo import MediaInfoProbe
-from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
 from chilly_movies.media.subtitles import SandboxConverter
-from chilly_movies.net.outbound import Outbound
 from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.net.settings import NetworkSettings
 from chilly_movies.runtime.setting_fields import values_of
 from chilly_movies.runtime.state_folder import StateFolder
 from chilly_movies.settings import Settings
 from chilly_movies.storage.jobs import open_stores
-from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
-from chilly_movies.storage.sqlite.answers import SqliteAnswers
-from chilly_movies.watching.ports import MediaProbe, SubtitleConverter
+from chilly_movies.storage.sqlite.answers import cached_provider
+from chilly_movies.watching.ports import MediaProbe
 
 log = structlog.get_logger(__name__)
-
-
-def _unconfigured() -> MetadataProvider:
-    return TmdbProvider(api_key=None, bearer_token=None)
 
 
 class Network(Protocol):
@@ -90,23 +77,28 @@ class _NoNetwork:
         """See `Network`."""
 
 
+def _usual_topics() -> TopicOptions:
+    """What answers the topics of other rooms, where nothing else is set."""
+    return TopicOptions(
+        converter=SandboxConverter(),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What answers the API beside the downloader.
 
     Attributes:
-        catalogue: facts about films; the default is TMDB without a key, which says so when asked.
         probe: looks into film files.
-        converter: makes WebVTT of subtitles.
         maker: makes torrents, None = none can be made.
         inspector: looks into torrents of others, None = none can be.
+        topics: what answers the topics of other rooms.
     """
 
-    catalogue: MetadataProvider = field(default_factory=_unconfigured)
     probe: MediaProbe = field(default_factory=MediaInfoProbe)
-    converter: SubtitleConverter = field(default_factory=SandboxConverter)
     maker: TorrentMaker | None = None
     inspector: TorrentInspector | None = None
+    topics: TopicOptions = field(default_factory=_usual_topics)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,31 +220,6 @@ class WebTorrentDownloader(AssembledDownloader):
         )
 
 
-class MockDownloader(AssembledDownloader):
-    """A `Downloader` that plays scripts: no network, no disk. For front-end authors and tests.
-
-    Args:
-        script: how downloads go whose source says nothing about it; see `MockScript`.
-        max_active: how many jobs may download at once.
-        scripts: by source URN, for tests.
-        tick: seconds between two reports.
-        sleep: how to wait; tests pass their own.
-    """
-
-    def __init__(
-        self,
-        script: MockScript | None = None,
-        *,
-        max_active: int = JobSettings.max_active,
-        scripts: Mapping[str, MockScript] | None = None,
-        tick: float = 0.25,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        resume = MemoryResumeStore()
-        mock = MockDriver(script, scripts=scripts, resume_store=resume, tick=tick, sleep=sleep)
-        super().__init__(mock_parts(mock, resume, max_active=max_active))
-
-
 def torrent_parts(
     config: EngineConfig,
     state: StateFolder,
@@ -261,7 +228,7 @@ def torrent_parts(
     min_free_space: int,
     metadata_tries: int,
     sole_server: bool = False,
-    catalogue: MetadataProvider | None = None,
+    topics: TopicOptions | None = None,
     stores: tuple[JobStore, ResumeStore] | None = None,
 ) -> Parts:
     """The parts that download torrents; see `WebTorrentDownloader` for the arguments."""
@@ -280,34 +247,11 @@ def torrent_parts(
         own_ports=config.own_ports,
         listening=lambda: driver.listening,
         tools=Tools(
-            catalogue=catalogue or _unconfigured(),
             maker=MediaTorrentMaker(config.media_root, trackers, gate_of(config)),
             inspector=driver.inspector,
+            topics={**_usual_topics(), **(topics or {})},
         ),
         retry=RetryPolicy(long_attempts=metadata_tries or math.inf),
-        max_active=max_active,
-    )
-
-
-def mock_parts(
-    mock: MockDriver,
-    resume: MemoryResumeStore,
-    *,
-    max_active: int,
-    catalogue: MetadataProvider | None = None,
-) -> Parts:
-    """The parts that play scripts; see `MockDownloader` for the arguments."""
-    return Parts(
-        drivers=dict.fromkeys(SourceType, mock),
-        jobs=MemoryJobStore(resume),
-        resume=resume,
-        tools=Tools(
-            catalogue=catalogue or _unconfigured(),
-            probe=MockMediaProbe(),
-            converter=MockSubtitleConverter(),
-            maker=MockTorrentMaker(),
-            inspector=MockInspector(mock),
-        ),
         max_active=max_active,
     )
 
@@ -326,10 +270,8 @@ def _(downloader: AssembledDownloader) -> Tools:
 def create_app(
     downloader: Downloader | None = None,
     *,
-    metadata: MetadataProvider | None = None,
     maker: TorrentMaker | None = None,
     probe: MediaProbe | None = None,
-    converter: SubtitleConverter | None = None,
     api_secret: str | None = None,
     start_limit: str = HttpSettings.rate_limit_start,
     cancel_limit: str = HttpSettings.rate_limit_cancel,
@@ -337,16 +279,14 @@ def create_app(
     allowed_origins: tuple[str, ...] = (),
     stream_timeout: float = HttpSettings.stream_timeout,
     on_stop: Callable[[], Any] | None = None,
-    **api_options: Unpack[AccessOptions],
+    **more: Unpack[AppOptions],
 ) -> ASGIApp:
     """The backend as an ASGI application, for any server, test or front end.
 
     Args:
         downloader: what it drives; None = a `WebTorrentDownloader` of its own, closed at the end.
-        metadata: who knows films; None = TMDB without a key, which says so when asked.
         maker: who makes torrents; None = the downloader's own, if it has one.
         probe: who looks into film files; None = the downloader's own, or MediaInfo.
-        converter: who makes WebVTT of subtitles; None = the downloader's own, or the real one.
         api_secret: the key every call needs, None = no key.
         start_limit: starts per client address.
         cancel_limit: cancels per client address.
@@ -354,20 +294,21 @@ def create_app(
         allowed_origins: web origins besides loopback whose pages may call.
         stream_timeout: seconds a reader of a film waits for bytes that do not come.
         on_stop: awaited when the application stops.
-        **api_options: further fields of `ApiOptions` (`keys`, `signer`, `proxies`, `max_streams`,
-            `public_url`).
+        **more: further fields of `ApiOptions` (`keys`, `signer`, `proxies`, `max_streams`,
+            `public_url`), and what answers topics of other rooms (`TopicOptions`); what is not
+            given is the downloader's own.
     """
     own = downloader is None
     downloader = downloader or WebTorrentDownloader()
     tools = _tools_of(downloader)
+    topics, api_options = split_options(more)
     return build_app(
         downloader,
-        metadata or tools.catalogue,
         ApiOptions(api_secret or None, allowed_hosts, allowed_origins, **api_options),
+        {**tools.topics, **topics},
         start_limit=start_limit,
         cancel_limit=cancel_limit,
         probe=probe or tools.probe,
-        converter=converter or tools.converter,
         torrent_maker=maker or tools.maker,
         torrent_inspector=tools.inspector,
         stream_timeout=stream_timeout,
@@ -393,21 +334,22 @@ class Backend:
     async def aclose(self) -> None:
         """Stop everything and keep it."""
         await self.downloader.aclose()
-        await self.downloader.parts.tools.catalogue.aclose()
+        await close_topics(self.downloader.parts.tools.topics)
 
 
-def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
+def build_backend(settings: Settings, parts: Parts | None = None) -> Backend:
     """Everything, from settings.
 
     Args:
         settings: the user's.
-        mock: play scripts instead of using the network.
+        parts: what is used instead of the parts that the settings describe; signed links then hold
+            no longer than this process.
 
     Raises:
         SettingsError: the media root cannot be written.
     """
-    downloader = AssembledDownloader(build_parts(settings, mock=mock))
-    JobLog(None if mock else settings.media_root.absolute()).follow(downloader)
+    downloader = AssembledDownloader(parts or build_parts(settings))
+    JobLog(None if parts else settings.media_root.absolute()).follow(downloader)
     http = settings.http
     app = create_app(
         downloader,
@@ -417,7 +359,7 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
         allowed_hosts=http.allowed_hosts,
         allowed_origins=http.allowed_origins,
         keys=tuple((key, KeyScope[scope.upper()]) for key, scope in http.keys),
-        signer=Signer(None if mock else _link_secret(settings)),
+        signer=Signer(None if parts else _link_secret(settings)),
         proxies=http.trusted_proxies,
         public_url=http.public_url,
         max_streams=http.max_streams,
@@ -426,33 +368,30 @@ def build_backend(settings: Settings, *, mock: bool = False) -> Backend:
     return Backend(downloader, app)
 
 
-def build_parts(settings: Settings, *, mock: bool = False) -> Parts:
+def build_parts(settings: Settings) -> Parts:
     """The parts of a server, from settings.
 
     Args:
         settings: the user's.
-        mock: those that play scripts instead of using network and disk.
 
     Raises:
         SettingsError: the media root cannot be written, or a list of addresses cannot be read.
     """
-    if mock:
-        resume, catalogue = MemoryResumeStore(), MockMetadataProvider()
-        driver = MockDriver(resume_store=resume)
-        return mock_parts(driver, resume, max_active=settings.jobs.max_active, catalogue=catalogue)
     _check_media(settings)
     _check_lists(settings.network)
-    config = engine_config(settings)
+    config, state = engine_config(settings), StateFolder(settings.state_dir)
     if config.webtorrent and config.why_no_webrtc is not None:
         log.info("WebRTC is off, it would go round a setting", setting=config.why_no_webrtc)
     return torrent_parts(
         config,
-        StateFolder(settings.state_dir),
+        state,
         max_active=settings.jobs.max_active,
         min_free_space=settings.jobs.min_free_space,
         metadata_tries=settings.jobs.metadata_tries,
         sole_server=True,
-        catalogue=_tmdb(settings),
+        topics=TopicOptions(
+            metadata=cached_provider(settings.catalogue, config.outbound, state.metadata_cache),
+        ),
     )
 
 
@@ -496,21 +435,8 @@ def engine_config(settings: Settings) -> EngineConfig:
     )
 
 
-def _tmdb(settings: Settings) -> MetadataProvider:
-    tmdb, network = settings.catalogue, settings.network
-    key, token = tmdb.tmdb_api_key, tmdb.tmdb_bearer_token
-    outbound = Outbound(network.proxy, network.interface)
-    return TmdbProvider(
-        api_key=key.get_secret_value() if key else None,
-        bearer_token=token.get_secret_value() if token else None,
-        base_url=str(tmdb.tmdb_base_url),
-        cache=SqliteAnswers(StateFolder(settings.state_dir).metadata_cache),
-        transport=outbound.transport() if key or token else None,
-    )
-
-
 __all__ = [
-    "AssembledDownloader", "Backend", "MockDownloader", "Network", "Parts", "Tools",
+    "AssembledDownloader", "Backend", "Network", "Parts", "Tools",
     "WebTorrentDownloader", "build_backend", "build_parts", "create_app", "engine_config",
     "torrent_parts",
 ]  # fmt: skip

@@ -13,8 +13,8 @@ import httpx2
 import pytest
 import structlog
 
-from chilly_movies.app import MockDownloader
 from chilly_movies.jobs.models import Status
+from chilly_movies.mock import MockDownloader
 from tests.contract.rig import SCRIPT, Pace, reach
 from tests.contract.web import Live, listening, serving
 from tests.doubles import until

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from chilly_movies.api.routes import events as sse
 from chilly_movies.api.wire import listener
 from chilly_movies.api.wire.schemas import EventOut
-from chilly_movies.app import MockDownloader
 from chilly_movies.jobs.models import Status
+from chilly_movies.mock import MockDownloader
 from tests.contract.rig import SCRIPT, Pace, Rig, reach
 from tests.contract.web import SECRET, Live, listening, serving
 from tests.doubles import GatedStore, idle, until

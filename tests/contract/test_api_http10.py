@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chilly_movies.app import MockDownloader
 from chilly_movies.jobs.models import Status
+from chilly_movies.mock import MockDownloader
 from tests.contract.rig import SCRIPT, Pace, reach
 from tests.contract.web import serving
 

@@ -7,7 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from chilly_movies.app import MockDownloader, create_app
+from chilly_movies.app import create_app
+from chilly_movies.mock import MockDownloader
 from tests.contract.web import SECRET, URN, Api, api, problem
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,8 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from chilly_movies.api.routes.watching import MediaPage, SubtitlesOut
+from chilly_movies.api.routes.subtitles import SubtitlesOut
+from chilly_movies.api.routes.watching import MediaPage
 from chilly_movies.jobs.models import Status
 from tests.contract.rig import reach, reach_when
 from tests.contract.web import SECRET, Api, api, problem

@@ -15,9 +15,10 @@ import uvicorn
 from chilly_movies.api.wire.codes import CODES
 from chilly_movies.api.wire.problems import MEDIA_TYPE, Problem
 from chilly_movies.api.wire.schemas import EventOut
-from chilly_movies.app import MockDownloader, create_app
+from chilly_movies.app import create_app
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.mock import MockDownloader
 from chilly_movies.server.serving import _Server, bind, server_config
 from tests.contract.rig import SCRIPT, Pace
 

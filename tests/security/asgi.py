@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Message
 
 from chilly_movies.api.app import documented_app
 from chilly_movies.api.policy import Policies, every_route
-from chilly_movies.app import MockDownloader, create_app
+from chilly_movies.app import create_app
 from chilly_movies.catalogue.mock import MockMetadataProvider
+from chilly_movies.mock import MockDownloader
 from tests.contract.rig import SCRIPT, Pace
 from tests.doubles import until
 

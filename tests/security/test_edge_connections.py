@@ -14,8 +14,9 @@ from weakref import WeakSet
 import pytest
 from uvicorn.server import ServerState
 
-from chilly_movies.app import MockDownloader, create_app
+from chilly_movies.app import create_app
 from chilly_movies.catalogue.mock import MockMetadataProvider
+from chilly_movies.mock import MockDownloader
 from chilly_movies.runtime.vitals import give_back
 from chilly_movies.server import connections
 from chilly_movies.server.connections import ConnectionLimiter, GuardedProtocol

@@ -13,9 +13,9 @@ import httpx2
 import libtorrent as lt
 import pytest
 
-from chilly_movies.app import MockDownloader
 from chilly_movies.drivers.mock.driver import MockScript
 from chilly_movies.jobs.models import Status
+from chilly_movies.mock import MockDownloader
 from tests.acceptance.backend import Backend
 from tests.contract.rig import reach
 from tests.contract.web import Live, listening, serving

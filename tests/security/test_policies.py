@@ -26,7 +26,7 @@ from chilly_movies.api.policy import (
     policy_found,
 )
 from chilly_movies.api.routers import take_over
-from chilly_movies.api.routes import metadata
+from chilly_movies.api.routes import files
 from tests.contract.web import SECRET
 from tests.security.asgi import ask, policies, routes, server, table, with_body
 
@@ -229,7 +229,7 @@ def test_an_application_with_a_route_without_a_policy_is_not_made(
 ) -> None:
     forgotten = APIRouter(prefix="/metadata")
     forgotten.add_api_route("/forgotten", _handler, response_class=Response)
-    monkeypatch.setattr(metadata, "router", forgotten)
+    monkeypatch.setattr(files, "router", forgotten)
     with pytest.raises(RuntimeError, match="route GET /metadata/forgotten has no Policy"):
         documented_app()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -31,11 +31,11 @@ from chilly_movies.api.routes import (
     events,
     files,
     links,
-    metadata,
     stream,
     torrents,
     watching,
 )
+from chilly_movies.api.topics import TOPICS
 from chilly_movies.api.wire import problems
 from chilly_movies.api.wire.handover import when_over
 from chilly_movies.api.wire.problems import documented
@@ -46,7 +46,6 @@ from chilly_movies.api.wire.schemas import (
     ListenPortOut,
     answer,
 )
-from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.events import EVENT_NAMES
 from chilly_movies.jobs.models import Status
@@ -56,8 +55,7 @@ from chilly_movies.jobs.start_request import StartRequest
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.version import __version__
 from chilly_movies.watching.facts import MediaFactsCache
-from chilly_movies.watching.ports import MediaProbe, SubtitleConverter
-from chilly_movies.watching.subtitles import Subtitles
+from chilly_movies.watching.ports import MediaProbe
 
 log = structlog.get_logger("chilly_movies.access")
 
@@ -151,13 +149,12 @@ async def follow_job(
 
 def build_app(
     downloader: Downloader,
-    metadata_provider: MetadataProvider,
     api_options: ApiOptions,
+    topics: Mapping[str, object],
     *,
     start_limit: str,
     cancel_limit: str,
     probe: MediaProbe,
-    converter: SubtitleConverter,
     torrent_maker: TorrentMaker | None = None,
     torrent_inspector: TorrentInspector | None = None,
     stream_timeout: float,
@@ -167,23 +164,23 @@ def build_app(
 
     Args:
         downloader: what the routes drive; opened when the application starts.
-        metadata_provider: knows films.
         api_options: the callers that are let in, and their limits.
+        topics: what answers the topics of other rooms, by their names.
         start_limit: starts per client address, like `60/minute`; torrents made or inspected, too.
         cancel_limit: cancels per client address.
         probe: reads what film files say of themselves.
-        converter: makes WebVTT of subtitles.
         torrent_maker: makes torrents; None = none are made.
         torrent_inspector: looks into torrents of others; None = nothing does.
         stream_timeout: seconds a reader of a film waits for bytes that do not come.
         on_stop: awaited when the application stops.
     """
     api = documented_app()
-    api.state.metadata = metadata_provider
     api.state.torrent_maker, api.state.torrent_inspector = torrent_maker, torrent_inspector
     api.state.wants_keys = bool(api_options.all_keys)
     facts = MediaFactsCache(downloader, probe)
-    api.state.subtitles = Subtitles(downloader, facts, converter)
+    for topic in TOPICS:
+        made = topic.make(topics.get(topic.name), downloader, facts)
+        setattr(api.state, topic.name, made)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -244,7 +241,7 @@ def documented_app() -> FastAPI:
 def _routers() -> Iterator[APIRouter]:
     """The routers in the order of the contract; links are made for what the others allow."""
     first = [part.router for part in (downloads, files, watching, stream, torrents)]
-    last = [metadata.router, system]
+    last = [*(topic.router for topic in TOPICS), system]
     others = Policies([route for router in (*first, *last) for route in router.routes])
     yield from (*first, links.router(others), *last)
 

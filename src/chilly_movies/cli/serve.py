@@ -127,7 +127,12 @@ async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin
 
     task, stopper = asyncio.current_task(), Stopper()
     assert task is not None  # noqa: S101 (for the type checker)
-    backend = build_backend(settings, mock=mock)
+    parts = None
+    if mock:
+        from chilly_movies.mock import mock_parts
+
+        parts = mock_parts(settings.jobs.max_active)
+    backend = build_backend(settings, parts)
     with telling(), _on_hangup(backend.read_lists), stopper.listening(task.cancel):
         try:
             # before anything is announced: a state folder that cannot be used ends it here

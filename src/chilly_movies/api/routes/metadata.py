@@ -10,10 +10,12 @@ from pydantic import Field
 
 from chilly_movies.api.policy import KeyScope, Policy
 from chilly_movies.api.routers import part_of_contract
+from chilly_movies.api.topic import Topic
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import Shown, answer
 from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.catalogue.titles import TitleKind
+from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 
 router = part_of_contract("metadata", "/metadata")
 
@@ -159,3 +161,10 @@ async def list_similar_titles(
     """Titles like this one."""
     found = await _provider(request).similar(kind, id, page=page)
     return answer(TitlePageOut.model_validate(found))
+
+
+async def _close(provider: MetadataProvider) -> None:
+    await provider.aclose()
+
+
+TOPIC = Topic("metadata", router, lambda given, _jobs, _facts: given or TmdbProvider(), _close)

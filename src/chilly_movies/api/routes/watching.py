@@ -1,11 +1,8 @@
-"""What players ask besides the film itself: media facts, subtitles, playlists."""
+"""What players ask besides the film itself: media facts and playlists."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated
-
-from fastapi import Path, Request, Response
+from fastapi import Request, Response
 from pydantic import Field
 
 from chilly_movies.api.gates.forwarded import base_url
@@ -21,11 +18,9 @@ from chilly_movies.jobs.requests import check_id
 from chilly_movies.watching.browsers import plays_in_browsers
 from chilly_movies.watching.facts import FactsState, FileFacts, MediaFactsCache
 from chilly_movies.watching.playlist import MEDIA_TYPE, playlist
-from chilly_movies.watching.subtitles import Subtitle, Subtitles, SubtitleSource
 
 router = part_of_contract("watching")
 
-_VTT = "text/vtt; charset=utf-8"
 _UNKNOWN = {
     FactsState.WAITING: "Not known yet: what it takes to tell has not arrived.",
     FactsState.UNREADABLE: "Does not play: there is nothing in it that we know.",
@@ -91,34 +86,8 @@ class MediaPage(Shown):
     files: list[FileMediaOut]
 
 
-class SubtitleOut(Shown):
-    """One choice in a subtitle menu."""
-
-    n: str = Field(description="Its name in the URL.")
-    label: str = Field(description="For people.")
-    language: str | None = Field(description="BCP 47, null if unknown.")
-    source: SubtitleSource
-    file: int = Field(description="Index of the file it is read from.")
-    film: int | None = Field(description="Index of its film, null if that is not clear.")
-    format: str = Field(description="What it is made from; what you get is WebVTT.")
-    forced: bool = Field(description="Only for what is foreign in the film.")
-    sdh: bool = Field(description="For people who hear badly.")
-    url: str = Field(description="Path and query; signed if the server wants keys.")
-
-
-class SubtitlesOut(Shown):
-    """The subtitles of a job that are known so far."""
-
-    subtitles: list[SubtitleOut]
-
-
 def _facts(request: Request) -> MediaFactsCache:
     found: MediaFactsCache = request.app.state.facts
-    return found
-
-
-def _subtitles(request: Request) -> Subtitles:
-    found: Subtitles = request.app.state.subtitles
     return found
 
 
@@ -131,35 +100,6 @@ async def get_media(request: Request, id: JobId) -> Response:  # noqa: A002 (the
     """
     told = await _facts(request).of_job(check_id(id))
     return answer(MediaPage(files=[_file_out(one) for one in told]))
-
-
-@router.get("/subtitles/{id}", response_model=SubtitlesOut, responses=documented(404, 422))
-@Policy(KeyScope.READ, signable=True, embeddable=True)
-async def list_subtitles(request: Request, id: JobId) -> Response:  # noqa: A002
-    """Subtitle files beside the films, and text tracks inside them."""
-    job_id = check_id(id)
-    found = await _subtitles(request).of_job(job_id)
-    return answer(SubtitlesOut(subtitles=[_subtitle_out(request, job_id, one) for one in found]))
-
-
-@router.get(
-    "/subtitles/{id}/{n}.vtt",
-    responses={
-        **documented(404, 409, 422, 503),
-        200: {"description": "WebVTT.", "content": {"text/vtt": {"schema": {"type": "string"}}}},
-    },
-    response_class=Response,
-)
-@Policy(KeyScope.READ, signable=True, embeddable=True)
-async def get_subtitle(
-    request: Request,
-    id: JobId,  # noqa: A002 (the contract's name)
-    n: Annotated[str, Path(pattern=r"^[0-9]{1,9}(-[0-9]{1,9})?$", examples=["1", "0-3"])],
-) -> Response:
-    """Subtitles as WebVTT: text, times and italics, nothing that a page could mistake for HTML."""
-    cues = await _subtitles(request).cues(check_id(id), n)
-    kept = "private, max-age=3600" if cues.complete else "no-store"
-    return Response(cues.vtt.encode(), media_type=_VTT, headers={"Cache-Control": kept})
 
 
 @router.get(
@@ -194,7 +134,7 @@ async def get_playlist(request: Request, id: JobId) -> Response:  # noqa: A002
     seconds = _seconds_left(request)
 
     def link(index: int) -> str:
-        return base + _link(request, f"/stream/{job.id}/{index}", seconds)
+        return base + link_to(request, f"/stream/{job.id}/{index}", seconds)
 
     text = playlist(job, _facts(request), link)
     return Response(text.encode(), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
@@ -222,15 +162,10 @@ def _seconds_left(request: Request) -> int:
     return DEFAULT_SECONDS
 
 
-def _link(request: Request, path: str, seconds: int = DEFAULT_SECONDS) -> str:
+def link_to(request: Request, path: str, seconds: int = DEFAULT_SECONDS) -> str:
     """Returns the path, signed if there are keys."""
     signer: Signer = request.app.state.signer
     return signer.sign(path, seconds) if request.app.state.wants_keys else path
-
-
-def _subtitle_out(request: Request, job_id: str, one: Subtitle) -> SubtitleOut:
-    url = _link(request, f"/subtitles/{job_id}/{one.n}.vtt")
-    return SubtitleOut(**asdict(one), url=url)
 
 
 def _file_out(one: FileFacts) -> FileMediaOut:

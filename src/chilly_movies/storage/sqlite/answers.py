@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from chilly_movies.catalogue.ports import KeptAnswer
+from chilly_movies.catalogue.settings import CatalogueSettings
+from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.errors import StoreError
+from chilly_movies.net.outbound import Outbound
 from chilly_movies.storage.sqlite.faults import FOREIGN, translate
 
 T = TypeVar("T")
@@ -147,3 +150,21 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")  # the last answers may be lost, no more
     connection.execute(_TABLE)
+
+
+def cached_provider(settings: CatalogueSettings, outbound: Outbound, path: Path) -> TmdbProvider:
+    """TMDB as the user set it up, with its answers kept in a file.
+
+    Args:
+        settings: the keys and the address.
+        outbound: how it is reached.
+        path: the file.
+    """
+    key, token = settings.tmdb_api_key, settings.tmdb_bearer_token
+    return TmdbProvider(
+        api_key=key.get_secret_value() if key else None,
+        bearer_token=token.get_secret_value() if token else None,
+        base_url=str(settings.tmdb_base_url),
+        cache=SqliteAnswers(path),
+        transport=outbound.transport() if key or token else None,
+    )

@@ -1,0 +1,47 @@
+"""The topics of the API that other rooms answer; each room has a line in each list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from chilly_movies.api.gates.security import AccessOptions
+from chilly_movies.api.routes import metadata, subtitles
+from chilly_movies.api.topic import Topic
+from chilly_movies.catalogue.ports import MetadataProvider
+from chilly_movies.watching.ports import SubtitleConverter
+
+TOPICS: tuple[Topic, ...] = (
+    subtitles.TOPIC,
+    metadata.TOPIC,
+)
+
+
+class TopicOptions(TypedDict, total=False):
+    """What answers a topic, by its keyword of `create_app`; None = as if it was not given.
+
+    `converter` makes WebVTT of subtitles. `metadata` knows films; without it TMDB without a key
+    does, which says so when asked.
+    """
+
+    converter: SubtitleConverter | None
+    metadata: MetadataProvider | None
+
+
+class AppOptions(AccessOptions, TopicOptions, total=False):
+    """Further keyword arguments of `create_app` (PEP 692)."""
+
+
+def split_options(options: AppOptions) -> tuple[TopicOptions, AccessOptions]:
+    """What answers topics, and the options of the API."""
+    names = {topic.name for topic in TOPICS}
+    topics: Any = {name: options[name] for name in names & options.keys() if options[name]}  # type: ignore[literal-required]
+    others: Any = {name: value for name, value in options.items() if name not in names}
+    return topics, others
+
+
+async def close_topics(given: Mapping[str, object]) -> None:
+    """Ends what answers topics."""
+    for topic in TOPICS:
+        if given.get(topic.name) is not None:
+            await topic.close(given[topic.name])

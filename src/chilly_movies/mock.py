@@ -1,0 +1,70 @@
+"""The parts that play scripts: no network, no disk. For front-end authors and tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from chilly_movies.api.topics import TopicOptions
+from chilly_movies.app import AssembledDownloader, Parts, Tools
+from chilly_movies.catalogue.mock import MockMetadataProvider
+from chilly_movies.drivers.mock.driver import MockDriver, MockScript
+from chilly_movies.drivers.mock.inspector import MockInspector
+from chilly_movies.drivers.mock.maker import MockTorrentMaker
+from chilly_movies.jobs.models import SourceType
+from chilly_movies.jobs.settings import JobSettings
+from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
+from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
+
+
+class MockDownloader(AssembledDownloader):
+    """A `Downloader` that plays scripts: no network, no disk. For front-end authors and tests.
+
+    Args:
+        script: how downloads go whose source says nothing about it; see `MockScript`.
+        max_active: how many jobs may download at once.
+        scripts: by source URN, for tests.
+        tick: seconds between two reports.
+        sleep: how to wait; tests pass their own.
+    """
+
+    def __init__(
+        self,
+        script: MockScript | None = None,
+        *,
+        max_active: int = JobSettings.max_active,
+        scripts: Mapping[str, MockScript] | None = None,
+        tick: float = 0.25,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        resume = MemoryResumeStore()
+        driver = MockDriver(script, scripts=scripts, resume_store=resume, tick=tick, sleep=sleep)
+        super().__init__(_parts(driver, resume, max_active, TopicOptions()))
+
+
+def mock_parts(max_active: int) -> Parts:
+    """The parts of a server that plays scripts, its film catalogue included.
+
+    Args:
+        max_active: how many jobs may download at once.
+    """
+    resume = MemoryResumeStore()
+    topics = TopicOptions(metadata=MockMetadataProvider())
+    return _parts(MockDriver(resume_store=resume), resume, max_active, topics)
+
+
+def _parts(
+    driver: MockDriver, resume: MemoryResumeStore, max_active: int, topics: TopicOptions
+) -> Parts:
+    return Parts(
+        drivers=dict.fromkeys(SourceType, driver),
+        jobs=MemoryJobStore(resume),
+        resume=resume,
+        tools=Tools(
+            probe=MockMediaProbe(),
+            maker=MockTorrentMaker(),
+            inspector=MockInspector(driver),
+            topics={"converter": MockSubtitleConverter(), **topics},
+        ),
+        max_active=max_active,
+    )
