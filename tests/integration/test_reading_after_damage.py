@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,34 @@ async def test_a_finished_film_that_is_mended_is_read_as_what_is_right_of_it_arr
             await reads_are_right(reader, film)
         await seeder.set_upload_limit(0, key)
         assert (await downloader.wait("a")).status is Status.COMPLETED
+
+
+async def test_a_film_that_is_mended_is_read_right_also_while_an_older_reader_is_open(
+    tmp_path: Path, seeder: LibtorrentPeer, film: Torrent
+) -> None:
+    """Like a player that was paused when the film was complete."""
+    key = await seeder.seed(film.path, film.folder)
+    async with running(tmp_path) as downloader:
+        await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
+        async with downloader.open_file("a") as paused:
+            await paused.read(0, 1)
+            await downloader.wait("a")
+            spoil(tmp_path / "media" / "film.mkv")
+            await downloader.recheck("a")
+            await until(downloader, "a", lambda job: job.status is Status.FAILED)
+            await seeder.set_upload_limit(SLOWLY, key)
+            await downloader.resume("a")
+            async with asyncio.timeout(60), downloader.open_file("a") as reader:
+                await reads_are_right(reader, film)
+            await seeder.set_upload_limit(0, key)
+            assert (await downloader.wait("a")).status is Status.COMPLETED
+
+
+async def test_a_reader_that_waits_for_an_adopted_film_reads_it_once_it_is_compared(
+    tmp_path: Path, film: Torrent
+) -> None:
+    await asyncio.to_thread(shutil.copytree, film.folder, tmp_path / "media")
+    async with running(tmp_path, seed_ratio=1000.0) as downloader:
+        await downloader.adopt("film.mkv", film.path.read_bytes(), id="a")
+        async with asyncio.timeout(20), downloader.open_file("a", 0) as reader:
+            assert await reader.read(0, 1000) == film.content.read_bytes()[:1000]

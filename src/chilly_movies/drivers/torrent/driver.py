@@ -265,7 +265,7 @@ class TorrentDriver:
         unlike = await on_disk(lambda: self._place.why_unlike(run.job.files))
         if unlike is None and (found := await self._compare(run)) is not None and found.finished:
             await on_disk(lambda: self._place.clear_staging(run.job.key))
-            await say(self._whole(run))
+            await self._is_whole(run)
             return True
         run.published, run.path = False, None
         return False
@@ -279,7 +279,7 @@ class TorrentDriver:
         found = await self._compare(run)
         if found is None or not found.finished:
             raise adopted.differs()
-        await say(self._whole(run))
+        await self._is_whole(run)
 
     async def _compare(self, run: Run) -> TorrentState | None:
         """Compare every byte on the disk with its hash; writes nothing.
@@ -440,10 +440,12 @@ class TorrentDriver:
     def _goal(self, job: Job) -> tuple[float, int]:
         return goal(job, self._config.seed_ratio, self._config.seed_time)
 
-    def _whole(self, run: Run) -> Report:
-        """The film is there, and every byte was compared."""
+    async def _is_whole(self, run: Run) -> None:
+        """The film is there, and every byte was compared: who waits for it reads on."""
+        self._readers.place(run.job.key, self._root, run.published_paths())
+        self._readers.complete(run.job.key)
         progress = self._final(run, Progress(bytes_total=run.wanted))
-        return Report(progress, path=run.path, complete=True)
+        await say(Report(progress, path=run.path, complete=True))
 
     def _final(self, run: Run, progress: Progress) -> Progress:
         phase = Phase.SEEDING if min(self._goal(run.job)) > 0 else None
@@ -497,6 +499,8 @@ class TorrentDriver:
                 return
             done = 0 if found is None else found.done
             why = f"{run.wanted - done} of {run.wanted} bytes differ"
+        if not asked:  # the job stays completed, and whoever reads it gets what lies there
+            self._readers.complete(run.job.key)
         raise damaged(run, why, asked=asked)
 
     async def _seed(self, run: Run, files: Sequence[MediaFile]) -> _Seeded:

@@ -184,11 +184,14 @@ class Availability:
         """The files were compared with their hashes: what was known before counts no more.
 
         Readers wait until the engine has said what is right. Pieces that arrive before it did are
-        noted, so the table keeps its length.
+        noted, so the table keeps its length. Files that were compared need not be those that are
+        open.
         """
-        count, self.is_complete = len(self._there), False
+        count, is_known = len(self._there), bool(self._there) or self.is_complete
+        self.is_complete = False
+        self.turn += 1
         self._there, self._safe, self._unsafe = bytearray(count), bytearray(count), set()
-        if count:
+        if is_known:
             self._asking = self._spawn(self.refresh())
 
     async def wait_written(self) -> None:
