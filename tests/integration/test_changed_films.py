@@ -286,6 +286,31 @@ async def test_a_film_that_is_gone_while_it_seeds_is_told_on_request_and_fetched
     assert job.reason.startswith(CHANGED)
 
 
+async def test_nothing_is_written_through_a_link_in_the_place_of_a_film_that_is_gone(
+    tmp_path: Path, seeder: LibtorrentPeer, film: Torrent
+) -> None:
+    """The film was moved to another disk, which is not mounted now."""
+    await seeder.seed(film.path, film.folder)
+    path, elsewhere = published(tmp_path), tmp_path / "elsewhere"
+    async with running(tmp_path) as downloader:
+        await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
+        await downloader.wait("a")
+        path.unlink()
+        path.symlink_to(elsewhere)
+        await downloader.recheck("a")
+        await until(downloader, "a", lambda job: job.status is Status.FAILED)
+        await downloader.resume("a")
+        job = await until(downloader, "a", lambda job: job.error is not None)
+        assert job.reason == (
+            "Where the film is to lie, 'film.mkv' is a link, so nothing is written; "
+            "move it away, and the job goes on."
+        )
+        path.unlink()
+        assert (await downloader.wait("a")).status is Status.COMPLETED
+    assert not elsewhere.exists()
+    assert is_right(film, tmp_path / "media" / "Film")
+
+
 async def test_a_media_folder_that_is_away_is_waited_for_also_by_a_recheck(
     tmp_path: Path, seeder: LibtorrentPeer, film: Torrent
 ) -> None:

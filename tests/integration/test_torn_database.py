@@ -85,6 +85,15 @@ def test_a_row_with_a_date_that_is_none_costs_this_row(
     assert "The rows of these jobs are damaged: job-2." in complained
 
 
+def test_the_folder_of_the_films_is_known_whatever_is_damaged_in_the_first_row(
+    house: torn.House,
+) -> None:
+    """A command that is told no media folder asks whether there are jobs."""
+    with closing(sqlite3.connect(house.database)) as connection, connection:
+        connection.execute("UPDATE jobs SET updated_at = '2030-13-45 99:00:00'")
+    assert inspection.has_jobs(house.database)
+
+
 def test_a_database_damaged_in_many_ways_is_said_and_its_good_rows_are_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

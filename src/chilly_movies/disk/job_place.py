@@ -97,6 +97,23 @@ class Place:
                 return f"the file '{Path(file.path).name}' has another size"
         return None
 
+    def require_room(self, files: Iterable[MediaFile]) -> None:
+        """Make sure that nothing else lies where a published film is to be written again.
+
+        The engine writes through a link, also to a disk that is not mounted any more. A folder
+        that is a link and leads somewhere is the user's own way of having the film there.
+
+        Raises:
+            DiskError: something does.
+        """
+        for file in files:
+            path = self.root / file.path
+            for folder in [*path.parents][: file.path.count("/")]:
+                if os.path.lexists(folder) and not folder.is_dir():
+                    raise _in_the_way(folder)
+            if file.wanted and os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+                raise _in_the_way(path)
+
     def paths(self, files: Iterable[MediaFile]) -> dict[int, Path]:
         """Where published files lie, by file index."""
         return {file.index: self.root / file.path for file in files}
@@ -132,3 +149,11 @@ class Place:
         folder = self.root / INCOMPLETE
         if folder.is_dir():
             yield from (e.name for e in folder.iterdir() if e.is_dir() and e.name[:1] != ".")
+
+
+def _in_the_way(path: Path) -> DiskError:
+    what = "a link" if path.is_symlink() else "a folder" if path.is_dir() else "something else"
+    return DiskError(
+        f"Where the film is to lie, '{path.name}' is {what}, so nothing is written; move it away, "
+        "and the job goes on."
+    )

@@ -170,9 +170,12 @@ class MediaVolume:
     def _recall(self) -> _Place | None:
         try:
             text = self._state.media_root.read_text() if self._state is not None else ""
-            return _Place(**json.loads(text)) if text else None
+            place = _Place(**json.loads(text)) if text else None
         except (OSError, ValueError, TypeError):
             return None
+        if place is None or not isinstance(place.path, str) or "\0" in place.path:
+            return None
+        return place
 
     def _remember(self, place: _Place) -> None:
         if self._state is None:

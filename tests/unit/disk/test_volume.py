@@ -106,12 +106,16 @@ def test_a_file_in_the_folders_place_is_a_problem(media: Path, state: StateFolde
     )
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"path": 1}'])
+OTHER_KINDS = [f'{{"path": {path}, "device": 1, "mounted": true}}' for path in ("5", '"a\\u0000"')]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"path": 1}', *OTHER_KINDS])
 def test_a_damaged_memory_is_no_memory(media: Path, state: StateFolder, text: str) -> None:
     state.make()
     state.media_root.write_text(text)
     volume = MediaVolume(media, state)
     assert not volume.is_remembered
+    assert volume.remembered is None
     assert volume.measure_now().problem is None
 
 

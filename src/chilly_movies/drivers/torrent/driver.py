@@ -220,6 +220,7 @@ class TorrentDriver:
         trusts = not run.asked
         if run.job.completed_at is not None:  # asked for: the film is not what it was
             trusts, run.published = False, True
+            await on_disk(lambda: self._place.require_room(run.published_files()))
         elif await self._recognise(run):
             return
         async with self._torrent(run, trusts=trusts, writes=True) as visit:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     create_engine,
     func,
     inspect,
+    select,
 )
 
 from chilly_movies.errors import StoreError
@@ -92,7 +93,7 @@ def has_jobs(path: Path) -> bool:
     """Whether there are jobs in a database; False if there is none, or it cannot be read."""
     try:
         with _connected(path) as connection:
-            return connection.execute(jobs.select().limit(1)).first() is not None
+            return connection.execute(select(jobs.c.id).limit(1)).first() is not None
     except StoreError:
         return False
 
