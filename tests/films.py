@@ -162,12 +162,18 @@ def run_ffmpeg(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr.decode(errors="replace")
 
 
-def count_frames(address: str | Path, *, video: bool = True) -> int:
+def count_frames(address: str | Path, *given: str, video: bool = True) -> int:
     """Decode a film to its end with ffmpeg; how many pictures, or else sound packets, it had.
 
     Must succeed without one decoding error.
+
+    Args:
+        address: of the film.
+        given: words about it, before it on the command line.
+        video: whether pictures are counted.
     """
-    command = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-xerror", "-i", str(address)]
+    command = ["ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-xerror"]
+    command += [*given, "-i", str(address)]
     command += ["-map", "0:v:0" if video else "0:a:0", "-f", "framemd5", "-"]
     done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
     assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode(errors="replace")

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-PeerName = Literal["transmission", "aria2", "webtorrent", "chromium", "ffmpeg"]
+PeerName = Literal["transmission", "aria2", "webtorrent", "chromium", "ffmpeg", "nginx"]
 
 _PROGRAMS: dict[PeerName, str] = {
     "transmission": "transmission-daemon",
@@ -17,6 +17,7 @@ _PROGRAMS: dict[PeerName, str] = {
     "webtorrent": "node",
     "chromium": "chromium",
     "ffmpeg": "ffmpeg",
+    "nginx": "nginx",
 }
 _WEBTORRENT = Path(__file__).parent / "node" / "node_modules" / "webtorrent"
 

@@ -18,7 +18,7 @@ from tests.peers.process import TIME_LIMIT, LinePeer
 from tests.peers.webtorrent import SCRIPTS
 
 # A page without a window counts as hidden, and its timers would be slowed down.
-_FLAGS = (
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -59,7 +59,7 @@ class BrowserPeer(LinePeer):
         time_limit: float = TIME_LIMIT,
     ) -> None:
         super().__init__(time_limit=time_limit)
-        self._flags = [*_FLAGS, *flags]
+        self._flags = [*FLAGS, *flags]
         self._options = dict(options or {})
 
     async def _launch(self) -> None:
