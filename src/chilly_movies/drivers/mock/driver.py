@@ -182,7 +182,10 @@ class MockDriver:
             elif not job.files:
                 yield Report(Progress(phase=Phase.METADATA), "looking for peers with the metadata")
                 await self._sleep(script.metadata_seconds)
-            yield Report(self._progress(script, await self._load(job)), facts=facts)
+            if job.key not in self._done:
+                saved = await self._resume.load_resume(job.key) if self._resume else None
+                self._done[job.key] = int(saved) if saved else 0
+            yield Report(self._progress(script, self._done[job.key]), facts=facts)
             while (done := self._done[job.key]) < script.size:
                 self._fail_if_scripted(job, script, done)
                 await self._sleep(self._tick)
@@ -212,12 +215,6 @@ class MockDriver:
         if 100 * done >= script.fail_at * script.size:
             self._failures[job.key] = failed + 1
             raise _FAILURES[script.fail]("This mock download was scripted to fail here.")
-
-    async def _load(self, job: Job) -> int:
-        if job.key not in self._done:
-            saved = await self._resume.load_resume(job.key) if self._resume else None
-            self._done[job.key] = int(saved) if saved else 0
-        return self._done[job.key]
 
     async def _save(self, job: Job, done: int) -> None:
         self._done[job.key] = done
@@ -296,7 +293,7 @@ def _parse_script(urn: str, default: MockScript) -> MockScript:
         "name": ("name", str), "size": ("size", _count), "seconds": ("seconds", _measure),
         "metadataSeconds": ("metadata_seconds", _measure),
         "seedSeconds": ("seed_seconds", _measure), "peers": ("peers", _count),
-        "fail": ("fail", _failure), "failAt": ("fail_at", _measure),
+        "fail": ("fail", lambda code: _FAILURES[code].code), "failAt": ("fail_at", _measure),
         "failTimes": ("fail_times", _count),
     }  # fmt: skip
     changes: dict[str, object] = {"name": _name_of(urn) if "name" not in query else None}
@@ -308,7 +305,7 @@ def _parse_script(urn: str, default: MockScript) -> MockScript:
         field, read = readers[key]
         try:
             changes[field] = read(value)
-        except ValueError:
+        except (ValueError, KeyError):
             raise InvalidSource(f"The '{key}' of this mock source is malformed.") from None
     return replace(default, **changes)  # type: ignore[arg-type]
 
@@ -325,9 +322,3 @@ def _measure(text: str) -> float:
     if not 0 <= value <= 10**9:  # also false for NaN
         raise ValueError(text)
     return value
-
-
-def _failure(code: str) -> str:
-    if code not in _FAILURES:
-        raise ValueError(code)
-    return code

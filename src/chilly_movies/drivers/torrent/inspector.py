@@ -82,22 +82,20 @@ class Inspector:
                     only_look=True,
                 )
                 if source.data is not None:
-                    return self._read(request)
+                    # nobody is asked, not even where a tracker's name leads: whoever made the file
+                    # would learn from that who looks at it, and when
+                    params, encoding = (
+                        p.build(for_engine(request, self._config)),
+                        p.encoding_of(source),
+                    )
+                    assert params.ti is not None  # noqa: S101 (for the type checker)
+                    return p.describe(params.ti, params.trackers, encoding=encoding)
                 while (found := await self._ask_peers(request)) is None:
                     pass
                 return found
         except TimeoutError:
             sentence = f"Nobody sent the torrent's metadata within {self._seconds:g} s."
             raise NoMetadata(sentence) from None
-
-    def _read(self, request: p.AddRequest) -> InspectedTorrent:
-        """What the torrent file says; nobody is asked, not even where a tracker's name leads.
-
-        Whoever made the file would learn from that who looks at it, and when.
-        """
-        params = p.build(for_engine(request, self._config))
-        assert params.ti is not None  # noqa: S101 (for the type checker)
-        return p.describe(params.ti, params.trackers, encoding=p.encoding_of(request.source))
 
     async def _ask_peers(self, request: p.AddRequest) -> InspectedTorrent | None:
         """What the engine gets to know; None if the torrent left it before."""

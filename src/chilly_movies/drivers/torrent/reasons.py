@@ -38,7 +38,9 @@ def why_still(
         return thrown if state.spoiled else None
     if state.upload_only:
         return "the disk refused a write, so nothing is downloaded"
-    sources = [*_tracker_summary(trackers), *_web_seed_summary(web_seeds)]
+    sources = [*_tracker_summary(trackers)]
+    if problems := list(web_seeds.values()):
+        sources.append(f"{_count(len(problems), 'web seed')} failed ({problems[-1]})")
     why = _why_no_peer_helps(state, sources, [dropped, webrtc])
     return f"{thrown}; {why}" if thrown else why
 
@@ -70,12 +72,6 @@ def _tracker_summary(trackers: Mapping[str, TrackerStanding]) -> Iterator[str]:
     if failed:
         why = f"{place_of(failed[0])}: {trackers[failed[0]].problem}"
         yield f"{_count(len(failed), 'tracker')} failed ({why})"
-
-
-def _web_seed_summary(problems: Mapping[str, str]) -> Iterator[str]:
-    if problems:
-        problem = list(problems.values())[-1]
-        yield f"{_count(len(problems), 'web seed')} failed ({problem})"
 
 
 def _count(number: int, noun: str) -> str:

@@ -101,7 +101,10 @@ class ResumeSaver:
         if self._saving is not None:
             return
         now, arrived = self._clock(), self._torrent.state.received - self._safe_bytes
-        if self._is_due(now, arrived):
+        rest = now - self._ended_at
+        enough = arrived >= self._dirty and rest >= self._pace
+        late = now + self._took >= self._safe_at + self._within
+        if enough or late if arrived else rest >= self._pace * IDLE:
             self._begin(self._save(only_if_modified=not self._owes, closing=False))
         elif arrived and now - self._probed_at >= self._pace:
             self._begin(self._probe())
@@ -112,13 +115,6 @@ class ResumeSaver:
     @property
     def _pace(self) -> float:
         return self._seconds * max(1.0, len(self._paths) / MANY_FILES)
-
-    def _is_due(self, now: float, arrived: int) -> bool:
-        rest = now - self._ended_at
-        if not arrived:
-            return rest >= self._pace * IDLE
-        enough = arrived >= self._dirty and rest >= self._pace
-        return enough or now + self._took >= self._safe_at + self._within
 
     async def save(self, *, closing: bool = False) -> None:
         """Save now, after the save that is under way.

@@ -53,21 +53,21 @@ class AlertNotifier:
     """
 
     def __init__(self, session: Any, on_alerts: Callable[[], None]) -> None:
+
+        def notify() -> None:
+            try:
+                while os.read(self._read, 4096):
+                    pass
+            except BlockingIOError:
+                pass
+            on_alerts()
+
         self._session = session
-        self._on_alerts = on_alerts
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
-        asyncio.get_running_loop().add_reader(self._read, self._notify)
+        asyncio.get_running_loop().add_reader(self._read, notify)
         session.set_alert_fd(self._write)
-
-    def _notify(self) -> None:
-        try:
-            while os.read(self._read, 4096):
-                pass
-        except BlockingIOError:
-            pass
-        self._on_alerts()
 
     def mute(self) -> None:
         """The engine is not heard any more."""

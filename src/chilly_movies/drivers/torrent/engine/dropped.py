@@ -93,32 +93,28 @@ def look_for_dropped(params: lt.add_torrent_params, gate: Gate, *, webrtc: bool)
     """
     if gate.allow_private:
         return Dropped()
-    trackers, seeds, peers = _refused(params, gate)
+    opened = replace(gate, allow_private=True)  # else only private addresses are left out
+    named_trackers = map(
+        tidy_url, islice(vetting.readable(params, "trackers"), vetting.MAX_TRACKERS)
+    )
+    found = map(tidy_url, islice(vetting.readable(params, "url_seeds"), vetting.MAX_WEB_SEEDS))
+    peers = islice(vetting.readable(params, "peers"), vetting.MAX_PEERS)
+    refused = [u for u in named_trackers if opened.lets_tracker(u) and not gate.lets_tracker(u)]
+    seeds = [u for u in found if opened.lets_web_seed(u) and not gate.lets_web_seed(u)]
     asked = [url for url in gate.websockets if webrtc]  # whatever a torrent says
-    trackers = [u for u in trackers if u not in asked and (webrtc or not is_websocket(u))]
+    trackers = [u for u in refused if u not in asked and (webrtc or not is_websocket(u))]
     plain = [url for url in trackers if gate.lets_tracker(url.replace("ws://", "wss://", 1))]
     named = [f"the tracker {place_of(url)}" for url in trackers if url not in plain]
     named += [f"the web seed {place_of(url)}" for url in seeds]
-    named += [f"the peer {host}:{port}" for host, port in peers]
+    named += [
+        f"the peer {host}:{port}"
+        for host, port in peers
+        if opened.lets_peer(host, port) and not gate.lets_peer(host, port)
+    ]
     tiers = dict(zip(params.trackers, params.tracker_tiers, strict=False))
     return Dropped(
         private=tuple(dict.fromkeys(named)),
         plain=tuple(f"the tracker {place_of(url)}" for url in plain),
         trackers=tuple((url, tiers.get(url, 0)) for url in trackers),
         web_seeds=tuple(seeds),
-    )
-
-
-def _refused(
-    params: lt.add_torrent_params, gate: Gate
-) -> tuple[list[str], list[str], list[tuple[str, int]]]:
-    """Trackers, web seeds and peers that only private addresses keep out."""
-    opened = replace(gate, allow_private=True)
-    trackers = map(tidy_url, islice(vetting.readable(params, "trackers"), vetting.MAX_TRACKERS))
-    seeds = map(tidy_url, islice(vetting.readable(params, "url_seeds"), vetting.MAX_WEB_SEEDS))
-    peers = islice(vetting.readable(params, "peers"), vetting.MAX_PEERS)
-    return (
-        [u for u in trackers if opened.lets_tracker(u) and not gate.lets_tracker(u)],
-        [u for u in seeds if opened.lets_web_seed(u) and not gate.lets_web_seed(u)],
-        [(h, n) for h, n in peers if opened.lets_peer(h, n) and not gate.lets_peer(h, n)],
     )

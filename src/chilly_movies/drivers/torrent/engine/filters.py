@@ -48,13 +48,10 @@ class AddressFilter:
         wanted = frozenset(banned)
         made = session.get_ip_filter()
         for address in wanted ^ self._banned:
-            shut = address in wanted or not self._lets(address)
-            made.add_rule(address, address, int(shut))
+            let = (self._private or is_public(address)) and self._policy.lists.lets(address)
+            made.add_rule(address, address, int(address in wanted or not let))
         self._banned = wanted
         session.set_ip_filter(made)
-
-    def _lets(self, address: str) -> bool:
-        return (self._private or is_public(address)) and self._policy.lists.lets(address)
 
 
 def limit_everyone(session: Any) -> None:

@@ -136,7 +136,7 @@ async def drop_private_websockets(params: lt.add_torrent_params, gate: Gate) -> 
         return []
     unsure = [url for url in params.trackers if url.lower().startswith(("ws://", "wss://"))]
     unsure = [url for url in unsure if url not in gate.websockets]
-    verdicts = await asyncio.gather(*(_leads_out(url) for url in unsure))
+    verdicts = await asyncio.gather(*(leads_out(url, otherwise=False) for url in unsure))
     dropped = [url for url, good in zip(unsure, verdicts, strict=True) if not good]
     if dropped:
         pairs = zip(params.trackers, params.tracker_tiers, strict=True)
@@ -146,15 +146,21 @@ async def drop_private_websockets(params: lt.add_torrent_params, gate: Gate) -> 
     return dropped
 
 
-async def _leads_out(url: str) -> bool:
+async def leads_out(url: str, *, otherwise: bool) -> bool:
+    """Whether a tracker's name leads to public addresses only.
+
+    Args:
+        url: of the tracker.
+        otherwise: the answer if that cannot be found out.
+    """
     parts = _URL.fullmatch(url)
     if parts is None:
-        return False
+        return otherwise
     try:
         async with asyncio.timeout(_RESOLVE_SECONDS):
             return await resolves_to_public(parts["host"].strip("[]"), _port(parts))
     except (OSError, UnicodeError, TimeoutError):
-        return False  # what cannot be checked is not asked
+        return otherwise
 
 
 # --- files ----------------------------------------------------------------------------------

@@ -41,7 +41,12 @@ def repaired_paths(info: lt.torrent_info, encoding: str = "") -> dict[int, str]:
     if info.info_hashes().has_v2() or _is_utf8(section):
         return {}
     decoded: Any = lt.bdecode(section)
-    names = _names(decoded)
+    top: bytes = _first_of(decoded, bytes, b"name.utf-8", b"name")
+    files = decoded.get(b"files")
+    names = [[top]]
+    if isinstance(files, list):
+        parts = (_first_of(file, list, b"path.utf-8", b"path") for file in files)
+        names = [[top, *(part for part in path if isinstance(part, bytes))] for path in parts]
     broken = [part for path in names for part in path if not _is_utf8(part)]
     if not broken or len(names) != info.layout().num_files():
         return {}
@@ -66,16 +71,6 @@ def _is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _names(info: dict[bytes, Any]) -> list[list[bytes]]:
-    """The path of each file, in parts."""
-    top: bytes = _first_of(info, bytes, b"name.utf-8", b"name")
-    files = info.get(b"files")
-    if not isinstance(files, list):
-        return [[top]]
-    parts = (_first_of(file, list, b"path.utf-8", b"path") for file in files)
-    return [[top, *(part for part in path if isinstance(part, bytes))] for path in parts]
 
 
 def _first_of(entry: dict[bytes, Any], kind: type, *keys: bytes) -> Any:

@@ -66,7 +66,12 @@ class TorrentSession:
         self._ses: Any = None
         self._opening = SingleFlight(self._open, "engine-opening")
         self._stun = StunCheck("")
-        self.traffic = Traffic(config, self.policy, self._touch_all)
+
+        def touch_all() -> None:
+            for torrent in self._torrents.values():
+                torrent.touch()
+
+        self.traffic = Traffic(config, self.policy, touch_all)
         self._listening = Listening(config.port)
         self._alerts = AlertTable(
             self._torrents,
@@ -89,6 +94,11 @@ class TorrentSession:
                 await self._opening.run()
 
     async def _open(self) -> None:
+        def drain() -> None:
+            if self._ses is not None:
+                for alert in self._ses.pop_alerts():
+                    self._alerts.apply(alert)
+
         if self._outdated:  # end the old engine once all torrents left: each run lets its own go
             for _ in range(_LOOKS):
                 if not self._torrents:
@@ -103,7 +113,7 @@ class TorrentSession:
             limit_everyone(session)
         await self.traffic.opened(session)
         try:
-            self._notifier = AlertNotifier(session, self._drain)
+            self._notifier = AlertNotifier(session, drain)
         except OSError:
             await self.traffic.closed()
             raise
@@ -125,10 +135,6 @@ class TorrentSession:
         self._hears_pieces = on
         if self._ses is not None:
             self._ses.apply_settings({"alert_mask": self._alert_mask()})
-
-    def _touch_all(self) -> None:
-        for torrent in self._torrents.values():
-            torrent.touch()
 
     async def aclose(self) -> None:
         """Stop the engine. Idempotent; all torrents were removed before."""
@@ -337,8 +343,3 @@ class TorrentSession:
                 torrent.revive(time.monotonic())
                 if self._config.uses_webrtc:
                     torrent.offer_again(time.monotonic())
-
-    def _drain(self) -> None:
-        if self._ses is not None:
-            for alert in self._ses.pop_alerts():
-                self._alerts.apply(alert)

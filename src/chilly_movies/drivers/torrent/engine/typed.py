@@ -15,17 +15,16 @@ import re
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from chilly_movies.drivers.torrent.engine.gate import Gate
+from chilly_movies.drivers.torrent.engine.gate import Gate, leads_out
 from chilly_movies.drivers.torrent.engine.urls import place_of, tidy_url
 from chilly_movies.errors import InvalidRequest
-from chilly_movies.net.addresses import is_public, literal_host_is_public, resolves_to_public
+from chilly_movies.net.addresses import is_public, literal_host_is_public
 
 _LAST_TIER = 99
 """Behind it come the tiers of WebSocket trackers."""
-_RESOLVE_SECONDS = 3.0
 _PEER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
-_PLACE = re.compile(r"\w+://(\[[^\]]+\]|[^:/]+)(?::(\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,9 @@ async def read_typed(
             )
     found = tuple([one for peer in peers for one in await _peer(peer, resolve=resolve)])
     public = [is_public(host) for host, _ in found]
-    public += [await _is_public(url, resolve=resolve) for url in urls]
+    for url in urls:  # one that cannot be found is outside of the user's network
+        named = literal_host_is_public(urlsplit(url).hostname or "")
+        public.append(await leads_out(url, otherwise=True) if resolve else named)
     return Typed(urls, found, alone=not (allow_private or all(public)))
 
 
@@ -104,15 +105,3 @@ async def _peer(text: str, *, resolve: bool) -> list[tuple[str, int]]:
     except OSError:
         raise InvalidRequest(f"The name '{host}' does not resolve.", field="peers") from None
     return list(dict.fromkeys((str(entry[4][0]), port) for entry in found))
-
-
-async def _is_public(url: str, *, resolve: bool) -> bool:
-    """Whether a tracker is outside of the user's network; one that cannot be found is."""
-    match = _PLACE.match(url)
-    if match is None or not resolve:
-        return match is None or literal_host_is_public(match[1])
-    try:
-        async with asyncio.timeout(_RESOLVE_SECONDS):
-            return await resolves_to_public(match[1].strip("[]"), int(match[2] or 80))
-    except (OSError, UnicodeError, TimeoutError):
-        return True

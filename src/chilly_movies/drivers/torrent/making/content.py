@@ -79,6 +79,9 @@ def read_content(path: Path, version: TorrentVersion = TorrentVersion.HYBRID) ->
         raise _unreadable(path) from None
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise _invalid(f"'{shown(path.name)}' is neither a file nor a folder.")
+    # versions with v2 fill files up to whole pieces, which counts as a file each
+    only_v1 = version is TorrentVersion.V1
+    most, more = (MAX_FILES, "") if only_v1 else (MAX_FILES // 2, ": only v1 takes those")
     files: list[ContentFile] = []
     for file in _walk(path) if stat.S_ISDIR(mode) else [path]:
         try:
@@ -86,7 +89,8 @@ def read_content(path: Path, version: TorrentVersion = TorrentVersion.HYBRID) ->
             files.append(_stamp(path.parent, file))
         except OSError:
             raise _unreadable(file) from None
-        _refuse_too_many(len(files), version)
+        if len(files) > most:
+            raise _invalid(f"The folder has more than {most:,} files{more}.")
     content = Content(path.parent, tuple(files))
     if not content.size:
         what = "folder" if stat.S_ISDIR(mode) else "file"
@@ -114,14 +118,6 @@ def _walk(top: Path) -> Iterator[Path]:
 def _stamp(folder: Path, path: Path) -> ContentFile:
     facts = path.stat()
     return ContentFile(path.relative_to(folder).as_posix(), facts.st_size, facts.st_mtime_ns)
-
-
-def _refuse_too_many(number: int, version: TorrentVersion) -> None:
-    """Versions with v2 fill files up to whole pieces, which counts as a file each."""
-    if number > MAX_FILES:
-        raise _invalid(f"The folder has more than {MAX_FILES:,} files.")
-    if number > MAX_FILES // 2 and version is not TorrentVersion.V1:
-        raise _invalid(f"The folder has more than {MAX_FILES // 2:,} files: only v1 takes those.")
 
 
 def _unreadable(path: Path) -> InvalidRequest:

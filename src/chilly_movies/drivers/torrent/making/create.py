@@ -157,7 +157,18 @@ def _make(recipe: _Recipe, stop: threading.Event, tell: Callable[[float], None])
         made.set_comment(recipe.comment)
     _hash(made, content.folder, stop, tell)
     content.refuse_if_changed()
-    data = _encode(made, recipe)
+    torrent: Any = made.generate()
+    # the engine knows only the name on the disk
+    info, name = torrent[b"info"], recipe.name.encode()
+    tree = info.get(b"file tree", {})
+    if list(tree) == [info[b"name"]] and b"" in tree[info[b"name"]]:  # one file, no folder
+        info[b"file tree"] = {name: tree[info[b"name"]]}
+    info[b"name"] = name
+    data: bytes = lt.bencode(torrent)
+    if len(data) > MAX_TORRENT_BYTES:
+        raise InvalidRequest(
+            "The torrent file would be too large: take larger pieces.", field="pieceSize"
+        )
     try:
         params = p.parse_torrent(data)
     except InvalidSource as error:
@@ -184,22 +195,6 @@ def _hash(
     except RuntimeError as error:
         raise DiskError(f"The data cannot be read: {p.plain(error)}.") from None
     tell(1.0)
-
-
-def _encode(made: lt.create_torrent, recipe: _Recipe) -> bytes:
-    """The `.torrent` file under the wanted name; the engine knows only the one on the disk."""
-    torrent: Any = made.generate()
-    info, name = torrent[b"info"], recipe.name.encode()
-    tree = info.get(b"file tree", {})
-    if list(tree) == [info[b"name"]] and b"" in tree[info[b"name"]]:  # one file, no folder
-        info[b"file tree"] = {name: tree[info[b"name"]]}
-    info[b"name"] = name
-    data: bytes = lt.bencode(torrent)
-    if len(data) > MAX_TORRENT_BYTES:
-        raise InvalidRequest(
-            "The torrent file would be too large: take larger pieces.", field="pieceSize"
-        )
-    return data
 
 
 def _result(data: bytes, params: lt.add_torrent_params, top: str) -> MadeTorrent:

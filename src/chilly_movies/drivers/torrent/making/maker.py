@@ -37,8 +37,22 @@ class MediaTorrentMaker:
 
     async def make(self, wish: TorrentWish) -> MadeTorrent:
         """See `torrents.TorrentMaker`."""
-        if self._gate is not None:
-            _refuse_dropped(wish, self._gate)
+        # what would be left out when the torrent is seeded is not let in for being asked for: a key
+        # with the scope `control` is no right to have this machine call what is in its network
+        gate = self._gate or Gate(allow_private=True)
+        opened = replace(gate, allow_private=True)
+        named = [("trackers", url, gate.lets_tracker, opened.lets_tracker) for url in wish.trackers]
+        named += [
+            ("webSeeds", url, gate.lets_web_seed, opened.lets_web_seed) for url in wish.web_seeds
+        ]
+        for field, typed, lets, could in named:
+            url = tidy_url(typed)
+            if could(url) and not lets(url):
+                raise InvalidRequest(
+                    f"{place_of(url)} has a private address, or is a WebSocket tracker without "
+                    "TLS; CHILLY_ALLOW_PRIVATE_ADDRESSES=true lets it in.",
+                    field=field,
+                )
         trackers = with_websockets(
             wish.trackers, self._websockets, wish.version, private=wish.private
         )
@@ -70,25 +84,3 @@ class MediaTorrentMaker:
         if not inside:
             raise InvalidRequest("The path leads out of the media folder.", field="path")
         return place
-
-
-def _refuse_dropped(wish: TorrentWish, gate: Gate) -> None:
-    """Refuses addresses that would be left out when the torrent is seeded.
-
-    They are not let in for being asked for: a key with the scope `control` is no right to have
-    this machine call what is in its network.
-
-    Raises:
-        InvalidRequest: there is one.
-    """
-    opened = replace(gate, allow_private=True)
-    named = [("trackers", url, gate.lets_tracker, opened.lets_tracker) for url in wish.trackers]
-    named += [("webSeeds", url, gate.lets_web_seed, opened.lets_web_seed) for url in wish.web_seeds]
-    for field, typed, lets, could in named:
-        url = tidy_url(typed)
-        if could(url) and not lets(url):
-            raise InvalidRequest(
-                f"{place_of(url)} has a private address, or is a WebSocket tracker without TLS; "
-                "CHILLY_ALLOW_PRIVATE_ADDRESSES=true lets it in.",
-                field=field,
-            )

@@ -138,34 +138,24 @@ async def seed(content: Path, announce: str, upload_limit: int) -> None:
     )
     async with Seeder(config) as seeder:
         torrent = await seeder.offer(made, content.parent, Options(upload_limit=upload_limit))
-        await _ready(torrent, announce)
+        try:  # until all is checked and the tracker answered
+            async with asyncio.timeout(_READY_WITHIN):
+                while not torrent.state.finished or announce not in torrent.trackers:
+                    await torrent.moved(0.05)
+        except TimeoutError:
+            raise EngineError("The film could not be offered in time.") from None
+        if problem := torrent.trackers[announce].problem:
+            raise EngineError(f"The tracker refuses the film: {problem}.")
         told = {"magnet": made.magnet, "announce": announce, "port": seeder.port}
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
-        await _end_of_stdin()
-
-
-async def _ready(torrent: Torrent, announce: str) -> None:
-    """Wait until all is checked and the tracker answered."""
-    try:
-        async with asyncio.timeout(_READY_WITHIN):
-            while not torrent.state.finished or announce not in torrent.trackers:
-                await torrent.moved(0.05)
-    except TimeoutError:
-        raise EngineError("The film could not be offered in time.") from None
-    if problem := torrent.trackers[announce].problem:
-        raise EngineError(f"The tracker refuses the film: {problem}.")
-
-
-async def _end_of_stdin() -> None:
-    lines = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
-    )
-    while await lines.read(4096):
-        pass
-    transport.close()
+        lines = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+        )
+        while await lines.read(4096):
+            pass
+        transport.close()
 
 
 def main() -> int:

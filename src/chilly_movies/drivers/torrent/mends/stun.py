@@ -79,9 +79,15 @@ class StunCheck:
     """
 
     def __init__(self, server: str) -> None:
+        async def ask() -> None:
+            self.silent = not await answers(server)
+            self._asked = True
+            if self.silent:
+                log.warning("the STUN server does not answer", server=server)
+
         self._server = server
         self._asked = not server
-        self._asking = SingleFlight(self._ask, "stun-check")
+        self._asking = SingleFlight(ask, "stun-check")
         self.silent = False
 
     @property
@@ -99,9 +105,3 @@ class StunCheck:
         await self.find_out()
         if self.silent:
             engine.apply_settings({"webtorrent_stun_server": ""})
-
-    async def _ask(self) -> None:
-        self.silent = not await answers(self._server)
-        self._asked = True
-        if self.silent:
-            log.warning("the STUN server does not answer", server=self._server)

@@ -123,8 +123,10 @@ def _shut(
         listens = borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         if not internet or borrowed.type != socket.SOCK_STREAM or listens:
             return False
-        leads = _leads_to(borrowed, ports, asked)
-        wanted = connecting if leads is None else leads
+        try:
+            wanted = borrowed.getpeername()[1] in ports
+        except OSError:  # nobody answered there yet
+            wanted = connecting or asked().get(os.fstat(number).st_ino) in ports
         if wanted:
             borrowed.shutdown(socket.SHUT_RDWR)
     except OSError:
@@ -132,13 +134,3 @@ def _shut(
     finally:
         borrowed.detach()
     return wanted
-
-
-def _leads_to(
-    found: socket.socket, ports: Collection[int], asked: Callable[[], Mapping[int, int]]
-) -> bool | None:
-    """Whether it leads to one of these ports; None if nobody answered there yet and it may not."""
-    try:
-        return found.getpeername()[1] in ports
-    except OSError:
-        return asked().get(os.fstat(found.fileno()).st_ino) in ports or None

@@ -64,7 +64,12 @@ class WebSeeds:
     def broke_off(self, address: tuple[str, int], problem: str) -> None:
         """A connection ended with an error; if it was to a web seed the engine asks it again."""
         for url in self.urls:
-            if _leads_to(url, address):
+            parts = _PARTS.fullmatch(url)
+            if parts is None or int(parts[3] or _PORTS[parts[1]]) != address[1]:
+                continue
+            host = parts[2].strip("[]")
+            # of a name nobody tells the address, so that its port alone counts
+            if host == address[0] or not re.fullmatch(r"[0-9.]+|.*:.*", host):
                 self.problems[url] = problem
 
     def note(self, received: Sequence[int]) -> None:
@@ -90,12 +95,3 @@ class WebSeeds:
         for url in urls:
             self._handle.remove_url_seed(url)
             self._handle.add_url_seed(url)
-
-
-def _leads_to(url: str, address: tuple[str, int]) -> bool:
-    """Whether it may: of a name nobody tells the address, so that its port alone counts."""
-    parts = _PARTS.fullmatch(url)
-    if parts is None or int(parts[3] or _PORTS[parts[1]]) != address[1]:
-        return False
-    host = parts[2].strip("[]")
-    return host == address[0] or re.fullmatch(r"[0-9.]+|.*:.*", host) is None

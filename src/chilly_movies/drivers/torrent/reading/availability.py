@@ -235,25 +235,25 @@ class Availability:
             self._flush_soon()
 
     def _flush_soon(self) -> asyncio.Task[None]:
-        if self._flushing is None:
-            self._flushing = self._spawn(self._flush())
-        return self._flushing
+        async def flush() -> None:
+            try:
+                if self.pieces is None:
+                    return
+                flushed = tuple(self._unsafe)
+                await self.pieces.flush()
+                for piece in flushed:
+                    if piece in self._unsafe:  # not taken back by a check meanwhile
+                        self._unsafe.discard(piece)
+                        self._safe[piece] = 1
+                        self._wake(piece)
+            finally:
+                self._flushing = None
+            if self.pieces is not None:
+                self._flush_if_wanted()
 
-    async def _flush(self) -> None:
-        try:
-            if self.pieces is None:
-                return
-            flushed = tuple(self._unsafe)
-            await self.pieces.flush()
-            for piece in flushed:
-                if piece in self._unsafe:  # not taken back by a check meanwhile
-                    self._unsafe.discard(piece)
-                    self._safe[piece] = 1
-                    self._wake(piece)
-        finally:
-            self._flushing = None
-        if self.pieces is not None:
-            self._flush_if_wanted()
+        if self._flushing is None:
+            self._flushing = self._spawn(flush())
+        return self._flushing
 
     def _wake(self, piece: int) -> None:
         for waiting in tuple(self._waiting.get(piece, ())):

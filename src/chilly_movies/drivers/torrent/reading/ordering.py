@@ -102,8 +102,8 @@ class Order:
         if self._pieces is None or not self._usual:
             return
         waits = [(w.start, pieces) for w in windows if (pieces := missing(w, there))]
-        first, in_line = self._next_in_line(there), not self._cold or not windows
-        if in_line and all(pieces[0] == first for _, pieces in waits):
+        first, is_warm = self._next_in_line(there), not self._cold or not windows
+        if is_warm and all(pieces[0] == first for _, pieces in waits):
             self.give_back()
             self._pieces.set_sequential(on=bool(windows))
             return
@@ -116,21 +116,15 @@ class Order:
             for piece, level in levels(pieces, start, piece_size).items():
                 wanted[piece] = max(level, wanted.get(piece, 0))
         if sought:
-            self._park(wanted.keys(), there)
+            # what was under way is wanted again only when something came of what is wanted now;
+            # the torrent would be finished, for a moment, if nothing else were missing: not then
+            in_line = missing(range(first, min(first + _BEGUN, len(there))), there)
+            parked = {p for p in self._begun.union(in_line) if not there[p]}.difference(wanted)
+            rest = sum(1 for p, usual in enumerate(self._usual) if usual and not there[p])
+            self._parked = parked if rest > len(parked) + len(wanted) else set()
         self._begun = {p for _, pieces in waits for p in pieces[:_BEGUN]}
         wanted = dict.fromkeys(self._parked - wanted.keys(), 0) | wanted
         self._give({p: level for p, level in wanted.items() if self._usual[p]})
-
-    def _park(self, wanted: Collection[int], there: bytearray) -> None:
-        """Want what was under way again only when something came of what is wanted now.
-
-        The torrent would be finished, for a moment, if nothing else were missing: not then.
-        """
-        first = self._next_in_line(there)
-        in_line = missing(range(first, min(first + _BEGUN, len(there))), there)
-        parked = {p for p in self._begun.union(in_line) if not there[p]}.difference(wanted)
-        rest = sum(1 for p, usual in enumerate(self._usual) if usual and not there[p])
-        self._parked = parked if rest > len(parked) + len(wanted) else set()
 
     def _hurry(self, waiting: Sequence[Sequence[int]], piece_size: int) -> None:
         """Set deadlines. At a seek all anew: with the first one requests under way are canceled."""

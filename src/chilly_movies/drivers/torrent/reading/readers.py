@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from chilly_movies.disk.plain import Held
@@ -149,24 +150,20 @@ class Readers:
     async def files(self, job: Job, resume: bytes | None) -> tuple[FileStanding, ...]:
         """See `ports.Driver.files`."""
         priorities = job.priorities()
-        done = await self._done(job, resume)
+        availability, done = self._by_job.get(job.key), None
+        if job.status is Status.COMPLETED:
+            done = {file.index: file.size for file in job.files if file.wanted}
+        elif availability is not None and availability.pieces is not None:
+            with suppress(RuntimeError):  # it may have left the session meanwhile
+                done = dict(enumerate(await availability.pieces.bytes_done()))
+        if done is None:
+            done = await asyncio.to_thread(done_in, resume) if resume else {}
         return tuple(
             FileStanding(
                 file.index, min(file.size, done.get(file.index, 0)), priorities[file.index]
             )
             for file in job.files
         )
-
-    async def _done(self, job: Job, resume: bytes | None) -> Mapping[int, int]:
-        if job.status is Status.COMPLETED:
-            return {file.index: file.size for file in job.files if file.wanted}
-        availability = self._by_job.get(job.key)
-        if availability is not None and availability.pieces is not None:
-            try:
-                return dict(enumerate(await availability.pieces.bytes_done()))
-            except RuntimeError:  # it left the session meanwhile
-                pass
-        return await asyncio.to_thread(done_in, resume) if resume else {}
 
     async def choose(self, job: Job) -> None:
         """See `ports.Driver.choose`."""
