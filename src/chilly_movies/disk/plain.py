@@ -100,36 +100,31 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _hold(staging: Path) -> Held:
-    """Look at a staging folder, keep others out of it, and hold it if it was made already.
-
-    Raises:
-        NotPlainError: it, its parent, or anything in it is a link or no ordinary file.
-    """
-    parent = os.open(staging.parent.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for name in (staging.parent.name, staging.name):
-            parent = _enter(parent, name)
-        if stat.S_IMODE(os.fstat(parent).st_mode) != 0o700:
-            os.fchmod(parent, 0o700)
-        _walk(parent, strip=False)
-    except FileNotFoundError:
-        os.close(parent)
-        return Held(staging)
-    except BaseException:
-        os.close(parent)
-        raise
-    return Held(staging, parent)
-
-
 async def hold_plain(staging: Path) -> Held:
     """Look at a staging folder before the engine writes to it, beside the event loop, and hold it.
 
     Raises:
         DiskError: it is not plain; nothing is written then.
     """
+
+    def hold() -> Held:
+        parent = os.open(staging.parent.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in (staging.parent.name, staging.name):
+                parent = _enter(parent, name)
+            if stat.S_IMODE(os.fstat(parent).st_mode) != 0o700:
+                os.fchmod(parent, 0o700)  # keep others out of it
+            _walk(parent, strip=False)
+        except FileNotFoundError:  # it was not made yet
+            os.close(parent)
+            return Held(staging)
+        except BaseException:
+            os.close(parent)
+            raise
+        return Held(staging, parent)
+
     try:
-        return await asyncio.to_thread(_hold, staging)
+        return await asyncio.to_thread(hold)
     except NotPlainError as error:
         sentence = f"In the folder of unfinished data {error.strerror}, so nothing is written."
         raise DiskError(sentence) from None

@@ -11,6 +11,7 @@ import errno
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +85,16 @@ class MediaVolume:
 
     async def held(self, key: str) -> int:
         """See `ports.Volume`."""
-        return await asyncio.to_thread(_allocated, staging_folder(self._root, key))
+
+        def allocated() -> int:
+            total = 0
+            for parent, _, names in os.walk(staging_folder(self._root, key)):
+                for name in names:
+                    with suppress(OSError):
+                        total += os.lstat(Path(parent, name)).st_blocks * 512  # holes do not count
+            return total
+
+        return await asyncio.to_thread(allocated)
 
     async def missing(self, paths: Sequence[str]) -> frozenset[str]:
         """See `ports.Volume`."""
@@ -204,15 +214,3 @@ def _make(mark: Path) -> bool:
     except OSError:
         return False
     return True
-
-
-def _allocated(folder: Path) -> int:
-    """Bytes on the disk below a folder; holes do not count."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(Path(parent, name)).st_blocks * 512
-            except OSError:
-                continue
-    return total

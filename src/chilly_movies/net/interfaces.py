@@ -45,7 +45,12 @@ def why_unusable(interface: str) -> str | None:
             what = "address" if is_address(interface) else "interface"
             return f"the {what} {interface} is not there"
         index = socket.if_nametoindex(name)
-        if not _is_up(index):
+        is_up = False
+        for kind, body in _dump(_GETLINK, struct.pack("=BBHiII", 0, 0, 0, 0, 0, 0)):
+            if kind == _NEWLINK and struct.unpack_from("=i", body, 4)[0] == index:
+                flags = struct.unpack_from("=I", body, 8)[0]
+                is_up = bool(flags & _UP and flags & (_RUNNING | _LOOPBACK))
+        if not is_up:
             return f"the interface {name} is down"
         # of use are all but addresses of the link alone
         found = (address for owner, address in _addresses() if owner == index)
@@ -109,33 +114,22 @@ def _why_unusable_anywhere(interface: str) -> str | None:
     return None
 
 
-def _is_up(index: int) -> bool:
-    for kind, body in _dump(_GETLINK, struct.pack("=BBHiII", 0, 0, 0, 0, 0, 0)):
-        if kind == _NEWLINK and struct.unpack_from("=i", body, 4)[0] == index:
-            flags = struct.unpack_from("=I", body, 8)[0]
-            return bool(flags & _UP and flags & (_RUNNING | _LOOPBACK))
-    return False
-
-
 def _addresses() -> Iterator[tuple[int, ipaddress.IPv4Address | ipaddress.IPv6Address]]:
     """Every address with the number of its device."""
     for kind, body in _dump(_GETADDR, struct.pack("=BBBBI", 0, 0, 0, 0, 0)):
         if kind != _NEWADDR:
             continue
-        index, found = struct.unpack_from("=I", body, 4)[0], dict(_attributes(body[8:]))
+        index, found, data = struct.unpack_from("=I", body, 4)[0], {}, body[8:]
+        while len(data) >= 4:
+            length, attribute = struct.unpack_from("=HH", data)
+            if length < 4:
+                break
+            found[attribute] = data[4:length]
+            data = data[(length + 3) & ~3 :]
         # of a point-to-point link the other attribute is the far end
         packed = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
         if packed is not None and len(packed) in (4, 16):
             yield index, ipaddress.ip_address(packed)
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= 4:
-        length, kind = struct.unpack_from("=HH", data)
-        if length < 4:
-            return
-        yield kind, data[4:length]
-        data = data[(length + 3) & ~3 :]
 
 
 def _dump(kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:

@@ -149,12 +149,18 @@ class NetworkPolicy:
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Tell the subscriber of changes from now on, and watch for them; how it is now it asks."""
+
+        async def watch() -> None:
+            while True:
+                await asyncio.sleep(_POLL_SECONDS)
+                self._check_interface()
+
         if self.config.has_lists and self._list_watch is None:
             self._list_watch = asyncio.create_task(self._watch_lists(), name="list-watch")
         if self.config.interface is not None and self._watch is None:
             self._halted = None
             self._check_interface()
-            self._watch = asyncio.create_task(self._watch_interface(), name="interface-watch")
+            self._watch = asyncio.create_task(watch(), name="interface-watch")
         self._subscribers.append(subscriber)
 
     async def unsubscribe(self, subscriber: Subscriber) -> None:
@@ -190,11 +196,6 @@ class NetworkPolicy:
         interface = self.config.interface
         why = None if interface is None else interfaces.why_unusable(interface)
         return None if why is None else f"{why}, so nothing is sent until it is back"
-
-    async def _watch_interface(self) -> None:
-        while True:
-            await asyncio.sleep(_POLL_SECONDS)
-            self._check_interface()
 
     def _check_interface(self) -> None:
         why, was = self._why_halted(), self._halted

@@ -122,10 +122,16 @@ class Stopper:
     @contextmanager
     def listening(self, stop: Callable[[], Any]) -> Iterator[None]:
         """Calls `stop` once, when an end is wanted; must be entered in the event loop."""
+
+        def interrupt() -> None:
+            if self._asked:
+                self._give_up(128 + signal.SIGINT)
+            self.ask()
+
         loop = asyncio.get_running_loop()
         self._stop = stop
         loop.add_signal_handler(signal.SIGTERM, self.ask)
-        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        loop.add_signal_handler(signal.SIGINT, interrupt)
         try:
             yield
         finally:
@@ -147,11 +153,6 @@ class Stopper:
             watchdog.daemon = True
             watchdog.start()
             self._stop()
-
-    def _interrupt(self) -> None:
-        if self._asked:
-            self._give_up(128 + signal.SIGINT)
-        self.ask()
 
 
 async def serve(

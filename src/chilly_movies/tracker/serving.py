@@ -94,10 +94,14 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
     def send_receive_event_to_app(self) -> None:
         if self.queue.qsize() >= _MAX_UNREAD:
             self._fail(_POLICY_VIOLATION, "too many messages at once")
-        elif self.curr_msg_data_type == "text" and not _is_utf8(self.frames):
-            self._fail(_NOT_UTF8, "a text message must be UTF-8")
-        else:
-            super().send_receive_event_to_app()
+            return
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self._fail(_NOT_UTF8, "a text message must be UTF-8")
+                return
+        super().send_receive_event_to_app()
 
     def shutdown(self) -> None:
         super().shutdown()
@@ -123,14 +127,6 @@ class _SocketProtocol(WebSocketsSansIOProtocol):
         """Aborts soon: closing waits for ever if the other side does not read."""
         if self._end is None:
             self._end = self.loop.call_later(_LINGER, self.transport.abort)
-
-
-def _is_utf8(frames: list[bytes]) -> bool:
-    try:
-        b"".join(frames).decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 class _Server(uvicorn.Server):

@@ -141,12 +141,10 @@ class Sockets:
         place = _place(ip)
         if self._open[place] >= self._limits.per_address:
             await _deny(socket, "too many connections from your address", 429)
-        elif len(self) >= self._limits.connections:
+            return
+        if len(self) >= self._limits.connections:
             await _deny(socket, "too many connections", 503)
-        else:
-            await self._hold(socket, ip, place)
-
-    async def _hold(self, socket: WebSocket, ip: IPAddress, place: Hashable) -> None:
+            return
         outbox = Outbox(self._limits)
         client = Client(ip, socket.client.port if socket.client else 0, outbox.put)
         self._open[place] += 1
@@ -169,9 +167,27 @@ class Sockets:
 
     async def _converse(self, socket: WebSocket, client: Client, outbox: Outbox) -> None:
         """Reads and writes until one of them ends, or the client does not read its answers."""
+
+        async def read() -> None:
+            bucket = TokenBucket(self._limits.rate, self._limits.burst)
+            while True:
+                async with asyncio.timeout(self._limits.idle):
+                    message = await socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                cost = self._signalling.take(client, message.get("text"))
+                # Even a wait of nothing lets the others have their turn.
+                await asyncio.sleep(bucket.spend(cost))
+
+        async def write() -> None:
+            while True:
+                text = await outbox.get()
+                async with asyncio.timeout(self._limits.stall):
+                    await socket.send_text(text)
+
         tasks = [
-            asyncio.create_task(self._read(socket, client), name="tracker-read"),
-            asyncio.create_task(self._write(socket, outbox), name="tracker-write"),
+            asyncio.create_task(read(), name="tracker-read"),
+            asyncio.create_task(write(), name="tracker-write"),
             asyncio.create_task(outbox.overflowed.wait(), name="tracker-overflow"),
         ]
         try:
@@ -183,23 +199,6 @@ class Sockets:
         for end in ends:
             if isinstance(end, Exception) and not isinstance(end, _ENDINGS):
                 raise end
-
-    async def _read(self, socket: WebSocket, client: Client) -> None:
-        bucket = TokenBucket(self._limits.rate, self._limits.burst)
-        while True:
-            async with asyncio.timeout(self._limits.idle):
-                message = await socket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            cost = self._signalling.take(client, message.get("text"))
-            # Even a wait of nothing lets the others have their turn.
-            await asyncio.sleep(bucket.spend(cost))
-
-    async def _write(self, socket: WebSocket, outbox: Outbox) -> None:
-        while True:
-            text = await outbox.get()
-            async with asyncio.timeout(self._limits.stall):
-                await socket.send_text(text)
 
 
 _ENDINGS = (TimeoutError, WebSocketDisconnect, OSError)

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -109,47 +110,45 @@ class SqliteAnswers:
     async def _run(self, call: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
             raise StoreError("The catalogue's cache is closed.")
+
+        def work() -> T:
+            if self._opened is None:
+                self._opened = _open(self._path)
+            return call(self._opened)
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, lambda: call(self._open())
-            )
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except FOREIGN as error:
             raise translate(error) from None
 
-    def _open(self) -> sqlite3.Connection:
-        if self._opened is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            # SQLite's further files get the rights of this one: what people look for is their own
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            # The thread is always the same, except that a garbage collector may come from another.
-            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            try:
-                _prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._opened = connection
-        return self._opened
 
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Makes the table.
+def _open(path: Path) -> sqlite3.Connection:
+    """Opens the file, and makes the table.
 
     Raises:
         StoreError: the file belongs to another program.
     """
-    names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-    tables = {name for (name,) in connection.execute(names)}
-    columns = {row[1] for row in connection.execute("PRAGMA table_info(entries)")}
-    if tables == _FORMER and columns >= _FORMER_COLUMNS:
-        connection.execute("DROP TABLE streams")
-        connection.execute("DROP TABLE entries")
-        connection.execute("VACUUM")
-    elif tables - {"answers"}:
-        raise StoreError("The file of the catalogue's cache belongs to another program.")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")  # the last answers may be lost, no more
-    connection.execute(_TABLE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # SQLite's further files get the rights of this one: what people look for is their own
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # The thread is always the same, except that a garbage collector may come from another.
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    with ExitStack() as failing:
+        failing.callback(connection.close)
+        names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        tables = {name for (name,) in connection.execute(names)}
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(entries)")}
+        if tables == _FORMER and columns >= _FORMER_COLUMNS:
+            connection.execute("DROP TABLE streams")
+            connection.execute("DROP TABLE entries")
+            connection.execute("VACUUM")
+        elif tables - {"answers"}:
+            raise StoreError("The file of the catalogue's cache belongs to another program.")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # the last answers may be lost, no more
+        connection.execute(_TABLE)
+        failing.pop_all()
+    return connection
 
 
 def cached_provider(settings: CatalogueSettings, outbound: Outbound, path: Path) -> TmdbProvider:

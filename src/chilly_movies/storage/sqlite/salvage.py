@@ -81,7 +81,15 @@ def read_rows(
         return [read(row) for row in connection.execute(query).mappings()], []
     except UNREADABLE:
         found, lost = [], []
-    for number in _row_numbers(connection, table):
+    # SQLite's numbers of the rows: up to the first page that is damaged, and from the end
+    numbers: set[int] = set()
+    for order in ("ASC", "DESC"):
+        with suppress(*UNREADABLE):
+            by = f"SELECT rowid FROM {table.name} NOT INDEXED ORDER BY rowid {order}"  # noqa: S608 (our own names)
+            for number in connection.exec_driver_sql(by).scalars():
+                numbers.add(int(number))
+            break
+    for number in sorted(numbers):
         try:
             here = query.where(text("rowid = :number")).params(number=number)
             found.append(read(connection.execute(here).mappings().one()))
@@ -92,18 +100,6 @@ def read_rows(
                 name = connection.scalar(first.params(number=number))
             lost.append(f"row {number}" if name is None else str(name))
     return found, lost
-
-
-def _row_numbers(connection: Connection, table: Table) -> list[int]:
-    """SQLite's numbers of the rows: up to the first page that is damaged, and from the end."""
-    found: set[int] = set()
-    for order in ("ASC", "DESC"):
-        with suppress(*UNREADABLE):
-            query = f"SELECT rowid FROM {table.name} NOT INDEXED ORDER BY rowid {order}"  # noqa: S608 (our own names)
-            for number in connection.exec_driver_sql(query).scalars():
-                found.add(int(number))
-            break
-    return sorted(found)
 
 
 def salvage(path: Path, target: Path) -> Saved:

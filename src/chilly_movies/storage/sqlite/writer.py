@@ -107,25 +107,17 @@ class Writer:
             self._tell(answer, self._opened, translate(error))
         else:
             self._tell(answer, self._opened, None)
-            more = True
-            while more:
-                batch, more = self._next_batch()
+            while (call := self._calls.get()) is not None:
+                batch = [call]
+                with suppress(Empty):  # what waits now goes with it
+                    while (call := self._calls.get_nowait()) is not None:
+                        batch.append(call)
                 _run_batch(connection, batch)
                 self._tell(_resolve_all, batch)
+                if call is None:
+                    break
             self._disconnect(connection)
         self._tell(answer, self._ended, None)
-
-    def _next_batch(self) -> tuple[list[_Call], bool]:
-        """Everything that waits now, and whether more may come."""
-        batch: list[_Call] = []
-        call = self._calls.get()
-        while call is not None:
-            batch.append(call)
-            try:
-                call = self._calls.get_nowait()
-            except Empty:
-                return batch, True
-        return batch, False
 
     def _tell(self, function: Callable[..., None], *args: object) -> None:
         """Call a function in the event loop, if there still is one."""
