@@ -22,8 +22,7 @@ from chilly_movies.jobs import models as m
 from chilly_movies.jobs.ports import FileReader
 from chilly_movies.names import safe_name
 from chilly_movies.net.policy import NetworkPolicy
-
-_Reports = AsyncGenerator[m.Report, None]
+from chilly_movies.runtime.stages import said_by, say
 
 
 class HttpFileDriver:
@@ -40,43 +39,44 @@ class HttpFileDriver:
             raise errors.InvalidSource("The link must begin with http:// and name a file.")
         return m.SourceFacts((f"url:{source.urn}",), safe_name(name))
 
-    async def run(self, job: m.Job, *, check: bool = False) -> _Reports:
-        ended = job.status is not m.Status.ACTIVE
-        ended = ended or await on_disk(lambda: self._place.was_published(job))
-        work = self._compare(job) if ended else self._fetch(job)
-        async with aclosing(move(job, self._root) if job.moving_to else work) as reports:
-            async for report in reports:
-                yield report
+    def run(self, job: m.Job, *, check: bool = False) -> AsyncGenerator[m.Report, None]:
+        return said_by(lambda: self._run(job))
 
-    async def _compare(self, job: m.Job) -> _Reports:
+    async def _run(self, job: m.Job) -> None:
+        if job.moving_to:
+            await move(job, self._root)
+        elif job.status is not m.Status.ACTIVE or await on_disk(
+            lambda: self._place.was_published(job)
+        ):
+            await self._compare(job)
+        else:
+            await self._fetch(job)
+
+    async def _compare(self, job: m.Job) -> None:
         why = await on_disk(lambda: self._place.why_missing(job.files))
         if why or (why := await on_disk(lambda: self._place.why_unlike(job.files))):
             raise errors.FilmDamaged(f"The film is not what it was: {why}.")
         size = sum(file.size for file in job.files)
-        yield m.Report(m.Progress(100.0, size, size), path=job.path, complete=True)
+        await say(m.Report(m.Progress(100.0, size, size), path=job.path, complete=True))
 
-    async def _fetch(self, job: m.Job) -> _Reports:
-        yield m.Report(m.Progress(phase=m.Phase.METADATA), self._policy.halted)
+    async def _fetch(self, job: m.Job) -> None:
+        await say(m.Report(m.Progress(phase=m.Phase.METADATA), self._policy.halted))
         await self._policy.prepare()
         await on_disk(lambda: self._place.make_staging(job.key))
         facts, folder = self.identify(job.source), job.options.folder
         held = await hold_plain(self._place.staging(job.key))
         try:
             staged = held.path / (facts.name or "")
-            async with aclosing(self._download(job, staged, facts)) as reports:
-                async for report in reports:
-                    yield report
-            final = replace(report.progress, phase=m.Phase.POST_PROCESSING)
-            steps = publish(staged, self._place, final, folder=folder, check=held.refuse_swapped)
-            async with aclosing(steps) as reports:
-                async for report in reports:
-                    yield report
+            size = await self._download(job, staged, facts)
+            final = m.Progress(99.9, size, size, phase=m.Phase.POST_PROCESSING)
+            check = held.refuse_swapped
+            path = await publish(staged, self._place, final, folder=folder, check=check)
         finally:
             held.let_go()
         await on_disk(lambda: self._place.clear_staging(job.key))
-        yield m.Report(replace(final, percent=100.0, phase=None), path=report.path, complete=True)
+        await say(m.Report(replace(final, percent=100.0, phase=None), path=path, complete=True))
 
-    async def _download(self, job: m.Job, staged: Path, facts: m.SourceFacts) -> _Reports:
+    async def _download(self, job: m.Job, staged: Path, facts: m.SourceFacts) -> int:
         done = await on_disk(lambda: staged.stat().st_size if staged.exists() else 0)
         wanted = {"Range": f"bytes={done}-", "Accept-Encoding": "identity"}
         try:
@@ -86,14 +86,15 @@ class HttpFileDriver:
                 size = int(answer.headers["content-range"].rpartition("/")[2])
                 with await on_disk(lambda: staged.open("ab", buffering=0)) as file:
                     files = (m.MediaFile(0, staged.name, size),)
-                    yield m.Report(_figures(done, size), facts=replace(facts, files=files))
+                    await say(m.Report(_figures(done, size), facts=replace(facts, files=files)))
                     async for chunk in answer.aiter_bytes(64 * 1024):
                         done += await on_disk(partial(file.write, chunk))
                         async with self._more:
                             self._more.notify_all()
-                        yield m.Report(_figures(done, size))
+                        await say(m.Report(_figures(done, size)))
         except httpx2.HTTPError as error:
             raise errors.SourceUnavailable(f"No answer ({type(error).__name__}).") from None
+        return size
 
     async def remove(self, job: m.Job, *, delete_files: bool) -> None:
         job = await on_disk(lambda: with_move_finished(job, self._root))

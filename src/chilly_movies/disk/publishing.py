@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +15,15 @@ from chilly_movies.disk.threads import on_disk, to_the_end
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.jobs.models import Job, Phase, Progress, Report
 from chilly_movies.runtime import failpoints
+from chilly_movies.runtime.stages import say
 
 
 async def publish(
     staged: Path, place: Place, progress: Progress, *, folder: str, check: Callable[[], None]
-) -> AsyncGenerator[Report, None]:
+) -> str:
     """Flush verified data and rename it into the media root; the name is told before.
+
+    A stage: it says a report with the film's path for each name that is tried.
 
     A folder on another disk is left to the core: it moves the film there once it is published.
     The staging folder is left to the driver, which may have told readers of it.
@@ -33,8 +36,8 @@ async def publish(
         check: called in a thread just before the rename; it raises a `DiskError` if what is
             staged is no longer what was verified.
 
-    Yields:
-        A report with the film's path for each name that is tried. The last one is where it is.
+    Returns:
+        Where the film is, relative to the media root.
 
     Raises:
         DiskError: the disk refused, or `check` did.
@@ -49,7 +52,7 @@ async def publish(
     while True:
         wanted = "/".join(filter(None, (folder, staged.name)))
         path = await on_disk(lambda: disk.free_name(place.root, wanted))  # noqa: B023
-        yield Report(progress, path=path)
+        await say(Report(progress, path=path))
         failpoints.reach("publish.told")
         target = place.root / path
         try:
@@ -64,36 +67,39 @@ async def publish(
             sentence = f"The film cannot be published: {error.strerror}."
             raise disk_error(error.errno, sentence) from None
         failpoints.reach("publish.renamed")
-        return
+        return path
 
 
-async def move(job: Job, root: Path) -> AsyncGenerator[Report, None]:
+async def move(job: Job, root: Path) -> str:
     """Bring a finished film to the job's `moving_to`.
+
+    A stage: it says reports, of which the last one is `complete` and has the film's path.
 
     Args:
         job: the job.
         root: the media root.
 
-    Yields:
-        Reports; the last one is `complete` and its path says where the film is (`job_at`).
+    Returns:
+        Where the film is, relative to the media root (`job_at`).
 
     Raises:
         DiskError: it cannot be moved, and is where it was.
     """
     total = sum(file.size for file in job.files if file.wanted)
     progress = replace(job.progress, phase=Phase.POST_PROCESSING)
-    yield Report(progress, "the film is being moved")
+    await say(Report(progress, "the film is being moved"))
     path = job.moving_to or ""
     async with aclosing(Mover(root, job).go()) as steps:
         async for step in steps:
             if isinstance(step, str):
                 path = step
-                yield Report(progress, path=path)
+                await say(Report(progress, path=path))
             elif step:
                 reason = f"the film is being moved: {step:.0%} of {total / 1e6:.0f} MB are copied"
-                yield Report(progress, reason)
+                await say(Report(progress, reason))
     phase = Phase.SEEDING if job.seeding else None
-    yield Report(replace(progress, phase=phase), path=path, complete=True)
+    await say(Report(replace(progress, phase=phase), path=path, complete=True))
+    return path
 
 
 def with_move_finished(job: Job, root: Path) -> Job:

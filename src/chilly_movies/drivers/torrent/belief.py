@@ -7,7 +7,6 @@ disk says else is a change to be checked, also if the program is ended before it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from pathlib import Path
 
 from chilly_movies.disk.job_place import Place
@@ -18,7 +17,6 @@ from chilly_movies.drivers.torrent.run import Run
 from chilly_movies.errors import FilmDamaged
 from chilly_movies.jobs.models import Job, MediaFile, Status
 from chilly_movies.jobs.ports import ResumeStore
-from chilly_movies.runtime.stages import say
 
 
 class Beliefs:
@@ -67,11 +65,8 @@ class Beliefs:
         run.published = True
         known = await self.unchanged(run) is not None
         before = await on_disk(lambda: self._nodes(run)) if known else {}
-        async with aclosing(move(run.job, root)) as reports:
-            async for report in reports:
-                if report.complete and report.path is not None:
-                    run.path, run.job = report.path, job_at(run.job, report.path)
-                await say(report)
+        run.path = await move(run.job, root)
+        run.job = job_at(run.job, run.path)
         if known and await on_disk(lambda: self._nodes(run)) == before:
             await self.carry(run)
 

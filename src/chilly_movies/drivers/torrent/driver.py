@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -245,11 +245,9 @@ class TorrentDriver:
             DiskError: that folder was replaced, or a file was changed; both are checked anew.
         """
         staged, folder = run.folder / run.top, run.job.options.folder
-        steps = publish(staged, self._place, progress, folder=folder, check=run.refuse_changed)
-        async with aclosing(steps) as reports:
-            async for report in reports:
-                run.path = report.path
-                await say(report)
+        run.path = await publish(
+            staged, self._place, progress, folder=folder, check=run.refuse_changed
+        )
         run.published = True
         run.take(self._root)
         self._readers.place(run.job.key, self._root, run.published_paths())
