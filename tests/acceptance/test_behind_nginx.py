@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
+import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +14,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from websockets.asyncio.client import connect
 
+from chilly_movies.tracker.http import Tracker, serve_tracker
 from tests.acceptance.backend import Backend
 from tests.films import Films, count_frames
 from tests.peers.available import require
@@ -48,7 +53,7 @@ class Site:
     log: Path
 
 
-def shipped(port: int, behind: str, folder: Path) -> str:
+def shipped(port: int, behind: str, tracker: str, folder: Path) -> str:
     """The configuration that we ship, with the addresses and files of this test."""
     text = SHIPPED.read_text()
     for ours, here in (
@@ -57,6 +62,7 @@ def shipped(port: int, behind: str, folder: Path) -> str:
         ("/etc/ssl/films.example", f"{folder}/tls"),
         ("/var/log/nginx/films.log", f"{folder}/access.log"),
         ("http://127.0.0.1:3000/", f"{behind}/"),
+        ("http://127.0.0.1:8000/", tracker.removesuffix("announce")),
     ):
         assert ours in text
         text = text.replace(ours, here)
@@ -98,11 +104,14 @@ async def site(folder: Path) -> AsyncIterator[Site]:
         "CHILLY_PUBLIC_URL": f"https://localhost:{port}/films",
         "CHILLY_TRUSTED_PROXIES": "127.0.0.1",
     }
-    async with Backend(folder / "ours", settings, warm=True) as ours:
+    place = folder / "nginx"
+    async with (
+        Backend(folder / "ours", settings, warm=True) as ours,
+        serve_tracker(Tracker(), proxies=["127.0.0.1"]) as tracker,
+        nginx(place, shipped(port, ours.url, tracker, place)),
+    ):
         ours.http.headers["x-api-key"] = KEY
-        place = folder / "nginx"
-        async with nginx(place, shipped(port, ours.url, place)):
-            yield Site(settings["CHILLY_PUBLIC_URL"], ours, place / "access.log")
+        yield Site(settings["CHILLY_PUBLIC_URL"], ours, place / "access.log")
 
 
 async def share(site: Site, film: Path) -> None:
@@ -154,6 +163,24 @@ _LISTEN = """
 """
 
 
+async def announce(site: Site) -> None:
+    """Announces by HTTP from two addresses, and by WebSocket from a third."""
+    url = site.url.replace("/films", "/tracker/announce")
+    answers = []
+    for host, port in (("127.0.0.5", 5), ("127.0.0.6", 6)):
+        plain = httpx2.AsyncHTTPTransport(verify=False, local_address=host)
+        query = f"info_hash={'h' * 20}&peer_id={str(port) * 20}&port={port}&left=1"
+        async with httpx2.AsyncClient(transport=plain) as client:
+            answers.append((await client.get(f"{url}?{query}")).content)
+    assert socket.inet_aton("127.0.0.5") + b"\0\5" in answers[1]
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    hello = {"action": "announce", "info_hash": "h" * 20, "peer_id": "q" * 20, "left": 1}
+    async with connect(url.replace("https", "wss"), ssl=trusting, proxy=None) as browser:
+        await browser.send(json.dumps(hello))
+        assert json.loads(await browser.recv())["incomplete"] == 3
+
+
 async def test_docs_playlists_and_events_are_right_below_a_path_of_nginx_with_tls(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -178,6 +205,7 @@ async def test_docs_playlists_and_events_are_right_below_a_path_of_nginx_with_tl
             assert url.startswith(f"{made.url}/downloads")
             assert status.startswith("200")
             assert await docs.run(_LISTEN % {"key": KEY}) == ["a", "a", 404]
+        await announce(made)
         written = made.log.read_text()
         assert "GET /films/events 200" in written
         assert KEY not in written + made.ours.log()

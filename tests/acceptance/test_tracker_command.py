@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from chilly_movies.cli import main
 from chilly_movies.cli import tracker as command
 from chilly_movies.cli.output import Output
 from chilly_movies.tracker.http import run_tracker
@@ -149,3 +150,30 @@ async def test_both_loopbacks_are_served() -> None:
         for host in ("127.0.0.1", "[::1]"):
             async with dial(f"ws://{host}:{port}/announce") as client:
                 assert (await ask(client, announce(1)))["interval"] == 120
+
+
+async def test_behind_a_proxy_the_addresses_that_clients_need_are_said() -> None:
+    words = (
+        "--port",
+        "0",
+        "--public-url",
+        "https://films.example/t/",
+        "--trusted-proxy",
+        "10.0.0.1",
+    )
+    async with program(*words, "--json") as process:
+        said = json.loads(await line(process))
+    assert said["publicHttp"] == "https://films.example/t/announce"
+    assert said["publicWs"] == "wss://films.example/t/announce"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--trusted-proxy", "0.0.0.0/0"), ("--trusted-proxy", "nginx"), ("--public-url", "films")],
+    ids=lambda words: words[1],
+)  # fmt: skip
+def test_a_proxy_or_an_address_that_cannot_be_is_refused(
+    words: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tracker", *words]) == 2
+    assert words[0] in capsys.readouterr().err

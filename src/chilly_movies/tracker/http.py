@@ -284,7 +284,7 @@ async def run_tracker(
 
 @asynccontextmanager
 async def serve_tracker(
-    tracker: Tracker, host: str = "127.0.0.1", port: int = 0
+    tracker: Tracker, host: str = "127.0.0.1", port: int = 0, *, proxies: Sequence[str] = ()
 ) -> AsyncIterator[AnnounceUrl]:
     """Like `run_tracker`, for a tracker that exists already.
 
@@ -292,6 +292,7 @@ async def serve_tracker(
         tracker: what to serve.
         host: the IP address to listen on; `localhost` is loopback, IPv4 and IPv6.
         port: the port to listen on; 0 picks a free one.
+        proxies: addresses and CIDR blocks of proxies that say for whom they ask.
 
     Yields:
         The announce URL, which knows the one for WebSocket, too.
@@ -301,5 +302,6 @@ async def serve_tracker(
     """
     listeners = listen(host, port)
     bound = listeners[0].getsockname()[1]
-    async with serving(tracker.app, listeners, max_sockets=tracker.limits.connections):
+    most = tracker.limits.connections
+    async with serving(tracker.app, listeners, max_sockets=most, proxies=proxies):
         yield AnnounceUrl(host, bound)

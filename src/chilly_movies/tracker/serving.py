@@ -10,7 +10,7 @@ import asyncio
 import errno
 import socket
 from asyncio import TimerHandle, Transport
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -173,7 +173,11 @@ def listen(host: str, port: int) -> list[socket.socket]:
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, listeners: list[socket.socket], *, max_sockets: int
+    app: ASGIApp,
+    listeners: list[socket.socket],
+    *,
+    max_sockets: int,
+    proxies: Sequence[str] = (),
 ) -> AsyncIterator[None]:
     """Serves an app inside the running loop for as long as the context is open.
 
@@ -181,6 +185,8 @@ async def serving(
         app: the ASGI application.
         listeners: where; closed at the end.
         max_sockets: how many WebSockets the app lets in; requests come on top.
+        proxies: addresses and CIDR blocks of proxies whose `X-Forwarded-For` is believed. Of others
+            it is not, or anybody on this machine could announce somebody else.
     """
     limits: dict[str, Any] = {
         "http": _HttpProtocol,  # h11: the one that limits how long a request line may get
@@ -192,7 +198,8 @@ async def serving(
         "limit_concurrency": max_sockets + _MAX_OPEN_REQUESTS,
         "timeout_keep_alive": 5,
         "timeout_graceful_shutdown": 2,
-        "proxy_headers": False,  # else anybody on this machine could announce somebody else
+        "proxy_headers": bool(proxies),
+        "forwarded_allow_ips": list(proxies),
         "server_header": False,
     }
     config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, **limits)
