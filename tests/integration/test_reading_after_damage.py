@@ -119,6 +119,35 @@ async def test_a_film_that_is_mended_is_read_right_also_while_an_older_reader_is
             assert (await downloader.wait("a")).status is Status.COMPLETED
 
 
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_a_reader_of_a_file_that_was_taken_away_gets_what_is_fetched_anew(
+    tmp_path: Path, seeder: LibtorrentPeer, film: Torrent, is_replaced: bool
+) -> None:
+    """The open file is the old one, in which the rest never arrives."""
+    key = await seeder.seed(film.path, film.folder, upload_limit=SLOWLY)
+    source = film.content.read_bytes()
+    async with running(tmp_path) as downloader:
+        await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
+        async with (
+            asyncio.timeout(60),
+            downloader.open_file("a") as other,
+            downloader.open_file("a") as reader,
+        ):
+            assert await other.read(0, 1) == await reader.read(0, 1)
+            staged = next((tmp_path / "media" / ".incomplete").glob("*/film.mkv"))
+            if is_replaced:
+                shutil.copy2(staged, tmp_path / "copy")
+                (tmp_path / "copy").replace(staged)
+            else:
+                staged.unlink()
+            await seeder.set_upload_limit(0, key)
+            for at in range(0, SIZE, MIB):
+                for one in (reader, other):
+                    data = await one.read(at, 4096)
+                    assert data == source[at : at + len(data)]
+        assert (await downloader.wait("a")).status is Status.COMPLETED
+
+
 async def test_a_reader_that_waits_for_an_adopted_film_reads_it_once_it_is_compared(
     tmp_path: Path, film: Torrent
 ) -> None:

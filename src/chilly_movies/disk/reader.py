@@ -54,6 +54,11 @@ class DiskFile:
         """Its size on the disk now."""
         return os.fstat(self._handle).st_size
 
+    @property
+    def is_deleted(self) -> bool:
+        """Whether no name leads to it any more: what is written there now goes to another file."""
+        return os.fstat(self._handle).st_nlink == 0
+
     async def read(self, offset: int, length: int) -> bytes:
         """At most `length` bytes, at least one.
 

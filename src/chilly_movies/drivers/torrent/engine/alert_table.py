@@ -173,8 +173,7 @@ def _hear_disk(torrent: Torrent, alert: Any) -> None:
             torrent.pieces.priorities_set()
             torrent.choosing = False
         case lt.file_error_alert():
-            torrent.disk_problem = engine.disk_said("The disk refused a file", alert.error)
-            torrent.fail(torrent.disk_problem)
+            torrent.refuse(engine.disk_said("The disk refused a file", alert.error))
         case lt.torrent_error_alert():
             if torrent.disk_problem is None:
                 torrent.lose(engine.why_stopped(alert.error))

@@ -9,6 +9,7 @@ from itertools import accumulate
 
 import libtorrent as lt
 
+from chilly_movies.errors import DiskError
 from chilly_movies.runtime.tasks import answer
 
 
@@ -38,6 +39,7 @@ class Pieces:
     Attributes:
         on_arrival: called with the number of each piece whose hash was found right.
         on_check: called when the engine compared the files on disk with their hashes.
+        on_loss: called when a file is not the one any more that was written to.
         received: payload bytes that had come from peers when `there` was last asked.
     """
 
@@ -47,6 +49,7 @@ class Pieces:
         self._settings: list[asyncio.Future[None]] = []
         self.on_arrival: Callable[[int], None] | None = None
         self.on_check: Callable[[], None] | None = None
+        self.on_loss: Callable[[DiskError], None] | None = None
         self.received = 0
 
     def geometry(self) -> Geometry | None:
@@ -78,6 +81,11 @@ class Pieces:
         """The engine compared the files on disk with their hashes."""
         if self.on_check is not None:
             self.on_check()
+
+    def lose(self, error: DiskError) -> None:
+        """A file is not the one any more that was written to: the torrent cannot go on."""
+        if self.on_loss is not None:
+            self.on_loss(error)
 
     async def flush(self) -> None:
         """Wait until all that arrived so far was handed to the file system.

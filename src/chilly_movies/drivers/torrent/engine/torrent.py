@@ -125,6 +125,7 @@ class Torrent:
         self._changed.set()
         self.waits = Waits()
         self.pieces = Pieces(handle)
+        self.pieces.on_loss = self.refuse
         self.held: Held | None = None
         self.state = TorrentState()
         self._down, self._up = Meter(), Meter()
@@ -190,6 +191,11 @@ class Torrent:
         """It cannot go on: wake whoever watches it or waits for a check."""
         self.waits.end_check(error)
         self.touch()
+
+    def refuse(self, error: DiskError) -> None:
+        """The disk refused something: nothing that it has is claimed any more."""
+        self.disk_problem = error
+        self.fail(error)
 
     def lose(self, error: ChillyError) -> None:
         """It must leave the session, with this error."""

@@ -17,6 +17,7 @@ import structlog
 from chilly_movies.disk.plain import Held
 from chilly_movies.drivers.torrent.engine.pieces import Geometry, Pieces
 from chilly_movies.drivers.torrent.reading.ordering import Order
+from chilly_movies.errors import DiskError
 from chilly_movies.runtime.tasks import answer
 
 log = structlog.get_logger(__name__)
@@ -193,6 +194,14 @@ class Availability:
         self._there, self._safe, self._unsafe = bytearray(count), bytearray(count), set()
         if is_known:
             self._asking = self._spawn(self.refresh())
+
+    def lose(self, name: str) -> None:
+        """A file was deleted or replaced: nothing of it counts until all was compared again."""
+        count = len(self._there)
+        self.turn += 1
+        self._there, self._safe, self._unsafe = bytearray(count), bytearray(count), set()
+        if self.pieces is not None:
+            self.pieces.lose(DiskError(f"The unfinished file '{name}' was taken away or replaced."))
 
     async def wait_written(self) -> None:
         """Wait until everything that arrived is in its file, or the engine does not answer."""

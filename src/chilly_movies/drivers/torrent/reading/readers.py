@@ -207,6 +207,8 @@ class TorrentReader:
 
     def available(self, offset: int) -> int:
         """See `ports.FileReader`."""
+        if self._file is not None:
+            self._is_current(self._file)  # of one that was deleted nothing is there
         return self._availability.available(self.index, self.size, offset)
 
     async def read(self, offset: int, length: int) -> bytes:
@@ -215,7 +217,8 @@ class TorrentReader:
             return b""
         self._move(offset)
         ready = await self._availability.bring(self.index, self.size, offset)
-        while (file := self._file) is None or self._turn != self._availability.turn:
+        while (file := self._file) is None or not self._is_current(file):
+            await self._availability.bring(self.index, self.size, offset)
             await self._renew()
             ready = await self._availability.bring(self.index, self.size, offset)
         if self._closed:  # meanwhile, by whoever did not wait for this
@@ -229,6 +232,15 @@ class TorrentReader:
             await asyncio.sleep(0)  # one who reads fast leaves room for others
         self._move(offset + len(data))
         return data
+
+    def _is_current(self, file: DiskFile) -> bool:
+        """Whether the open file is the one that is written to."""
+        if self._closed or self._turn != self._availability.turn:
+            return self._closed
+        if self._availability.is_complete or not file.is_deleted:
+            return True
+        self._availability.lose(self.name)
+        return False
 
     def _move(self, offset: int) -> None:
         before, self.at = self.at, offset
