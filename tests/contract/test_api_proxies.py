@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -69,6 +70,14 @@ SAID: list[tuple[dict[str, str], str]] = [
 async def test_links_are_those_of_the_address_that_a_known_proxy_was_asked_for(web: Api) -> None:
     for headers, link in SAID:
         assert await playlist(web, **headers) == f"{link}stream/a/0", headers
+
+
+async def test_the_docs_are_found_below_a_path_that_nobody_tells_us(web: Api) -> None:
+    for typed, leads_to in (("/", "/docs"), ("/docs/", "/docs")):
+        answer = await web.client.get(typed)
+        assert answer.status_code == 307
+        below = urljoin(f"https://films.example/films{typed}", answer.headers["location"])
+        assert below == f"https://films.example/films{leads_to}"
 
 
 async def test_what_a_proxy_says_is_not_believed_of_anybody_else() -> None:

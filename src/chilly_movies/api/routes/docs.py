@@ -52,14 +52,16 @@ def to_yaml(contract: dict[str, Any]) -> str:
 def install(app: FastAPI) -> None:
     """Adds `/openapi.json`, `/openapi.yaml`, `/openapi.downloads.yaml` and `/docs`.
 
-    `/` leads to the docs. None of them needs a key: what they say is no secret.
+    `/` and `/docs/` lead to the docs. None of them needs a key: what they say is no secret.
     """
 
     @app.get("/", include_in_schema=False)
+    @app.get("/docs/", include_in_schema=False)
     @Policy(scope=None)
-    async def start_page() -> Response:
+    async def start_page(request: Request) -> Response:
         # relative: behind a proxy there may be a path before ours
-        return Response(status_code=307, headers={"location": "docs"})
+        there = "docs" if request.scope["path"] == "/" else "../docs"
+        return Response(status_code=307, headers={"location": there})
 
     # made once: it takes as long as a thousand other answers
     @lru_cache(maxsize=1)
