@@ -24,12 +24,14 @@ from urllib.parse import quote
 import httpx2
 
 from chilly_movies.jobs.options import OPTIONS, to_text
+from chilly_movies.net.failures import why_unreachable, why_untrusted
 from chilly_movies.net.outbound import trust
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 _STREAM_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=45.0)
 """The server says something every 15 s; three times that is silence."""
 _FIRST_BYTES_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=120.0)
+_HERE = ("localhost", "127.0.0.1", "::1")
 _PAGE = 500
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 5.0
@@ -78,6 +80,9 @@ class ApiClient:
         patience: seconds `events` tries to find a server again that went away.
         transport: how to reach it, for tests; None = the network, without proxies.
 
+    Attributes:
+        has_key: whether a key is sent.
+
     Raises:
         ClientError: the address is none.
     """
@@ -91,6 +96,7 @@ class ApiClient:
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = base_url.rstrip("/")
+        self.has_key = bool(api_key)
         self._patience = patience
         try:
             parsed = httpx2.URL(self._url)
@@ -260,10 +266,19 @@ class ApiClient:
             raise _refusal(response)
         return _object(response.content) if response.content else {}
 
-    def _no_server(self, error: httpx2.TransportError) -> NoServer:
+    def _no_server(self, error: httpx2.TransportError) -> ClientError:
+        if (problem := why_untrusted(error)) is not None:
+            sentence = (
+                f"The certificate of {self._url} is not trusted ({problem}): set SSL_CERT_FILE to "
+                "the file with the certificate of the authority that signed it."
+            )
+            return ClientError(sentence, code="untrusted_certificate")
         if isinstance(error, httpx2.ReadTimeout):
             return NoServer(f"The server at {self._url} does not answer in time.")
-        return NoServer(f"No server answers at {self._url}; 'chilly serve' starts one.")
+        if self._http.base_url.host in _HERE:
+            return NoServer(f"No server answers at {self._url}; 'chilly serve' starts one.")
+        why = why_unreachable(error)
+        return NoServer(f"No server answers at {self._url} ({why}): check its address.")
 
     # --- events -----------------------------------------------------------------------------
 

@@ -59,6 +59,9 @@ class Settings:
 
     media_root: Path = setting(Path("media"), "where finished films go")
     state_dir: Path = setting(default_path, "database, resume data and lock")
+    server: str | None = setting(
+        None, "address of the server that commands talk to, https://films.example say"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "how much")
     log_format: Literal["text", "json"] = setting("text", "for people or machines", read=_log_form)
     http: HttpSettings = field(default_factory=HttpSettings)

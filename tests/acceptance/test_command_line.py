@@ -293,7 +293,7 @@ async def test_a_server_that_cannot_start(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         result = await chilly("serve", "--mock", "--port", port, env=environment(tmp_path))
-        assert_sentence(result, 2, f"Port {port} is in use")
+        assert_sentence(result, 2, f"Port {port} is in use", "--port or CHILLY_PORT", "0 any free")
     (tmp_path / "file").touch()
     nowhere = str(tmp_path / "file" / "media")
     for command in (["serve", "--port", "0"], ["get", "c" * 40]):

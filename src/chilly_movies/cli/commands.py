@@ -7,6 +7,7 @@ that help comes at once.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -38,6 +39,8 @@ _HELP = """Downloads films, and plays them while they arrive.
 'chilly get' downloads without a server. 'chilly serve' starts one, which the other commands,
 front ends and your own programs then talk to. 'chilly demo' shows it all, without the internet.
 """
+_LISTED = re.compile(r"\s*Available commands:.*", re.DOTALL)
+"""Some of the commands, which cyclopts names where it knows no better."""
 _EPILOGUE = "Exit codes: " + "; ".join(f"{int(code)} {text}" for code, text in EXIT_CODES) + "."
 
 
@@ -98,7 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         return Exit.INTERRUPTED
     except CycloptsError as error:
-        out.error(f"{str(error).rstrip('.')}. 'chilly --help' shows what there is.")
+        said = _LISTED.sub("", str(error)).strip().rstrip(".")
+        end = "" if said.endswith("?") else "."
+        out.error(f"{said}{end} 'chilly --help' shows what there is.")
         return Exit.USAGE
     except CommandFailed as error:
         out.error(str(error))

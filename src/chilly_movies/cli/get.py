@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from chilly_movies.cli import render
 from chilly_movies.cli.boards import Board, board_for
-from chilly_movies.cli.exits import Exit, exit_of_status
+from chilly_movies.cli.exits import Exit
 from chilly_movies.cli.film_records import Film, FilmsInUse, films_of
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from chilly_movies.settings import Settings
 
 _Flag = Parameter(negative="", show_default=False)
+_LINK_TRIES = 3
+"""So often a link is tried, within some 10 s."""
 
 
 def get(
@@ -67,6 +69,16 @@ def get(
     return run(getting.work(tracker, peer))
 
 
+def _is_dead_link(job: Job) -> bool:
+    """Whether a link to a torrent file is given up; a server would go on, and nobody waits for it.
+
+    Peers may come at any time, so a torrent itself is waited for.
+    """
+    is_link = not job.files and job.source.urn.lower().startswith(("http:", "https:"))
+    failed = job.error is not None and job.error.code in ("source_unavailable", "source_not_found")
+    return is_link and failed and job.attempts >= _LINK_TRIES
+
+
 class _Getting:
     """One `chilly get`."""
 
@@ -96,7 +108,8 @@ class _Getting:
             raise
         for job in jobs:
             self._tell(job)
-        return max((exit_of_status(job.status) for job in jobs), default=Exit.DONE)
+        whole = all(job.status is Status.COMPLETED for job in jobs)
+        return Exit.DONE if whole else Exit.FAILED
 
     async def _downloader(self, trackers: Sequence[str], peers: Sequence[str]) -> Downloader:
         with loading():
@@ -151,7 +164,8 @@ class _Getting:
         return job.path is not None and (self._settings.media_root / job.path).exists()
 
     def _is_over(self, job: Job) -> bool:
-        return job.status.is_final and not (self._seed and job.seeding)
+        over = job.status.is_final and not (self._seed and job.seeding)
+        return over or _is_dead_link(job)
 
     def _show(self, board: Board, job: Job, event: str) -> None:
         wire = render.wire_of(job)
@@ -167,6 +181,7 @@ class _Getting:
         if job.status is Status.COMPLETED:
             self._out.say(f"{name} lies at {self._place(job)}")
         elif job.error is not None:
-            self._out.error(f"{name}: {job.error.message}")
+            tries = f" Tried {job.attempts} times; type it again later." if job.attempts else ""
+            self._out.error(f"{name}: {job.error.message}{tries}")
         else:
             self._out.error(f"{name} is {job.status}.")

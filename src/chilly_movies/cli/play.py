@@ -110,13 +110,19 @@ class _Playing:
             async with self._remote.client() as api:
                 await api.health()
         except CommandFailed as error:
-            if error.code is not Exit.NO_SERVER or self._remote.server is not None:
+            if error.code is not Exit.NO_SERVER or self._is_named():
                 raise
         else:
             yield self._remote, False
             return
         async with own_server() as url:
             yield Remote(server=url, json=self._remote.json), True
+
+    def _is_named(self) -> bool:
+        """Tells whether a certain server is meant, which another cannot stand in for."""
+        from chilly_movies.settings import load_settings
+
+        return (self._remote.server or load_settings().server) is not None
 
     async def _begin(self, api: ApiClient) -> str:
         """Starts the job; returns its id."""

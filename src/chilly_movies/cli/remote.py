@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from chilly_movies.cli.sources import Wanted, read_sources
 from chilly_movies.cli.start_options import NOT_GIVEN, OptionFlags, given_options
 
 if TYPE_CHECKING:
-    from chilly_movies.client import ApiClient
+    from chilly_movies.client import ApiClient, ClientError
+    from chilly_movies.settings import Settings
 
 _StatusName = Literal["queued", "active", "paused", "completed", "failed", "canceled"]
 Ids = Annotated[list[str], Parameter(name="ID", negative="")]
 OneId = Annotated[str, Parameter(name="ID")]
 Flag = Parameter(negative="", show_default=False)
+_HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}(/.*)?", re.ASCII)
 
 
 @Parameter(name="*")
@@ -31,7 +34,9 @@ class Remote:
     """The server's address, and how to say what it answers."""
 
     server: str | None = None
-    """Address of the server; the settings' if not given."""
+    """Address of the server, like localhost:3000; CHILLY_SERVER or the settings' if not given."""
+    key: str | None = None
+    """API key that the server wants; API_SECRET if not given."""
     json: Annotated[bool, Flag] = False
     """JSON on standard output and nothing else."""
 
@@ -41,7 +46,7 @@ class Remote:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[ApiClient]:
-        """Opens a client of the server, with the API key of the settings.
+        """Opens a client of the server.
 
         Raises:
             CommandFailed: what the body asks is refused, or no server answers.
@@ -50,15 +55,39 @@ class Remote:
         from chilly_movies.settings import load_settings
 
         settings = load_settings()
-        url = self.server or server_url(settings.http.host, settings.http.port)
+        key = self.key or settings.http.secret
         try:
-            async with ApiClient(url, api_key=settings.http.secret) as api:
+            async with ApiClient(self.url(settings), api_key=key) as api:
                 yield api
         except ClientError as error:
-            raise CommandFailed(str(error), exit_of_answer(error.code)) from None
+            raise CommandFailed(
+                in_words(error, keyed=bool(key)), exit_of_answer(error.code)
+            ) from None
+
+    def url(self, settings: Settings) -> str:
+        """Returns the address of the server; a host and port without a scheme mean http."""
+        here = server_url(settings.http.host, settings.http.port)
+        typed = self.server or settings.server or here
+        return f"http://{typed}" if _HOST_AND_PORT.fullmatch(typed) else typed
 
 
 HERE = Remote()
+
+
+def in_words(error: ClientError, *, keyed: bool) -> str:
+    """Says what the server refused and, if it was for a key, what to type.
+
+    Args:
+        error: the refusal.
+        keyed: a key was sent.
+    """
+    if error.status == 401 and not keyed:
+        return "The server wants an API key: type --key KEY, or set API_SECRET."
+    if error.status == 401:
+        return "The server does not know this API key: --key KEY or API_SECRET gives another."
+    if error.code == "forbidden_scope":
+        return f"{error.detail.rstrip('.')}; --key KEY gives another."
+    return error.detail
 
 
 def server_url(host: str, port: int) -> str:
@@ -71,7 +100,7 @@ def server_url(host: str, port: int) -> str:
 def add(
     *sources: Annotated[str, Parameter(name="SOURCE")],
     id: str | None = None,  # noqa: A002 (the contract's name)
-    type: Literal["torrent", "http", "youtube", "local"] = "torrent",  # noqa: A002
+    type: Annotated[str, Parameter(show=False)] = "torrent",  # noqa: A002
     options: OptionFlags = NOT_GIVEN,
     remote: Remote = HERE,
 ) -> int:
@@ -80,7 +109,7 @@ def add(
     Args:
         sources: Magnet links, info hashes, links, or paths of .torrent files.
         id: Name for the job; the server makes one up if not given.
-        type: Kind of source.
+        type: Kind of source, for servers with drivers of their own.
         options: What is asked of the downloads.
         remote: Which server.
     """
@@ -185,8 +214,8 @@ def _each(
                     done.append(await verb(api, item))
                 except ClientError as error:
                     code = code or exit_of_answer(error.code)
-                    out.error(str(error))
-                    if code is Exit.NO_SERVER:
+                    out.error(in_words(error, keyed=api.has_key))
+                    if error.status in (None, 401):  # the others would hear the same
                         break
                 else:
                     out.say(f"{done[-1]['id']} is {done[-1]['status']}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.table import Table
@@ -54,6 +56,8 @@ def wire_of(job: Job) -> dict[str, Any]:
     out["reason"] = job.reason
     out["error"] = job.error and {"code": job.error.code, "message": job.error.message}
     out["path"] = job.path
+    due = job.next_attempt_at
+    out["nextAttemptAt"] = None if due is None else due.isoformat()
     return out
 
 
@@ -90,10 +94,18 @@ def figures(job: Wire) -> str:
     if status == "paused":
         return f"{share}, paused"
     if job.get("error"):
-        return f"{share}, will be tried again: {_message(job)}"
+        return f"{share}, will be tried again{_when(job)}: {_message(job)}"
     if job.get("reason"):
         return f"{share}, {clean(str(job['reason']))}"
     return f"{share}, waiting" if status == "queued" else f"{share}, {_moving(progress)}"
+
+
+def _when(job: Wire) -> str:
+    """When a job is tried again; nothing if that is not known or now."""
+    due = job.get("nextAttemptAt")
+    left = datetime.fromisoformat(str(due)) - datetime.now(UTC) if due else timedelta()
+    seconds = math.ceil(left.total_seconds())
+    return f" in {duration(seconds)}" if seconds > 0 else ""
 
 
 def _completed(job: Wire) -> str:

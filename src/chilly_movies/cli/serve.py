@@ -143,7 +143,8 @@ async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin
         finally:
             stopper.instead(lambda: None)  # it stops already
             await backend.aclose()
-            logging.getLogger(__name__).info("stopped")
+            if stopper.is_asked:
+                logging.getLogger(__name__).info("stopped")
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class Admission:
         except KeyError:
             known = ", ".join(sorted(self._drivers))
             raise UnsupportedSource(
-                f"The source type '{source.type}' is not installed here; there is: {known}."
+                f"This server has no driver for the source type '{source.type}'; it has: {known}."
             ) from None
 
     def _same_or_refuse(self, job_id: str, source: Source, identities: tuple[str, ...]) -> Job:

@@ -133,7 +133,7 @@ class Reading:
     def _driver(self, job: Job) -> Driver:
         driver = self._drivers.get(job.source.type)
         if driver is None:
-            raise UnsupportedSource(f"The source type '{job.source.type}' is not installed here.")
+            raise UnsupportedSource(f"There is no driver for the source type '{job.source.type}'.")
         return driver
 
     async def _set_going(self, job: Job, *, resume: bool) -> None:

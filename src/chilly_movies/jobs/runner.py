@@ -197,7 +197,7 @@ class Runner:
     async def _consume(self, job: Job, *, check: bool) -> Report:
         driver = self._drivers.get(job.source.type)
         if driver is None:
-            raise SourceRejected(f"The source type '{job.source.type}' is not installed here.")
+            raise SourceRejected(f"There is no driver for the source type '{job.source.type}'.")
         report = Report(job.progress)
         try:
             async with aclosing(driver.run(job, check=check)) as reports:

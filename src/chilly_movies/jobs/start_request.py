@@ -90,7 +90,7 @@ class _StartRequest(Spelled):
     source_type: str = Field(
         SourceType.TORRENT,
         max_length=32,
-        description="torrent, http, youtube or local; absent: torrent.",
+        description="torrent, or another kind that the server has a driver for; absent: torrent.",
     )
     source_urn: str | None = Field(
         None,
@@ -122,8 +122,7 @@ class _StartRequest(Spelled):
         try:
             kind = SourceType(self.source_type)
         except ValueError:
-            known = ", ".join(SourceType)
-            sentence = f"There is no such source type; there is: {known}."
+            sentence = "There is no such source type; 'torrent' is one."
             raise UnsupportedSource(sentence) from None
         if torrent is not None:
             check_torrent(torrent, kind)

@@ -9,6 +9,7 @@ import httpx2
 
 from chilly_movies.errors import SourceNotFound, SourceRejected, SourceUnavailable
 from chilly_movies.net.addresses import literal_host_is_public, resolves_to_public
+from chilly_movies.net.failures import why_unreachable
 from chilly_movies.net.outbound import NOT_LET
 
 _MAX_HOPS = 5
@@ -106,5 +107,6 @@ async def _get(client: httpx2.AsyncClient, url: str, limit: int, what: str) -> b
     except httpx2.HTTPError as error:
         if NOT_LET in str(error):
             raise SourceRejected("The link leads to an address that is blocked.") from None
-        problem = type(error).__name__
-        raise SourceUnavailable(f"The link's server does not answer ({problem}).") from None
+        server, why = urlsplit(url).netloc.rpartition("@")[2], why_unreachable(error)
+        sentence = f"The link's server {server} does not answer ({why})."
+        raise SourceUnavailable(sentence) from None

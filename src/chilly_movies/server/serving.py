@@ -67,7 +67,10 @@ def _bind_one(family: socket.AddressFamily, host: str, port: int) -> socket.sock
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            sentence = f"Port {port} is in use by another program; CHILLY_PORT chooses another."
+            sentence = (
+                f"Port {port} is in use by another program: --port or CHILLY_PORT chooses another, "
+                "0 any free one."
+            )
         elif error.errno == errno.EACCES:
             sentence = f"Port {port} needs more rights than we have; CHILLY_PORT chooses another."
         else:
@@ -143,6 +146,11 @@ class Stopper:
         self._stop = stop
         if self._asked:
             stop()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether an end was asked for."""
+        return self._asked
 
     def ask(self) -> None:
         """Stops in order; asking again changes nothing."""

@@ -79,7 +79,7 @@ class KeyGate:
         if not given and self._is_signed(scope, query):
             await self._app(scope, receive, send)
             return
-        allowed = self._keys.scope_of(given.pop()) if len(given) == 1 else None
+        allowed = self._keys.scope_of(next(iter(given))) if len(given) == 1 else None
         if allowed is None:
             await _unauthorized(scope, receive, send, some=bool(given), query=query)
         elif allowed < needed:
