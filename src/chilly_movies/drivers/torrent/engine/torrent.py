@@ -112,13 +112,10 @@ class Torrent:
         self._handle = handle
         self._leave = leave
         self._refresh = refresh
-        self.hashes = hashes
-        self.private = private
-        self.read_only = read_only
-        self.only_look = only_look
+        self.hashes, self.private = hashes, private
+        self.read_only, self.only_look = read_only, only_look
         self.selection = selection or Selection()
-        self.encoding = encoding
-        self.patience = patience
+        self.encoding, self.patience = encoding, patience
         self.dropped = dropped or Dropped()
         self.web_seeds = web_seeds or WebSeeds(handle)
         self._changed = asyncio.Event()
@@ -139,12 +136,11 @@ class Torrent:
         self.choosing = False
         self._began = time.monotonic()
         self.disk_problem: DiskError | None = None
-        self._refused = False
+        self._refused = self._wronged = False
         self._spoiled_at = -math.inf
         self.shut_out = 0
         self.ban_record = BanRecord()
         self.lost: ChillyError | None = None
-        self._wronged = False
         self._alone_since: float | None = None
 
     def update(self, status: Any) -> None:
