@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-PeerName = Literal["transmission", "aria2", "webtorrent", "chromium", "ffmpeg", "nginx"]
+PeerName = Literal["transmission", "aria2", "webtorrent", "chromium", "ffmpeg", "nginx", "npm"]
 
 _PROGRAMS: dict[PeerName, str] = {
     "transmission": "transmission-daemon",
@@ -18,6 +18,7 @@ _PROGRAMS: dict[PeerName, str] = {
     "chromium": "chromium",
     "ffmpeg": "ffmpeg",
     "nginx": "nginx",
+    "npm": "npm",
 }
 _WEBTORRENT = Path(__file__).parent / "node" / "node_modules" / "webtorrent"
 

@@ -1,4 +1,7 @@
-"""The contract: what the framework makes of the routes, completed and in a form generators take."""
+"""The contract: what the framework makes of the routes, completed and in a form generators take.
+
+The generators of tests/clients are those it is tried with.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,9 @@ _TAGS = {
     "metadata": "What film something is.",
     "system": "The server itself, and events.",
 }
-_ABOUT = (
-    "Every error is `application/problem+json` with a stable `code`; docs/errors.md explains it."
-)
+_ABOUT = """\
+Every error is `application/problem+json` with a stable `code`, which docs/errors.md explains.
+Events, keys, CORS and the scripts of the mock are in docs/api.md."""
 
 DOWNLOAD_ROUTES = (
     "/download/start",

