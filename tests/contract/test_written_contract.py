@@ -13,7 +13,9 @@ import yaml
 from chilly_movies import errors
 from chilly_movies.api.openapi import DOWNLOAD_ROUTES, operations
 from chilly_movies.api.wire.codes import CODES, OF_STATUS
+from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.jobs.events import EVENT_NAMES
+from chilly_movies.jobs.models import Source, SourceType
 from tests.contract.rig import reach_when
 from tests.contract.web import SECRET, api
 from tests.doubles import until
@@ -279,3 +281,23 @@ async def test_the_examples_run() -> None:
             wanted = NOT_IN_THE_MOCK.get(name)
             refused = f"{name}: {answer.status_code} {answer.text[:300]}"
             assert answer.status_code == wanted if wanted else answer.is_success, refused
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
+async def test_what_a_page_sends_with_curl_is_taken(page: str) -> None:
+    text = (ROOT / page).read_text()
+    sent = re.findall(r"curl -X POST http://localhost:3000(\S+)[^`]*?-d '(\{.*?\})'", text)
+    assert sent or page == "README.md"
+    async with api() as web:
+        for path, body in sent:
+            headers = {"content-type": "application/json"}
+            answer = await web.client.post(path, content=body, headers=headers)
+            assert answer.status_code == 200, (body, answer.text)
+
+
+def test_the_page_of_the_api_explains_every_parameter_of_a_mock_source() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    table = re.findall(r"^\| `(\w+)` \|", text.partition("## The mock")[2], re.MULTILINE)
+    with pytest.raises(errors.InvalidSource) as refused:
+        MockDriver().identify(Source(SourceType.TORRENT, "mock:?what=1"))
+    assert re.findall(r"\w+", str(refused.value).partition("it knows ")[2]) == table
