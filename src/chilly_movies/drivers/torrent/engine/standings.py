@@ -14,7 +14,8 @@ from chilly_movies.drivers.torrent.engine.engine_errors import why_tracker
 _MOST_SIGNS = 200
 _OUTDATED = 7200.0
 """Seconds after which an answer says nothing any more beside one over another address."""
-_TRACKER_REFUSED = 173
+_TRACKER_REFUSED, _NOT_REACHED = 173, 180
+_FROM_NOWHERE = "no address of this machine reaches it"
 
 Endpoint = tuple[tuple[str, int], str]
 """The address of this machine that asked, and the version of the hash that it asked for."""
@@ -36,9 +37,9 @@ def problem_of(error: lt.error_code, said: str) -> str:
     """
     if text := words(said):
         return text
-    if error.category().name() == "libtorrent" and error.value() == _TRACKER_REFUSED:
-        return "it refused"
-    return why_tracker(error)
+    known = {_TRACKER_REFUSED: "it refused", _NOT_REACHED: _FROM_NOWHERE}
+    own = known.get(error.value()) if error.category().name() == "libtorrent" else None
+    return own or why_tracker(error)
 
 
 def warning_of(message: str, url: str) -> str:
@@ -98,7 +99,10 @@ class Standings:
         """Notes an answer, or a failure."""
         warning = self._warnings.pop((url, over), None)
         now, known = self._clock(), self._over.setdefault(url, {})
+        known.pop(over, None)  # the newest stands last
         known[over] = (now, replace(standing, warning=warning or None))
         fresh = [one for when, one in known.values() if now - when < _OUTDATED]
         good = [one for one in fresh if one.problem is None]
-        self.by_url[url] = max(good, key=lambda one: one.peers) if good else known[over][1]
+        # that one address does not lead there says less than what came over another
+        told = [one for one in fresh if one.problem != _FROM_NOWHERE]
+        self.by_url[url] = max(good, key=lambda one: one.peers) if good else (told or fresh)[-1]
