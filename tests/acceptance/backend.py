@@ -76,7 +76,8 @@ class Backend:
         self._folder = folder
         self._environment = clean_environment(folder, settings)
         self._arguments = arguments
-        self._warm = warm
+        # what is preloaded is loaded with the program, which a fork is not
+        self._warm = warm and "LD_PRELOAD" not in self._environment
         self._process: asyncio.subprocess.Process | WarmProcess | None = None
         self._log = folder / "server.log"
         self.url = ""
