@@ -32,8 +32,8 @@ CHILLY = "chilly_movies.cli"
 _LOADED = (
     CHILLY,
     *(f"chilly_movies.{name}" for name in (
-        "app", "cli.serve", "runtime.logs", "runtime.vitals", "server.connections",
-        "server.serving", "settings",
+        "app", "cli.commands", "cli.serve", "client", "runtime.logs", "runtime.vitals",
+        "server.connections", "server.serving", "settings",
     )),
     "lab.crash.swarm", "tests.peers.libtorrent_peer", "uvloop",
 )  # fmt: skip
@@ -50,15 +50,22 @@ class WarmProcess:
         pid: its number, and that of its process group.
         stdin: what it is told, or None.
         stdout: what it says.
+        stderr: what it complains of, or None if that goes to a log.
         returncode: None while it runs.
     """
 
     def __init__(
-        self, starter: _Starter, pid: int, stdin: io.FileIO | None, stdout: asyncio.StreamReader
+        self,
+        starter: _Starter,
+        pid: int,
+        stdin: io.FileIO | None,
+        stdout: asyncio.StreamReader,
+        stderr: asyncio.StreamReader | None,
     ) -> None:
         self.pid = pid
         self.stdin = stdin
         self.stdout = stdout
+        self.stderr = stderr
         self.returncode: int | None = None
         self._starter = starter
         self._end = asyncio.create_task(self._reap(os.pidfd_open(pid)), name="reaper")
@@ -85,13 +92,18 @@ class WarmProcess:
         assert self.returncode is not None
         return self.returncode
 
-    async def communicate(self) -> tuple[bytes, None]:
-        """Tell it no more; what it says until it ends."""
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    async def communicate(self) -> tuple[bytes, bytes]:
+        """Tell it no more; what it says and complains of until it ends."""
         if self.stdin is not None:
             self.stdin.close()
+        complaining = asyncio.ensure_future(self.stderr.read()) if self.stderr else None
         said = await self.stdout.read()
         await self.wait()
-        return said, None
+        return said, await complaining if complaining else b""
 
 
 async def start_warm(
@@ -99,7 +111,7 @@ async def start_warm(
     words: Sequence[str],
     environment: Mapping[str, str],
     folder: Path,
-    log: int,
+    log: int | None,
     *,
     listens: bool = False,
     limit: int = 1 << 16,
@@ -112,7 +124,7 @@ async def start_warm(
         words: of the command line.
         environment: all of it.
         folder: where it runs.
-        log: descriptor of what it complains to.
+        log: descriptor of what it complains to; None = it can be read.
         listens: it gets a standard input that can be written to.
         limit: bytes of its longest line.
         seconds: until it is ended in any case, 0 = never.
@@ -126,15 +138,24 @@ async def start_warm(
         theirs.callback(os.close, network)
         told, stdin = _pipe(theirs, ours) if listens else (None, None)
         stdout, said = _pipe(ours, theirs)
+        stderr = None
+        if log is None:
+            stderr, complained = _pipe(ours, theirs)
+            log = complained.fileno()
         handles = [network, *([told.fileno()] if told else []), said.fileno(), log]
         starter = _starter()
         pid = (await starter.ask(wish, *handles))["pid"]
         ours.pop_all()
+    complaints = await _reader(stderr, limit) if stderr else None
+    return WarmProcess(starter, pid, stdin, await _reader(stdout, limit), complaints)
+
+
+async def _reader(pipe: io.FileIO, limit: int) -> asyncio.StreamReader:
     reader = asyncio.StreamReader(limit)
     await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), stdout
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
-    return WarmProcess(starter, pid, stdin, reader)
+    return reader
 
 
 def _pipe(readers: ExitStack, writers: ExitStack) -> tuple[io.FileIO, io.FileIO]:
@@ -155,7 +176,8 @@ class _Starter:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
                 cwd=_ROOT, pass_fds=[theirs.fileno()], start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,  # a pipe, as theirs will be
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,  # pipes, as theirs will be
             )  # fmt: skip
 
     async def ask(self, wish: Mapping[str, Any], *handles: int) -> dict[str, Any]:
@@ -167,6 +189,7 @@ class _Starter:
                 message = [json.dumps(wish).encode()]
                 socket.send_fds(self._line, message, [said.fileno(), *handles])
             answered = await asyncio.get_running_loop().sock_recv(heard, _MOST)
+        assert answered, f"it ended: {self.process.communicate()[1].decode(errors='replace')}"
         answer: dict[str, Any] = json.loads(answered)
         return answer
 
@@ -206,7 +229,7 @@ def _become(wish: Mapping[str, Any], handles: Sequence[int]) -> None:
     importlib.reload(
         importlib.import_module("chilly_movies.runtime.failpoints")
     )  # reads it when loaded
-    sys.argv[:] = [wish["program"], *wish["words"]]
+    sys.argv[:] = ["chilly" if wish["program"] == CHILLY else wish["program"], *wish["words"]]
 
 
 def _enter(network: int) -> None:

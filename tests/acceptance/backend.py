@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,8 @@ from tests.warm import CHILLY as PROGRAM
 from tests.warm import WarmProcess, start_warm
 
 CHILLY = Path(sys.executable).parent / "chilly"
+_LONGEST = 1 << 20
+"""Bytes of a line."""
 _READY_WITHIN = 100.0
 _SILENCE = 240.0
 """Seconds a stream may say nothing: a server may have been put to sleep."""
@@ -56,6 +58,31 @@ def clean_environment(folder: Path, settings: Mapping[str, str] | None = None) -
     return {**kept, **_QUIET, **paths, "CHILLY_PORT": "0", **(settings or {})}
 
 
+Process = asyncio.subprocess.Process | WarmProcess
+
+
+async def start_chilly(
+    words: Sequence[str], environment: Mapping[str, str], folder: Path, *, warm: bool = True
+) -> Process:
+    """Start the program with pipes to all it reads, says and complains of.
+
+    Args:
+        words: of the command line.
+        environment: all of it.
+        folder: where it runs.
+        warm: by a fork (`tests.warm`); otherwise as users do.
+    """
+    if warm:
+        return await start_warm(
+            PROGRAM, words, environment, folder, None, listens=True, limit=_LONGEST
+        )
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        CHILLY, *words, env=environment, cwd=folder,
+        stdin=pipe, stdout=pipe, stderr=pipe, limit=_LONGEST,
+    )  # fmt: skip
+
+
 class Backend:
     """`chilly serve` on a free port. Started again in the same folder it goes on.
 
@@ -78,7 +105,7 @@ class Backend:
         self._arguments = arguments
         # what is preloaded is loaded with the program, which a fork is not
         self._warm = warm and "LD_PRELOAD" not in self._environment
-        self._process: asyncio.subprocess.Process | WarmProcess | None = None
+        self._process: Process | None = None
         self._log = folder / "server.log"
         self.url = ""
         self.http = httpx2.AsyncClient()

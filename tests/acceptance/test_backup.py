@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.backend import CHILLY, Backend, clean_environment
+from tests.acceptance.backend import Backend, clean_environment, start_chilly
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
 
@@ -27,10 +27,7 @@ PIECE = 64 * 1024
 async def chilly(folder: Path, *words: str | Path, **settings: str) -> tuple[int, str, str]:
     """Run a command in a folder's installation: exit code, what it said, what it complained of."""
     (folder / "chilly.toml").touch()
-    process = await asyncio.create_subprocess_exec(
-        CHILLY, *map(str, words), cwd=folder, env=clean_environment(folder, settings),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await start_chilly([*map(str, words)], clean_environment(folder, settings), folder)
     said, complained = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode(), complained.decode()

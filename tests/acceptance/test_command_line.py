@@ -7,8 +7,7 @@ import json
 import os
 import signal
 import socket
-import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ from typing import Any
 import pytest
 
 from chilly_movies.tracker.http import run_tracker
+from tests.acceptance.backend import CHILLY, Process, start_chilly
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.process import free_port
 from tests.peers.torrents import make_film, make_torrent, sha256_of
 
 pytestmark = pytest.mark.anyio
 
-CHILLY = Path(sys.executable).with_name("chilly")
 WITHIN = 60.0
 MIB = 1 << 20
 
@@ -68,12 +67,17 @@ def engine(home: Path, **settings: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(*arguments: str, env: Mapping[str, str]) -> AsyncIterator[Process]:
-    """The program while it runs; killed at the end if it still does."""
-    process = await asyncio.create_subprocess_exec(
-        CHILLY, *arguments, env=env, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=MIB,
-        cwd=env["HOME"],
-    )  # fmt: skip
+async def running(
+    *arguments: str, env: Mapping[str, str], warm: bool = True
+) -> AsyncIterator[Process]:
+    """The program while it runs; killed at the end if it still does.
+
+    Args:
+        arguments: words of the command line.
+        env: its whole environment.
+        warm: see `start_chilly`.
+    """
+    process = await start_chilly(arguments, env, Path(env["HOME"]), warm=warm)
     try:
         yield process
     finally:
@@ -90,9 +94,9 @@ async def ended(process: Process) -> Ended:
     return Ended(process.returncode, out.decode(), err.decode())
 
 
-async def chilly(*arguments: str, env: Mapping[str, str]) -> Ended:
+async def chilly(*arguments: str, env: Mapping[str, str], warm: bool = True) -> Ended:
     """Run the program to its end."""
-    async with running(*arguments, env=env) as process:
+    async with running(*arguments, env=env, warm=warm) as process:
         return await ended(process)
 
 
@@ -273,7 +277,9 @@ async def test_no_server(tmp_path: Path) -> None:
     """Exit code 4 and what to do about it."""
     env = environment(tmp_path, CHILLY_PORT=str(free_port()))
     for command in (["list"], ["pause", "1", "2"], ["watch"]):
-        assert_sentence(await chilly(*command, env=env), 4, "No server answers", "chilly serve")
+        assert_sentence(
+            await chilly(*command, env=env, warm=False), 4, "No server answers", "chilly serve"
+        )
 
 
 async def test_settings_that_cannot_be(tmp_path: Path) -> None:
@@ -292,12 +298,14 @@ async def test_a_server_that_cannot_start(tmp_path: Path) -> None:
     """Port in use, media folder that cannot be written: one line each, exit code 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        result = await chilly("serve", "--mock", "--port", port, env=environment(tmp_path))
+        result = await chilly(
+            "serve", "--mock", "--port", port, env=environment(tmp_path), warm=False
+        )
         assert_sentence(result, 2, f"Port {port} is in use", "--port or CHILLY_PORT", "0 any free")
     (tmp_path / "file").touch()
     nowhere = str(tmp_path / "file" / "media")
     for command in (["serve", "--port", "0"], ["get", "c" * 40]):
-        result = await chilly(*command, "--media-root", nowhere, env=engine(tmp_path))
+        result = await chilly(*command, "--media-root", nowhere, env=engine(tmp_path), warm=False)
         assert_sentence(result, 2, "CHILLY_MEDIA_ROOT", "cannot be written")
 
 
@@ -305,12 +313,14 @@ async def test_two_servers_on_one_state_folder(tmp_path: Path) -> None:
     """The second says so; the first is not disturbed and stops in order."""
     env = engine(tmp_path)
     serve = ("serve", "--port", "0", "--media-root", "media", "--state-dir", "state")
-    async with running(*serve, env=env) as first:
+    async with running(*serve, env=env, warm=False) as first:
         greeting = await line(first)
         assert greeting.startswith("Chilly Movies 0.")
         assert "serves http://localhost:" in greeting
         assert f"films go to {tmp_path / 'media'}, Ctrl-C stops" in greeting
-        assert_sentence(await chilly(*serve, env=env), 2, "Another instance", "CHILLY_STATE_DIR")
+        assert_sentence(
+            await chilly(*serve, env=env, warm=False), 2, "Another instance", "CHILLY_STATE_DIR"
+        )
         first.send_signal(signal.SIGINT)
         assert (await ended(first)).code == 0
 
@@ -391,7 +401,9 @@ async def test_get_of_what_is_no_film(tmp_path: Path) -> None:
 
 async def test_demo(tmp_path: Path) -> None:
     """The main job, with all its steps, and nothing is left."""
-    result = await chilly("demo", "--size-mib", "12", env=environment(tmp_path, CHILLY_PORT="1"))
+    result = await chilly(
+        "demo", "--size-mib", "12", env=environment(tmp_path, CHILLY_PORT="1"), warm=False
+    )
     assert result.code == 0, result
     assert result.err == ""
     for step in ("tracker", "seeds the film", "/download/start", "paused", "nothing moved",
