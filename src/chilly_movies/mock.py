@@ -13,7 +13,8 @@ from chilly_movies.drivers.mock.inspector import MockInspector
 from chilly_movies.drivers.mock.maker import MockTorrentMaker
 from chilly_movies.jobs.models import SourceType
 from chilly_movies.jobs.settings import JobSettings
-from chilly_movies.media.mock import MockMediaProbe, MockSubtitleConverter
+from chilly_movies.media.mock import MockMediaProbe
+from chilly_movies.media.mock_subtitles import MockSubtitleConverter
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 
 
@@ -39,7 +40,7 @@ class MockDownloader(AssembledDownloader):
     ) -> None:
         resume = MemoryResumeStore()
         driver = MockDriver(script, scripts=scripts, resume_store=resume, tick=tick, sleep=sleep)
-        super().__init__(_parts(driver, resume, max_active, TopicOptions()))
+        super().__init__(_parts(driver, resume, max_active, _topics()))
 
 
 def mock_parts(max_active: int) -> Parts:
@@ -49,8 +50,17 @@ def mock_parts(max_active: int) -> Parts:
         max_active: how many jobs may download at once.
     """
     resume = MemoryResumeStore()
-    topics = TopicOptions(metadata=MockMetadataProvider())
+    topics: TopicOptions = {
+        **_topics(),
+        "metadata": MockMetadataProvider(),
+    }
     return _parts(MockDriver(resume_store=resume), resume, max_active, topics)
+
+
+def _topics() -> TopicOptions:
+    return {
+        "converter": MockSubtitleConverter(),
+    }
 
 
 def _parts(
@@ -64,7 +74,7 @@ def _parts(
             probe=MockMediaProbe(),
             maker=MockTorrentMaker(),
             inspector=MockInspector(driver),
-            topics={"converter": MockSubtitleConverter(), **topics},
+            topics=topics,
         ),
         max_active=max_active,
     )

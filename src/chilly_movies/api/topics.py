@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from chilly_movies.api.gates.security import AccessOptions
-from chilly_movies.api.routes import metadata, subtitles
+from chilly_movies.api.routes.metadata import TOPIC as METADATA
+from chilly_movies.api.routes.subtitles import TOPIC as SUBTITLES
 from chilly_movies.api.topic import Topic
 from chilly_movies.catalogue.ports import MetadataProvider
-from chilly_movies.watching.ports import SubtitleConverter
+from chilly_movies.watching.subtitle_port import SubtitleConverter
 
 TOPICS: tuple[Topic, ...] = (
-    subtitles.TOPIC,
-    metadata.TOPIC,
+    SUBTITLES,
+    METADATA,
 )
 
 

@@ -57,7 +57,9 @@ def build() -> App:
     commands: tuple[Callable[..., int], ...] = (
         serve, get, play, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
         remote.resume, remote.cancel, remote.recheck, remote.move, remote.remove, watch,
-        settings, doctor, backup, restore, tracker, demo, completion,
+        settings, doctor, backup, restore,
+        tracker, demo,
+        completion,
     )  # fmt: skip
     for order, command in enumerate(commands):
         name = command.__name__.removesuffix("_jobs")

@@ -15,6 +15,7 @@ import resource
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import BinaryIO, cast
 
 from chilly_movies.media.confinement import confine
@@ -26,8 +27,6 @@ ANSWER = struct.Struct(">I")
 """How many bytes follow; 0 = there are none (yet)."""
 _MEMORY = 768 * 1024 * 1024
 _CPU_SECONDS = 10
-_GLANCE = 64
-"""Bytes that are read for what an element is and whose."""
 
 
 class RemoteFile(io.RawIOBase):
@@ -96,34 +95,6 @@ def facts(file: BinaryIO, _words: Sequence[str]) -> bytes:
     return MediaInfo.parse(file, output="JSON", parse_speed=0, full=False).encode()
 
 
-def sidecar(file: BinaryIO, words: Sequence[str]) -> bytes:
-    """A subtitle file as WebVTT; `words` are the ending, the language and the picture rate."""
-    from chilly_movies.media.convert import to_vtt
-
-    confine(importing=True)  # encodings are modules
-    ending, language, fps = words
-    return _cues(to_vtt(file.read(), ending, language, float(fps) or None), complete=True)
-
-
-def embedded(file: BinaryIO, words: Sequence[str]) -> bytes:
-    """A film's text track as WebVTT; its number is the only word."""
-    from chilly_movies.media import matroska, mp4
-
-    confine(importing=True)
-    number = int(words[0])
-    if file.read(4) == b"\x1a\x45\xdf\xa3":
-        raw = cast("RemoteFile", cast("io.BufferedReader", file).raw)
-        glance = cast("BinaryIO", io.BufferedReader(raw.again(), _GLANCE))
-        vtt, complete = matroska.track_to_vtt(file, number, glance)
-    else:
-        vtt, complete = mp4.track_to_vtt(file, number)
-    return _cues(vtt, complete=complete)
-
-
-def _cues(vtt: str, *, complete: bool) -> bytes:
-    return json.dumps({"vtt": vtt, "complete": complete}).encode()
-
-
 def limit() -> None:
     """Let the system end this process before it hurts anybody."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
@@ -141,12 +112,13 @@ def open_no_more() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
 
 
-TASKS: dict[str, tuple[Callable[[BinaryIO, Sequence[str]], bytes], int]] = {
-    "facts": (facts, 64 * 1024),
-    "sidecar": (sidecar, 64 * 1024),
-    "embedded": (embedded, 4096),
+TASKS: dict[str, tuple[str, int]] = {
+    "facts": (__name__, 64 * 1024),
+    "sidecar": ("chilly_movies.media.subtitle_tasks", 64 * 1024),
+    "embedded": ("chilly_movies.media.subtitle_tasks", 4096),
 }
-"""Each with how much it reads at once: a track is gathered from a few bytes here and there."""
+"""Each with the module of its function, and how much that reads at once: a track is gathered from a
+few bytes here and there."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -155,7 +127,8 @@ def main(words: Sequence[str]) -> int:
     limit()
     pipe_in, pipe_out = sys.stdin.buffer, sys.stdout.buffer
     raw = RemoteFile(int(size), pipe_in, pipe_out)
-    task, buffer = TASKS[name]
+    module, buffer = TASKS[name]
+    task: Callable[[BinaryIO, Sequence[str]], bytes] = getattr(import_module(module), name)
     file = cast("BinaryIO", io.BufferedReader(raw, buffer))
     try:
         kind, body = DONE, task(file, more)

@@ -16,7 +16,7 @@ from chilly_movies.jobs.models import Job, MediaFile, is_video
 from chilly_movies.jobs.ports import FileReader
 from chilly_movies.watching.facts import JobFiles, MediaFactsCache, ending_of
 from chilly_movies.watching.languages import label_of, language_of
-from chilly_movies.watching.ports import SubtitleConverter
+from chilly_movies.watching.subtitle_port import SubtitleConverter
 from chilly_movies.watching.tracks import Cues, MediaFacts
 
 ENDINGS = frozenset({".srt", ".ass", ".ssa", ".vtt", ".sub"})
