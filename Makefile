@@ -17,7 +17,7 @@ PROGRESS := | while read -r did what _; do case $$did in \
 
 EXAMPLES ?= 2000
 
-.PHONY: points damage cancels restarts clock sleep network setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model model-breaks bench-events bench-stream contract lock clean
+.PHONY: tear-off points damage cancels restarts clock sleep network setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model model-breaks bench-events bench-stream contract lock clean
 
 .PHONY: help
 help: ## this list
@@ -70,6 +70,9 @@ audit: setup ## what bandit, semgrep, pip-audit, zizmor and a search for secrets
 .PHONY: doors
 doors: setup ## take the guards of the doors away, one by one; each must be missed; GUARDS= chooses
 	@$(BIN)/python -m lab.guards $(GUARDS)
+
+tear-off: setup ## delete rooms one by one; all other tests must pass; ROOMS= chooses
+	@$(BIN)/python -m lab.tear_off $(ROOMS)
 
 check: setup ## style, types, import directions, and that the contract is current
 	@$(BIN)/ruff format --check .

@@ -16,7 +16,6 @@ from chilly_movies.api.wire.codes import CODES
 from chilly_movies.api.wire.problems import MEDIA_TYPE, Problem
 from chilly_movies.api.wire.schemas import EventOut
 from chilly_movies.app import create_app
-from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.mock import MockDownloader
 from chilly_movies.server.serving import _Server, bind, server_config
@@ -50,7 +49,7 @@ async def api(*, client_address: str = "127.0.0.1", **settings: Any) -> AsyncIte
     pace = Pace()
     pace.hold()
     downloader = MockDownloader(SCRIPT, tick=1.0, sleep=pace.sleep)
-    app = create_app(downloader, metadata=MockMetadataProvider(), **settings)
+    app = create_app(downloader, **settings)
     transport = httpx2.ASGITransport(app, client=(client_address, 1234))
     async with (
         downloader,
@@ -94,7 +93,7 @@ class Live:
 @asynccontextmanager
 async def serving(downloader: Downloader, **settings: Any) -> AsyncIterator[Live]:
     """The API behind a real server on a free port."""
-    app = create_app(downloader, metadata=MockMetadataProvider(), **settings)
+    app = create_app(downloader, **settings)
     [listener] = bind("127.0.0.1", 0)
     config = server_config(app)
     server = _Server(config, downloader.end_events)
