@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,16 @@ def test_every_error_has_one_of_the_codes_of_the_contract() -> None:
     for schema in ("Problem", "ErrorOut"):
         code = SCHEMAS[schema]["properties"]["code"]
         assert code == {"$ref": "#/components/schemas/ErrorCode"}
+
+
+def test_an_answer_names_the_codes_it_may_have() -> None:
+    told: dict[str, int] = {}
+    for name, answer in WHOLE["components"]["responses"].items():
+        status = next(s for s in HTTPStatus if s.phrase.replace(" ", "").lower() == name.lower())
+        told |= dict.fromkeys(re.findall(r"`(\w+)`", answer["description"]), status)
+    known = {code: status for code, status in known_statuses().items() if status in told.values()}
+    assert told == known
+    assert {"duplicate_download", "job_not_found", "disk_full", "forbidden_scope"} <= told.keys()
 
 
 def test_no_code_is_written_in_the_source_that_the_contract_does_not_know() -> None:

@@ -31,20 +31,23 @@ OF_STATUS = {
 }
 """The code of an answer that has no more precise one."""
 
-_OF_GATES = ("forbidden_scope", "too_many_streams", "too_many_connections")
+_OF_GATES = {"forbidden_scope": 403, "too_many_streams": 429, "too_many_connections": 503}
 """Codes that are more precise than the status, of answers that no error of `errors.py` causes."""
 
 _AT_START = errors.SettingsError.code
 """A setting is read before there is anybody to answer."""
 
 
-def _codes() -> tuple[str, ...]:
+def _statuses() -> dict[str, int]:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    ours = {kind.code for kind in kinds if issubclass(kind, errors.ChillyError)} - {_AT_START}
-    return tuple(sorted({*OF_STATUS.values(), *_OF_GATES, *ours}))
+    ours = {kind.code: kind.status_hint for kind in kinds if issubclass(kind, errors.ChillyError)}
+    found = {**ours, **_OF_GATES, **{code: status for status, code in OF_STATUS.items()}}
+    return {code: found[code] for code in sorted(found.keys() - {_AT_START})}
 
 
-CODES = _codes()
+STATUS_OF = _statuses()
+"""The status that an answer with each code has."""
+CODES = tuple(STATUS_OF)
 
 ErrorCode = TypeAliasType(
     "ErrorCode",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from chilly_movies.api.wire.codes import OF_STATUS, ErrorCode
+from chilly_movies.api.wire.codes import OF_STATUS, STATUS_OF, ErrorCode
 from chilly_movies.errors import ChillyError, DuplicateDownload, InvalidRequest
 
 log = structlog.get_logger(__name__)
@@ -136,6 +136,11 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns the `responses=` of a route with these errors, besides those of all routes."""
     shape = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: shape}}
+        status: {"description": _described(status), "content": {MEDIA_TYPE: shape}}
         for status in sorted({*statuses, 400, 401, 403, 421, 431, 500, 503})
     }
+
+
+def _described(status: int) -> str:
+    codes = [f"`{code}`" for code, its in STATUS_OF.items() if its == status]
+    return f"{HTTPStatus(status).phrase}: {', '.join(codes)}."
