@@ -23,7 +23,7 @@ from tests.films import Films
 from tests.peers.available import require
 from tests.security.evil.browser import chromium
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
 PAGE = Path(__file__).parent / "app_page"
 ORIGIN = "chrome-extension://" + "".join(
