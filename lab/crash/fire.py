@@ -317,6 +317,8 @@ class Fire:
         film, job.published, job.doomed = job.published, None, delete
         if film is not None and not delete:
             self.kept.append(film)
+        elif not delete:  # it was to go with its job before, and that was killed in the air
+            self.left.add(job.film.sha256)
         query = {"deleteFiles": "true" if delete else "false"}
         await self.told(life, job, Intent.REMOVED, "DELETE", f"/downloads/{job.id}", params=query)
         if film is not None and delete and film.path.exists():
