@@ -220,6 +220,10 @@ class WebTorrentDownloader(AssembledDownloader):
         )
 
 
+def _no_others(_network: NetworkPolicy) -> Mapping[SourceType, Driver]:
+    return {}
+
+
 def torrent_parts(
     config: EngineConfig,
     state: StateFolder,
@@ -230,15 +234,19 @@ def torrent_parts(
     sole_server: bool = False,
     topics: TopicOptions | None = None,
     stores: tuple[JobStore, ResumeStore] | None = None,
+    others: Callable[[NetworkPolicy], Mapping[SourceType, Driver]] = _no_others,
 ) -> Parts:
-    """The parts that download torrents; see `WebTorrentDownloader` for the arguments."""
+    """The parts that download torrents; see `WebTorrentDownloader` for the arguments.
+
+    `others` makes the drivers of other kinds of source, which share the network policy.
+    """
     jobs, resume = stores or open_stores(state.database)
     network = NetworkPolicy(config)
     driver = TorrentDriver(config, resume, network)
     volume = MediaVolume(config.media_root, state)
     trackers = config.webtorrent_trackers if config.webtorrent else ()
     return Parts(
-        drivers={SourceType.TORRENT: driver},
+        drivers={SourceType.TORRENT: driver, **others(network)},
         jobs=jobs,
         resume=resume,
         guard=DiskGuard(volume, min_free_space),

@@ -43,7 +43,7 @@ def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def test_an_interruption_while_modules_are_loaded_ends_the_command_silently(
     tmp_path: Path, moment: str
 ) -> None:
-    ended = run(_STARTS.format(moment=moment, words=["get", "0" * 40]), tmp_path)
+    ended = run(_STARTS.format(moment=moment, words=["get", "a" * 40]), tmp_path)
     assert (ended.returncode, ended.stdout) == (130, "")
     assert "Traceback" not in ended.stderr
 
