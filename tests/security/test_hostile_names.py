@@ -51,6 +51,8 @@ ROUTES = (
 
 def assert_harmless(answer: httpx2.Response) -> None:
     """Its head holds nothing but known, printable fields; its body is no page."""
+    if (answer.status_code, answer.headers.get("location")) == (307, "docs"):
+        return  # for a client `/downloads/..` is `/`, which leads there
     assert {name for name, _ in answer.headers.items()} <= HEADERS, answer.headers
     for _, value in answer.headers.raw:
         assert re.fullmatch(rb"[\x20-\x7e]*", value), value
