@@ -17,6 +17,7 @@ from chilly_movies.api.wire.codes import CODES, OF_STATUS
 from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.jobs.events import EVENT_NAMES
 from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.mock import mock_parts
 from tests.contract.rig import reach_when
 from tests.contract.web import SECRET, api
 from tests.doubles import until
@@ -275,7 +276,7 @@ async def test_the_examples_run() -> None:
         if operation["operationId"] not in ENDLESS
     ]
     routes.sort(key=lambda route: route[2]["operationId"] in LAST)  # the first is a start
-    async with api() as web:
+    async with api(**mock_parts(1).tools.topics) as web:
         for method, path, operation in routes:
             name = operation["operationId"]
             target, request = request_of(path, operation)
@@ -299,7 +300,7 @@ async def test_what_a_page_sends_with_curl_is_taken(page: str) -> None:
     text = (ROOT / page).read_text()
     sent = re.findall(r"curl -X POST http://localhost:3000(\S+)[^`]*?-d '(\{.*?\})'", text)
     assert sent or page == "README.md"
-    async with api() as web:
+    async with api(**mock_parts(1).tools.topics) as web:
         for path, body in sent:
             headers = {"content-type": "application/json"}
             answer = await web.client.post(path, content=body, headers=headers)
