@@ -90,6 +90,7 @@ class Rig:
     """Makes downloaders over one place on the disk or in memory.
 
     Attributes:
+        path: of the database.
         pace: the time of the mock driver.
         clock: the time of the downloader.
         driver: the newest driver.
@@ -101,7 +102,7 @@ class Rig:
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
-        self._path = folder / "chilly.db"
+        self.path = folder / "chilly.db"
         self._resume = MemoryResumeStore()
         self._jobs = MemoryJobStore(self._resume)
         self.pace = Pace()
@@ -110,7 +111,7 @@ class Rig:
 
     def _stores(self) -> tuple[JobStore, ResumeStore]:
         if self.kind == "sqlite":
-            return open_stores(self._path)
+            return open_stores(self.path)
         return self._jobs, self._resume
 
     def make(
@@ -147,10 +148,10 @@ class Rig:
     async def crash(self, **more: Any) -> Downloader:
         """Open another downloader over what was durable at this moment."""
         if self.kind == "sqlite":
-            copy = self._path.with_name(f"after-{len(self._opened)}.db")
-            with closing(sqlite3.connect(self._path)) as old, closing(sqlite3.connect(copy)) as new:
+            copy = self.path.with_name(f"after-{len(self._opened)}.db")
+            with closing(sqlite3.connect(self.path)) as old, closing(sqlite3.connect(copy)) as new:
                 old.backup(new)
-            self._path = copy
+            self.path = copy
         else:
             old_jobs, self._jobs = self._jobs, MemoryJobStore(self._resume)
             self._jobs._jobs = dict(old_jobs._jobs)
