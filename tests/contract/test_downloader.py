@@ -217,7 +217,7 @@ async def test_a_wrong_start_leaves_no_job(
 async def test_a_source_type_without_a_driver_is_refused_and_the_others_told(rig: Rig) -> None:
     rig.make()
     downloader = rig.make(drivers={SourceType.TORRENT: rig.driver})
-    with pytest.raises(UnsupportedSource, match="there is: torrent"):
+    with pytest.raises(UnsupportedSource, match="it has: torrent"):
         await downloader.start(id="a", source_type="youtube", source_urn="https://x.example/v")
 
 
