@@ -114,6 +114,7 @@ ROOMS: dict[str, Room] = {
                 "from chilly_movies.storage.sqlite.answers import cached_provider",
                 _PROVIDER,
             ),
+            f"{SOURCE}/api/openapi.py": ('"metadata": "What film something is.",',),
             f"{SOURCE}/settings.py": (
                 "from chilly_movies.catalogue.settings import CatalogueSettings",
                 "catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)",
@@ -317,7 +318,9 @@ def check(name: str, room: Room, arguments: list[str]) -> bool:
             say(f"    LEFT OVER: {line}")
         run(tree, ["-m", "chilly_movies.api.contract", "contracts/openapi.yaml"])
         undefined = run(tree, ["-m", "ruff", "check", "-q", "--select", "F821,F822,F811", "src"])
-        passed = run(tree, ["-m", "pytest", *arguments])
+        # what tears, and the guards that stand in a room that is gone
+        aside = ["--ignore=tests/unit/test_tear_off.py", "--ignore=tests/unit/test_breaks.py"]
+        passed = run(tree, ["-m", "pytest", *aside, *arguments])
         good = not leftover and undefined == 0 and passed == 0
         say(f"--- without {name}: {'comes off' if good else 'DOES NOT COME OFF'}")
         return good

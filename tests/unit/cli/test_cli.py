@@ -165,7 +165,7 @@ def test_settings_show_no_secret() -> None:
     rows = {row["name"]: row for row in described(load_settings(api_secret="s3cret-s3cret-s3cret"))}
     assert rows["api_secret"]["variable"] == "API_SECRET"
     assert rows["api_secret"]["value"] == "set"
-    assert rows["tmdb_api_key"]["value"] == "not set"
+    assert rows["api_keys"]["value"] == "not set"
     assert rows["port"] == {
         "name": "port", "variable": "CHILLY_PORT", "value": 3000,
         "meaning": "port of the API, 0 = any free one",
