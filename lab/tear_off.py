@@ -129,6 +129,11 @@ ROOMS: dict[str, Room] = {
                 "from chilly_movies.catalogue.mock import MockMetadataProvider",
                 '"metadata": MockMetadataProvider(),',
             ),
+            "tests/acceptance/backend.py": (
+                '"CHILLY_TMDB_API_KEY": "canary0in0every0run0c3d1",',
+                '"CHILLY_TMDB_BEARER_TOKEN": "canary.in.every.run.81fe",',
+                '"CHILLY_TMDB_BASE_URL": "http://127.0.0.1:9/3",',
+            ),
         },
     ),
     "subtitles": Room(
