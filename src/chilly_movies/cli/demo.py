@@ -105,11 +105,11 @@ class _Demo:
             log = Path(temporary) / "backend.log"
             # started first: it gets ready while the film is made
             async with stage.backend(self.folder, log) as backend:
-                film = await asyncio.to_thread(make_film, Path(temporary), self.mib)
+                film = await make_film(Path(temporary), self.mib)
                 self.film = film.name
                 self._say(f"Made a film of {render.size(self.mib * _MIB)}: {film.name}")
-                url = (await backend.ready())["url"]
                 async with self._swarm(film) as magnet:
+                    url = (await backend.ready())["url"]
                     path, seconds = await self._arrive(url, magnet)
                 result = await self._compare(film, path, seconds)
                 result["totalSeconds"] = round(time.monotonic() - began, 3)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import struct
-import subprocess
+from asyncio.subprocess import DEVNULL
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ _FFMPEG = (
 )
 
 
-def make_film(folder: Path, mib: int) -> Path:
+async def make_film(folder: Path, mib: int) -> Path:
     """Makes a film of exactly `mib` MiB: an MP4 that browsers play, or without ffmpeg an AVI.
 
     What is left is filled up with random bytes, which players skip.
@@ -31,28 +32,38 @@ def make_film(folder: Path, mib: int) -> Path:
         the film, in the folder.
     """
     film, size = folder / "Chilly Demo.mp4", mib * _MIB
-    if mib >= _ROOM and _encode(film) and film.stat().st_size + 8 <= size:
+    if mib >= _ROOM and await _encode(film) and film.stat().st_size + 8 <= size:
         # a box without a size ends with the file (ISO/IEC 14496-12)
-        _fill_up(film, size, struct.pack(">I4s", 0, b"free"))
+        await asyncio.to_thread(_fill_up, film, size, struct.pack(">I4s", 0, b"free"))
         return film
     film.unlink(missing_ok=True)
     film = film.with_suffix(".avi")
-    _write_avi(film, min(size, _LONGEST_AVI))
-    _fill_up(film, size)
+    await asyncio.to_thread(_write_avi, film, min(size, _LONGEST_AVI))
+    await asyncio.to_thread(_fill_up, film, size)
     return film
 
 
-def _encode(film: Path) -> bool:
+async def _encode(film: Path) -> bool:
     """Has ffmpeg make 15 s with sound; False if it is not installed or cannot."""
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         return False
-    command = [ffmpeg, "-nostdin", "-v", "error", *_FFMPEG.split(), str(film)]
+    words = ["-nostdin", "-v", "error", *_FFMPEG.split(), f"file:{film}"]
     try:
-        subprocess.run(command, check=True, capture_output=True, timeout=_WITHIN)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
+        process = await asyncio.create_subprocess_exec(
+            ffmpeg, *words, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
+        )
+    except OSError:
         return False
-    return True
+    try:
+        async with asyncio.timeout(_WITHIN):
+            return await process.wait() == 0
+    except TimeoutError:
+        return False
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 def _fill_up(film: Path, size: int, first: bytes = b"") -> None:
