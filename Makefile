@@ -11,9 +11,9 @@ SHELL := /bin/bash
 
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
 # a line a package while pip works; what it says of trouble goes to stderr, and is seen anyway
-PROGRESS := | while read -r did what _; do case $$did in \
-	Collecting) printf '  %3d  %s\n' $$((n += 1)) "$${what%%[(<>=!~;]*}" ;; \
-	Installing) echo "  writing them into $(VENV) ..." ;; esac; done
+PROGRESS := | while read -r did what _; do case "$$did $$what" in \
+	"Collecting "*) printf '  %3d  %s\n' $$((n += 1)) "$${what%%[(<>=!~;]*}" ;; \
+	"Installing collected") echo "  writing them into $(VENV) ..." ;; esac; done
 
 EXAMPLES ?= 2000
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chilly_movies import Phase, Status
+from chilly_movies import Downloader, Phase, Status
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_films, make_torrent, sha256_of
@@ -47,6 +47,13 @@ async def test_a_magnet_of_any_version_arrives_byte_for_byte(
     assert {i.split(":")[1] for i in job.identities} == {torrent.v1, torrent.v2} - {""}
 
 
+async def port_of(downloader: Downloader) -> int:
+    """Where peers reach its engine, which a film that seeds again may only be opening."""
+    session = downloader._drivers["torrent"]._session  # type: ignore[index, attr-defined]
+    await session.open()
+    return int(session.port)
+
+
 async def test_an_uploaded_torrent_file_tells_its_files_and_arrives(
     tmp_path: Path, seeder: LibtorrentPeer
 ) -> None:
@@ -56,7 +63,7 @@ async def test_an_uploaded_torrent_file_tells_its_files_and_arrives(
         job = await downloader.start(torrent=torrent.path.read_bytes())
         assert job.name == "show"
         await until(downloader, job.id, lambda j: bool(j.files))
-        port = downloader._drivers["torrent"]._session.port  # type: ignore[index, attr-defined]
+        port = await port_of(downloader)
         await seeder.seed(torrent.path, torrent.folder)
         await seeder.connect(port)
         job = await downloader.wait(job.id)
@@ -232,7 +239,7 @@ async def test_a_paused_download_uploads_nothing_either(
         await downloader.wait("a")
         await until(downloader, "a", lambda job: job.progress.phase is Phase.SEEDING)
         await seeder.kill()
-        port = downloader._drivers["torrent"]._session.port  # type: ignore[index, attr-defined]
+        port = await port_of(downloader)
         key = await leecher.leech(magnet_to(film, port), tmp_path / "leech")
         await until(downloader, "a", lambda job: job.progress.ratio > 0.1)
         job = await downloader.pause("a")
@@ -284,7 +291,7 @@ async def test_a_finished_film_seeds_from_where_it_was_published_also_after_a_re
     await seeder.kill()
     async with running(tmp_path, seed_ratio=50.0) as downloader, LibtorrentPeer() as leecher:
         await until(downloader, "a", lambda job: job.progress.phase is Phase.SEEDING)
-        port = downloader._drivers["torrent"]._session.port  # type: ignore[index, attr-defined]
+        port = await port_of(downloader)
         await leecher.leech(magnet_to(torrent, port), tmp_path / "leech")
         await leecher.wait_done()
     for name in ("1.mkv", "2.mkv"):

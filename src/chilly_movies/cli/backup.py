@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from chilly_movies import __version__
-from chilly_movies.cli import archive
+from chilly_movies.cli import archive, render
 from chilly_movies.cli.archive import SETTINGS, Manifest
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.cli.interruption import InOrder
@@ -76,7 +76,7 @@ def backup(
             **taken.told(),
         }
     )
-    out.say(f"{file} holds {taken.jobs} jobs, not their films.")
+    out.say(f"{file} holds {render.count(taken.jobs, 'job')}, not the films.")
     if SETTINGS in contents:
         out.say("The settings in it may hold API keys: let nobody else read it.")
     else:
@@ -205,9 +205,9 @@ def restore(
             **taken.told(),
         }
     )
-    out.say(
-        f"{taken.jobs} jobs are back; films were in {manifest.media_root}, now in {media_root}."
-    )
+    moved = f"films were in {manifest.media_root}, now in {media_root}"
+    where = moved if manifest.media_root != str(media_root) else f"films are in {media_root}"
+    out.say(f"{render.count(taken.jobs, 'job')} restored; {where}.")
     out.say(
         f"The settings are in {config}."
         if config

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from chilly_movies.cli import render
 from chilly_movies.cli.interruption import InOrder
 from chilly_movies.errors import ChillyError
 from chilly_movies.jobs.disk_guard import amount
@@ -126,7 +127,9 @@ def check_store(survey: Survey | None, error: ChillyError | None) -> Iterator[Fi
         )
     if not survey.damage and not survey.unreadable:
         count = len(survey.jobs)
-        yield Finding("store", "ok", f"The database is sound and holds {count} jobs.")
+        yield Finding(
+            "store", "ok", f"The database is sound and holds {render.count(count, 'job')}."
+        )
 
 
 def _no_store(why: str) -> Finding:

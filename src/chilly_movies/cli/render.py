@@ -21,6 +21,11 @@ _NEXT = 999.95
 """From here on one decimal would read as 1,000 of a unit, which is one of the next."""
 
 
+def count(number: int, word: str) -> str:
+    """Writes how many of something there are: `1 job`, `2 jobs`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def size(number: int) -> str:
     """Writes bytes in decimal units, from kB on with one decimal: `67.1 MB`; 1 MB is 10^6 bytes."""
     value, unit = float(number), 0

@@ -172,7 +172,9 @@ class _Seeding:
         trackers = config.typed.trackers if config.typed.alone else ()
         address = reachable_at(config.interface, port, trackers) if config.lets_private else None
         command = get_command(made.magnet, trackers=trackers)
-        self._out.say(f"{made.name}: {render.size(made.size)}, {_files(len(made.files))}")
+        self._out.say(
+            f"{made.name}: {render.size(made.size)}, {render.count(len(made.files), 'file')}"
+        )
         self._out.say(f"to get it: {command}")
         if address and self._wish.all:
             near = get_command(made.magnet, peers=[address])
@@ -238,10 +240,6 @@ async def _watch(made: MadeTorrent, torrent: Torrent, seeder: Seeder, board: Boa
 def _wire(key: str, name: str, status: str, progress: Progress) -> dict[str, Any]:
     figures = render.wire_of_progress(progress)
     return {"id": key, "name": name, "status": status, "progress": figures}
-
-
-def _files(number: int) -> str:
-    return "1 file" if number == 1 else f"{number} files"
 
 
 def _write(path: Path, data: bytes) -> None:

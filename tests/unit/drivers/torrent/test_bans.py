@@ -13,14 +13,17 @@ def test_an_address_is_caught_too_often_when_it_came_back() -> None:
     assert record.count("192.0.2.1", 20.0)
 
 
-def test_an_address_is_shut_out_once_and_comes_back_after_its_term() -> None:
+def test_an_address_is_shut_out_for_seconds_at_first_and_for_long_when_it_goes_on() -> None:
     bans = Bans()
     assert bans.ban("192.0.2.1", 0.0)
     assert not bans.ban("192.0.2.1", 1.0)
     assert bans.addresses() == ("192.0.2.1",)
-    assert not bans.served(2.0)
-    assert bans.served(10_000.0)
+    assert not bans.served(14.0)
+    assert bans.served(15.0)
     assert bans.addresses() == ()
+    assert bans.ban("192.0.2.1", 20.0)
+    assert not bans.served(900.0)
+    assert bans.served(920.0)
 
 
 def test_what_came_from_an_address_is_the_sum_of_its_connections() -> None:

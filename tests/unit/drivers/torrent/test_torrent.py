@@ -27,6 +27,7 @@ def running() -> Torrent:
     engine: Any = None
     torrent = Torrent(cast(Any, Handle()), leave=engine, refresh=engine)
     torrent._runs = True
+    torrent.state = replace(torrent.state, done=1)
     return torrent
 
 
@@ -45,6 +46,13 @@ async def test_alone_for_five_seconds_after_a_wrong_ban_it_asks_to_be_added_anew
     torrent.wronged()
     assert await lives(torrent, 100.0, 104.9)
     assert not await lives(torrent, 105.0)
+
+
+async def test_before_anything_right_came_nobody_is_asked_anew() -> None:
+    torrent = running()
+    torrent.state = replace(torrent.state, done=0)
+    torrent.wronged()
+    assert await lives(torrent, 100.0, 200.0)
 
 
 async def test_while_anybody_is_connected_nothing_happens() -> None:

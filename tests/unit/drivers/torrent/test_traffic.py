@@ -76,16 +76,20 @@ async def test_the_dht_is_never_on_if_it_is_not_wanted_or_would_go_round_a_proxy
 class Peer:
     """A torrent, as far as bans are concerned, with one peer that was of no use."""
 
-    shut_out = 0
+    shut_out = pardons = 0
 
-    def __init__(self) -> None:
-        self.ban_record = self
+    def __init__(self, times: int = 2) -> None:
+        self.ban_record: Any = self
+        self.times = times
 
     async def was_served_by(self, _: str) -> bool:
         return False
 
     def count(self, *_: object) -> bool:
-        return True
+        return self.times > 1
+
+    def wronged(self) -> None:
+        self.pardons += 1
 
     def touch(self) -> None:
         """Nobody looks."""
@@ -122,4 +126,14 @@ async def test_who_is_banned_while_a_long_list_is_read_stays_banned(
     await asyncio.wait_for(engine.filtered.wait(), 10)
     assert engine.filter.access("198.51.100.7")
     assert engine.filter.access("203.0.113.9")
+    await traffic.closed()
+
+
+async def test_who_was_caught_once_may_be_honest_and_is_pardoned_once() -> None:
+    traffic = await traffic_of(Engine(), EngineConfig(Path("/media")))
+    first, again, other = Peer(times=1), Peer(times=1), Peer(times=1)
+    for torrent, address in ((first, "192.0.2.1"), (again, "192.0.2.1"), (other, "192.0.2.2")):
+        await traffic._judge(torrent, address)
+    assert [one.pardons for one in (first, again, other)] == [1, 0, 1]
+    assert first.shut_out == again.shut_out == 0
     await traffic.closed()

@@ -55,7 +55,8 @@ _A_TURN, _BETWEEN_TURNS = 25, 0.02
 _SPOILED_SECONDS = 15.0
 """So long it is said that wrong data came, even if the right one comes meanwhile."""
 _FORGIVEN_AFTER = 5.0
-"""Seconds without any peer, of which an honest one was banned, until the torrent is added anew."""
+"""Seconds without any peer, of which an honest one may have been banned, until the torrent is added
+anew; not before something right came: where all lie, they are not asked again and again."""
 _LATE_WRITES = 0.5
 """Seconds in which all is written that was to be written when a torrent left."""
 
@@ -199,7 +200,7 @@ class Torrent:
         self.fail(error)
 
     def wronged(self) -> None:
-        """The engine banned a peer that was honest, and nothing makes it change its mind."""
+        """The engine banned a peer that may be honest, and nothing makes it change its mind."""
         self._wronged = True
 
     async def moved(self, within: float = 1.0) -> TorrentState:
@@ -315,7 +316,7 @@ class Torrent:
                 self._handle.resume()
             return
         self._alone_since = now if self._alone_since is None else self._alone_since
-        if self._wronged and now - self._alone_since >= _FORGIVEN_AFTER:
+        if self._wronged and self.state.done and now - self._alone_since >= _FORGIVEN_AFTER:
             self.lose(SourceUnavailable("The peers it had were shut out; they are asked anew."))
             return
         for address in self._dead_peers.to_call(now):

@@ -43,7 +43,7 @@ class Suspect(Protocol):
         """Whether more came from this address than was wrong of all that came."""
 
     def wronged(self) -> None:
-        """The engine banned a peer that was honest."""
+        """The engine banned a peer that is or may be honest."""
 
     def touch(self) -> None:
         """Wakes the watcher."""
@@ -142,12 +142,15 @@ class Traffic:
 
     async def _judge(self, torrent: Suspect, address: str) -> None:
         """Shut the address of a banned peer out if it comes back and was of no use."""
+        now = time.monotonic()
         if await torrent.was_served_by(address):
             torrent.wronged()
-            return
-        now = time.monotonic()
-        too_often = torrent.ban_record.count(address, now)
-        if self._session is not None and too_often and self._bans.ban(address, now):
+        elif not torrent.ban_record.count(address, now):
+            # caught once: it may have filled a piece together with a liar, and a torrent that has
+            # nobody else would wait for ever
+            if self._bans.pardon(address):
+                torrent.wronged()
+        elif self._session is not None and self._bans.ban(address, now):
             log.warning("wrong data came again and again", shut_out=address)
             torrent.shut_out += 1
             torrent.touch()

@@ -15,6 +15,9 @@ from typing import Any
 
 _TERM = 900.0
 """Seconds an address is shut out."""
+_FIRST_TERM = 15.0
+"""The same for the first time: it may be an honest one that filled pieces together with a liar, and
+the only one that has the film."""
 _TOO_OFTEN = 2
 _AT_ONCE = 1.0
 """Bans within so many seconds are one: each wrong piece of a peer brings one."""
@@ -63,19 +66,31 @@ class Bans:
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
+        self._pardoned: dict[str, None] = {}
+        self._served: dict[str, None] = {}
+
+    def pardon(self, address: str) -> bool:
+        """Returns whether this is the first time that an address is pardoned."""
+        known = address in self._pardoned
+        self._pardoned[address] = None
+        _shorten(self._pardoned)
+        return not known
 
     def ban(self, address: str, now: float) -> bool:
-        """Ban the address; returns True if it was not banned before."""
-        known = self._until.pop(address, None)
-        self._until[address] = now + _TERM
+        """Ban the address; returns True if it was not banned just now."""
+        if address in self._until:
+            return False
+        self._until[address] = now + (_TERM if address in self._served else _FIRST_TERM)
         _shorten(self._until)
-        return known is None
+        return True
 
     def served(self, now: float) -> bool:
         """Let those back whose term is over; whether there are any."""
         over = [address for address, until in self._until.items() if until <= now]
         for address in over:
             del self._until[address]
+            self._served[address] = None
+        _shorten(self._served)
         return bool(over)
 
     def addresses(self) -> tuple[str, ...]:
