@@ -61,7 +61,11 @@ async def site() -> AsyncIterator[tuple[str, asyncio.Future[dict[str, Any]]]]:
     found: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        except asyncio.IncompleteReadError:  # a browser connects ahead, and may not need it
+            writer.close()
+            return
         body = (_OPENER % json.dumps(f"{ORIGIN}/page.html")).encode()
         if head.startswith(b"post"):
             length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])

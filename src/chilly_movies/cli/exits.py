@@ -63,8 +63,7 @@ def exit_of_answer(code: str) -> Exit:
         return Exit.NO_SERVER
     if code == "job_not_found":
         return Exit.NOT_FOUND
-    wrong = ("invalid_address", "invalid_request", "invalid_source")
-    return Exit.USAGE if code in wrong else Exit.FAILED
+    return Exit.USAGE if code == "invalid_address" else Exit.FAILED
 
 
 def exit_of_status(status: str) -> Exit:
