@@ -148,7 +148,7 @@ class _Demo:
         self._say(f"It plays at {address}; all of this took {total:.1f} s.")
 
     async def _serve(self) -> None:
-        """Leaves the backend running until Ctrl-C, so that the film can be watched."""
+        """Keeps the backend running until Ctrl-C, so that the film can be watched."""
         player = "a browser" if self.film.endswith(".mp4") else "VLC or mpv"
         self.out.say(f"Open that address in {player}. Ctrl-C ends the demo.")
         interrupted = asyncio.Event()

@@ -440,7 +440,7 @@ class TorrentDriver:
         return goal(job, self._config.seed_ratio, self._config.seed_time)
 
     async def _is_whole(self, run: Run) -> None:
-        """The film is there, and every byte was compared: who waits for it reads on."""
+        """Tells that the film is there and every byte was compared; its readers go on."""
         self._readers.place(run.job.key, self._root, run.published_paths())
         self._readers.complete(run.job.key)
         progress = self._final(run, Progress(bytes_total=run.wanted))

@@ -16,8 +16,8 @@ from typing import Any
 _TERM = 900.0
 """Seconds an address is shut out."""
 _FIRST_TERM = 15.0
-"""The same for the first time: it may be an honest one that filled pieces together with a liar, and
-the only one that has the film."""
+"""The same for the first time: it may be an honest peer that filled pieces together with a liar,
+and the only one that has the film."""
 _TOO_OFTEN = 2
 _AT_ONCE = 1.0
 """Bans within so many seconds are one: each wrong piece of a peer brings one."""
@@ -85,7 +85,7 @@ class Bans:
         return True
 
     def served(self, now: float) -> bool:
-        """Let those back whose term is over; whether there are any."""
+        """Lets addresses back whose term is over; returns whether there are any."""
         over = [address for address, until in self._until.items() if until <= now]
         for address in over:
             del self._until[address]
