@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from chilly_movies.errors import JobNotFound
 from chilly_movies.jobs.models import Job, MediaFile, Status
+from chilly_movies.media.mediainfo import MediaInfoProbe
+from chilly_movies.media.subtitles import SandboxConverter
+from chilly_movies.watching.facts import FileFacts, MediaFactsCache
+from chilly_movies.watching.subtitles import Subtitles
 from tests.doubles import make_job
 
 
@@ -80,3 +84,14 @@ def _reader(name: str, what: PartReader | bytes | Path) -> PartReader:
     if isinstance(what, PartReader):
         return what
     return PartReader(what.read_bytes() if isinstance(what, Path) else what, name=name)
+
+
+class _PatientFacts(MediaFactsCache):
+    """Facts that are waited for: a listing for users is without those that take over a second."""
+
+    async def of_job(self, job_id: str, *, patience: float = 60.0) -> Sequence[FileFacts]:
+        return await super().of_job(job_id, patience=patience)
+
+
+def subtitles_of(job_files: FakeJobFiles) -> Subtitles:
+    return Subtitles(job_files, _PatientFacts(job_files, MediaInfoProbe()), SandboxConverter())

@@ -144,7 +144,14 @@ async def start_warm(
             log = complained.fileno()
         handles = [network, *([told.fileno()] if told else []), said.fileno(), log]
         starter = _starter()
-        pid = (await starter.ask(wish, *handles))["pid"]
+        asked = asyncio.ensure_future(starter.ask(wish, *handles))
+        try:
+            pid = (await asyncio.shield(asked))["pid"]
+        except asyncio.CancelledError:  # nobody else knows of a process that was forked already
+            pid = (await asked)["pid"]
+            os.kill(pid, signal.SIGKILL)
+            await starter.ask({"wait": pid})
+            raise
         ours.pop_all()
     complaints = await _reader(stderr, limit) if stderr else None
     return WarmProcess(starter, pid, stdin, await _reader(stdout, limit), complaints)

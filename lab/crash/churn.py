@@ -121,7 +121,7 @@ class Churn:
         ) as http:
             hands = [self._hand(http, number, until) for number in range(self._jobs)]
             await asyncio.gather(*hands, *(self._onlooker(http, until) for _ in range(5)))
-        return await self._quiet()
+        return await self.quiet()
 
     async def _hand(self, http: httpx2.AsyncClient, number: int, until: float) -> None:
         dice = random.Random(self._dice.random())
@@ -213,8 +213,8 @@ class Churn:
 
     # --- peace ------------------------------------------------------------------------------
 
-    async def _quiet(self) -> Vitals:
-        """What the server holds once nothing changes any more."""
+    async def quiet(self) -> Vitals:
+        """What the server holds once nothing is left and nothing changes any more."""
         left = (await self.server.http.get("/downloads")).json()["items"]
         for job in left:
             await self.server.http.delete(f"/downloads/{job['id']}")

@@ -219,7 +219,7 @@ class Fire:
         dice = random.Random(self.random.random())
         taken = {job.film.number for job in self.jobs.values() if job.intent in _TAKES}
         for film in self.films:
-            if film.number not in taken | self._busy:
+            if film.number not in taken | self._busy and not life.server.http.is_closed:
                 self._busy.add(film.number)
                 try:
                     await self.begin(life, film, dice)
@@ -232,7 +232,7 @@ class Fire:
 
     async def _hand(self, life: Life, number: int) -> None:
         dice = random.Random(self.random.random())
-        while True:
+        while not life.server.http.is_closed:  # it is as soon as the server was killed
             free = [film for film in self.films if film.number not in self._busy]
             if not free:
                 await asyncio.sleep(0.05)

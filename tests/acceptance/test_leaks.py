@@ -18,6 +18,9 @@ async def test_nothing_is_kept_of_jobs_listeners_and_readers_that_are_gone(tmp_p
     async with Churn(tmp_path, seed=5, jobs=12) as churn:
         before = await churn.bout(5)
         after = await churn.bout(6)
+        for _ in range(5):  # a connection that is closing may look still for seconds: no leak ends
+            if after.descriptors > before.descriptors + 1:
+                after = await churn.quiet()
         assert not churn.broken
         assert after.lives - before.lives >= 12
         assert after.descriptors <= before.descriptors + 1, churn.open_files()

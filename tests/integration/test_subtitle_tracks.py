@@ -9,13 +9,10 @@ from pathlib import Path
 import pytest
 
 from chilly_movies.media.matroska import track_to_vtt
-from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mp4 import track_to_vtt as track_of_mp4
 from chilly_movies.media.subtitles import SandboxConverter
-from chilly_movies.watching.facts import MediaFactsCache
-from chilly_movies.watching.subtitles import Subtitles
 from tests.films import run_ffmpeg
-from tests.readers import FakeJobFiles, PartReader
+from tests.readers import FakeJobFiles, PartReader, subtitles_of
 
 pytestmark = pytest.mark.anyio
 
@@ -159,9 +156,7 @@ async def test_webvtt_in_films_of_ffmpeg_is_listed_and_served(ending: str, tmp_p
         "-c:v", "libvpx", "-deadline", "realtime", "-c:s", "webvtt", str(path),
     )  # fmt: skip
     job_files = FakeJobFiles({f"Film.{ending}": path})
-    subtitles = Subtitles(
-        job_files, MediaFactsCache(job_files, MediaInfoProbe()), SandboxConverter()
-    )
+    subtitles = subtitles_of(job_files)
     [one] = await subtitles.of_job("a")
     assert one.format == "webvtt"
     assert (await subtitles.cues("a", one.n)).vtt == f"WEBVTT\n\n{BOTH}"

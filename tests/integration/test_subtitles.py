@@ -17,13 +17,10 @@ from chilly_movies.jobs.models import Status
 from chilly_movies.media.convert import decode, to_vtt
 from chilly_movies.media.ebml import Missing
 from chilly_movies.media.matroska import track_to_vtt
-from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mp4 import track_to_vtt as track_of_mp4
 from chilly_movies.media.subtitles import SandboxConverter
-from chilly_movies.watching.facts import MediaFactsCache
-from chilly_movies.watching.subtitles import Subtitles
 from tests.films import ASS, SRT, Films, Moov, run_ffmpeg
-from tests.readers import FakeJobFiles, PartReader
+from tests.readers import FakeJobFiles, PartReader, subtitles_of
 
 pytestmark = pytest.mark.anyio
 
@@ -36,10 +33,6 @@ GERMAN = (
     "00:00:02.500 --> 00:00:04.000\n<i>Niemand</i> ist hier.\nWirklich.\n"
 )
 LINE = "Ça alors, où êtes-vous ? Zażółć gęślą. Привет! 你好"
-
-
-def subtitles_of(job_files: FakeJobFiles) -> Subtitles:
-    return Subtitles(job_files, MediaFactsCache(job_files, MediaInfoProbe()), SandboxConverter())
 
 
 def without_times(vtt: str) -> list[str]:
