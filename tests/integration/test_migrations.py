@@ -15,6 +15,12 @@ from tests.integration.sqlite_tools import make_job, record
 
 pytestmark = pytest.mark.anyio
 
+_LATER = {
+    "jobs": "adopted moving_to labels candidates mirrors active_source secret figures owner epoch",
+    "events": "name labels",
+}
+"""The columns the first version did not have."""
+
 
 async def test_jobs_of_the_first_version_were_neither_adopted_nor_on_their_way(
     tmp_path: Path,
@@ -25,8 +31,10 @@ async def test_jobs_of_the_first_version_were_neither_adopted_nor_on_their_way(
     await record(store, 1, make_job("a"))
     await store.aclose()
     with closing(sqlite3.connect(path)) as old, old:
-        for column in ("adopted", "moving_to"):
-            old.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
+        for table, columns in _LATER.items():
+            for column in columns.split():
+                old.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        old.execute("DROP TABLE followers")
         old.execute("UPDATE alembic_version SET version_num = '0001'")
     store, _ = open_stores(path)
     [job] = (await store.load()).jobs

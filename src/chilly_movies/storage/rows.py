@@ -127,6 +127,16 @@ def resume_from_row(row: RowMapping) -> tuple[str, bytes]:
     return _value(row, "key", str), _value(row, "data", bytes)
 
 
+def follower_from_row(row: RowMapping) -> tuple[str, int]:
+    """Name and cursor in a row of `followers`.
+
+    Raises:
+        ValueError: the row is damaged.
+    """
+    _value(row, "reported_at", datetime)
+    return _value(row, "name", str), _value(row, "seq", int)
+
+
 def meta_from_row(row: RowMapping) -> tuple[str, str]:
     """Name and value in a row of `meta`.
 

@@ -87,6 +87,14 @@ jobs = Table(
     Column("identities", Text, nullable=False),
     Column("files", Text, nullable=False),
     Column("error", Text),
+    Column("labels", Text, nullable=False, server_default="{}"),
+    Column("candidates", Text, nullable=False, server_default="[]"),
+    Column("mirrors", Text, nullable=False, server_default="[]"),
+    Column("active_source", Text),
+    Column("secret", Text),
+    Column("figures", Text, nullable=False, server_default="{}"),
+    Column("owner", Text),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
 )
 
 # No foreign key to jobs: the changes of a removed job stay, listeners may still ask for them.
@@ -101,6 +109,8 @@ events = Table(
     Column("error", Text),
     Column("reason", Text),
     Column("at", UtcDateTime, nullable=False),
+    Column("name", Text),
+    Column("labels", Text, nullable=False, server_default="{}"),
     Index("events_of_job", "job_id", "id"),
 )
 
@@ -110,6 +120,14 @@ resume = Table(
     Column("key", Text, primary_key=True),
     Column("data", LargeBinary, nullable=False),
     Column("saved_at", UtcDateTime, nullable=False),
+)
+
+followers = Table(
+    "followers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("reported_at", UtcDateTime, nullable=False),
 )
 
 meta = Table(

@@ -29,7 +29,7 @@ from chilly_movies.errors import StoreError
 from chilly_movies.storage import rows
 from chilly_movies.storage.sqlite.faults import FOREIGN, translate
 from chilly_movies.storage.sqlite.upgrade import reading, upgrade
-from chilly_movies.storage.tables import events, jobs, meta, metadata, resume
+from chilly_movies.storage.tables import events, followers, jobs, meta, metadata, resume
 
 T = TypeVar("T")
 
@@ -40,6 +40,7 @@ _READERS: Final[dict[str, Callable[[RowMapping], object]]] = {
     jobs.name: rows.job_from_row,
     events.name: rows.change_from_row,
     resume.name: rows.resume_from_row,
+    followers.name: rows.follower_from_row,
     meta.name: rows.meta_from_row,
 }
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from chilly_movies.errors import StoreError, StoreFromTheFuture
 from chilly_movies.storage.sqlite.faults import lenient
 
-NEWEST: Final = "0003"
+NEWEST: Final = "0004"
 """The revision of the newest migration."""
 
 _REVISION: Final = re.compile(r"[0-9]{4}")

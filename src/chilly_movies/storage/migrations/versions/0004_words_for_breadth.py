@@ -1,0 +1,34 @@
+"""Labels, further sources, secrets, kept figures and owners of jobs; followers and webhooks."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Jobs and events of before have no labels; nobody followed them."""
+    for column in (
+        sa.Column("labels", sa.Text, nullable=False, server_default="{}"),
+        sa.Column("candidates", sa.Text, nullable=False, server_default="[]"),
+        sa.Column("mirrors", sa.Text, nullable=False, server_default="[]"),
+        sa.Column("active_source", sa.Text),
+        sa.Column("secret", sa.Text),
+        sa.Column("figures", sa.Text, nullable=False, server_default="{}"),
+        sa.Column("owner", sa.Text),
+        sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0"),
+    ):
+        op.add_column("jobs", column)
+    op.add_column("events", sa.Column("name", sa.Text))
+    op.add_column("events", sa.Column("labels", sa.Text, nullable=False, server_default="{}"))
+    op.create_table(
+        "followers",
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
+    )
