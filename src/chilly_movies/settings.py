@@ -7,11 +7,10 @@ its group of settings where it stands; outside they have no groups: `CHILLY_PORT
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args, get_origin
+from typing import Annotated, Any, Final, Literal
 
 import platformdirs
 from pydantic import (
@@ -45,10 +44,6 @@ PREFIX = "CHILLY_"
 CONFIG_FILE_VARIABLE = "CHILLY_CONFIG"
 
 
-def _log_form(text: str) -> str:
-    return "text" if text == "console" else text  # as it was called before
-
-
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the user may set.
@@ -63,7 +58,11 @@ class Settings:
         None, "address of the server that commands talk to, https://films.example say"
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "how much")
-    log_format: Literal["text", "json"] = setting("text", "for people or machines", read=_log_form)
+    log_format: Literal["text", "json"] = setting(
+        "text",
+        "for people or machines",
+        read=lambda text: "text" if text == "console" else text,  # as it was called before
+    )
     http: HttpSettings = field(default_factory=HttpSettings)
     jobs: JobSettings = field(default_factory=JobSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
@@ -149,41 +148,9 @@ class _File(TomlConfigSettingsSource):
 def _member(one: SettingField) -> tuple[Any, Any]:
     """The member that reads a setting."""
     alias = AliasChoices("API_SECRET", "api_secret") if one.name == "api_secret" else None
-    about: list[Any] = [Field(validation_alias=alias, **one.bounds)]
-    if one.read is not None:
-        about.append(BeforeValidator(partial(_read, one.read)))
-    if get_origin(one.type) is tuple:
-        about += [NoDecode, BeforeValidator(_split)]
-    if type(None) in get_args(one.type):
-        about.append(BeforeValidator(lambda value: None if value == "" else value))
-    if Path in (one.type, *get_args(one.type)):
-        about.append(AfterValidator(_from_home))
-    if one.check is not None:
-        about.append(AfterValidator(partial(_checked, one.check)))
-    return Annotated[(one.type, *about)], Field(default_factory=one.default)
-
-
-def _read(read: Callable[[str], object], value: object) -> object:
-    return read(value) if isinstance(value, str) else value
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _from_home(value: Path | None) -> Path | None:
-    try:
-        return None if value is None else value.expanduser()
-    except RuntimeError:
-        assert value is not None  # noqa: S101 (for the type checker)
-        raise ValueError(f"the home folder of {value.parts[0]} is not known") from None
-
-
-def _checked(check: Callable[[Any], object], value: Any) -> Any:
-    check(value)
-    return value
+    about = [BeforeValidator(one.prepared), AfterValidator(one.checked)]
+    bounds = Field(validation_alias=alias, **one.bounds)
+    return Annotated[one.type, bounds, NoDecode, *about], Field(default_factory=one.default)
 
 
 _MEMBERS: dict[str, Any] = {name: _member(one) for name, (_, one) in SETTINGS.items()}
@@ -230,20 +197,16 @@ def load_settings(**given: Any) -> Settings:
         raise SettingsError(_first_problem(error)) from None
     except (OSError, ValueError) as error:  # a file that cannot be read, or is no TOML
         raise SettingsError(f"The file {config_file().name} cannot be read: {error}.") from None
-    settings = _grouped(read)
+    values: dict[str | None, dict[str, Any]] = {group: {} for group in (None, *GROUPS)}
+    for name, (group, one) in SETTINGS.items():
+        values[group][one.field] = getattr(read, name)
+    groups = {group: make(**values[group]) for group, make in GROUPS.items()}
+    settings = Settings(**values[None], **groups, given=frozenset(read.model_fields_set))
     try:
         settings.check()
     except ValueError as error:
         raise SettingsError(_printable(f"{error}.")) from None
     return settings
-
-
-def _grouped(read: BaseSettings) -> Settings:
-    values: dict[str | None, dict[str, Any]] = {group: {} for group in (None, *GROUPS)}
-    for name, (group, one) in SETTINGS.items():
-        values[group][one.field] = getattr(read, name)
-    groups = {group: make(**values[group]) for group, make in GROUPS.items()}
-    return Settings(**values[None], **groups, given=frozenset(read.model_fields_set))
 
 
 def _first_problem(error: ValidationError) -> str:

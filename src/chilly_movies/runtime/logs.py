@@ -9,17 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
 
 from chilly_movies.runtime.redaction import HIDDEN, hide, redact
 
 _SECRET_NAMES = re.compile(
     r"(api[_-]?key|secret|token|password|passkey|authorization|cookie)", re.I
 )
-
-
-def _redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: _clean(key, value) for key, value in event.items()}
 
 
 def _clean(key: str, value: Any) -> Any:
@@ -47,7 +42,7 @@ def configure_logs(level: str = "info", style: Literal["text", "json"] = "text")
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        _redact_event,
+        lambda _logger, _method, event: {key: _clean(key, value) for key, value in event.items()},
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

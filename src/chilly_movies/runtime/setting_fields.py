@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
-from typing import Any, TypeVar, get_type_hints, overload
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints, overload
 
 T = TypeVar("T")
 _KEY = "setting"
@@ -41,6 +42,38 @@ class SettingField:
     check: Callable[[Any], object] | None = None
     secret: bool = False
 
+    def prepared(self, value: object) -> object:
+        """Makes of a text what the setting's type is made of; other values stay as they are.
+
+        Nothing is no text where the setting may be None, and a comma parts the items of a tuple.
+
+        Raises:
+            ValueError: `read` refuses the text.
+        """
+        if value == "" and type(None) in get_args(self.type):
+            return None
+        if not isinstance(value, str):
+            return value
+        if get_origin(self.type) is tuple:
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value if self.read is None else self.read(value)
+
+    def checked(self, value: Any) -> Any:
+        """Returns the value; of a path that begins with `~` the one it stands for.
+
+        Raises:
+            ValueError: the value cannot be, or the home folder is not known.
+        """
+        if isinstance(value, Path):
+            try:
+                value = value.expanduser()
+            except RuntimeError:
+                unknown = f"the home folder of {value.parts[0]} is not known"
+                raise ValueError(unknown) from None
+        if self.check is not None:
+            self.check(value)
+        return value
+
 
 @overload
 def setting(default: Callable[[], T], says: str, *, name: str | None = None, **more: Any) -> T: ...
@@ -71,25 +104,21 @@ def settings_of(group: type[Any]) -> Iterator[SettingField]:
     types = get_type_hints(group, include_extras=True)
     for known in fields(group):
         if _KEY in known.metadata:
-            yield _described(known, types[known.name])
-
-
-def _described(known: Field[Any], kind: Any) -> SettingField:
-    about = dict(known.metadata[_KEY])
-    own = {key: about.pop(key) for key in ("read", "check", "secret") if key in about}
-    says, name = about.pop("says"), about.pop("name") or known.name
-    default: Any = known.default_factory
-    if default is MISSING:
-        default = partial(deepcopy, known.default)
-    return SettingField(
-        field=known.name,
-        name=name,
-        type=kind,
-        default=default,
-        says=says,
-        bounds=about,
-        **own,
-    )
+            about = dict(known.metadata[_KEY])
+            own = {key: about.pop(key) for key in ("read", "check", "secret") if key in about}
+            says, name = about.pop("says"), about.pop("name") or known.name
+            default: Any = known.default_factory
+            if default is MISSING:
+                default = partial(deepcopy, known.default)
+            yield SettingField(
+                field=known.name,
+                name=name,
+                type=types[known.name],
+                default=default,
+                says=says,
+                bounds=about,
+                **own,
+            )
 
 
 def values_of(group: Any) -> dict[str, Any]:

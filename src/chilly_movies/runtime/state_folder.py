@@ -145,7 +145,10 @@ class StateFolder:
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         except FileExistsError:
-            found = _read_secret(path)
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            with os.fdopen(handle, "rb") as file:
+                os.fchmod(handle, 0o600)
+                found = file.read(_SECRET_BYTES + 1)
             if len(found) == _SECRET_BYTES:
                 return found
             path.unlink()  # cut short by a crash: links signed with it are lost anyway
@@ -161,10 +164,3 @@ class StateFolder:
 def default_path() -> Path:
     """The user's state folder, as the XDG Base Directory Specification places it."""
     return platformdirs.user_state_path("chilly-movies")
-
-
-def _read_secret(path: Path) -> bytes:
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    with os.fdopen(handle, "rb") as file:
-        os.fchmod(handle, 0o600)
-        return file.read(_SECRET_BYTES + 1)
