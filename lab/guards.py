@@ -183,7 +183,7 @@ GUARDS = (
           37, "tests/unit/drivers/torrent/test_params.py"
           "::test_hostile_names_in_a_torrent_stay_below_its_folder"),
     Guard("names of devices are changed", "names.py",
-          "    if _is_reserved(text):", "    if False:",
+          '    if text.split(".")[0].rstrip().lower() in _RESERVED:', "    if False:",
           38, _PUBLISH + "test_a_safe_name_is_one_harmless_component_of_at_most_200_bytes"),
     Guard("names are told apart for a case-blind disk", "names.py",
           "        while key in taken:", "        while False:",

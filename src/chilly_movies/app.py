@@ -220,10 +220,6 @@ class WebTorrentDownloader(AssembledDownloader):
         )
 
 
-def _no_others(_network: NetworkPolicy) -> Mapping[SourceType, Driver]:
-    return {}
-
-
 def torrent_parts(
     config: EngineConfig,
     state: StateFolder,
@@ -234,7 +230,7 @@ def torrent_parts(
     sole_server: bool = False,
     topics: TopicOptions | None = None,
     stores: tuple[JobStore, ResumeStore] | None = None,
-    others: Callable[[NetworkPolicy], Mapping[SourceType, Driver]] = _no_others,
+    others: Callable[[NetworkPolicy], Mapping[SourceType, Driver]] = lambda _network: {},
 ) -> Parts:
     """The parts that download torrents; see `WebTorrentDownloader` for the arguments.
 

@@ -27,14 +27,10 @@ def safe_name(name: str) -> str:
     text = text.translate(_FORBIDDEN).strip()
     if text.startswith("."):
         text = "_" + text[1:]
-    if _is_reserved(text):
+    if text.split(".")[0].rstrip().lower() in _RESERVED:
         text = "_" + text
     text = _shorten(text).rstrip(". ")
     return text or "unnamed"
-
-
-def _is_reserved(name: str) -> bool:
-    return name.split(".")[0].rstrip().lower() in _RESERVED
 
 
 def _shorten(name: str) -> str:
@@ -59,8 +55,14 @@ def safe_paths(paths: Iterable[str]) -> Iterator[str]:
     Two names that a case-blind or normalising file system would take for one are told apart by
     a number. So is a file from a folder: the folder keeps the name.
     """
-    safe = [_safe_parts(path) for path in paths]
-    taken = {_key(folder) for folder in _folders(safe)}
+    safe = [
+        tuple(safe_name(part) for part in path.split("/") if part not in ("", ".", ".."))
+        or ("unnamed",)
+        for path in paths
+    ]
+    nearest = {parts[:-1] for parts in safe}
+    folders = {folder[:depth] for folder in nearest for depth in range(1, len(folder) + 1)}
+    taken = {_key("/".join(folder)) for folder in folders}
     next_numbers: dict[str, int] = {}  # thousands may want one name: none starts to count anew
     for parts in safe:
         candidate = wanted = "/".join(parts)
@@ -73,18 +75,6 @@ def safe_paths(paths: Iterable[str]) -> Iterator[str]:
             next_numbers[wanted_key] = number
         taken.add(key)
         yield candidate
-
-
-def _safe_parts(path: str) -> tuple[str, ...]:
-    parts = (safe_name(part) for part in path.split("/") if part not in ("", ".", ".."))
-    return tuple(parts) or ("unnamed",)
-
-
-def _folders(paths: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    """All that lie above these files."""
-    for folder in {parts[:-1] for parts in paths}:
-        for depth in range(1, len(folder) + 1):
-            yield "/".join(folder[:depth])
 
 
 def _key(path: str) -> str:

@@ -23,17 +23,13 @@ def main(arguments: list[str]) -> int:
         path: to_yaml(whole),
         path.with_suffix(".downloads.yaml"): to_yaml(part(whole, DOWNLOAD_ROUTES)),
     }
-    old = [file for file, text in current.items() if not _says(file, text)]
+    old = [f for f, text in current.items() if not f.exists() or f.read_text() != text]
     for file in old:
         if check:
             sys.stderr.write(f"{file} is out of date: run 'make contract'.\n")
         else:
             file.write_text(current[file])
     return int(check and bool(old))
-
-
-def _says(path: Path, text: str) -> bool:
-    return path.exists() and path.read_text() == text
 
 
 if __name__ == "__main__":
