@@ -45,21 +45,17 @@ def write_vtt(subtitles: Iterable[Shown]) -> str:
     out = ["WEBVTT\n"]
     for one in sorted(subtitles, key=lambda one: one.start)[:_MAX_CUES]:
         start, end = max(0, one.start), min(one.end, _LONGEST)
-        body = _body(one)
+        parts = []
+        for text, look in one.pieces:
+            part = html.escape("".join(map(_harmless, text)), quote=False)
+            for letter in look if part.strip() else "":
+                part = f"<{letter}>{part}</{letter}>"
+            parts.append(part)
+        body = _BLANK_LINES.sub("\n", "".join(parts).strip())
         if body and start < end:
             top = " line:10%" if one.top else ""
             out.append(f"{_time(start)} --> {_time(end)}{top}\n{body}\n")
     return "\n".join(out)
-
-
-def _body(one: Shown) -> str:
-    parts = []
-    for text, look in one.pieces:
-        part = html.escape("".join(map(_harmless, text)), quote=False)
-        for letter in look if part.strip() else "":
-            part = f"<{letter}>{part}</{letter}>"
-        parts.append(part)
-    return _BLANK_LINES.sub("\n", "".join(parts).strip())
 
 
 def _harmless(sign: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chilly_movies.media.formats import tags
@@ -55,16 +55,13 @@ def from_vtt(cues: Iterable[Cue]) -> list[Shown]:
 
 def from_ass(head: bytes, cues: Iterable[Cue]) -> list[Shown]:
     """Lines of ASS, whose styles stand in the track's head."""
-    return list(_from_ass(head, cues))
-
-
-def _from_ass(head: bytes, cues: Iterable[Cue]) -> Iterator[Shown]:
     script = Script()
-    yield from script.read(_lines(head))
+    made = list(script.read(_lines(head)))
     for cue in cues:
-        made = script.block(cue.start, cue.end, cue.text.decode("utf-8", "replace"))
-        if made is not None:
-            yield made
+        shown = script.block(cue.start, cue.end, cue.text.decode("utf-8", "replace"))
+        if shown is not None:
+            made.append(shown)
+    return made
 
 
 def _lines(data: bytes) -> str:

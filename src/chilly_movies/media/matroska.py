@@ -18,7 +18,6 @@ from typing import BinaryIO
 from chilly_movies.media.convert import write_vtt
 from chilly_movies.media.cues import Cue, from_ass, from_text, from_vtt
 from chilly_movies.media.ebml import Ebml, Element, Missing
-from chilly_movies.media.formats.shown import Shown
 
 _SEEK_HEAD, _SEEK, _SEEK_ID, _SEEK_POSITION = 0x114D9B74, 0x4DBB, 0x53AB, 0x53AC
 _INFO, _SCALE = 0x1549A966, 0x2AD7B1
@@ -85,15 +84,11 @@ def track_to_vtt(file: BinaryIO, number: int, glance: BinaryIO | None = None) ->
     film = _Film(file, glance or file)
     track = film.track(number)
     cues, complete = film.cues(track)
-    return write_vtt(_shown(track, cues)), complete
-
-
-def _shown(track: _Track, cues: list[Cue]) -> list[Shown]:
     if track.codec in _ASS:
-        return from_ass(track.private, cues)
-    if track.codec in _WEBVTT:
-        return from_vtt(cues)
-    return from_text(cues)
+        shown = from_ass(track.private, cues)
+    else:
+        shown = from_vtt(cues) if track.codec in _WEBVTT else from_text(cues)
+    return write_vtt(shown), complete
 
 
 class _Film:
@@ -108,9 +103,6 @@ class _Film:
         self._places: dict[int, int] = {}
         self._tracks: Element | None = None
         self._first_cluster: Element | None = None
-        self._read_head()
-
-    def _read_head(self) -> None:
         with suppress(Missing):
             for el in self._ebml.children(self._segment):
                 if el.id == _SEEK_HEAD:
@@ -124,7 +116,7 @@ class _Film:
                     self._places[_CUES] = el.place
                 elif el.id == _CLUSTER:
                     self._first_cluster = el
-                    return
+                    break
 
     def _read_places(self, head: Element) -> None:
         for seek in self._ebml.children(head):
@@ -292,7 +284,9 @@ class _Film:
             elif made and child.id == _BLOCK_DURATION:
                 made = replace(made, duration=self._ms(_integer(ebml.value(child))))
             elif made and child.id == _ADDITIONS and track.codec in _WEBVTT:
-                made = replace(made, settings=_addition(child, ebml))
+                beside = next((more for more in ebml.children(child) if more.id == _MORE), None)
+                text = ebml.values(beside).get(_ADDITIONAL, b"") if beside else b""
+                made = replace(made, settings=text.partition(b"\n")[0])
         return made
 
     def _read(self, block: Element, track: _Track, ebml: Ebml) -> Cue | None:
@@ -303,30 +297,18 @@ class _Film:
         if len(data) < length + 3:
             return None
         (when,) = struct.unpack_from(">h", data, length)
-        text, settings = _unpacked(data[length + 3 :], track), b""
-        if text is not None and track.codec in _WEBM:
+        text, settings = track.stripped + data[length + 3 :], b""
+        if track.zipped:
+            try:
+                text = zlib.decompressobj().decompress(text, _MAX_TEXT)
+            except zlib.error:
+                return None
+        if track.codec in _WEBM:
             _identifier, settings, text = (*text.split(b"\n", 2), b"", b"")[:3]
-        return None if text is None else Cue(when, None, text, settings)
+        return Cue(when, None, text, settings)
 
     def _ms(self, ticks: int) -> int:
         return ticks * self._scale // 1_000_000
-
-
-def _unpacked(data: bytes, track: _Track) -> bytes | None:
-    if not track.zipped:
-        return track.stripped + data
-    try:
-        return zlib.decompressobj().decompress(data, _MAX_TEXT)
-    except zlib.error:
-        return None
-
-
-def _addition(additions: Element, ebml: Ebml) -> bytes:
-    """The settings of a WebVTT cue, the first line of what is beside its block."""
-    for more in ebml.children(additions):
-        if more.id == _MORE:
-            return ebml.values(more).get(_ADDITIONAL, b"").partition(b"\n")[0]
-    return b""
 
 
 def _track_number(data: bytes) -> tuple[int, int]:

@@ -62,24 +62,20 @@ def read_facts(answer: bytes, size: int) -> MediaFacts | None:
     general = of["General"][0]
     duration = _number(general.get("Duration"))
     bitrate = _number(general.get("OverallBitRate")) or (size * 8 / duration if duration else None)
+    kind = (general.get("Format"), general.get("Format_Profile"))
+    extras = [extra for menu in of["Menu"] if isinstance(extra := menu.get("extra"), dict)]
     return MediaFacts(
-        container=_container(general),
+        container="QuickTime" if kind == ("MPEG-4", "QuickTime") else _name(general),
         duration=round(duration, 3) if duration else None,
         bitrate=int(bitrate) if bitrate else None,
         video=_video(of["Video"][0]) if of["Video"] else None,
         audio=tuple(_audio(track) for track in of["Audio"]),
         subtitles=tuple(_text(track) for track in of["Text"]),
-        chapters=sum(_chapters(track) for track in of["Menu"]),
+        chapters=sum(bool(_CHAPTER.fullmatch(key)) for extra in extras for key in extra),
     )
 
 
 _KINDS = ("General", "Video", "Audio", "Text", "Menu")
-
-
-def _container(general: _Track) -> str:
-    if general.get("Format") == "MPEG-4" and general.get("Format_Profile") == "QuickTime":
-        return "QuickTime"
-    return _name(general)
 
 
 def _video(track: _Track) -> VideoTrack:
@@ -126,11 +122,6 @@ def _text(track: _Track) -> TextTrack:
         title=_text_of(track.get("Title")),
         forced=track.get("Forced") == "Yes",
     )
-
-
-def _chapters(menu: _Track) -> int:
-    extra = menu.get("extra")
-    return sum(1 for key in extra if _CHAPTER.fullmatch(key)) if isinstance(extra, dict) else 0
 
 
 def _name(track: _Track) -> str:

@@ -146,14 +146,6 @@ def _edits(index: bytes, trak: bytes, scale: int) -> list[_Edit]:
     return edits or [_Edit(begins, 0, None)]  # a delay, and no word of what comes
 
 
-def _edited(start: int, end: int, edits: list[_Edit]) -> Iterator[tuple[int, int]]:
-    """When a text is shown; never, if its part of the track was cut out."""
-    for edit in edits:
-        from_, to = max(start, edit.start), end if edit.end is None else min(end, edit.end)
-        if from_ < to:
-            yield from_ + edit.shift, to + edit.shift
-
-
 def _track(trak: bytes, index: bytes) -> _Track:
     head = _box(trak, b"mdia", b"mdhd")
     (scale,) = struct.unpack_from(">I", head, 20 if head[0] else 12)
@@ -163,19 +155,18 @@ def _track(trak: bytes, index: bytes) -> _Track:
         raise ValueError("not a text track we know")
     edits = _edits(index, trak, scale) or [_Edit(0, 0, None)]
     samples, ticks = [], 0
-    for length, place, size in zip(_durations(table), _places(table), _sizes(table), strict=False):
+    runs = _rows(_box(table, b"stts"), ">II")
+    lengths = (length for count, length in runs for _ in range(count))
+    for length, place, size in zip(lengths, _places(table), _sizes(table), strict=False):
         start, end = ticks * 1000 // scale, (ticks + length) * 1000 // scale
-        samples += [(*shown, place, size) for shown in _edited(start, end, edits)]
+        for edit in edits:  # a text whose part of the track was cut out is never shown
+            begins, ends = max(start, edit.start), end if edit.end is None else min(end, edit.end)
+            if begins < ends:
+                samples.append((begins + edit.shift, ends + edit.shift, place, size))
         ticks += length
         if len(samples) >= 2 * _MAX_CUES:  # every second one may be a gap
             break
     return _Track(codec, samples)
-
-
-def _durations(table: bytes) -> Iterator[int]:
-    for count, length in _rows(_box(table, b"stts"), ">II"):
-        for _ in range(count):
-            yield length
 
 
 def _sizes(table: bytes) -> Iterator[int]:

@@ -14,6 +14,8 @@ from chilly_movies.media.child import ANSWER, DONE, FAILED, QUESTION, READ
 
 _MAX_ANSWER = 16 * 1024 * 1024
 _MAX_CHUNK = 1024 * 1024
+_VARIABLES = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "LANG", "LC_ALL")
+"""What Python needs to find itself, and no setting or secret."""
 
 
 class ChildFailed(Exception):
@@ -77,7 +79,11 @@ class Sandbox:
             except (asyncio.IncompleteReadError, ConnectionError):
                 raise ChildFailed("it crashed or used too much") from None
             finally:
-                await _end(child)
+                with suppress(ProcessLookupError):
+                    child.kill()
+                if child.stdin is not None:
+                    child.stdin.close()
+                await child.wait()
 
     async def _serve(self, child: Process, reader: FileReader) -> Outcome:
         assert child.stdin is not None  # noqa: S101 (for the type checker)
@@ -118,22 +124,8 @@ async def _start(*words: str) -> Process:
             stdout=PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
-            env=_environment(),
+            env={name: os.environ[name] for name in _VARIABLES if name in os.environ},
             cwd="/",
         )
     except (OSError, ValueError):  # no process to be had, or words none can be given
         raise ChildFailed("it cannot be started") from None
-
-
-def _environment() -> dict[str, str]:
-    """What Python needs to find itself, and no setting or secret."""
-    kept = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SYSTEMROOT", "LANG", "LC_ALL")
-    return {name: os.environ[name] for name in kept if name in os.environ}
-
-
-async def _end(child: Process) -> None:
-    with suppress(ProcessLookupError):
-        child.kill()
-    if child.stdin is not None:
-        child.stdin.close()
-    await child.wait()

@@ -123,9 +123,13 @@ def decode(data: bytes, language: str) -> str:
     if (text := _utf8(data)) is not None:
         return text
     sample = data[:_SAMPLE]
-    return data.decode(
-        _of_language(sample, language) or _of_any(sample) or _guessed(sample), "replace"
-    )
+    fitting = _of_language(sample, language)
+    if fitting is None:
+        best, fitting = _best(sample, _SCRIPTS)
+        if best <= _SENSE:
+            guess = from_bytes(sample, cp_isolation=_USUAL, threshold=0.4).best()
+            fitting = guess.encoding if guess else "cp1252"
+    return data.decode(fitting, "replace")
 
 
 def _utf8(data: bytes) -> str | None:
@@ -164,12 +168,6 @@ def _of_language(data: bytes, language: str) -> str | None:
     return charset if best > 0 else None
 
 
-def _of_any(data: bytes) -> str | None:
-    """The charset that makes most sense of all; None if none makes enough."""
-    best, charset = _best(data, _SCRIPTS)
-    return charset if best > _SENSE else None
-
-
 def _best(data: bytes, scripts: Iterable[_Script]) -> tuple[float, str]:
     """The first of the best charsets, and how good it is."""
     tried = [(script, charset) for script in scripts for charset in script.charsets]
@@ -186,7 +184,9 @@ def _score(data: bytes, charset: str, script: _Script) -> float:
         return 0.0
     if script.accents and 4 * len(beyond) > 3 * sum(letter.isalpha() for letter in text):
         return -1.0
-    worth = sum(_worth(letter, common, rare) for letter in beyond) - 2 * _mixed(text)
+    # how often a capital follows a small letter
+    mixed = sum(b > "\x7f" and b.isupper() and a.islower() for a, b in pairwise(text))
+    worth = sum(_worth(letter, common, rare) for letter in beyond) - 2 * mixed
     return worth / len(beyond) + (-_OTHER if charset in _OTHERS else 0)
 
 
@@ -202,13 +202,3 @@ def _worth(letter: str, common: frozenset[str], rare: frozenset[str]) -> float:
     if letter == "\ufffd" or not letter.isprintable():
         return -4.0
     return 0.1 if ord(letter) > 0x2E7F else -2.0  # thousands of ideographs are ordinary ones
-
-
-def _mixed(text: str) -> int:
-    """How often a capital follows a small letter."""
-    return sum(b > "\x7f" and b.isupper() and a.islower() for a, b in pairwise(text))
-
-
-def _guessed(data: bytes) -> str:
-    best = from_bytes(data, cp_isolation=_USUAL, threshold=0.4).best()
-    return best.encoding if best else "cp1252"

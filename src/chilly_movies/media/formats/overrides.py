@@ -44,19 +44,18 @@ class Overrides:
     def apply(self, inside: str) -> None:
         """Take up what stands between two braces."""
         for word in inside.split("\\")[1:]:
-            if tag := _TAG.match(word):
-                self._switch(tag[1], tag[2])
-            elif reset := _RESET.match(word):
-                self._on = set(self._styles.get(reset[1].strip(), self._style))
-
-    def _switch(self, name: str, value: str) -> None:
-        number = int(value or 0)
-        if name == "p":
-            self.drawing = number > 0
-        elif name in ("a", "an"):
-            if self.top is None:  # the first one counts
-                self.top = number in (_TOP_ALIGNMENTS if name == "an" else _TOP_LEGACY)
-        elif (number > 0) if value else name in self._style:
-            self._on.add(name)
-        else:
-            self._on.discard(name)
+            if (tag := _TAG.match(word)) is None:
+                if reset := _RESET.match(word):
+                    self._on = set(self._styles.get(reset[1].strip(), self._style))
+                continue
+            name, value = tag[1], tag[2]
+            number = int(value or 0)
+            if name == "p":
+                self.drawing = number > 0
+            elif name in ("a", "an"):
+                if self.top is None:  # the first one counts
+                    self.top = number in (_TOP_ALIGNMENTS if name == "an" else _TOP_LEGACY)
+            elif (number > 0) if value else name in self._style:
+                self._on.add(name)
+            else:
+                self._on.discard(name)

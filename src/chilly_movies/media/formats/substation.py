@@ -27,6 +27,8 @@ _EVENT_FIELDS = (
 _IN_FILMS = ("layer", "style", "name", "marginl", "marginr", "marginv", "effect", "text")
 """Of a block in Matroska, behind its place in the order of the file."""
 _LOOKS = (("italic", "i"), ("bold", "b"), ("underline", "u"))
+_OPENED = re.compile(r"(?<!\\)\{")
+"""A brace that is not escaped."""
 _BREAKS = re.compile(r"\\([Nnh{}])")
 _BREAK = {"N": "\n", "n": "\n", "h": " "}
 _MAX_TEXT = 4000
@@ -118,22 +120,14 @@ def _number(value: str) -> int:
 def _pieces(text: str, state: Overrides) -> Iterator[Piece]:
     place = 0
     while place < len(text):
-        opened = _brace(text, place)
-        closed = text.find("}", opened) if opened >= 0 else -1
-        if closed < 0:
+        opened = _OPENED.search(text, place)
+        closed = text.find("}", opened.end()) if opened else -1
+        if opened is None or closed < 0:
             break
-        yield from state.piece(_broken(text[place:opened]))
-        state.apply(text[opened + 1 : closed])
+        yield from state.piece(_broken(text[place : opened.start()]))
+        state.apply(text[opened.end() : closed])
         place = closed + 1
     yield from state.piece(_broken(text[place:]))
-
-
-def _brace(text: str, place: int) -> int:
-    r"""Where the next brace opens that is not escaped (`\{`); -1 if none does."""
-    found = text.find("{", place)
-    while found > 0 and text[found - 1] == "\\":
-        found = text.find("{", found + 1)
-    return found
 
 
 def _broken(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from chilly_movies.media.formats.clock import ms_of
 from chilly_movies.media.formats.shown import Shown, plain
@@ -40,18 +39,14 @@ def read_subviewer(text: str) -> list[Shown]:
 
 def read_tmplayer(text: str) -> list[Shown]:
     """A whole file; each is shown until the next, some seconds at most."""
-    return list(_until_the_next(list(_starts(text))))
-
-
-def _starts(text: str) -> Iterator[tuple[int, str]]:
+    rows = []
     for line in text.split("\n"):
         match = TMPLAYER.fullmatch(line)
         start = ms_of(match[1]) if match else None
         if match and start is not None:
-            yield start, match[2][:_MAX_TEXT].replace("|", "\n")
-
-
-def _until_the_next(rows: list[tuple[int, str]]) -> Iterator[Shown]:
-    for number, (start, text) in enumerate(rows):
+            rows.append((start, match[2][:_MAX_TEXT].replace("|", "\n")))
+    made = []
+    for number, (start, shown) in enumerate(rows):
         after = rows[number + 1][0] if number + 1 < len(rows) else start + _LAST
-        yield Shown(start, min(after, start + _LONGEST), plain(text))
+        made.append(Shown(start, min(after, start + _LONGEST), plain(shown)))
+    return made

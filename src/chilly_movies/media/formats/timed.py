@@ -44,16 +44,11 @@ def read_vtt(text: str) -> list[Shown]:
 
 
 def vtt_cue(start: int, end: int, settings: str, text: str) -> Shown:
-    """A cue of WebVTT from its parts."""
-    return Shown(start, end, tuple(tags.of_vtt(text[:_MAX_TEXT].rstrip())), _is_top(settings))
-
-
-def _is_top(settings: str) -> bool:
-    """Whether `line:` puts it into the upper half."""
-    match = _LINE.search(settings[:300])
-    if match is None:
-        return False
-    return 0 <= int(match[1]) < (_UPPER_HALF if match[2] else _UPPER_LINES) and match[1][0] != "-"
+    """A cue of WebVTT from its parts; `line:` may put it into the upper half."""
+    top, match = False, _LINE.search(settings[:300])
+    if match is not None and match[1][0] != "-":
+        top = int(match[1]) < (_UPPER_HALF if match[2] else _UPPER_LINES)
+    return Shown(start, end, tuple(tags.of_vtt(text[:_MAX_TEXT].rstrip())), top)
 
 
 def _cues(text: str, *, blank_ends: bool) -> Iterator[_Cue]:
