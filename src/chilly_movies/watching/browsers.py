@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chilly_movies.watching.tracks import MediaFacts, VideoTrack
+from chilly_movies.watching.tracks import MediaFacts
 
 _VIDEO = {"MP4": {"H.264", "VP9", "AV1"}, "WebM": {"VP8", "VP9", "AV1"}}
 _AUDIO = {"MP4": {"AAC", "MP3", "Opus", "FLAC"}, "WebM": {"Vorbis", "Opus"}}
@@ -33,18 +33,13 @@ def _flaws(facts: MediaFacts) -> list[str]:
     known = container in _VIDEO
     flaws = [] if known else [f"not all know the container {container}"]
     # in a foreign container the codecs matter, too: remuxing it may help, or not
-    video = _VIDEO.get(container, set().union(*_VIDEO.values()))
-    audio = _AUDIO.get(container, set().union(*_AUDIO.values()))
-    if facts.video is not None:
-        flaws += _video_flaws(facts.video, video)
-    if facts.audio and facts.audio[0].codec not in audio:
+    pictures = _VIDEO.get(container, set().union(*_VIDEO.values()))
+    sounds = _AUDIO.get(container, set().union(*_AUDIO.values()))
+    if (video := facts.video) is not None:
+        if video.codec not in pictures:
+            flaws.append(f"not all know its picture {video.codec}")
+        elif video.codec == "H.264" and (video.bit_depth or 8) > 8:
+            flaws.append(f"few know H.264 of {video.bit_depth} bits")
+    if facts.audio and facts.audio[0].codec not in sounds:
         flaws.append(f"not all know its sound {facts.audio[0].codec}")
     return flaws
-
-
-def _video_flaws(video: VideoTrack, known: set[str]) -> list[str]:
-    if video.codec not in known:
-        return [f"not all know its picture {video.codec}"]
-    if video.codec == "H.264" and (video.bit_depth or 8) > 8:
-        return [f"few know H.264 of {video.bit_depth} bits"]
-    return []

@@ -98,7 +98,15 @@ class MediaFactsCache:
         probes = [self._probe_soon(job, file.index) for file in files]
         if probes:
             await asyncio.wait(probes, timeout=patience)
-        return [self._told(job, file) for file in files]
+        told = []
+        for file in files:
+            probed = self._found.get((job.key, file.index))
+            if probed is None or (probed.facts is None and probed.missing is not None):
+                told.append(FileFacts(file, FactsState.WAITING))
+            else:
+                state = FactsState.KNOWN if probed.facts else FactsState.UNREADABLE
+                told.append(FileFacts(file, state, probed.facts))
+        return told
 
     async def of_file(self, job_id: str, index: int) -> MediaFacts | None:
         """The facts of one file as far as they can be known now; None if they cannot."""
@@ -124,13 +132,6 @@ class MediaFactsCache:
             probe.cancel()
         await asyncio.gather(*probes, return_exceptions=True)
 
-    def _told(self, job: Job, file: MediaFile) -> FileFacts:
-        probed = self._found.get((job.key, file.index))
-        if probed is None or (probed.facts is None and probed.missing is not None):
-            return FileFacts(file, FactsState.WAITING)
-        state = FactsState.KNOWN if probed.facts else FactsState.UNREADABLE
-        return FileFacts(file, state, probed.facts)
-
     def _probe_soon(self, job: Job, index: int) -> asyncio.Task[Probed]:
         """The probe of a file that runs already, or a new one; it outlives who asked."""
         key = (job.key, index)
@@ -140,7 +141,8 @@ class MediaFactsCache:
         return self._probes[key]
 
     async def _probe_once(self, job: Job, index: int) -> Probed:
-        before = self._found.get((job.key, index))
+        key = (job.key, index)
+        before = self._found.get(key)
         if before is not None and before.missing is None:
             return before
         if job.status not in (Status.ACTIVE, Status.COMPLETED):
@@ -153,11 +155,8 @@ class MediaFactsCache:
                 probed = await self._probe.probe(reader)
         except ChillyError:  # the job was removed, or its disk fails: others will say so
             return before or Probed(None, 0)
-        self._keep((job.key, index), probed)
-        return probed
-
-    def _keep(self, key: tuple[str, int], probed: Probed) -> None:
         self._found[key] = probed
         self._found.move_to_end(key)
         while len(self._found) > _KEPT:
             self._found.popitem(last=False)
+        return probed

@@ -112,7 +112,9 @@ def language_of(path: str, film: str | None = None) -> NamedLanguage:
     stem = file.stem
     own = film is not None and stem.casefold().startswith(PurePosixPath(film).stem.casefold())
     rest = stem[len(PurePosixPath(film or "").stem) :] if own else stem
-    words = [word for part in _SPLIT.split(rest) if part for word in _undashed(part)]
+    words: list[str] = []
+    for part in _SPLIT.split(rest):  # `English-SDH` is two words, `pt-BR` is one
+        words += [part] if _REGION.fullmatch(part) else [word for word in part.split("-") if word]
     # in a name that is not the film's, only its end can be about the language
     found = _read(words if own else words[-3:])
     if found.tag is None:
@@ -121,34 +123,22 @@ def language_of(path: str, film: str | None = None) -> NamedLanguage:
     return found
 
 
-def _undashed(part: str) -> list[str]:
-    """`English-SDH` is two words, `pt-BR` is one."""
-    return [part] if _REGION.fullmatch(part) else [word for word in part.split("-") if word]
-
-
 def _read(words: list[str]) -> NamedLanguage:
     tag: str | None = None
     flags: set[str] = set()
     for place, word in reversed(list(enumerate(words))):
         low = word.casefold()
         # `hi` is Hindi, or after a language says "hearing impaired"
-        if low in _FLAGS and not (low == "hi" and not _before(words, place)):
+        is_hindi = low == "hi" and not any(map(_tag, words[:place]))
+        if low in _FLAGS and not is_hindi:
             flags.add(_FLAGS[low])
         elif tag is None and word.isascii() and word.isupper() and len(word) == 2:
-            tag = f"{_tag(words[place - 1])}-{word}" if _plain(words, place) else _tag(word)
+            before, tag = words[place - 1] if place else "", _tag(word)
+            if tag is None and len(before) <= 3 and (main := _tag(before)) is not None:
+                tag = f"{main}-{word}"  # a language without a region stands before: `pt_BR`
         elif tag is None:
             tag = _tag(word)
     return NamedLanguage(tag, "forced" in flags, "sdh" in flags)
-
-
-def _before(words: list[str], place: int) -> bool:
-    return any(_tag(word) for word in words[:place])
-
-
-def _plain(words: list[str], place: int) -> bool:
-    """Whether a language without a region stands before, as in `pt_BR`."""
-    before = words[place - 1] if place else ""
-    return len(before) <= 3 and _tag(before) is not None and _tag(words[place]) is None
 
 
 def _tag(word: str) -> str | None:

@@ -126,7 +126,8 @@ class Subtitles:
         )
 
     async def _embedded(self, job: Job, index: int, track: int) -> Cues:
-        facts = await self._facts.of_file(job.id, index) if _has(job, index) else None
+        wanted = any(file.index == index and file.wanted for file in job.files)
+        facts = await self._facts.of_file(job.id, index) if wanted else None
         if facts is None or not any(text.number == track for text in facts.subtitles):
             raise _not_found(job.id, f"{index}-{track}")
         async with self._job_files.open_file(job.id, index, quiet=True) as reader:
@@ -169,10 +170,6 @@ async def _whole(reader: FileReader, *, waits: bool) -> FileReader:
     if len(data) < reader.size:
         raise NotArrived("These subtitles have not arrived yet.")
     return _Bytes(bytes(data), reader.name)
-
-
-def _has(job: Job, index: int) -> bool:
-    return any(file.index == index and file.wanted for file in job.files)
 
 
 def _not_found(job_id: str, n: str) -> SubtitleNotFound:
