@@ -35,18 +35,14 @@ class MockMetadataProvider:
     ) -> TitlePage:
         """Titles whose name, translated or original, has a word starting with each query word."""
         self._check_open()
-        words = _words(query)
-        return self._page(
-            [
-                details.title
-                for details in self._titles.values()
-                if words
-                and kind in (None, details.title.kind)
-                and year in (None, details.title.year)
-                and _matches(words, _words(f"{details.title.name} {details.original_name}"))
-            ],
-            page,
-        )
+        wanted, found = _words(query), []
+        for details in self._titles.values():
+            title = details.title
+            words = _words(f"{title.name} {details.original_name}")
+            matches = all(any(word.startswith(want) for word in words) for want in wanted)
+            if wanted and matches and kind in (None, title.kind) and year in (None, title.year):
+                found.append(title)
+        return self._page(found, page)
 
     async def details(self, kind: TitleKind, title_id: int) -> TitleDetails:
         """Everything about one title; its seasons come without episodes."""
@@ -101,10 +97,6 @@ class MockMetadataProvider:
     def _check_open(self) -> None:
         if self._closed:
             raise MetadataUnavailable("The film catalogue is closed.")
-
-
-def _matches(wanted: list[str], words: list[str]) -> bool:
-    return all(any(word.startswith(want) for word in words) for want in wanted)
 
 
 def _words(text: str) -> list[str]:

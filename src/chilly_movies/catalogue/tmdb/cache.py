@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 import httpx2
 
@@ -19,6 +20,7 @@ from chilly_movies.catalogue.ports import AnswerCache, KeptAnswer
 from chilly_movies.catalogue.tmdb.origin import TmdbOrigin
 from chilly_movies.errors import StoreError
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _LONGEST = 365 * 86_400.0
@@ -45,7 +47,7 @@ class CachedOrigin(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer to one GET, see `TmdbOrigin` for the errors."""
         url = str(request.url)
-        kept = await self._kept(url)
+        kept = await self._attempted(self._cache.get(url))
         if kept is not None and 0 < kept.until - self._clock() <= _LONGEST:
             return httpx2.Response(200, content=kept.body)
         if kept is not None and kept.etag:
@@ -56,7 +58,7 @@ class CachedOrigin(httpx2.AsyncBaseTransport):
         etag = response.headers.get("etag") or (kept.etag if kept and confirmed else None)
         until = fresh_until(response.headers, self._clock())
         if until is not None and (etag or until > self._clock()):
-            await self._keep(url, KeptAnswer(body, until, etag))
+            await self._attempted(self._cache.put(url, KeptAnswer(body, until, etag)))
         return httpx2.Response(200, content=body)
 
     async def aclose(self) -> None:
@@ -64,18 +66,13 @@ class CachedOrigin(httpx2.AsyncBaseTransport):
         await self._origin.aclose()
         await self._cache.aclose()
 
-    async def _kept(self, url: str) -> KeptAnswer | None:
+    async def _attempted(self, work: Awaitable[T]) -> T | None:
+        """Has the cache do something; None if it fails, which is only logged."""
         try:
-            return await self._cache.get(url)
+            return await work
         except StoreError as error:
             logger.warning("the film catalogue's cache failed: %s", error)
             return None
-
-    async def _keep(self, url: str, answer: KeptAnswer) -> None:
-        try:
-            await self._cache.put(url, answer)
-        except StoreError as error:
-            logger.warning("the film catalogue's cache failed: %s", error)
 
 
 def fresh_until(headers: httpx2.Headers, now: float) -> float | None:
@@ -87,7 +84,8 @@ def fresh_until(headers: httpx2.Headers, now: float) -> float | None:
         headers: of the answer.
         now: when it came.
     """
-    told = _directives(headers.get("cache-control", ""))
+    found = _DIRECTIVE.findall(headers.get("cache-control", ""))
+    told = {name.lower(): quoted or plain for name, quoted, plain in found}
     if "no-store" in told or headers.get("vary", "").strip() == "*":
         return None
     if "no-cache" in told:
@@ -98,10 +96,6 @@ def fresh_until(headers: httpx2.Headers, now: float) -> float | None:
         expires = _time(headers.get("expires", ""))
         lifetime = (expires - (_time(headers.get("date", "")) or now)) if expires else 0.0
     return now + min(max(lifetime, 0.0), _LONGEST)
-
-
-def _directives(text: str) -> dict[str, str]:
-    return {name.lower(): quoted or plain for name, quoted, plain in _DIRECTIVE.findall(text)}
 
 
 def _seconds(text: str) -> float:

@@ -56,15 +56,23 @@ class Credential:
     bearer_token: str | None = field(default=None, repr=False)
 
     @property
-    def is_set(self) -> bool:
-        """Whether there is anything to send."""
-        return bool(self.api_key or self.bearer_token)
+    def problem(self) -> str:
+        """One sentence saying why it cannot be used, empty if it can.
 
-    @property
-    def is_sendable(self) -> bool:
-        """Whether it can stand in a request: a library's error about it would quote it."""
+        It must be able to stand in a request: a library's error about one that cannot quotes it.
+        """
         secret = self.bearer_token or self.api_key or ""
-        return secret.isascii() and secret.isprintable() and " " not in secret
+        if not secret:
+            return (
+                "No film catalogue is set up: set CHILLY_TMDB_API_KEY or CHILLY_TMDB_BEARER_TOKEN "
+                "to your own key from themoviedb.org."
+            )
+        if not secret.isascii() or not secret.isprintable() or " " in secret:
+            return (
+                "The film catalogue's key has characters no key has: check the setting "
+                "CHILLY_TMDB_API_KEY or CHILLY_TMDB_BEARER_TOKEN."
+            )
+        return ""
 
     def sign(self, request: httpx2.Request) -> httpx2.Request:
         """The same request with the credential in it; the given one stays as it was."""

@@ -74,7 +74,7 @@ def parse_title(item: Mapping[str, object], kind: TitleKind | None, images: str)
     return Title(
         id=number,
         kind=kind,
-        name=_name(item) or _original_name(item),
+        name=_text(item, "title") or _text(item, "name") or _original_name(item),
         year=int(released[:4]) if released else None,
         overview=_text(item, "overview"),
         language=_text(item, "original_language") or None,
@@ -95,6 +95,8 @@ def parse_details(data: object, kind: TitleKind, images: str) -> TitleDetails:
     title = parse_title(item, kind, images)
     if title is None:
         raise MetadataUnavailable("The film catalogue answered with something other than a title.")
+    crew = _mappings(_mapping(item.get("credits")), "crew")
+    directors = [_text(person, "name") for person in crew if person.get("job") == "Director"]
     return TitleDetails(
         title=title,
         original_name=_original_name(item),
@@ -103,7 +105,8 @@ def parse_details(data: object, kind: TitleKind, images: str) -> TitleDetails:
         genres=_names(item, "genres"),
         released=_released(item, kind),
         cast=_names(_mapping(item.get("credits")), "cast")[:_CAST_SHOWN],
-        directors=_directors(item),
+        # a series without a main director has the names of those that created it
+        directors=tuple(dict.fromkeys(filter(None, directors))) or _names(item, "created_by"),
         seasons=tuple(_season(season) for season in _mappings(item, "seasons")),
         external_ids=_external_ids(_mapping(item.get("external_ids"))),
     )
@@ -130,21 +133,20 @@ def parse_videos(data: object) -> tuple[Video, ...]:
     item = _mapping(data)
     if not isinstance(item.get("results"), list):
         raise MetadataUnavailable("The film catalogue answered with something other than videos.")
-    videos = [_video(entry) for entry in _mappings(item, "results")]
+    videos = []
+    for entry in _mappings(item, "results"):
+        site, key = _text(entry, "site"), _text(entry, "key")
+        page = _WATCH_PAGES.get(site)
+        video = Video(
+            name=_text(entry, "name"),
+            site=site,
+            type=_text(entry, "type"),
+            url=page + quote(key, safe="") if page and key else None,
+            official=entry.get("official") is True,
+            language=_text(entry, "iso_639_1") or None,
+        )
+        videos.append(video)
     return tuple(sorted(videos, key=lambda v: (v.type != "Trailer", not v.official)))
-
-
-def _video(item: Mapping[str, object]) -> Video:
-    site, key = _text(item, "site"), _text(item, "key")
-    page = _WATCH_PAGES.get(site)
-    return Video(
-        name=_text(item, "name"),
-        site=site,
-        type=_text(item, "type"),
-        url=page + quote(key, safe="") if page and key else None,
-        official=item.get("official") is True,
-        language=_text(item, "iso_639_1") or None,
-    )
 
 
 def _season(item: Mapping[str, object]) -> Season:
@@ -167,14 +169,6 @@ def _season(item: Mapping[str, object]) -> Season:
         episode_count=_count(item, "episode_count") or len(episodes),
         episodes=episodes,
     )
-
-
-def _directors(item: Mapping[str, object]) -> tuple[str, ...]:
-    """Who directed it; for a series without a main director, who created it."""
-    crew = _mappings(_mapping(item.get("credits")), "crew")
-    named = (_text(person, "name") for person in crew if person.get("job") == "Director")
-    directors = tuple(dict.fromkeys(name for name in named if name))
-    return directors or _names(item, "created_by")
 
 
 def _external_ids(item: Mapping[str, object]) -> dict[str, str]:
@@ -202,10 +196,6 @@ def _rating(item: Mapping[str, object]) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(min(max(value, 0), 10))
-
-
-def _name(item: Mapping[str, object]) -> str:
-    return _text(item, "title") or _text(item, "name")
 
 
 def _original_name(item: Mapping[str, object]) -> str:

@@ -59,22 +59,18 @@ class TmdbProvider:
         self._timeout = timeout
         self._retry = retry
         credential = Credential((api_key or "").strip(), (bearer_token or "").strip())
-        self._problem = _problem_with(credential)
+        self._problem = credential.problem
         self._closed = False
-        # Without a usable key nothing is ever sent, so nothing is built.
-        self._client = (
-            None
-            if self._problem
-            else httpx2.AsyncClient(
+        self._client: httpx2.AsyncClient | None = None
+        if not self._problem:  # without a usable key nothing is ever sent, so nothing is built
+            origin = TmdbOrigin(transport or httpx2.AsyncHTTPTransport(), credential)
+            self._client = httpx2.AsyncClient(
                 base_url=base_url,
                 timeout=timeout,
                 follow_redirects=False,
                 headers={"accept": "application/json", "user-agent": "chilly-movies"},
-                transport=_cached(
-                    TmdbOrigin(transport or httpx2.AsyncHTTPTransport(), credential), cache
-                ),
+                transport=origin if cache is None else CachedOrigin(origin, cache),
             )
-        )
 
     async def search(
         self, query: str, kind: TitleKind | None = None, *, year: int | None = None, page: int = 1
@@ -97,7 +93,13 @@ class TmdbProvider:
         if kind is None and year is not None:
             films = await self._search(words, TitleKind.MOVIE, year, page)
             series = await self._search(words, TitleKind.TV, year, page)
-            return _merged(films, series)
+            pairs = zip_longest(films.results, series.results)
+            return TitlePage(
+                page=films.page,
+                total_pages=max(films.total_pages, series.total_pages),
+                total_results=films.total_results + series.total_results,
+                results=tuple(title for title in chain.from_iterable(pairs) if title is not None),
+            )
         return await self._search(words, kind, year, page)
 
     async def details(self, kind: TitleKind, title_id: int) -> TitleDetails:
@@ -176,25 +178,22 @@ class TmdbProvider:
         """
         client = self._open_client()
         query = params | {"language": self._language}
-        return await retry_call(
-            lambda: self._attempt(client, path, query, what), policy=self._retry
-        )
 
-    async def _attempt(
-        self, client: httpx2.AsyncClient, path: str, query: dict[str, str], what: str | None
-    ) -> dict[str, object]:
-        try:
-            # The client's own timeout starts anew with each byte that trickles in.
-            async with asyncio.timeout(self._timeout):
-                response = await client.get(path, params=query, extensions={"what": what})
-        except (TimeoutError, httpx2.TimeoutException):
-            problem = "The film catalogue did not answer in time."
-        except httpx2.HTTPError as error:
-            problem = f"The film catalogue cannot be reached ({type(error).__name__})."
-        else:
-            return decode(response.content)
-        # Raised outside the handlers, so that no foreign error with its request hangs on it.
-        raise MetadataUnavailable(problem)
+        async def attempt() -> dict[str, object]:
+            try:
+                # The client's own timeout starts anew with each byte that trickles in.
+                async with asyncio.timeout(self._timeout):
+                    response = await client.get(path, params=query, extensions={"what": what})
+            except (TimeoutError, httpx2.TimeoutException):
+                problem = "The film catalogue did not answer in time."
+            except httpx2.HTTPError as error:
+                problem = f"The film catalogue cannot be reached ({type(error).__name__})."
+            else:
+                return decode(response.content)
+            # Raised outside the handlers, so that no foreign error with its request hangs on it.
+            raise MetadataUnavailable(problem)
+
+        return await retry_call(attempt, policy=self._retry)
 
     def _open_client(self) -> httpx2.AsyncClient:
         if self._client is None:
@@ -202,34 +201,3 @@ class TmdbProvider:
         if self._closed:
             raise MetadataUnavailable("The film catalogue is closed.")
         return self._client
-
-
-def _problem_with(credential: Credential) -> str:
-    """One sentence saying why the credential cannot be used, empty if it can."""
-    if not credential.is_set:
-        return (
-            "No film catalogue is set up: set CHILLY_TMDB_API_KEY or CHILLY_TMDB_BEARER_TOKEN "
-            "to your own key from themoviedb.org."
-        )
-    if not credential.is_sendable:
-        return (
-            "The film catalogue's key has characters no key has: check the setting "
-            "CHILLY_TMDB_API_KEY or CHILLY_TMDB_BEARER_TOKEN."
-        )
-    return ""
-
-
-def _cached(origin: TmdbOrigin, cache: AnswerCache | None) -> httpx2.AsyncBaseTransport:
-    """Put the cache above the origin, if there is one."""
-    return origin if cache is None else CachedOrigin(origin, cache)
-
-
-def _merged(films: TitlePage, series: TitlePage) -> TitlePage:
-    """Two pages as one, a film and a series alternately."""
-    pairs = zip_longest(films.results, series.results)
-    return TitlePage(
-        page=films.page,
-        total_pages=max(films.total_pages, series.total_pages),
-        total_results=films.total_results + series.total_results,
-        results=tuple(title for title in chain.from_iterable(pairs) if title is not None),
-    )
