@@ -75,7 +75,14 @@ def part(contract: Tree, paths: Collection[str]) -> Tree:
     """Returns the contract of these paths alone, with what they refer to."""
     routes = {path: contract["paths"][path] for path in paths}
     names = {operation["operationId"] for _, operation in operations(routes)}
-    routes = _changed(routes, lambda node: _with_links(node, names))
+
+    def without_others(node: Tree) -> Tree:  # links to operations that are left out
+        if not isinstance(links := node.get("links"), dict):
+            return node
+        kept = {name: link for name, link in links.items() if link["operationId"] in names}
+        return {**node, "links": kept}
+
+    routes = _changed(routes, without_others)
     components: Tree = {}
     waiting = [*_references(routes)]
     while waiting:
@@ -107,14 +114,6 @@ def _changed(node: Any, change: Callable[[Tree], Tree]) -> Any:
     if isinstance(node, dict):
         return {key: _changed(value, change) for key, value in change(node).items()}
     return node
-
-
-def _with_links(node: Tree, names: Collection[str]) -> Tree:
-    """Leaves links to other operations than these out of an answer's description."""
-    if not isinstance(node.get("links"), dict):
-        return node
-    kept = {name: link for name, link in node["links"].items() if link["operationId"] in names}
-    return {**node, "links": kept}
 
 
 def _references(node: Any) -> Iterator[str]:

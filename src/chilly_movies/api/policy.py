@@ -145,8 +145,20 @@ class Policies:
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._beside: dict[str, list[_Entry]] = {}
-        for entry in _entries(routes):
-            self._beside.setdefault(_head(entry.policy.route), []).append(entry)
+        for path, route in every_route(routes):
+            methods = frozenset(route.methods or ())
+            name = f"The route {'/'.join(sorted(methods))} {path}"
+            policy = getattr(route.endpoint, _POLICY, None)
+            if policy is None:
+                raise RuntimeError(f"{name} has no Policy; put one beside it (api/policy.py)")
+            if isinstance(route, APIRoute) and route.body_field and not policy.body:
+                raise RuntimeError(f"{name} reads a body, but its Policy has none")
+            if "{" in _head(path):
+                raise RuntimeError(f"{name} begins with a parameter; no gate could find it")
+            if "GET" in methods:
+                methods |= {"HEAD"}
+            entry = _Entry(methods, compile_path(path)[0], replace(policy, route=path))
+            self._beside.setdefault(_head(path), []).append(entry)
 
     def __iter__(self) -> Iterator[tuple[frozenset[str], Policy]]:
         """Yields the methods and the policy of every route."""
@@ -168,8 +180,15 @@ class Policies:
         for entry in beside:
             if method in entry.methods and entry.path.match(path):
                 return entry.policy
-        # a path with a slash too many is redirected by the router
-        return _unanswered(method, beside or self._beside.get(path.rstrip("/"), ()))
+        # No route answers it, so those beside it say what it takes; a path with a slash too many
+        # is redirected by the router.
+        them = [entry.policy for entry in beside or self._beside.get(path.rstrip("/"), ())]
+        is_open = bool(them) and all(policy.scope is None for policy in them)
+        return Policy(
+            None if is_open else _BY_METHOD.get(method, KeyScope.ADMIN),
+            stream=next((policy.stream for policy in them if policy.stream), None),
+            embeddable=bool(them) and all(policy.embeddable for policy in them),
+        )
 
 
 def every_route(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, Route]]:
@@ -191,22 +210,6 @@ def policy_found(scope: Mapping[str, Any]) -> Policy | None:
     return scope.get(_FOUND)
 
 
-def _entries(routes: Sequence[BaseRoute]) -> Iterator[_Entry]:
-    for path, route in every_route(routes):
-        methods = frozenset(route.methods or ())
-        name = f"{'/'.join(sorted(methods))} {path}"
-        policy = getattr(route.endpoint, _POLICY, None)
-        if policy is None:
-            raise RuntimeError(f"The route {name} has no Policy; put one beside it (api/policy.py)")
-        if isinstance(route, APIRoute) and route.body_field and not policy.body:
-            raise RuntimeError(f"The route {name} reads a body, but its Policy has none")
-        if "{" in _head(path):
-            raise RuntimeError(f"The route {name} begins with a parameter; no gate could find it")
-        if "GET" in methods:
-            methods |= {"HEAD"}
-        yield _Entry(methods, compile_path(path)[0], replace(policy, route=path))
-
-
 def _head(path: str) -> str:
     """Returns the first part of a path with the slash behind it.
 
@@ -225,14 +228,3 @@ _BY_METHOD = {
     "PUT": KeyScope.CONTROL,
 }
 """What a request takes that no route answers; methods that are not here take the most."""
-
-
-def _unanswered(method: str, beside: Iterable[_Entry]) -> Policy:
-    """The policy for what no route answers, from those of the routes beside it."""
-    them = [entry.policy for entry in beside]
-    is_open = bool(them) and all(policy.scope is None for policy in them)
-    return Policy(
-        None if is_open else _BY_METHOD.get(method, KeyScope.ADMIN),
-        stream=next((policy.stream for policy in them if policy.stream), None),
-        embeddable=bool(them) and all(policy.embeddable for policy in them),
-    )

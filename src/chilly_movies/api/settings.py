@@ -40,11 +40,6 @@ def _is_rate(text: str) -> None:
         raise ValueError("must look like 60/minute")
 
 
-def _are_origins(origins: tuple[str, ...]) -> None:
-    for origin in origins:
-        read_origin(origin)
-
-
 def _are_networks(networks: tuple[str, ...]) -> None:
     for text in networks:
         if ipaddress.ip_network(text, strict=False).prefixlen == 0:
@@ -69,7 +64,9 @@ class HttpSettings:
     rate_limit_start: str = setting("60/minute", "starts per client address", check=_is_rate)
     rate_limit_cancel: str = setting("120/minute", "cancels per client address", check=_is_rate)
     allowed_origins: tuple[str, ...] = setting(
-        (), "origins of pages that may call, app://chilly too", check=_are_origins
+        (),
+        "origins of pages that may call, app://chilly too",
+        check=lambda origins: list(map(read_origin, origins)),
     )
     allowed_hosts: tuple[str, ...] = setting((), "host names the API is reached by")
     public_url: PublicUrl | None = setting(

@@ -49,7 +49,14 @@ class ForwardedGate:
                 told = _Told(scope)
                 client, depth = self._client(host, told.all("for"))
                 scope["client"] = (client, port)
-                _note_address(scope, told, depth)
+                scheme = told.at("proto", depth).lower()
+                if scheme in ("http", "https"):
+                    scope["scheme"] = scheme
+                if asked := told.at("host", depth):
+                    scope[_HOST] = asked
+                prefix = told.at("prefix", depth).rstrip("/")
+                if _PATH.fullmatch(prefix):
+                    scope[_PREFIX] = prefix
         await self._app(scope, receive, send)
 
     def _client(self, peer: str, hops: list[str]) -> tuple[str, int]:
@@ -93,17 +100,6 @@ def _pairs(element: str) -> Iterator[tuple[str, str]]:
     for part in element.split(";"):
         if pair := _PAIR.fullmatch(part):
             yield pair[1].lower(), pair[2] or pair[3] or ""
-
-
-def _note_address(scope: Scope, told: _Told, depth: int) -> None:
-    scheme = told.at("proto", depth).lower()
-    if scheme in ("http", "https"):
-        scope["scheme"] = scheme
-    if host := told.at("host", depth):
-        scope[_HOST] = host
-    prefix = told.at("prefix", depth).rstrip("/")
-    if _PATH.fullmatch(prefix):
-        scope[_PREFIX] = prefix
 
 
 def forwarded_host(scope: Scope) -> str | None:

@@ -69,13 +69,18 @@ class KeyGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         asked = scope["type"] == "http" and bool(self._keys)
-        needed = self._policies.of(scope).scope if asked else None
-        if needed is None:
-            scope[_NO_KEY] = asked and not self._is_known(scope)
+        if not asked:
+            scope[_NO_KEY] = False
             await self._app(scope, receive, send)
             return
+        needed = self._policies.of(scope).scope
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = set(_given_keys(scope, query))
+        if needed is None:
+            # some give a key all the same
+            scope[_NO_KEY] = not any(self._keys.scope_of(key) is not None for key in given)
+            await self._app(scope, receive, send)
+            return
         if not given and self._is_signed(scope, query):
             await self._app(scope, receive, send)
             return
@@ -89,11 +94,6 @@ class KeyGate:
             await problem(403, detail, code="forbidden_scope")(scope, receive, send)
         else:
             await self._app(scope, receive, send)
-
-    def _is_known(self, scope: Scope) -> bool:
-        """Tells whether a request for what needs no key has one all the same."""
-        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        return any(self._keys.scope_of(key) is not None for key in _given_keys(scope, query))
 
     def _is_signed(self, scope: Scope, query: Mapping[str, list[str]]) -> bool:
         expires, signature = query.get("expires", []), query.get("sig", [])

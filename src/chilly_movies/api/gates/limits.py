@@ -78,24 +78,21 @@ class Windows:
             Whether it is within the limit, how many are left, and seconds until the window ends.
         """
         now = self._clock()
-        slot = self._slot(hash(key))
+        known = hash(key)
+        first = known % len(self._keys) // self._ways * self._ways
+        slots = range(first, first + self._ways)
+        for slot in slots:
+            if self._keys[slot] == known:
+                break
+        else:  # a new key takes the place of the window that ends first
+            slot = min(slots, key=self._ends.__getitem__)
+            self._keys[slot], self._ends[slot] = known, -math.inf
         if self._ends[slot] <= now:
             self._ends[slot], self._counts[slot] = now + limit.seconds, 0
         allowed = self._counts[slot] < limit.amount
         self._counts[slot] += allowed
         left = limit.amount - self._counts[slot]
         return allowed, left, max(1, math.ceil(self._ends[slot] - now))
-
-    def _slot(self, key: int) -> int:
-        """Returns the place of a key's window; a new one takes the place that ends first."""
-        first = key % len(self._keys) // self._ways * self._ways
-        slots = range(first, first + self._ways)
-        for slot in slots:
-            if self._keys[slot] == key:
-                return slot
-        slot = min(slots, key=self._ends.__getitem__)
-        self._keys[slot], self._ends[slot] = key, -math.inf
-        return slot
 
 
 class RateGate:
@@ -125,12 +122,19 @@ class RateGate:
             "RateLimit-Policy": f'"default";q={limit.amount};w={limit.seconds}',
             "RateLimit": f'"default";r={left};t={wait}',
         }
-        if allowed:
-            await self._app(scope, receive, _adding(send, headers))
+        if not allowed:
+            headers["Retry-After"] = str(wait)
+            answer = problem(429, "Too many requests: wait, then try again.", headers=headers)
+            await answer(scope, receive, send)
             return
-        headers["Retry-After"] = str(wait)
-        answer = problem(429, "Too many requests: wait, then try again.", headers=headers)
-        await answer(scope, receive, send)
+        encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+        async def adding(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", []), *encoded]}
+            await send(message)
+
+        await self._app(scope, receive, adding)
 
 
 class StreamGate:
@@ -171,14 +175,3 @@ class StreamGate:
         self._open[client] -= 1
         if not self._open[client]:
             del self._open[client]
-
-
-def _adding(send: Send, headers: Mapping[str, str]) -> Send:
-    encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-
-    async def adding(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", []), *encoded]}
-        await send(message)
-
-    return adding

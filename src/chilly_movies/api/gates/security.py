@@ -119,7 +119,10 @@ class HostGate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        origin = self._origin(scope)
+        values = header_values(scope, b"origin")
+        origin = values[0].decode("latin-1").lower() if values else None
+        if len(values) > 1:
+            origin = ""  # of several none counts
         is_ours = self._known_host(scope)
         welcome = is_ours and self._may_call(scope, origin)
         embeddable = self._policies.of(scope).embeddable
@@ -130,7 +133,7 @@ class HostGate:
         elif not welcome:
             detail = _NO_ORIGIN if origin == "null" else _FOREIGN
             await problem(403, detail)(scope, receive, guarded)
-        elif scope["method"] == "OPTIONS" and origin and self._is_preflight(scope):
+        elif scope["method"] == "OPTIONS" and origin and header_values(scope, _ASKED_METHOD):
             await guarded({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
             await guarded({"type": "http.response.body", "body": b""})
         else:
@@ -153,29 +156,19 @@ class HostGate:
         port = scope["server"][1] if scope.get("server") else None
         return name in _LOOPBACK_HOSTS and (given is None or port in (None, int(given)))
 
-    def _origin(self, scope: Scope) -> str | None:
-        """Returns the one Origin given, '' for several, None for none."""
-        values = header_values(scope, b"origin")
-        if not values:
-            return None
-        return values[0].decode("latin-1").lower() if len(values) == 1 else ""
-
     def _may_call(self, scope: Scope, origin: str | None) -> bool:
-        if origin is None:
-            return self._is_own_wish(scope)
-        if origin in self._origins or _LOOPBACK_ORIGIN.fullmatch(origin) is not None:
-            return True
-        # a page of ours: `/docs` of a server that is reached by a name, whose host is judged, too
-        host = asked_host(scope).lower()
-        return origin in (f"{scope.get('scheme', 'http')}://{host}", f"https://{host}")
+        """Tells whether a page of this origin may call.
 
-    @staticmethod
-    def _is_own_wish(scope: Scope) -> bool:
-        """Tells whether a request without Origin may be one of the user's own.
-
-        A browser tells what began it: a form, an image or a frame of a page from elsewhere is
-        refused, a link that the user followed is not.
+        A request without Origin may be one of the user's own. A browser tells what began it: a
+        form, an image or a frame of a page from elsewhere is refused, a link that the user followed
+        is not.
         """
+        if origin is not None:
+            if origin in self._origins or _LOOPBACK_ORIGIN.fullmatch(origin) is not None:
+                return True
+            # a page of ours: `/docs` of a server reached by a name, whose host is judged, too
+            host = asked_host(scope).lower()
+            return origin in (f"{scope.get('scheme', 'http')}://{host}", f"https://{host}")
         site = header_values(scope, b"sec-fetch-site")
         where = site[-1].lower() if site else b"none"
         if scope["method"] not in _SAFE_METHODS:
@@ -185,10 +178,6 @@ class HostGate:
         mode = header_values(scope, b"sec-fetch-mode") or [b"navigate"]
         into = header_values(scope, b"sec-fetch-dest") or [b"document"]
         return mode[-1].lower() == b"navigate" and into[-1].lower() == b"document"
-
-    @staticmethod
-    def _is_preflight(scope: Scope) -> bool:
-        return bool(header_values(scope, b"access-control-request-method"))
 
 
 def _normal(host: str) -> str:
@@ -211,6 +200,8 @@ _TAKEN = (
     b"if-none-match", b"if-modified-since", b"cache-control", b"pragma", b"accept-encoding",
 )  # fmt: skip
 """What pages may send; the last ones come from players and from clients of events in a page."""
+_ASKED_METHOD = b"access-control-request-method"
+"""Only a preflight has this field."""
 _PREFLIGHT = [
     (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, DELETE"),
     (b"access-control-allow-headers", b", ".join(_TAKEN)),

@@ -38,14 +38,13 @@ _AT_START = errors.SettingsError.code
 """A setting is read before there is anybody to answer."""
 
 
-def _statuses() -> dict[str, int]:
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    ours = {kind.code: kind.status_hint for kind in kinds if issubclass(kind, errors.ChillyError)}
-    found = {**ours, **_OF_GATES, **{code: status for status, code in OF_STATUS.items()}}
-    return {code: found[code] for code in sorted(found.keys() - {_AT_START})}
-
-
-STATUS_OF = _statuses()
+_KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+_FOUND = {
+    **{kind.code: kind.status_hint for kind in _KINDS if issubclass(kind, errors.ChillyError)},
+    **_OF_GATES,
+    **{code: status for status, code in OF_STATUS.items()},
+}
+STATUS_OF = {code: _FOUND[code] for code in sorted(_FOUND.keys() - {_AT_START})}
 """The status that an answer with each code has."""
 CODES = tuple(STATUS_OF)
 

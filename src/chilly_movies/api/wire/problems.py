@@ -101,22 +101,17 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (for the type checker)
     headers = dict(error.headers or {})
     if error.status_code == 405:
-        headers["Allow"] = _allowed_methods(request)
+        allowed: set[str] = set()  # of all routes of the path; the framework tells those of one
+        for route in request.app.routes:
+            if isinstance(route, Route) and route.path_regex.match(request.url.path):
+                allowed |= route.methods or set()
+        headers["Allow"] = ", ".join(sorted(allowed))
     sentences = {
         404: "There is nothing at this address.",
         405: "This address knows no such method.",
     }
     detail = sentences.get(error.status_code, str(error.detail))
     return problem(error.status_code, detail, headers=headers)
-
-
-def _allowed_methods(request: Request) -> str:
-    """Returns the methods of all routes of a path; the framework tells those of one."""
-    found: set[str] = set()
-    for route in request.app.routes:
-        if isinstance(route, Route) and route.path_regex.match(request.url.path):
-            found |= route.methods or set()
-    return ", ".join(sorted(found))
 
 
 async def _on_anything(_request: Request, error: Exception) -> Response:
@@ -135,12 +130,9 @@ def install(app: FastAPI) -> None:
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns the `responses=` of a route with these errors, besides those of all routes."""
     shape = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        status: {"description": _described(status), "content": {MEDIA_TYPE: shape}}
-        for status in sorted({*statuses, 400, 401, 403, 421, 431, 500, 503})
-    }
-
-
-def _described(status: int) -> str:
-    codes = [f"`{code}`" for code, its in STATUS_OF.items() if its == status]
-    return f"{HTTPStatus(status).phrase}: {', '.join(codes)}."
+    answers: dict[int | str, dict[str, Any]] = {}
+    for status in sorted({*statuses, 400, 401, 403, 421, 431, 500, 503}):
+        codes = ", ".join(f"`{code}`" for code, its in STATUS_OF.items() if its == status)
+        said = f"{HTTPStatus(status).phrase}: {codes}."
+        answers[status] = {"description": said, "content": {MEDIA_TYPE: shape}}
+    return answers

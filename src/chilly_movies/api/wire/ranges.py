@@ -103,7 +103,7 @@ def parse_ranges(text: str, size: int) -> tuple[tuple[int, int], ...] | None:
             return None
         if part[0] <= part[1]:
             found.append(part)
-    if not size and found == [] and any(_is_suffix(spec) for spec in specs):
+    if not size and not found and any(spec[0] == "-" and spec[1:].strip("0") for spec in specs):
         return None  # the whole of nothing can be had, but no Content-Range can say so
     merged = _merged(found)
     return merged if len(merged) <= MAX_PARTS else None
@@ -132,10 +132,6 @@ def _number(text: str) -> int | None:
         return None
     digits = text.lstrip("0") or "0"
     return int(digits) if len(digits) <= _DIGITS else 10**_DIGITS
-
-
-def _is_suffix(spec: str) -> bool:
-    return spec.startswith("-") and bool(spec[1:].strip("0"))
 
 
 def _merged(parts: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
