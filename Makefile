@@ -97,6 +97,11 @@ power-cuts: setup ## cut the power of a busy server CUTS times (root, loop devic
 kills: setup ## kill -9 a busy writer of the database KILLS times
 	@$(BIN)/python -m lab.crash.kills --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
 
+.PHONY: queue
+queue: setup ## five clients move fifty jobs about, MOVES each; the server is killed ROUNDS times
+	@CHILLY_ROUNDS=$(or $(ROUNDS),50) CHILLY_MOVES=$(or $(MOVES),20) \
+		$(BIN)/python -m pytest -q --timeout 0 tests/acceptance/test_queue.py
+
 points: setup ## kill the server at each failpoint, at its first, second, ... time
 	@$(BIN)/python -m lab.crash.points
 

@@ -50,9 +50,10 @@ BREAKS = (
     Breakage("nothing is shielded", "jobs/ledger.py",
           _SHIELDED, _SHIELDED.replace("asyncio.shield(task)", "task")),
     Breakage("more jobs run than there are slots", "jobs/scheduler.py",
-          "full = len(active) >= self._max_active and", "full = False and"),
+          "None if taken < limit else f", "None if True else f"),
     Breakage("the last in the queue starts first", "jobs/scheduler.py",
-          "key=lambda j: j.position\n", "key=lambda j: -j.position\n"),
+          "        left = self._waits.left(queued)\n",
+          "        queued.reverse()\n        left = self._waits.left(queued)\n"),
     Breakage("cancel deletes the data before the row", "jobs/verbs.py",
           "        await self._ledger.record(job.id, e.Canceled())\n"
           "        failpoints.reach(\"canceled.stored\")\n        await self._runner.stop(job.id)\n"

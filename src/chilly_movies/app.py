@@ -110,6 +110,7 @@ class Parts:
         jobs: the store of jobs and their events.
         resume: the store of resume data.
         max_active: how many jobs may download at once.
+        max_active_disk: how many may be imported from a disk at once, beside these.
         guard: says whether there is room on the disk.
         sole_use: keeps other instances away, None = there is nothing to keep them from.
         network: what may be sent at the moment.
@@ -123,6 +124,7 @@ class Parts:
     jobs: JobStore
     resume: ResumeStore
     max_active: int
+    max_active_disk: int = JobSettings.max_active_disk
     guard: DiskGuard | None = None
     sole_use: Use | None = None
     network: Network = field(default_factory=_NoNetwork)
@@ -145,6 +147,7 @@ class AssembledDownloader(Downloader):
             parts.drivers,
             parts.jobs,
             max_active=parts.max_active,
+            max_active_disk=parts.max_active_disk,
             retry=parts.retry,
             guard=parts.guard,
         )
@@ -227,6 +230,7 @@ def torrent_parts(
     max_active: int,
     min_free_space: int,
     metadata_tries: int,
+    max_active_disk: int = JobSettings.max_active_disk,
     sole_server: bool = False,
     topics: TopicOptions | None = None,
     stores: tuple[JobStore, ResumeStore] | None = None,
@@ -257,6 +261,7 @@ def torrent_parts(
         ),
         retry=RetryPolicy(long_attempts=metadata_tries or math.inf),
         max_active=max_active,
+        max_active_disk=max_active_disk,
     )
 
 
@@ -390,6 +395,7 @@ def build_parts(settings: Settings) -> Parts:
         config,
         state,
         max_active=settings.jobs.max_active,
+        max_active_disk=settings.jobs.max_active_disk,
         min_free_space=settings.jobs.min_free_space,
         metadata_tries=settings.jobs.metadata_tries,
         sole_server=True,

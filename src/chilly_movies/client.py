@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from chilly_movies.jobs.options import OPTIONS, to_text
+from chilly_movies.jobs.options import START_OPTIONS, to_text
 from chilly_movies.net.failures import why_unreachable, why_untrusted
 from chilly_movies.net.outbound import trust
 
@@ -148,10 +148,11 @@ class ApiClient:
             id: the job's name; None = the server makes one up.
             source_type: what kind of source it is.
             torrent: the bytes of a `.torrent` file instead of `source_urn`.
-            **options: the fields of `Options`, in Python's spelling or the contract's; None = not
-                given.
+            **options: `held` and the fields of `Options`, in Python's spelling or the contract's;
+                None = not given.
         """
-        named = {OPTIONS[k].wire if k in OPTIONS else k: value for k, value in options.items()}
+        known = {name: option.wire for name, option in START_OPTIONS.items()}
+        named = {known.get(name, name): value for name, value in options.items()}
         wishes = {"id": id, "sourceType": source_type, "sourceUrn": source_urn, **named}
         given = {name: value for name, value in wishes.items() if value is not None}
         if torrent is None:
@@ -176,6 +177,19 @@ class ApiClient:
         """Put a film into another folder of the media folder."""
         path = f"/downloads/{_segment(job_id)}/move"
         return await self._ask("POST", path, json={"folder": folder})
+
+    async def place(
+        self, job_id: str, to: str | None = None, *, before: str | None = None
+    ) -> dict[str, Any]:
+        """Put a job elsewhere in the queue.
+
+        Args:
+            job_id: which.
+            to: `top`, `bottom`, `up` or `down`.
+            before: instead, the id of the job it is to stand directly before.
+        """
+        where = {"to": to} if before is None else {"before": before}
+        return await self._ask("POST", f"/downloads/{_segment(job_id)}/position", json=where)
 
     async def recheck(self, job_id: str) -> dict[str, Any]:
         """Compare every byte of a job on the disk with its hash."""

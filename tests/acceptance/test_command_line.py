@@ -177,6 +177,27 @@ async def test_the_verbs_for_programs(tmp_path: Path) -> None:
         assert [job["status"] for job in removed.json] == ["removed", "removed"]
 
 
+async def test_the_queue_is_shown_and_jobs_are_moved_in_it(tmp_path: Path) -> None:
+    """Held jobs wait; `queue` puts them elsewhere and says where they are."""
+    async with mock_server(tmp_path, "--max-active", "1") as (_, env):
+        assert (await chilly("queue", env=env)).out == "No job waits or runs.\n"
+        for name in "abc":
+            source = f"mock:?seconds=600&dn=Film%20{name}"
+            added = await chilly("add", source, "--id", name, "--held", "--forced", env=env)
+            assert added.out == f"{name} is paused\n"
+        assert (await chilly("queue", "c", "--top", env=env)).out == "c is at position 1\n"
+        moved = await chilly("queue", "a", "--before", "b", "--json", env=env)
+        assert (moved.json["id"], moved.json["position"]) == ("a", 2)
+        table = (await chilly("queue", env=env)).out.splitlines()
+        assert [row.split()[:3] for row in table[1:]] == [
+            ["1", "c", "paused"], ["2", "a", "paused"], ["3", "b", "paused"],
+        ]  # fmt: skip
+        assert_sentence(await chilly("queue", "b", env=env), 2, "--top")
+        assert_sentence(await chilly("queue", "b", "--up", "--down", env=env), 2, "--top")
+        assert_sentence(await chilly("queue", "--up", env=env), 2, "--top")
+        assert_sentence(await chilly("queue", "x", "--up", env=env), 3, "'x'")
+
+
 async def test_one_refusal_keeps_no_other_job_from_it(served: dict[str, str]) -> None:
     """The known job is paused, and the exit code tells of the unknown one."""
     await chilly("add", "mock:?seconds=602", "--id", "known", env=served)

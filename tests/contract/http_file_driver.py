@@ -28,6 +28,8 @@ from chilly_movies.runtime.stages import said_by, say
 class HttpFileDriver:
     """Implements `ports.Driver`; it trusts the length of the file, as nothing tells its hash."""
 
+    pool = m.Pool.NETWORK
+
     def __init__(self, root: Path, policy: NetworkPolicy) -> None:
         self._root, self._place, self._more = root, Place(root), asyncio.Condition()
         self._policy, self._client = policy, policy.client()

@@ -14,7 +14,7 @@ from chilly_movies.api.wire.schemas import OptionsOut
 from chilly_movies.cli.commands import main
 from chilly_movies.cli.start_options import OptionFlags
 from chilly_movies.client import ApiClient
-from chilly_movies.jobs.options import OPTIONS, Options
+from chilly_movies.jobs.options import OPTIONS, START_OPTIONS, Options
 from chilly_movies.jobs.start_request import StartRequest
 from tests.contract.web import Api, api
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 GIVEN: dict[str, tuple[Any, str]] = {
     "files": ([2, 0], "2,0"), "download_limit": (7, "7"), "upload_limit": (0, "0"),
     "seed_ratio": (1.5, "1.5"), "seed_time": (60, "60"), "allow_executables": (True, "true"),
-    "folder": ("Films/2024", "Films/2024"),
+    "folder": ("Films/2024", "Films/2024"), "forced": (True, "true"),
 }  # fmt: skip
 """A value of each option, and how it is typed in a form."""
 
@@ -41,8 +41,9 @@ def wanted(name: str) -> Options:
 
 def test_every_option_is_tried_here() -> None:
     assert list(GIVEN) == list(OPTIONS)
-    assert set(OPTIONS) <= set(StartRequest.model_fields)
-    assert set(OPTIONS) == set(OptionsOut.model_fields) == set(OptionFlags.__annotations__)
+    assert set(START_OPTIONS) <= set(StartRequest.model_fields)
+    assert set(OPTIONS) == set(OptionsOut.model_fields)
+    assert set(START_OPTIONS) == set(OptionFlags.__annotations__)
 
 
 @pytest.mark.parametrize("name", GIVEN)

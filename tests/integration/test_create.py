@@ -13,7 +13,9 @@ from chilly_movies import Job, Phase, Status
 from chilly_movies.drivers.torrent.making.create import make_torrent
 from chilly_movies.errors import DuplicateDownload, IdInUse, InvalidRequest
 from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import Pool
 from chilly_movies.jobs.options import Options
+from chilly_movies.jobs.scheduler import Slots
 from chilly_movies.jobs.torrents import MadeTorrent
 from chilly_movies.tracker.http import run_tracker
 from tests.integration.engine import running, until
@@ -217,7 +219,7 @@ async def test_only_a_removal_with_files_deletes_them(
     names = names_in(media / "show")
     async with running(tmp_path) as downloader:
         if when == "queued":
-            downloader._scheduler._max_active = 0
+            downloader._scheduler._slots = Slots({}, dict.fromkeys(Pool, 0))
         await downloader.adopt("show", made.data, id="a")
         if when == "seeding":
             await until(downloader, "a", is_seeding)

@@ -16,8 +16,9 @@ from tests.integration.sqlite_tools import make_job, record
 pytestmark = pytest.mark.anyio
 
 _LATER = {
-    "jobs": "adopted moving_to labels candidates mirrors active_source secret figures owner epoch",
-    "events": "name labels",
+    "jobs": "adopted moving_to labels candidates mirrors active_source secret figures owner epoch "
+    "fraction",
+    "events": "name labels news",
 }
 """The columns the first version did not have."""
 

@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chilly_movies.jobs.events import Change
-from chilly_movies.jobs.models import Job
+from chilly_movies.jobs.models import Job, Place
 from tests.model.world import ATTEMPTS
 
 ANY = ("queued", "active", "paused", "completed", "failed", "canceled")
 WAITING = ("queued", "active", "paused", "failed")
+IN_LINE = ("queued", "active", "paused")
 STEPS: dict[tuple[str, str | None], str | None] = {
     ("queued", None): "queued", ("started", "queued"): "active",
     ("metadata", "active"): "active", ("progress", "active"): "active",
+    ("paused", None): "paused",
     ("progress", "completed"): "completed", ("completed", "active"): "completed",
     ("paused", "queued"): "paused", ("paused", "active"): "paused",
     ("resumed", "paused"): "queued", ("resumed", "failed"): "queued",
     ("retrying", "active"): "queued", ("error", "active"): "failed",
     **{("moved", status): status for status in (*WAITING, "completed")},
+    **{("placed", status): status for status in IN_LINE},
     **{("canceled", status): "canceled" for status in WAITING},
     **{("removed", status): None for status in ANY},
 }  # fmt: skip
@@ -34,7 +37,7 @@ class Known:
 
     status: str
     key: str
-    position: int
+    place: Place
     source: str
     attempts: int = 0
     due: datetime | None = None
@@ -44,6 +47,7 @@ class Known:
     adopted: bool = False
     identities: tuple[str, ...] = ()
     born: int = 0
+    forced: bool = False
 
 
 class Spec:
@@ -80,34 +84,49 @@ class Spec:
             self.wrong.append(
                 f"'{job.id}' is {job.status} ({job.attempts}), not {after} {attempts}"
             )
-        if event == "queued":
+        if before is None:
             self._behind_all(job)
         last = attempts >= ATTEMPTS and code not in {"source_unavailable", *NOBODYS_FAULT}
         if event == "retrying" and (last or job.next_attempt_at is None):
             self.wrong.append(f"'{job.id}' is tried for ever or never")
         if event == "error" and not last and code != "source_rejected":
             self.wrong.append(f"'{job.id}' is given up too early")
-        if before and (job.key, job.position) != (before.key, before.position):
+        if before and job.key != before.key:
             self.wrong.append(f"'{job.id}' became another job")
+        if before and event != "placed" and job.place != before.place:
+            self.wrong.append(f"'{job.id}' was put elsewhere by '{event}'")
+        if any(other.place == job.place for i, other in self.jobs.items() if i != job.id):
+            self.wrong.append(f"'{job.id}' shares its place")
         source = job.source.urn or (job.source.data or b"").decode()
         self.jobs[job.id] = Known(
-            after, job.key, job.position, source, attempts, job.next_attempt_at, self.quiet_times,
+            after, job.key, job.place, source, attempts, job.next_attempt_at, self.quiet_times,
             job.seeding, job.moving_to is not None, job.adopted, job.identities,
-            before.born if before else self.quiet_times,
+            before.born if before else self.quiet_times, job.options.forced,
         )  # fmt: skip
 
     def _behind_all(self, job: Job) -> None:
         for other in self.jobs.values():
             late = other.born == self.quiet_times  # of two at once either may be the first
-            if other.position >= job.position and not (late and other.position != job.position):
+            if other.place >= job.place and not late:
                 self.wrong.append(f"'{job.id}' jumps the queue")
 
     def _started(self, job_id: str) -> None:
-        if sum(job.status == "active" for job in self.jobs.values()) >= self.max_active:
+        started = self.jobs[job_id]
+        if started.forced:
+            return
+        if self.taken() >= self.max_active:
             self.wrong.append(f"'{job_id}' is one too many")
         for other, job in self.due().items():
-            if job.position < self.jobs[job_id].position and job.queued_for < self.quiet_times:
+            if job.place < started.place and job.queued_for < self.quiet_times:
                 self.wrong.append(f"'{job_id}' starts before '{other}'")
+
+    def taken(self) -> int:
+        """How many slots are taken."""
+        return sum(job.status == "active" and not job.forced for job in self.jobs.values())
+
+    def order(self) -> list[str]:
+        """The ids of all jobs in queue order."""
+        return sorted(self.jobs, key=lambda job_id: self.jobs[job_id].place)
 
     def due(self) -> dict[str, Known]:
         """What waits for nothing but a slot."""
@@ -118,13 +137,16 @@ class Spec:
             if job.status == "queued" and (job.due is None or job.due <= now)
         }
 
-    def expected(self, verb: str, job_id: str, source: str = "") -> str:
+    def expected(self, verb: str, job_id: str, source: str = "", before: str = "") -> str:
         """What a verb that runs alone leads to: a status, or the name of an error."""
         job = self.jobs.get(job_id)
-        if verb == "start":
-            return self._expected_start(job, source)
+        if verb in ("start", "held"):
+            born = "paused" if verb == "held" else "queued"
+            return self._expected_start(job, source, born)
         if job is None:
             return "InvalidRequest" if verb == "again" else "JobNotFound"
+        if verb == "place":
+            return self._expected_place(job, job_id, before)
         if verb == "move" and job.adopted and job.status != "completed":
             return "IllegalTransition"  # nobody knows yet whether it is what it says
         if verb == "again":
@@ -142,11 +164,21 @@ class Spec:
             return "IllegalTransition"
         return table.get(job.status, job.status)
 
-    def _expected_start(self, job: Known | None, source: str) -> str:
+    def _expected_place(self, job: Known, job_id: str, before: str) -> str:
+        if job.status not in IN_LINE:
+            return "IllegalTransition"
+        if not before:
+            return job.status
+        other = self.jobs.get(before)
+        if other is None or before == job_id:
+            return "JobNotFound"
+        return job.status if other.status in IN_LINE else "IllegalTransition"
+
+    def _expected_start(self, job: Known | None, source: str, born: str) -> str:
         identity = f"mock:{source}"
         if job is not None:
             same = job.source == source or identity in job.identities
             return job.status if same else "IdInUse"
         others = (j for j in self.jobs.values() if j.status != "canceled")
         taken = any(identity in other.identities for other in others)
-        return "DuplicateDownload" if taken else "queued"
+        return "DuplicateDownload" if taken else born

@@ -31,6 +31,8 @@ from tests.model.world import Run, World, moving
 IDS = st.sampled_from(["a", "b", "c"])
 SOURCES = st.sampled_from(["film-1", "film-2", "film-3"])
 VERBS = st.sampled_from(["pause", "resume", "cancel", "resume", "cancel"])
+ENDS = st.sampled_from(["top", "bottom", "up", "down"])
+HOW = st.sampled_from(["", "", "", "held", "forced"])
 LATE = st.sampled_from(["pause", "resume", "cancel", "move"])
 PICK = st.integers(0, 7)
 FAILURES = {
@@ -65,6 +67,7 @@ class Machine(RuleBasedStateMachine):
         self.spec = Spec(max_active, self.world.clock, self.world.disk.complete)
         self.verbs: list[tuple[str, str, asyncio.Task[Any]]] = []
         self.may_lag = False
+        self.reordered = False  # a real store ends writes in the order they came in
         self._open()
 
     def _committed(self, change: Change, job: Job | None) -> None:
@@ -76,6 +79,8 @@ class Machine(RuleBasedStateMachine):
         driver.may_remove = self._given_up
         loaded = {job.id: str(job.status) for job in self.world.downloader._ledger}
         assert loaded.keys() == self.spec.jobs.keys(), "a restart loses or invents jobs"
+        listed = self.world.do(self.world.downloader.list())
+        assert [job.id for job in listed] == self.spec.order(), "a restart changes the order"
 
     def _given_up(self, job: Job) -> bool:
         known = self.spec.jobs.get(job.id)
@@ -87,8 +92,8 @@ class Machine(RuleBasedStateMachine):
         store = self.world.store
         return not (self.verbs or store.holding or store.held or store.failing or self.may_lag)
 
-    def _verb(self, verb: str, job_id: str, work: Any, source: str = "") -> None:
-        alone, expected = self._alone(), self.spec.expected(verb, job_id, source)
+    def _verb(self, verb: str, job_id: str, work: Any, source: str = "", before: str = "") -> None:
+        alone, expected = self._alone(), self.spec.expected(verb, job_id, source, before)
         task = self.world.launch(work)
         self.verbs.append((verb, job_id, task))
         if alone and task.done():
@@ -106,11 +111,23 @@ class Machine(RuleBasedStateMachine):
             if error is None and verb in PROMISES:
                 assert outcome(task) in PROMISES[verb], f"{verb} gave {outcome(task)}"
 
-    @rule(job_id=IDS, source=SOURCES)
-    def start(self, job_id: str, source: str) -> None:
+    @rule(job_id=IDS, source=SOURCES, how=HOW)
+    def start(self, job_id: str, source: str, how: str) -> None:
         """A wish, perhaps one that is known, perhaps under a name that is taken."""
-        work = self.world.downloader.start(id=job_id, source_type="http", source_urn=source)
-        self._verb("start", job_id, work, source)
+        more = {how: True} if how else {}
+        work = self.world.downloader.start(id=job_id, source_type="http", source_urn=source, **more)
+        self._verb("held" if how == "held" else "start", job_id, work, source)
+
+    @rule(job_id=IDS, to=ENDS)
+    def place(self, job_id: str, to: Any) -> None:
+        """Elsewhere in the queue."""
+        self._verb("place", job_id, self.world.downloader.place(job_id, to))
+
+    @rule(job_id=IDS, before=IDS)
+    def place_before(self, job_id: str, before: str) -> None:
+        """Directly before another."""
+        work = self.world.downloader.place(job_id, before=before)
+        self._verb("place", job_id, work, before=before)
 
     @rule(job_id=IDS, source=SOURCES)
     def adopt(self, job_id: str, source: str) -> None:
@@ -273,6 +290,7 @@ class Machine(RuleBasedStateMachine):
         held = self.world.store.held
         self.world.store.failing = 0 if works else 1
         self.may_lag |= not works
+        self.reordered |= pick % len(held) > 0
         held[pick % len(held)].gate.set_result(None)
         self.world.wait_idle()
         self._collect()
@@ -381,10 +399,14 @@ class Machine(RuleBasedStateMachine):
         log = sorted(self.world.disk.log, key=lambda change: change.seq)
         stored = [(c.seq, c.event, c.id, c.status) for c in log]
         assert told == stored, f"untold: {set(stored) - set(told)}, not stored: {told}"
+        order = listed(self.world.heard)
+        assert self.reordered or order == self.spec.order(), "events tell of another order"
 
     def _check_runs(self) -> None:
         due, active = self.spec.due(), [j for j in self.spec.jobs.values() if j.status == "active"]
-        assert not due or len(active) >= self.spec.max_active, f"{set(due)} wait for a free slot"
+        full = self.spec.taken() >= self.spec.max_active
+        late = {job_id for job_id, job in due.items() if job.forced or not full}
+        assert not late, f"{late} wait for a free slot"
         wanted = {job.key for job in active} | {
             j.key for j in self.spec.jobs.values() if j.seeding or j.moving
         }
@@ -426,8 +448,25 @@ PROMISES = {
 def same(job: Job | None, known: Known) -> bool:
     """Whether memory agrees with what is stored."""
     return job is not None and (
-        job.status, job.attempts, job.key, job.seeding, job.moving_to is not None,
-    ) == (known.status, known.attempts, known.key, known.seeding, known.moving)  # fmt: skip
+        job.status, job.attempts, job.key, job.seeding, job.moving_to is not None, job.place,
+    ) == (
+        known.status, known.attempts, known.key, known.seeding, known.moving, known.place,
+    )  # fmt: skip
+
+
+def listed(heard: list[Change]) -> list[str]:
+    """The list that somebody has who only follows the events, as docs/api.md tells them to."""
+    order: list[str] = []
+    for change in heard:
+        if change.durable and change.event in ("queued", "paused") and change.id not in order:
+            order.append(change.id)
+        elif change.event == "removed":
+            order.remove(change.id)
+        elif change.event == "placed":
+            before = (change.news or {})["before"]
+            order.remove(change.id)
+            order.insert(len(order) if before is None else order.index(before), change.id)
+    return order
 
 
 def outcome(task: asyncio.Task[Any]) -> str:

@@ -84,7 +84,8 @@ def was_body(method: str, path: str) -> int | None:
     large = ("/download/start", "/torrents/create", "/torrents/inspect")
     if method == "POST" and (path in large or re.match(r"^/downloads/[^/]+/move$", path)):
         return 256 * 1024
-    return 16 * 1024 if method == "POST" and path in small else None
+    is_small = path in small or re.match(r"^/downloads/[^/]+/position$", path)
+    return 16 * 1024 if method == "POST" and is_small else None
 
 
 def was_stream(path: str) -> Stream | None:

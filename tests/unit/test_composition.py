@@ -55,9 +55,11 @@ def test_the_engines_options_are_the_fields_of_its_configuration() -> None:
 def test_the_parts_that_settings_give_are_complete_and_cannot_be_exchanged(
     tmp_path: Path, *, mock: bool
 ) -> None:
-    settings = load_settings(media_root=tmp_path / "m", state_dir=tmp_path / "s", max_active=7)
+    folders: Any = {"media_root": tmp_path / "m", "state_dir": tmp_path / "s"}
+    settings = load_settings(**folders, max_active=7, max_active_disk=5)
     parts = mock_parts(7) if mock else app.build_parts(settings)
     assert parts.max_active == 7
+    assert mock or parts.max_active_disk == 5
     assert parts.tools.maker is not None
     assert parts.tools.inspector is not None
     assert set(parts.drivers) == (set(SourceType) if mock else {SourceType.TORRENT})
@@ -92,6 +94,7 @@ def test_the_core_and_the_api_have_the_defaults_of_the_settings() -> None:
     assert ApiOptions().max_streams == HttpSettings().max_streams
     core = inspect.signature(Downloader).parameters
     assert core["max_active"].default == JobSettings().max_active
+    assert core["max_active_disk"].default == JobSettings().max_active_disk
 
 
 _SOURCES = {

@@ -27,6 +27,7 @@ from chilly_movies.cli.exits import (
 from chilly_movies.cli.get import get
 from chilly_movies.cli.output import Output, drop_stdout
 from chilly_movies.cli.play import play
+from chilly_movies.cli.queue import queue
 from chilly_movies.cli.seed import seed
 from chilly_movies.cli.serve import serve
 from chilly_movies.cli.setting_list import settings
@@ -56,7 +57,7 @@ def build() -> App:
     )
     commands: tuple[Callable[..., int], ...] = (
         serve, get, play, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
-        remote.resume, remote.cancel, remote.recheck, remote.move, remote.remove, watch,
+        remote.resume, remote.cancel, remote.recheck, remote.move, remote.remove, queue, watch,
         settings, doctor, backup, restore,
         tracker, demo,
         completion,

@@ -166,6 +166,12 @@ def job_table(jobs: Iterable[Wire]) -> Table:
     return table(("ID", "STATUS", "NAME", "PROGRESS"), rows)
 
 
+def queue_table(jobs: Iterable[Wire]) -> Table:
+    """Builds a table of the jobs of the queue with their positions, one per row."""
+    rows = [(str(job["position"]), str(job["id"]), str(job["status"]), line(job)) for job in jobs]
+    return table(("", "ID", "STATUS", "JOB"), rows)
+
+
 def detail(job: Wire) -> Table:
     """Builds a table of all that matters of one job, one fact per row."""
     facts = [("id", job["id"]), ("name", job.get("name")), ("status", job["status"])]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from chilly_movies.cli.sources import read_files
-from chilly_movies.jobs.options import OPTIONS, Option
+from chilly_movies.jobs.options import START_OPTIONS, Option
 
 
 def _flag(option: Option) -> tuple[str, Any, Any]:
@@ -27,7 +27,7 @@ else:
     OptionFlags = Parameter(name="*")(
         make_dataclass(
             "OptionFlags",
-            map(_flag, OPTIONS.values()),
+            map(_flag, START_OPTIONS.values()),
             frozen=True,
             kw_only=True,
             namespace={"__module__": __name__},  # of another it would be taken for a built-in type
@@ -43,5 +43,5 @@ def given_options(flags: OptionFlags) -> dict[str, Any]:
     Raises:
         CommandFailed: a list has another form.
     """
-    given = {name: getattr(flags, name) for name in OPTIONS}
+    given = {name: getattr(flags, name) for name in START_OPTIONS}
     return {**given, "files": read_files(given["files"])}

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from chilly_movies.errors import IdInUse, UnsupportedSource
+from chilly_movies.jobs import events as e
 from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.lifecycle import born
 from chilly_movies.jobs.models import Job, Source, SourceType
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import Driver
@@ -36,7 +38,13 @@ class Admission:
         self._on_admitted = on_admitted
 
     async def admit(
-        self, job_id: str, source: Source, options: Options, path: str | None = None
+        self,
+        job_id: str,
+        source: Source,
+        options: Options,
+        path: str | None = None,
+        *,
+        held: bool = False,
     ) -> Job:
         """Records a job, even if the caller goes away; a known one is given as it stands.
 
@@ -45,6 +53,7 @@ class Admission:
             source: where the film comes from.
             options: what is asked of it.
             path: where in the media root its data lies already, None if it is to be downloaded.
+            held: it is paused from the beginning.
 
         Raises:
             UnsupportedSource: no driver reads this kind of source.
@@ -52,9 +61,17 @@ class Admission:
             IdInUse: the id belongs to a job with another source.
             DuplicateDownload: another job has the same film data.
         """
-        return await self._ledger.shielded(self._admit(job_id, source, options, path))
+        birth = e.Held() if held else e.Queued()
+        return await self._ledger.shielded(self._admit(job_id, source, options, path, birth))
 
-    async def _admit(self, job_id: str, source: Source, options: Options, path: str | None) -> Job:
+    async def _admit(
+        self,
+        job_id: str,
+        source: Source,
+        options: Options,
+        path: str | None,
+        birth: e.Queued | e.Held,
+    ) -> Job:
         facts = self._driver(source).identify(source)
         async with self._ledger.lock(job_id):
             if job_id in self._ledger:
@@ -75,7 +92,7 @@ class Admission:
                 path=path,
                 adopted=path is not None,
             )
-            await self._ledger.add(job)
+            job = await self._ledger.add(born(job, birth), birth)
         self._on_admitted()
         return job
 

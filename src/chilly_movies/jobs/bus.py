@@ -73,7 +73,7 @@ class Subscription(AsyncIterator[Change]):
             return
         if self.shortcut is not None and not self._waiting and self.shortcut(change):
             return
-        key = change.seq if change.durable else change.place
+        key = change.seq if change.durable else change.replaces
         self._waiting.pop(key, None)
         self._waiting[key] = change
         if len(self._waiting) > self._size:

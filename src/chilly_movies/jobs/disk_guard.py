@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from chilly_movies.errors import DiskError, DiskFull
 from chilly_movies.jobs.models import Job, Status
 from chilly_movies.jobs.ports import Room, Volume
+from chilly_movies.jobs.queue import in_order
 
 _PLENTY = Room(free=2**62)
 
@@ -26,6 +27,8 @@ def amount(count: int) -> str:
 
 def bytes_left(job: Job) -> int | None:
     """Bytes the job still has to write; None = nobody knows before its metadata is there."""
+    if job.progress.needs is not None:
+        return job.progress.needs
     mends = job.completed_at is not None and job.status is not Status.COMPLETED
     if job.adopted or (job.path is not None and not mends):  # it lies where it belongs already
         return 0
@@ -90,7 +93,7 @@ class DiskGuard:
             return []  # as nearly always; with a thousand jobs the rest takes long
         stay: list[Job] = []
         leave: list[tuple[Job, DiskError]] = []
-        for job in sorted(running, key=lambda job: job.position):
+        for job in in_order(running):
             problem = await self._verdict(room, job, stay, floor)
             if problem is None:
                 stay.append(job)
@@ -122,8 +125,8 @@ class DiskGuard:
 
     async def _exactly(self, job: Job, need: int) -> int:
         """The bytes that are not on the disk yet, whatever the figures say."""
-        if self._volume is None:
-            return need
+        if self._volume is None or job.progress.needs is not None:
+            return need  # its driver knows
         total = need + job.progress.bytes_downloaded
         return min(need, max(0, total - await self._volume.held(job.key)))
 

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from operator import attrgetter
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +18,7 @@ import structlog
 
 from chilly_movies.errors import ChillyError, EngineError, IllegalTransition, InvalidRequest
 from chilly_movies.jobs import events as e
+from chilly_movies.jobs import queue
 from chilly_movies.jobs.admission import Admission
 from chilly_movies.jobs.bus import EVERYTHING, EventBus, Filter, Subscription
 from chilly_movies.jobs.callbacks import Listener, Listeners
@@ -31,6 +31,7 @@ from chilly_movies.jobs.models import (
     Job,
     ListenPort,
     Peer,
+    Pool,
     Source,
     SourceType,
     Status,
@@ -42,7 +43,7 @@ from chilly_movies.jobs.recovery import Upkeep
 from chilly_movies.jobs.requests import check_id, check_path, check_torrent, missing_source, new_id
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.jobs.runner import DISK_PAUSES, Runner
-from chilly_movies.jobs.scheduler import Scheduler, Waits
+from chilly_movies.jobs.scheduler import Scheduler, Slots, Waits
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.jobs.start_request import StartRequest, parse
 from chilly_movies.jobs.verbs import Verbs
@@ -67,6 +68,7 @@ class Downloader:
         drivers: who runs which kind of source.
         store: where jobs are kept.
         max_active: how many jobs may download at once; seeding ones do not count.
+        max_active_disk: how many jobs may be imported from a disk at once, beside these.
         retry: how often and when a failed attempt is repeated.
         clock: the time of day, aware.
         steady: seconds that only grow; None = the system's, or as `clock` says if it is another.
@@ -79,6 +81,7 @@ class Downloader:
         store: JobStore,
         *,
         max_active: int = JobSettings.max_active,
+        max_active_disk: int = JobSettings.max_active_disk,
         retry: RetryPolicy | None = None,
         clock: Callable[[], datetime] = utc_now,
         steady: Callable[[], float] | None = None,
@@ -97,8 +100,10 @@ class Downloader:
         if steady is None:
             steady = clocks.steady if clock is utc_now else lambda: clock().timestamp()
         waits = Waits(clock, steady, longest=max(retry.cap, DISK_PAUSES.cap))
+        limits = {Pool.NETWORK: max_active, Pool.DISK: max_active_disk}
+        slots = Slots(self._drivers, limits)
         self._scheduler = Scheduler(
-            self._ledger, self._runner, max_active, waits, self._wake, guard, self._reading.is_read
+            self._ledger, self._runner, slots, waits, self._wake, guard, self._reading.is_read
         )
         self._file_watch = FileWatch(self._ledger, self._reading.files)
         self._disk = DiskWatch(self._ledger, self._runner, guard)
@@ -197,7 +202,7 @@ class Downloader:
             job: the seed's mapping (`{"id", "sourceType", "sourceUrn"}`); extra keys are ignored.
                 Or a request that was checked already.
             **wishes: the same by keyword: `id`, `source_type`, `source_urn`, `torrent` (bytes of
-                a `.torrent` file) and the fields of `Options`.
+                a `.torrent` file), the fields of `Options`, and `held`: paused from the beginning.
 
         Returns:
             The job; an id and source that are known already give the job as it stands, and a
@@ -211,8 +216,10 @@ class Downloader:
         await self.open()
         request = job if isinstance(job, StartRequest) else parse({**(job or {}), **wishes})
         if request.source is None:
-            return await self._start_known(request.job_id)
-        return await self._admission.admit(request.job_id, request.source, request.options)
+            return await self._start_known(request.job_id, held=request.is_held)
+        return await self._admission.admit(
+            request.job_id, request.source, request.options, held=request.is_held
+        )
 
     async def adopt(
         self,
@@ -252,11 +259,11 @@ class Downloader:
         source = Source(SourceType.TORRENT, "", torrent)
         return await self._admission.admit(job_id, source, options, path)
 
-    async def _start_known(self, job_id: str) -> Job:
+    async def _start_known(self, job_id: str, *, held: bool) -> Job:
         if job_id not in self._ledger:
             raise missing_source(job_id)
         job = self._ledger.get(job_id)
-        if job.status in (Status.PAUSED, Status.FAILED):
+        if job.status in (Status.PAUSED, Status.FAILED) and not held:
             return await self.resume(job_id)
         if job.status is Status.CANCELED:
             raise IllegalTransition(f"Job '{job_id}' is canceled and cannot become queued.")
@@ -322,6 +329,27 @@ class Downloader:
         folder = check_folder(folder)
         return await self._verb(job_id, lambda job: self._verbs.move(job, folder))
 
+    async def place(
+        self, job_id: str, to: queue.To | None = None, *, before: str | None = None
+    ) -> Job:
+        """Put a job elsewhere in the queue: queued jobs start, and all are listed, in its order.
+
+        What is active already stays so. A job keeps its place while it is paused, failed and
+        resumed; it has a position while it is queued, active or paused.
+
+        Args:
+            job_id: which.
+            to: `top` or `bottom`, or `up` or `down` by one position; no further than the end.
+            before: instead, the id of another job, to stand directly before it.
+
+        Raises:
+            InvalidRequest: not exactly one of `to` and `before` is given, or `to` is none of these.
+            JobNotFound: there is no job with one of the ids.
+            IllegalTransition: one of both jobs is completed, failed or canceled.
+        """
+        queue.check_where(to, before)
+        return await self._verb(job_id, lambda job: self._verbs.place(job, to, before))
+
     async def remove(self, job_id: str, *, delete_files: bool = False) -> None:
         """Take a job from the list; unfinished data goes with it.
 
@@ -354,7 +382,12 @@ class Downloader:
     async def list(self) -> Sequence[Job]:
         """All jobs in queue order."""
         await self.open()
-        return sorted(self._ledger, key=attrgetter("position"))
+        return queue.in_order(self._ledger)
+
+    async def positions(self) -> Mapping[str, int]:
+        """Where each queued, active or paused job stands in the queue, by its id: 1 to n."""
+        await self.open()
+        return queue.positions(self._ledger)
 
     async def missing(self, jobs: Iterable[Job]) -> frozenset[str]:
         """The ids of those finished jobs whose film is not in the media folder any more."""

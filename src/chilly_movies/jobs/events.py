@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
-from chilly_movies.jobs.models import Job, JobError, Progress, SourceFacts, Status
+from chilly_movies.jobs.models import Job, JobError, Place, Progress, SourceFacts, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,24 @@ class Event:
     name: ClassVar[str] = ""
     durable: ClassVar[bool] = True
 
+    @property
+    def news(self) -> Mapping[str, Any] | None:
+        """What listeners are told of it beside the job, None if the job says it all."""
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Queued(Event):
     """The job was accepted."""
 
     name = "queued"
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Event):
+    """The job was accepted, and is paused from the beginning."""
+
+    name = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,25 @@ class FolderChosen(Event):
 
     name = "moved"
     folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed(Event):
+    """The user put it elsewhere in the queue.
+
+    Attributes:
+        place: where it stands now.
+        before: the job it stands directly before, None = it is the last.
+    """
+
+    name = "placed"
+    place: Place = (0, "")
+    before: str | None = None
+
+    @property
+    def news(self) -> Mapping[str, Any]:
+        """See `Event`."""
+        return {"before": self.before}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +249,7 @@ NEWS = (FILE, STREAM)
 
 EVENT_NAMES = (
     "queued", "started", "metadata", "files", "moved", "progress", "paused", "resumed", "retrying",
-    "completed", "canceled", "error", "removed", *NEWS,
+    "completed", "canceled", "error", "removed", "placed", *NEWS,
 )  # fmt: skip
 
 
@@ -231,7 +262,8 @@ class Change:
         event: the event's name, or `snapshot` for a job's present state.
         durable: stored; can be replayed.
         job: the job after the event; None when read back from the store.
-        news: what a `file` or `stream` event says; its `index` says of which file.
+        news: what a `file` or `stream` event says, its `index` says of which file; or what a
+            `placed` event says.
     """
 
     seq: int
@@ -247,8 +279,8 @@ class Change:
     news: Mapping[str, Any] | None = None
 
     @property
-    def place(self) -> object:
-        """Changes that are not durable replace older ones of the same place."""
+    def replaces(self) -> object:
+        """Of changes that are not durable a later one replaces an older one of the same key."""
         return self.id if self.news is None else (self.id, self.event, self.news.get("index"))
 
     @classmethod

@@ -20,6 +20,7 @@ from chilly_movies.jobs.bus import EventBus
 from chilly_movies.jobs.lifecycle import apply
 from chilly_movies.jobs.models import Job, Phase, Status
 from chilly_movies.jobs.ports import JobStore, Loaded
+from chilly_movies.jobs.queue import To, placed
 from chilly_movies.runtime.tasks import begin
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ _RESERVE = 10_000
 """Numbers set aside for progress, which is told before it is stored."""
 _PROGRESS_INTERVAL = 0.5
 """Seconds between two progress messages of one job."""
+_QUEUED = e.Queued()
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class Ledger:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._owners: dict[str, set[str]] = {}
         self._position = 0
+        self._placing = asyncio.Lock()
         self._told_at: dict[str, float] = {}
         self._told_phase: dict[str, Phase | None] = {}
         self._telling: dict[str, asyncio.TimerHandle] = {}
@@ -181,11 +184,11 @@ class Ledger:
 
     # --- changes; the caller holds the job's lock -------------------------------------------
 
-    async def add(self, job: Job) -> Job:
+    async def add(self, job: Job, birth: e.Queued | e.Held = _QUEUED) -> Job:
         """Record the birth of a job. Its film counts as taken from before the write."""
         self._own(job)
         try:
-            await self._commit(e.Queued.name, job)
+            await self._commit(birth.name, job)
         except BaseException:
             self._disown(job)
             raise
@@ -199,8 +202,17 @@ class Ledger:
             StoreError: it could not be stored; nothing was changed.
         """
         job = apply(self.get(job_id), event, self._clock())
-        await self._commit(event.name, job)
+        await self._commit(event.name, job, event.news)
         return job
+
+    async def place(self, job_id: str, to: To | None, before: str | None) -> Job:
+        """Puts a job elsewhere in the queue; see `queue.placed`.
+
+        One after the other, so that each is told beside the neighbours that listeners know.
+        """
+        async with self._placing:
+            event = placed(self._jobs.values(), self.get(job_id), to, before, self.next_position)
+            return self.get(job_id) if event is None else await self.record(job_id, event)
 
     async def record_soon(self, job_id: str, event: e.Event) -> Job:
         """Like `record`, for callers without the lock that may be cancelled at any time."""
@@ -216,7 +228,11 @@ class Ledger:
         return await self.shielded(locked())
 
     async def remove(self, job_id: str) -> None:
-        """Delete the job and tell so."""
+        """Delete the job and tell so; none is put beside it meanwhile."""
+        async with self._placing:
+            await self._remove(job_id)
+
+    async def _remove(self, job_id: str) -> None:
         job = apply(self.get(job_id), e.Removed(), self._clock())
         entry = self._number()
         change = e.Change.of(entry.seq, e.Removed.name, job)
@@ -229,9 +245,9 @@ class Ledger:
             self._changing.discard(job_id)
             self._release(entry)
 
-    async def _commit(self, name: str, job: Job) -> None:
+    async def _commit(self, name: str, job: Job, news: Mapping[str, Any] | None = None) -> None:
         entry = self._number()
-        change = e.Change.of(entry.seq, name, job)
+        change = e.Change.of(entry.seq, name, job, news=news)
         self._changing.add(job.id)
         try:
             await self._store.record(job, change)

@@ -29,12 +29,14 @@ def _rule(*sources: Status, to: Status | None = None) -> Rule:
 
 TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.Queued: _rule(to=QUEUED),  # only a job's birth: no existing job may be queued anew
+    e.Held: _rule(to=PAUSED),  # the same
     e.Started: _rule(QUEUED, to=ACTIVE),
     e.MetadataReceived: _rule(ACTIVE),
     e.Progressed: _rule(QUEUED, ACTIVE, PAUSED, COMPLETED, FAILED),
     e.Publishing: _rule(ACTIVE),
     e.FilesChosen: _rule(QUEUED, ACTIVE, PAUSED, FAILED),
     e.FolderChosen: _rule(QUEUED, ACTIVE, PAUSED, FAILED),
+    e.Placed: _rule(QUEUED, ACTIVE, PAUSED),
     e.Moving: _rule(COMPLETED),
     e.Moved: _rule(COMPLETED),
     e.NotMoved: _rule(COMPLETED),
@@ -50,6 +52,11 @@ TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.Canceled: _rule(QUEUED, ACTIVE, PAUSED, FAILED, to=CANCELED),
     e.Removed: _rule(*Status),
 }
+
+
+def born(job: Job, event: e.Queued | e.Held) -> Job:
+    """The job after its birth, the first event of its life."""
+    return replace(job, status=TRANSITIONS[type(event)].target or job.status)
 
 
 def apply(job: Job, event: e.Event, at: datetime) -> Job:
@@ -81,7 +88,7 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
             return {"started_at": job.started_at or at, "next_attempt_at": None, "reason": None}
         case e.MetadataReceived() | e.FilesChosen() | e.Publishing():
             return _effects_on_files(job, event)
-        case e.FolderChosen() | e.Moving() | e.Moved() | e.NotMoved():
+        case e.Placed() | e.FolderChosen() | e.Moving() | e.Moved() | e.NotMoved():
             return _effects_on_place(job, event)
         case e.Retrying(error=error, at=due):
             changes = {"error": error, "attempts": job.attempts + 1, "next_attempt_at": due}
@@ -92,7 +99,8 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
         case e.Resumed():
             return {"error": None, "attempts": 0, "next_attempt_at": None, "reason": None}
         case e.Completed(progress=progress, seeding=seeding):
-            changes = {"progress": progress, "seeding": seeding, "completed_at": at, "error": None}
+            done = replace(progress, needs=None)
+            changes = {"progress": done, "seeding": seeding, "completed_at": at, "error": None}
             return {**changes, "attempts": 0, "reason": None}
         case e.SeedingStopped(reason=reason):
             return {"seeding": False, "progress": _still(job.progress), "reason": reason}
@@ -120,9 +128,11 @@ def _effects_on_files(
 
 
 def _effects_on_place(
-    job: Job, event: e.FolderChosen | e.Moving | e.Moved | e.NotMoved
+    job: Job, event: e.Placed | e.FolderChosen | e.Moving | e.Moved | e.NotMoved
 ) -> dict[str, Any]:
     match event:
+        case e.Placed(place=(position, fraction)):
+            return {"position": position, "fraction": fraction}
         case e.FolderChosen(folder=folder):
             return {"options": replace(job.options, folder=folder)}
         case e.Moving(path=path):

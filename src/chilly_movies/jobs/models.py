@@ -42,6 +42,18 @@ class Phase(StrEnum):
     POST_PROCESSING = "post-processing"
 
 
+class Pool(StrEnum):
+    """What kinds of source share: the jobs of one pool wait for each other's slots."""
+
+    NETWORK = "network"
+    DISK = "disk"
+
+
+Place = tuple[int, str]
+"""A number that tells where in the queue a job stands: its whole part, and the hexadecimal digits
+behind its point without zeros at the end. Two of them compare as the numbers do."""
+
+
 class SourceType(StrEnum):
     """The kinds of source the HTTP contract names."""
 
@@ -190,6 +202,7 @@ class Progress:
         ratio: uploaded payload divided by the bytes of the wanted files.
         phase: what is going on, None when nothing runs.
         transports: the peers by transport.
+        needs: bytes it still has to write, as its driver says; None = those that are missing.
     """
 
     percent: float = 0.0
@@ -203,6 +216,7 @@ class Progress:
     ratio: float = 0.0
     phase: Phase | None = None
     transports: Transports = field(default_factory=Transports)
+    needs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +249,8 @@ class Report:
             to. The core stores it before it asks for the next report, so a crash can not lose it.
         complete: every wanted byte is on disk, verified and lies under `path`; the driver may go
             on to seed.
+        needs: bytes it still has to write, None = those that are missing. A film that is only
+            linked needs none; one that is made of two parts needs room for the parts, too.
     """
 
     progress: Progress
@@ -242,6 +258,14 @@ class Report:
     facts: SourceFacts | None = None
     path: str | None = None
     complete: bool = False
+    needs: int | None = None
+
+    @property
+    def figures(self) -> Progress:
+        """The progress with what the report says of the room it needs."""
+        if self.needs == self.progress.needs:
+            return self.progress
+        return replace(self.progress, needs=self.needs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +283,9 @@ class Job:
     Attributes:
         id: the caller's name for it; never part of a path.
         key: our own random name; unfinished data lives in a folder called so.
-        position: place in the queue; lower starts first.
+        position: the whole part of its place in the queue; lower starts first. What people are
+            shown is counted: `queue.positions`.
+        fraction: the digits behind the point of its place.
         path: file or folder in the media root, set just before it is published there.
         moving_to: where in the media root it is on its way to, None if it stays where it is.
         seeding: a completed job that still has to give back its share.
@@ -275,6 +301,7 @@ class Job:
     position: int
     created_at: datetime
     updated_at: datetime
+    fraction: str = ""
     status: Status = Status.QUEUED
     progress: Progress = field(default_factory=Progress)
     options: Options = field(default_factory=Options)
@@ -291,6 +318,11 @@ class Job:
     attempts: int = 0
     next_attempt_at: datetime | None = None
     error: JobError | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where in the queue it stands; no two jobs have the same."""
+        return self.position, self.fraction
 
     @property
     def info_hash(self) -> str | None:

@@ -70,6 +70,7 @@ class Options:
         seed_time: stop seeding after so many seconds, 0 = do not seed.
         allow_executables: download programs like other files.
         folder: of the media root, where the film is to lie; "" = in the media root itself.
+        forced: it needs no slot to start, and takes none.
     """
 
     files: tuple[int, ...] | None = _option(
@@ -103,6 +104,9 @@ class Options:
         example="Films/2024",
         check=check_folder,
         length={"max_length": MAX_FOLDER},
+    )
+    forced: bool = _option(
+        False, "Start at once; it takes no slot, so others need not wait for it."
     )
 
     def priorities_of(self, indices: Iterable[int]) -> dict[int, int]:
@@ -200,7 +204,13 @@ OPTIONS: Final[Mapping[str, Option]] = {
     for known in fields(Options)
     if "option" in known.metadata
 }
-"""What a start may give, by name, in the order of the fields."""
+"""What a job is asked, by name, in the order of the fields."""
+
+HELD: Final = Option("held", bool, "Paused from the beginning: nothing of it runs before a resume.")
+"""Is asked of a start and not kept: it says how a job is born, not how it goes on."""
+
+START_OPTIONS: Final[Mapping[str, Option]] = {**OPTIONS, HELD.name: HELD}
+"""What a start may give, by name."""
 
 
 def chosen(values: object) -> Options:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chilly_movies.jobs.events import Change
-from chilly_movies.jobs.models import FileStanding, Job, Peer, Report, Source, SourceFacts
+from chilly_movies.jobs.models import FileStanding, Job, Peer, Pool, Report, Source, SourceFacts
 
 
 class FileReader(Protocol):
@@ -45,7 +45,12 @@ class Driver(Protocol):
 
     A driver has no states of its own: pause, resume, cancel and shutdown are the core closing
     the iterator of `run` and maybe calling `run` again.
+
+    Attributes:
+        pool: what its jobs take a slot of.
     """
+
+    pool: Pool
 
     def identify(self, source: Source) -> SourceFacts:
         """What the source says of itself, without any I/O.

@@ -225,23 +225,25 @@ class Runner:
         """Record what a report says, in the order facts, path, completion, figures."""
         job = self._ledger.get(job_id)
         if report.facts is not None and job.status is Status.ACTIVE:
+            if report.needs is not None:  # before it is asked whether there is room
+                self._ledger.note(job_id, e.Progressed(report.figures, report.reason))
             await self._learn(job, report.facts)
         if report.path is not None:
             await self._place(job, report.path, report)
         if report.complete and self._ledger.get(job_id).status is Status.ACTIVE:
-            done = e.Completed(report.progress, seeding=report.progress.phase is not None)
+            done = e.Completed(report.figures, seeding=report.progress.phase is not None)
             await self._insist(job_id, done)
             self._on_slot()
             if (target := self._ledger.get(job_id).goes_to) is not None:
                 await self._insist(job_id, e.Moving(target))
         elif self._ledger.get(job_id).status is not Status.CANCELED:
-            self._ledger.note(job_id, e.Progressed(report.progress, report.reason))
+            self._ledger.note(job_id, e.Progressed(report.figures, report.reason))
 
     async def _place(self, job: Job, path: str, report: Report) -> None:
         """Record where the driver is about to put the film, or that a move is done."""
         if job.moving_to is None:
             if path != job.path:
-                await self._insist(job.id, e.Publishing(path, report.progress))
+                await self._insist(job.id, e.Publishing(path, report.figures))
         elif report.complete:
             await self._insist(job.id, e.Moved(path))
         elif path != job.moving_to:

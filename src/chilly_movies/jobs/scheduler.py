@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -12,7 +13,9 @@ from chilly_movies.errors import ChillyError
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import Job, Status
+from chilly_movies.jobs.models import Job, Pool, SourceType, Status
+from chilly_movies.jobs.ports import Driver
+from chilly_movies.jobs.queue import in_order
 from chilly_movies.jobs.runner import Runner
 
 log = structlog.get_logger(__name__)
@@ -57,13 +60,49 @@ class Waits:
         return {job_id: max(0.0, end - steady) for job_id, (_, end) in ends.items()}
 
 
+class Slots:
+    """How many jobs may be active at once in each pool; forced ones do not count.
+
+    Args:
+        drivers: who runs which kind of source.
+        limits: the slots of each pool.
+    """
+
+    def __init__(self, drivers: Mapping[SourceType, Driver], limits: Mapping[Pool, int]) -> None:
+        self._drivers = drivers
+        self._limits = limits
+        self._taken: Counter[Pool] = Counter()
+
+    def count(self, active: Iterable[Job]) -> None:
+        """Note which slots are taken, by the jobs that are active now."""
+        self._taken.clear()
+        for job in active:
+            self.take(job)
+
+    def take(self, job: Job) -> None:
+        """Note that a job became active."""
+        if not job.options.forced:
+            self._taken[self._pool_of(job)] += 1
+
+    def shortage(self, job: Job) -> str | None:
+        """Why there is no slot for a job, in one clause; None if there is one."""
+        pool = self._pool_of(job)
+        taken, limit = self._taken[pool], self._limits[pool]
+        return None if taken < limit else f"waiting for a free slot ({taken} of {limit} active)"
+
+    def _pool_of(self, job: Job) -> Pool:
+        """A job whose driver is gone waits with the most, and will fail."""
+        driver = self._drivers.get(job.source.type)
+        return Pool.NETWORK if driver is None else driver.pool
+
+
 class Scheduler:
-    """Gives slots to queued jobs, lowest position first. The Downloader is its only user.
+    """Gives slots to queued jobs, the first in the queue first. The Downloader is its only user.
 
     Args:
         ledger: where the jobs are.
         runner: what runs a job that got a slot.
-        max_active: how many jobs may download at once; seeding ones do not count.
+        slots: how many jobs may be active at once; seeding ones do not count.
         waits: how long jobs wait for their next attempt.
         wake: set by whoever changed something that may let a job start.
         guard: who knows whether there is room for a job.
@@ -74,7 +113,7 @@ class Scheduler:
         self,
         ledger: Ledger,
         runner: Runner,
-        max_active: int,
+        slots: Slots,
         waits: Waits,
         wake: asyncio.Event,
         guard: DiskGuard,
@@ -82,7 +121,7 @@ class Scheduler:
     ) -> None:
         self._ledger = ledger
         self._runner = runner
-        self._max_active = max_active
+        self._slots = slots
         self._waits = waits
         self._wake = wake
         self._guard = guard
@@ -105,9 +144,7 @@ class Scheduler:
 
     async def _fill(self) -> float | None:
         """Start what may start; seconds until it has to be looked at again, None = when woken."""
-        queued = sorted(
-            (job for job in self._ledger if job.status is Status.QUEUED), key=lambda j: j.position
-        )
+        queued = in_order(job for job in self._ledger if job.status is Status.QUEUED)
         left = self._waits.left(queued)
         held = await self._start([job for job in queued if not left.get(job.id)])
         waits = [wait for wait in left.values() if wait]
@@ -116,37 +153,46 @@ class Scheduler:
     async def _start(self, due: Sequence[Job]) -> bool:
         """Give the free slots to jobs there is room for; whether one waits for room."""
         active = [job for job in self._ledger.running() if job.status is Status.ACTIVE]
+        self._slots.count(active)
         held, room = 0, None
-        for job in sorted(due, key=lambda job: not self._is_read(job.id)):
-            full = len(active) >= self._max_active and not self._is_read(job.id)
-            if full or held >= _LOOK_AHEAD:
-                there = f"{len(active)} of {self._max_active} active"
-                self._say(job, f"waiting for a free slot ({there})")
+        for job in sorted(due, key=lambda job: not self._goes_first(job)):
+            shortage = None if self._goes_first(job) else self._slots.shortage(job)
+            if shortage is not None or held >= _LOOK_AHEAD:
+                self._say(job, shortage or "waiting for room on the disk, as others before it")
                 continue
             room = room or await self._guard.measure()
             problem = await self._guard.refusal(room, job, active)
             if problem is not None:
                 held += 1
                 self._say(job, str(problem))
-            elif await self._begin(job.id):
+            elif await self._begin(job):
                 active.append(job)
+                self._slots.take(job)
         return held > 0
+
+    def _goes_first(self, job: Job) -> bool:
+        """Whether a job needs no slot: somebody reads its film, or it is forced."""
+        return job.options.forced or self._is_read(job.id)
 
     def _say(self, job: Job, reason: str) -> None:
         known = job.id in self._ledger and self._ledger.get(job.id).status is Status.QUEUED
         if known and job.reason != reason:
             self._ledger.note(job.id, e.Progressed(job.progress, reason))
 
-    async def _begin(self, job_id: str) -> bool:
-        """Give the job a slot, unless the user changed its state meanwhile.
+    async def _begin(self, job: Job) -> bool:
+        """Give the job a slot, unless the user changed its state or its place meanwhile.
 
         To its end even if the scheduler is stopped: a start that was stored must be told.
         """
-        return await self._ledger.shielded(self._begin_now(job_id))
+        return await self._ledger.shielded(self._begin_now(job))
 
-    async def _begin_now(self, job_id: str) -> bool:
-        async with self._ledger.lock(job_id):
-            if job_id not in self._ledger or self._ledger.get(job_id).status is not Status.QUEUED:
+    async def _begin_now(self, job: Job) -> bool:
+        async with self._ledger.lock(job.id):
+            if job.id not in self._ledger:
                 return False
-            self._runner.spawn(await self._ledger.record(job_id, e.Started()))
+            now = self._ledger.get(job.id)
+            moved = now.place != job.place or now.options.forced is not job.options.forced
+            if moved or now.status is not Status.QUEUED:
+                return False
+            self._runner.spawn(await self._ledger.record(job.id, e.Started()))
             return True

@@ -12,6 +12,9 @@ class JobSettings:
     """How many downloads run, and what keeps one from it."""
 
     max_active: int = setting(3, "downloads at once", ge=1, le=1000)
+    max_active_disk: int = setting(
+        2, "imports from a disk at once, which wait for no download", ge=1, le=1000
+    )
     min_free_space: int = setting(
         1_000_000_000, "bytes that stay free beside the films", ge=0, le=2**60
     )

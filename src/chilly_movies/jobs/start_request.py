@@ -22,7 +22,7 @@ from pydantic.alias_generators import to_camel
 
 from chilly_movies.errors import InvalidRequest, UnsupportedSource
 from chilly_movies.jobs.models import Source, SourceType
-from chilly_movies.jobs.options import OPTIONS, Option, Options, chosen
+from chilly_movies.jobs.options import HELD, OPTIONS, START_OPTIONS, Option, Options, chosen
 from chilly_movies.jobs.requests import (
     JOB_ID_PATTERN,
     MAX_ID,
@@ -53,9 +53,9 @@ def option_members(*names: str) -> dict[str, Any]:
     """The members of a model that takes options of a start.
 
     Args:
-        *names: of `OPTIONS`; without any, all of them.
+        *names: of `OPTIONS`; without any, all that a start may give.
     """
-    wanted = [OPTIONS[name] for name in names] or OPTIONS.values()
+    wanted = [OPTIONS[name] for name in names] or START_OPTIONS.values()
     return {option.name: _member(option) for option in wanted}
 
 
@@ -115,6 +115,11 @@ class _StartRequest(Spelled):
         """What is asked of the job."""
         return chosen(self)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the job is to be paused from the beginning."""
+        return bool(getattr(self, HELD.name))
+
     @model_validator(mode="after")
     def _find_source(self, info: ValidationInfo) -> Self:
         """Reads the source; a torrent file comes beside the members (`context`)."""
@@ -169,7 +174,7 @@ def parse_form(fields: Mapping[str, str], torrent: bytes) -> StartRequest:
         InvalidRequest: a value has the wrong form.
     """
     given: dict[str, Any] = dict(fields)
-    for option in OPTIONS.values():
+    for option in START_OPTIONS.values():
         if option.wire in given:
             given[option.wire] = option.from_text(given[option.wire])
     return checked(StartRequest, given, torrent=torrent)

@@ -9,6 +9,7 @@ from chilly_movies.jobs import events as e
 from chilly_movies.jobs.ledger import Ledger
 from chilly_movies.jobs.models import Job, SourceType, Status, folder_of, in_folder
 from chilly_movies.jobs.ports import Driver
+from chilly_movies.jobs.queue import IN_LINE, To, no_position
 from chilly_movies.jobs.runner import Runner
 from chilly_movies.runtime import failpoints
 
@@ -101,6 +102,12 @@ class Verbs:
         if not self._runner.has(job.id):
             self._runner.spawn(self._ledger.get(job.id))
         return self._ledger.get(job.id)
+
+    async def place(self, job: Job, to: To | None, before: str | None) -> Job:
+        """See `Downloader.place`."""
+        if job.status not in IN_LINE:
+            raise no_position(job)
+        return await self._ledger.place(job.id, to, before)
 
     async def remove(self, job: Job, *, delete_files: bool) -> Job:
         """See `Downloader.remove`."""

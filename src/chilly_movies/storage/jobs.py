@@ -102,7 +102,7 @@ class SqliteJobStore:
             oldest_to_go = newest.offset(KEPT_EVENTS).limit(1).scalar_subquery()
             connection.execute(delete(events).where(events.c.id <= oldest_to_go))
             connection.execute(delete(resume).where(resume.c.key.not_in(select(jobs.c.key))))
-            order = (jobs.c.position, jobs.c.created_at, jobs.c.id)
+            order = (jobs.c.position, jobs.c.fraction, jobs.c.created_at, jobs.c.id)
             found = connection.execute(select(jobs).order_by(*order))
             last_seq = _last_seq(connection)
             readable = tuple(_readable(found, rows.job_from_row))

@@ -47,7 +47,7 @@ class MemoryJobStore:
     async def load(self) -> Loaded:
         """All jobs in queue order."""
         unclean, self._is_open = self._is_open, True
-        jobs = sorted(self._jobs.values(), key=lambda job: (job.position, job.created_at, job.id))
+        jobs = sorted(self._jobs.values(), key=lambda job: (job.place, job.created_at, job.id))
         return Loaded(tuple(jobs), self._last_seq, unclean)
 
     async def record(self, job: Job, change: Change) -> None:

@@ -18,12 +18,14 @@ _OPTIONS: Final = TypeAdapter(Options)
 _ERROR: Final = TypeAdapter(JobError)
 _FILES: Final = TypeAdapter(tuple[MediaFile, ...])
 _IDENTITIES: Final = TypeAdapter(tuple[str, ...])
+_NEWS: Final = TypeAdapter(dict[str, Any])
 
 # Fields that are stored as they are, under their own name, and what they may be: SQLite keeps a
 # value of any type in any column.
 _TEXT, _TIME, _BYTES = (str, NoneType), (datetime, NoneType), (bytes, NoneType)
 _PLAIN: Final[dict[str, tuple[type, ...]]] = {
-    "id": (str,), "key": (str,), "position": (int,), "name": _TEXT, "reason": _TEXT, "path": _TEXT,
+    "id": (str,), "key": (str,), "position": (int,), "fraction": (str,), "name": _TEXT,
+    "reason": _TEXT, "path": _TEXT,
     "moving_to": _TEXT, "seeding": (bool,), "adopted": (bool,), "attempts": (int,),
     "created_at": (datetime,), "updated_at": (datetime,), "started_at": _TIME,
     "completed_at": _TIME, "next_attempt_at": _TIME,
@@ -96,6 +98,7 @@ def change_to_row(change: Change) -> dict[str, Any]:
         "error": _error_to_json(change.error),
         "reason": change.reason,
         "at": change.at,
+        "news": None if change.news is None else _to_json(_NEWS, dict(change.news)),
     }
 
 
@@ -114,6 +117,7 @@ def change_from_row(row: RowMapping) -> Change:
         at=_value(row, "at", datetime),
         error=_error_from_json(row["error"]),
         reason=_value(row, "reason", *_TEXT),
+        news=_news(_value(row, "news", *_TEXT)),
     )
 
 
@@ -158,6 +162,10 @@ def _value(row: RowMapping, name: str, *types: type) -> Any:
     if isinstance(value, str):
         value.encode()
     return value
+
+
+def _news(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else _NEWS.validate_json(text)
 
 
 def _to_json(adapter: TypeAdapter[Any], value: object) -> str:

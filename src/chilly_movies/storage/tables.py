@@ -95,6 +95,7 @@ jobs = Table(
     Column("figures", Text, nullable=False, server_default="{}"),
     Column("owner", Text),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("fraction", Text, nullable=False, server_default=""),
 )
 
 # No foreign key to jobs: the changes of a removed job stay, listeners may still ask for them.
@@ -111,6 +112,7 @@ events = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("name", Text),
     Column("labels", Text, nullable=False, server_default="{}"),
+    Column("news", Text),
     Index("events_of_job", "job_id", "id"),
 )
 

@@ -135,9 +135,12 @@ def encode(value: Any) -> str:
 @pytest.mark.parametrize(
     "cursor",
     ["", "x", "!!!!", "é", "a" * 8000, encode(5), encode([]), encode(["position", 1]),
-     encode(["position", 1, 2, 3]), encode(["position", "1", 1]), encode(["position", 1, 1.5]),
-     encode(["position", 1, None]), encode(["name", 1, 1]), encode(["-position", 1, 1]),
-     encode({"position": 1, "a": 2, "b": 3}), encode(["position", [1], 1]), "WyJw", "\x00",
+     encode(["position", 1, 2, 3]), encode(["position", "1", 1, ""]),
+     encode(["position", 1, 1.5, ""]), encode(["position", 1, None, ""]),
+     encode(["position", 1, 1, None]), encode(["position", 1, 1]), encode(["position", 1, "", 1]),
+     encode(["name", 1, 1, ""]), encode(["-position", 1, 1, ""]), encode(["position", 1, 1, "", 1]),
+     encode({"position": 1, "a": 2, "b": 3, "c": 4}), encode(["position", [1], 1, ""]), "WyJw",
+     "\x00",
      base64.urlsafe_b64encode(b"[" * 3000).decode(), "__4="],
 )  # fmt: skip
 def test_a_cursor_that_is_none_of_ours_is_refused_and_named(cursor: str) -> None:

@@ -106,7 +106,8 @@ def test_every_status_and_phase_is_known_to_the_models(status: Status, phase: Ph
 
 
 def test_no_figure_of_progress_is_left_out() -> None:
-    assert len(s.progress_out(Progress())) == len(fields(Progress))
+    kept = {"needs"}  # for the disk guard alone
+    assert len(s.progress_out(Progress())) == len(fields(Progress)) - len(kept)
 
 
 def test_members_are_spelled_in_camel_case() -> None:

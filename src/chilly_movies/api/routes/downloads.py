@@ -28,6 +28,7 @@ from chilly_movies.api.wire.schemas import (
     MoveBody,
     PeerOut,
     PeersOut,
+    PositionBody,
     answer,
     job_out,
     to_json,
@@ -44,7 +45,7 @@ router = part_of_contract("downloads")
 def _links() -> dict[str, Any]:
     """OpenAPI links: the answer, or the id in it, is what these operations want."""
     verbs = ("pauseJob", "resumeJob", "cancelJob")
-    others = ("getJobStatus", "getJob", "removeJob", "recheckJob", "moveJob")
+    others = ("getJobStatus", "getJob", "removeJob", "recheckJob", "moveJob", "placeJob")
     return {
         **{verb: {"operationId": verb, "requestBody": "$response.body"} for verb in verbs},
         **{it: {"operationId": it, "parameters": {"id": "$response.body#/id"}} for it in others},
@@ -172,9 +173,13 @@ async def get_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the c
 
 
 async def _details(request: Request, jobs: Sequence[Job]) -> list[JobDetail]:
-    missing = await _downloader(request).missing(jobs)
+    downloader = _downloader(request)
+    missing, positions = await downloader.missing(jobs), await downloader.positions()
     known = [JobDetail.model_validate(job) for job in jobs]
-    return [job.model_copy(update={"missing": job.id in missing}) for job in known]
+    return [
+        job.model_copy(update={"missing": job.id in missing, "position": positions.get(job.id)})
+        for job in known
+    ]
 
 
 @router.get("/downloads/{id}/peers", response_model=PeersOut, responses=documented(404, 422))
@@ -209,6 +214,23 @@ async def move_job(request: Request, id: JobId, body: MoveBody) -> Response:  # 
     that it is there. Nothing is replaced: if the name is taken it gets a number.
     """
     return _short(await _downloader(request).move(check_id(id), body.folder))
+
+
+@router.post(
+    "/downloads/{id}/position",
+    response_model=JobDetail,
+    responses=documented(404, 408, 409, 413, 415, 422),
+)
+@Policy(KeyScope.CONTROL, body=SMALL_JSON)
+async def place_job(request: Request, id: JobId, body: PositionBody) -> Response:  # noqa: A002
+    """Put a job elsewhere in the queue: queued jobs start in its order, and lists have it.
+
+    What is active stays active. A job has a position while it is queued, active or paused; it
+    keeps its place when it fails and is resumed. The event `placed` tells listeners.
+    """
+    before = None if body.before is None else check_id(body.before)
+    job = await _downloader(request).place(check_id(id), body.to, before=before)
+    return answer((await _details(request, [job]))[0])
 
 
 @router.delete(

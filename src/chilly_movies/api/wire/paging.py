@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chilly_movies.errors import InvalidRequest
-from chilly_movies.jobs.models import Job, Status
+from chilly_movies.jobs.models import Job, Place, Status
 
 _KEYS: dict[str, Callable[[Job], Any]] = {
     "position": lambda job: job.position,
@@ -57,8 +57,8 @@ def page(
     """
     key, reverse = _KEYS[sort.lstrip("-")], sort.startswith("-")
 
-    def place(job: Job) -> tuple[Any, int]:
-        return key(job), job.position
+    def place(job: Job) -> tuple[Any, Place]:
+        return key(job), job.place
 
     matching = jobs if statuses is None else [job for job in jobs if job.status in statuses]
     rest = matching
@@ -77,19 +77,20 @@ def page(
     return Page(shown, _encode(sort, place(shown[-1])) if more else None, len(matching))
 
 
-def _encode(sort: str, place: tuple[Any, int]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([sort, *place]).encode()).decode().rstrip("=")
+def _encode(sort: str, place: tuple[Any, Place]) -> str:
+    key, where = place
+    return base64.urlsafe_b64encode(json.dumps([sort, key, *where]).encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str, sort: str) -> tuple[Any, int]:
+def _decode(cursor: str, sort: str) -> tuple[Any, Place]:
     problem = InvalidRequest("The cursor does not belong to this list.", field="cursor")
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         decoded = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        made_for, value, position = decoded
+        made_for, value, *where = decoded
     except (ValueError, TypeError, UnicodeError, binascii.Error, RecursionError):
         raise problem from None
     kind = str if sort.lstrip("-") == "name" else (int, float)
-    if made_for != sort or not isinstance(value, kind) or type(position) is not int:
+    if made_for != sort or not isinstance(value, kind) or [*map(type, where)] != [int, str]:
         raise problem
-    return value, position
+    return value, (where[0], where[1])

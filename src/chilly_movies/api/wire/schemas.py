@@ -29,6 +29,7 @@ from chilly_movies.jobs import start_request
 from chilly_movies.jobs.events import EVENT_NAMES, SNAPSHOT, Change
 from chilly_movies.jobs.models import Job, JobError, Phase, Progress, SourceType, Status, Transport
 from chilly_movies.jobs.options import MAX_FOLDER, OPTIONS
+from chilly_movies.jobs.queue import To
 from chilly_movies.jobs.spelling import Spelled
 
 JobId = start_request.JobId
@@ -100,6 +101,17 @@ class MoveBody(JsonBody):
     model_config = example(folder="Films/2024")
 
     folder: Folder
+
+
+class PositionBody(JsonBody):
+    """Where in the queue a job is to stand: either member."""
+
+    model_config = example(to="top")
+
+    to: To | None = Field(
+        None, description="To an end, or past one job of the queue; at the end it stays there."
+    )
+    before: JobId | None = Field(None, description="Directly before the job of this id.")
 
 
 class TransportsOut(Shown):
@@ -197,7 +209,10 @@ class JobDetail(JobOut):
     files: list[FileOut]
     options: OptionsOut
     seeding: bool
-    position: int = Field(description="Place in the queue.")
+    position: int | None = Field(
+        None,
+        description="Among the queued, active and paused jobs, 1 = the first; null for others.",
+    )
     attempts: int = Field(description="Failed tries in a row.")
     next_attempt_at: Moment | None
     created_at: Moment
@@ -232,6 +247,12 @@ class FileReadersOut(Shown):
     readers: int = Field(description="0 = nobody reads it any more.")
 
 
+class PlacedOut(Shown):
+    """Where a job stands now."""
+
+    before: str | None = Field(description="The job it stands directly before; null = it is last.")
+
+
 EventName = TypeAliasType(
     "EventName",
     Annotated[
@@ -251,6 +272,7 @@ class EventOut(JobOut):
         description="Of a `file` event; every 2 s for files that moved, only the newest counts.",
     )
     stream: FileReadersOut | None = Field(None, description="Of a `stream` event.")
+    placed: PlacedOut | None = Field(None, description="Of a `placed` event.")
 
 
 class ListenPortOut(Shown):

@@ -22,6 +22,7 @@ from chilly_movies.jobs.models import (
     MediaFile,
     Peer,
     Phase,
+    Pool,
     Progress,
     Report,
     Source,
@@ -81,6 +82,8 @@ class MockDriver:
         tick: seconds between two reports.
         sleep: how to wait; tests pass their own.
     """
+
+    pool = Pool.NETWORK
 
     def __init__(
         self,

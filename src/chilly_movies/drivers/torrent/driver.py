@@ -48,6 +48,7 @@ from chilly_movies.jobs.models import (
     MediaFile,
     Peer,
     Phase,
+    Pool,
     Progress,
     Report,
     Source,
@@ -96,6 +97,8 @@ class TorrentDriver:
     Attributes:
         inspector: looks into torrents with the same engine.
     """
+
+    pool = Pool.NETWORK
 
     def __init__(
         self, config: EngineConfig, resume_store: ResumeStore, policy: NetworkPolicy | None = None

@@ -76,7 +76,7 @@ def survey(path: Path) -> Survey:
         if not newest:
             return Survey(revision, newest, _checked(connection), (), (), {})
         found, unreadable = read_rows(connection, jobs, rows.job_from_row)
-        found.sort(key=lambda job: (job.position, job.created_at, job.id))
+        found.sort(key=lambda job: (job.place, job.created_at, job.id))
         sizes, lost = read_rows(
             connection,
             resume,

@@ -1,4 +1,4 @@
-"""Labels, further sources, secrets, kept figures and owners of jobs; followers and webhooks."""
+"""Labels, further sources, secrets, kept figures, places and owners of jobs; followers."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ def upgrade() -> None:
         sa.Column("figures", sa.Text, nullable=False, server_default="{}"),
         sa.Column("owner", sa.Text),
         sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("fraction", sa.Text, nullable=False, server_default=""),
     ):
         op.add_column("jobs", column)
     op.add_column("events", sa.Column("name", sa.Text))
     op.add_column("events", sa.Column("labels", sa.Text, nullable=False, server_default="{}"))
+    op.add_column("events", sa.Column("news", sa.Text))
     op.create_table(
         "followers",
         sa.Column("name", sa.Text, primary_key=True),
