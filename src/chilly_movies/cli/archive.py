@@ -13,11 +13,10 @@ import os
 import re
 import tarfile
 import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.jobs.models import Job
@@ -51,6 +50,42 @@ class Manifest:
     created_at: str
     files: Mapping[str, tuple[int, str]]
 
+    def text(self) -> bytes:
+        """Writes it as JSON."""
+        described = {
+            "format": FORMAT,
+            "version": self.version,
+            "createdAt": self.created_at,
+            "jobs": self.jobs,
+            "mediaRoot": self.media_root,
+            "stateDir": self.state_dir,
+            "files": {n: {"size": s, "sha256": h} for n, (s, h) in self.files.items()},
+        }
+        return json.dumps(described, indent=2).encode()
+
+    @classmethod
+    def read(cls, text: bytes) -> Manifest:
+        """Reads the JSON of an archive.
+
+        Raises:
+            CommandFailed: it is of another version, or names other files than a backup has.
+            ValueError: it is no manifest; so for `KeyError`, `TypeError` and `AttributeError`.
+        """
+        found = json.loads(text)
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise _refused("it was made by another version of 'chilly backup'")
+        files = {name: (int(f["size"]), str(f["sha256"])) for name, f in found["files"].items()}
+        if DATABASE not in files or set(files) - {DATABASE, SETTINGS}:
+            raise _refused("its manifest names other files than a backup has")
+        return cls(
+            version=str(found["version"]),
+            media_root=str(found["mediaRoot"]),
+            state_dir=str(found["stateDir"]),
+            jobs=int(found["jobs"]),
+            created_at=str(found["createdAt"]),
+            files=files,
+        )
+
 
 def pack(target: Path, manifest: Manifest, contents: Mapping[str, Path]) -> None:
     """Writes the archive, readable for its owner only, and flushes it.
@@ -59,7 +94,7 @@ def pack(target: Path, manifest: Manifest, contents: Mapping[str, Path]) -> None
         CommandFailed: something is there already.
         OSError: it cannot be written.
     """
-    text = json.dumps({"format": FORMAT, **_described(manifest)}, indent=2).encode()
+    text = manifest.text()
     try:
         handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -76,17 +111,6 @@ def pack(target: Path, manifest: Manifest, contents: Mapping[str, Path]) -> None
     except BaseException:
         target.unlink(missing_ok=True)
         raise
-
-
-def _described(manifest: Manifest) -> dict[str, Any]:
-    return {
-        "version": manifest.version,
-        "createdAt": manifest.created_at,
-        "jobs": manifest.jobs,
-        "mediaRoot": manifest.media_root,
-        "stateDir": manifest.state_dir,
-        "files": {n: {"size": s, "sha256": h} for n, (s, h) in manifest.files.items()},
-    }
 
 
 def _add(archive: tarfile.TarFile, name: str, size: int, source: IO[bytes]) -> None:
@@ -107,12 +131,15 @@ def unpack(source: Path, folder: Path) -> Manifest:
     Raises:
         CommandFailed: it is damaged, hostile, or not one of ours.
     """
-    with _refusing(source):
+    try:
         with tarfile.open(source, mode="r:gz") as archive:
             first = archive.next()
             if first is None or first.name != MANIFEST:
                 raise _refused("it does not begin with a manifest")
-            manifest = _read_manifest(_small(archive, first))
+            content = archive.extractfile(first) if first.isreg() else None
+            if content is None or first.size > _SMALL:
+                raise _refused("its manifest is no plain file")
+            manifest = Manifest.read(content.read(_SMALL))
             missing = set(manifest.files)
             while (entry := archive.next()) is not None:
                 if entry.name not in missing:
@@ -121,31 +148,12 @@ def unpack(source: Path, folder: Path) -> Manifest:
                 missing.discard(entry.name)
         if missing:
             raise _refused(f"'{min(missing)}' is missing in it")
+    except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _refused(f"it cannot be read ({type(error).__name__})") from None
+    except OSError as error:
+        what = error.strerror or "it is not gzipped"
+        raise CommandFailed(f"{source} cannot be read: {what}.", Exit.USAGE) from None
     return manifest
-
-
-def _read_manifest(text: bytes) -> Manifest:
-    found = json.loads(text)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise _refused("it was made by another version of 'chilly backup'")
-    files = {name: (int(f["size"]), str(f["sha256"])) for name, f in found["files"].items()}
-    if DATABASE not in files or set(files) - {DATABASE, SETTINGS}:
-        raise _refused("its manifest names other files than a backup has")
-    return Manifest(
-        version=str(found["version"]),
-        media_root=str(found["mediaRoot"]),
-        state_dir=str(found["stateDir"]),
-        jobs=int(found["jobs"]),
-        created_at=str(found["createdAt"]),
-        files=files,
-    )
-
-
-def _small(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
-    content = archive.extractfile(entry) if entry.isreg() else None
-    if content is None or entry.size > _SMALL:
-        raise _refused("its manifest is no plain file")
-    return content.read(_SMALL)
 
 
 def _take(
@@ -168,17 +176,6 @@ def _take(
         raise _refused(f"'{entry.name}' in it is damaged")
 
 
-@contextmanager
-def _refusing(source: Path) -> Iterator[None]:
-    try:
-        yield
-    except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _refused(f"it cannot be read ({type(error).__name__})") from None
-    except OSError as error:
-        what = error.strerror or "it is not gzipped"
-        raise CommandFailed(f"{source} cannot be read: {what}.", Exit.USAGE) from None
-
-
 def _refused(why: str) -> CommandFailed:
     return CommandFailed(f"This is no backup that can be restored: {why}.")
 
@@ -190,14 +187,11 @@ def refuse_hostile(jobs: tuple[Job, ...]) -> None:
         CommandFailed: one does.
     """
     for job in jobs:
-        paths = [*(file.path for file in job.files), *([job.path] if job.path else [])]
-        if not _KEY.fullmatch(job.key) or any(map(_leads_out, paths)):
+        names = [*(file.path for file in job.files), *([job.path] if job.path else [])]
+        paths = [PurePosixPath(name) for name in names]
+        leads_out = any(p.is_absolute() or ".." in p.parts or "\0" in str(p) for p in paths)
+        if leads_out or not _KEY.fullmatch(job.key):
             raise _refused(f"job '{job.id}' points out of the media folder")
-
-
-def _leads_out(path: str) -> bool:
-    pure = PurePosixPath(path)
-    return pure.is_absolute() or ".." in pure.parts or "\0" in path
 
 
 def with_media_root(text: str, media_root: Path) -> str:

@@ -220,7 +220,7 @@ def _restore(
     file: Path, state: StateFolder, media_root: Path, *, force: bool
 ) -> tuple[Manifest, Path | None, _Taken]:
     from chilly_movies.settings import config_file
-    from chilly_movies.storage.sqlite.inspection import distrust
+    from chilly_movies.storage.sqlite.inspection import distrust, refuse_foreign_parts, survey
 
     if not force and any(path.name != LOCK for path in state.path.iterdir()):
         raise CommandFailed(
@@ -229,7 +229,10 @@ def _restore(
         )
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=state.path) as scratch:
         manifest = archive.unpack(file, Path(scratch))
-        taken = _checked(Path(scratch, DATABASE), fresh := Path(scratch, f"fresh-{DATABASE}"))
+        database, fresh = Path(scratch, DATABASE), Path(scratch, f"fresh-{DATABASE}")
+        refuse_foreign_parts(database)
+        taken = _take(database, fresh)
+        archive.refuse_hostile(survey(fresh).jobs)
         distrust(fresh)
         config = config_file()
         text = _settings_of(Path(scratch, SETTINGS), media_root)
@@ -243,21 +246,6 @@ def _restore(
         _put_aside(config)
         _write(config, text)
     return manifest, config, taken
-
-
-def _checked(database: Path, fresh: Path) -> _Taken:
-    """Copy an archive's database if it is ours and leads nowhere else.
-
-    Raises:
-        CommandFailed: it leads out of the media folder, or nothing of it can be read.
-        StoreError: it is not ours.
-    """
-    from chilly_movies.storage.sqlite.inspection import refuse_foreign_parts, survey
-
-    refuse_foreign_parts(database)
-    taken = _take(database, fresh)
-    archive.refuse_hostile(survey(fresh).jobs)
-    return taken
 
 
 def _settings_of(path: Path, media_root: Path) -> str | None:

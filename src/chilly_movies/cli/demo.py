@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from chilly_movies.cli import render, stage
-from chilly_movies.cli.boards import Board, LineBoard, board_for
+from chilly_movies.cli.boards import LineBoard, board_for
 from chilly_movies.cli.demo_film import make_film
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.cli.output import Output
@@ -62,15 +62,15 @@ def demo(
         result = run(_Demo(out, folder, size_mib).work())
     finally:
         stage.tidy(folder, keep=keep)
-    out.say(_where(Path(result["path"]), keep=keep))
+    if keep:
+        out.say(f"The film lies at {result['path']}")
+    else:
+        out.say(
+            f"The film lay at {result['path']} and is removed again; "
+            "'chilly demo --keep' leaves it there."
+        )
     out.document({"ok": True, **result, "kept": keep})
     return Exit.DONE
-
-
-def _where(path: Path, *, keep: bool) -> str:
-    if keep:
-        return f"The film lies at {path}"
-    return f"The film lay at {path} and is removed again; 'chilly demo --keep' leaves it there."
 
 
 @dataclass(slots=True)
@@ -100,6 +100,8 @@ class _Demo:
             raise CommandFailed(f"The backend refused: {error}") from None
 
     async def _steps(self, limit: asyncio.Timeout) -> dict[str, Any]:
+        from chilly_movies.client import ApiClient
+
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="chilly-demo-") as temporary:
             log = Path(temporary) / "backend.log"
@@ -113,7 +115,11 @@ class _Demo:
                     path, seconds = await self._arrive(url, magnet)
                 result = await self._compare(film, path, seconds)
                 result["totalSeconds"] = round(time.monotonic() - began, 3)
-                await self._play(url, result["totalSeconds"])
+                address = f"{url}/stream/{_JOB}/0"
+                async with ApiClient(url) as api:
+                    await api.first_bytes(address)  # as a browser or player asks
+                total = f"all of this took {result['totalSeconds']:.1f} s"
+                self._say(f"It plays at {address}; {total}.")
                 if self.out.is_live:
                     limit.reschedule(None)
                     await self._serve()
@@ -137,15 +143,6 @@ class _Demo:
             "downloadSeconds": round(seconds, 3),
             "bytesPerSecond": speed,
         }
-
-    async def _play(self, url: str, total: float) -> None:
-        """Asks for the film by its address, as a browser or player does."""
-        from chilly_movies.client import ApiClient
-
-        address = f"{url}/stream/{_JOB}/0"
-        async with ApiClient(url) as api:
-            await api.first_bytes(address)
-        self._say(f"It plays at {address}; all of this took {total:.1f} s.")
 
     async def _serve(self) -> None:
         """Keeps the backend running until Ctrl-C, so that the film can be watched."""
@@ -171,35 +168,35 @@ class _Demo:
             yield magnet
 
     async def _arrive(self, url: str, magnet: str) -> tuple[Path, float]:
-        """Have the backend download the film; where it lies, and how many seconds it took."""
+        """Has the backend download the film, and pauses it once on the way.
+
+        Returns:
+            where the film lies, and the seconds it took without the pause.
+
+        Raises:
+            CommandFailed: the download ended, or could not be paused.
+        """
         from chilly_movies.client import ApiClient
 
+        board = board_for(self.out) if self.out.is_live else LineBoard(self.out, interval=0.5)
         async with ApiClient(url) as api:
             self._say(f"The backend, a process of its own, serves {url}")
             await api.start(magnet, id=_JOB)
             self._say("POST /download/start with the film's magnet link; its events say:")
-            seconds = await self._download(api)
+            began, held = time.monotonic(), 0.0
+            with board:
+                async with aclosing(api.events(_JOB)) as events:
+                    async for event in events:
+                        board.show({**event, "name": self.film}, event["event"])
+                        if event["status"] == "completed":
+                            break
+                        if event["status"] in ("failed", "canceled"):
+                            raise CommandFailed(f"The download ended: {render.figures(event)}.")
+                        held += await self._maybe_pause(api, event, held)
+            if not held:
+                raise CommandFailed("The film was there before it could be paused.")
+            seconds = time.monotonic() - began - held
             return self.folder / "media" / str((await api.detail(_JOB))["path"]), seconds
-
-    async def _download(self, api: ApiClient) -> float:
-        """Follow the events, pause once on the way; the seconds without the pause."""
-        began, held = time.monotonic(), 0.0
-        board = board_for(self.out) if self.out.is_live else LineBoard(self.out, interval=0.5)
-        with board:
-            async with aclosing(api.events(_JOB)) as events:
-                async for event in events:
-                    self._show(board, event)
-                    if event["status"] == "completed":
-                        break
-                    if event["status"] in ("failed", "canceled"):
-                        raise CommandFailed(f"The download ended: {render.figures(event)}.")
-                    held += await self._maybe_pause(api, event, held)
-        if not held:
-            raise CommandFailed("The film was there before it could be paused.")
-        return time.monotonic() - began - held
-
-    def _show(self, board: Board, event: dict[str, Any]) -> None:
-        board.show({**event, "name": self.film}, event["event"])
 
     async def _maybe_pause(self, api: ApiClient, event: dict[str, Any], held: float) -> float:
         """Pause in the middle, and resume after a while; the seconds nothing moved."""

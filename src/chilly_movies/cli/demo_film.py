@@ -7,7 +7,6 @@ import os
 import shutil
 import struct
 from asyncio.subprocess import DEVNULL
-from collections.abc import Iterator
 from pathlib import Path
 
 _MIB = 1024 * 1024
@@ -77,11 +76,20 @@ def _write_avi(film: Path, size: int) -> None:
     """Writes uncompressed pictures of 160 x 90 at 25 a second (AVI 1.0, `DIB `, 24 bits)."""
     head = 12 + 12 + 64 + 12 + 64 + 48  # all before the list of frames
     count = (size - head - 12 - 8 - 8) // (8 + _FRAME + 16)
-    frames = b"".join(b"00db" + struct.pack("<I", _FRAME) + picture for picture in _pictures(count))
+    # a pattern that moves to the side, with a bar that shows how much of the film is over
+    period = bytes(value for x in range(2 * _WIDTH) for value in ((x * 8) % 256, (x * 3) % 256, 96))
+    done, left = b"\xff\xff\xff", b"\x30\x30\x30"
+    pictures = []  # each with the head of its chunk
+    for number in range(count):
+        rows = [period[3 * ((number + y) % _WIDTH) :][: 3 * _WIDTH] for y in range(_HEIGHT - 4)]
+        over = number * _WIDTH // count
+        bar = done * over + left * (_WIDTH - over)
+        pictures.append(b"00db" + struct.pack("<I", _FRAME) + b"".join([bar] * 4 + rows))
     index = b"".join(
         struct.pack("<4s3I", b"00db", 16, 4 + at * (8 + _FRAME), _FRAME) for at in range(count)
     )
-    body = b"AVI " + _avi_head(count) + _list(b"movi", frames) + _chunk(b"idx1", index)
+    movie = _list(b"movi", b"".join(pictures))
+    body = b"AVI " + _avi_head(count) + movie + _chunk(b"idx1", index)
     junk = size - 8 - len(body) - 8
     film.write_bytes(_chunk(b"RIFF", body + _chunk(b"JUNK", os.urandom(junk))))
 
@@ -113,17 +121,6 @@ def _avi_head(count: int) -> bytes:
     bitmap = struct.pack("<3I2H6I", 40, _WIDTH, _HEIGHT, 1, 24, 0, _FRAME, 0, 0, 0, 0)
     streams = _list(b"strl", _chunk(b"strh", stream) + _chunk(b"strf", bitmap))
     return _list(b"hdrl", _chunk(b"avih", main) + streams)
-
-
-def _pictures(count: int) -> Iterator[bytes]:
-    """A pattern that moves to the side, with a bar that shows how much of the film is over."""
-    period = bytes(value for x in range(2 * _WIDTH) for value in ((x * 8) % 256, (x * 3) % 256, 96))
-    done, left = b"\xff\xff\xff", b"\x30\x30\x30"
-    for number in range(count):
-        rows = [period[3 * ((number + y) % _WIDTH) :][: 3 * _WIDTH] for y in range(_HEIGHT - 4)]
-        over = number * _WIDTH // count
-        bar = done * over + left * (_WIDTH - over)
-        yield b"".join([bar] * 4 + rows)
 
 
 def _list(kind: bytes, content: bytes) -> bytes:

@@ -62,7 +62,7 @@ def doctor(
 def _findings(
     media_root: Path | None, state_dir: Path | None, *, verify: bool
 ) -> Iterator[Finding]:
-    from chilly_movies.settings import load_settings
+    from chilly_movies.settings import config_file, load_settings
 
     try:
         settings = load_settings(media_root=media_root, state_dir=state_dir)
@@ -72,7 +72,9 @@ def _findings(
     settings, remark = with_known_folder(settings)
     if remark is not None:
         yield Finding("disk", "remark", f"{remark[0].upper()}{remark[1:]}")
-    yield from _settings(settings)
+    names = ", ".join(sorted(settings.given)) or "none"
+    where = f"{config_file()}" if config_file().exists() else "no settings file"
+    yield Finding("settings", "ok", f"Settings are well formed; given: {names} ({where}).")
     yield from checks.check_engine()
     state = StateFolder(settings.state_dir)
     running = state.is_locked()
@@ -83,15 +85,6 @@ def _findings(
     yield from network_checks.check_interface(settings)
     yield from network_checks.check_lists(settings)
     yield from _stored(settings, verify=verify)
-
-
-def _settings(settings: Settings) -> Iterator[Finding]:
-    from chilly_movies.settings import config_file
-
-    given = sorted(settings.given)
-    where = f"{config_file()}" if config_file().exists() else "no settings file"
-    names = ", ".join(given) if given else "none"
-    yield Finding("settings", "ok", f"Settings are well formed; given: {names} ({where}).")
 
 
 def _stored(settings: Settings, *, verify: bool) -> Iterator[Finding]:

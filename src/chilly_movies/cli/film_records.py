@@ -145,7 +145,9 @@ def check_records(records: Sequence[Record]) -> Iterator[Finding]:
         if job.status not in (Status.COMPLETED, Status.CANCELED)
     ]
     for record, job in left[:_SHOWN]:
-        folder = record.state.path if record.media_root is None else _unfinished(record, job)
+        folder = record.state.path
+        if record.media_root is not None:
+            folder = record.media_root / INCOMPLETE / job.key
         yield Finding(
             "get",
             "remark",
@@ -159,10 +161,6 @@ def check_records(records: Sequence[Record]) -> Iterator[Finding]:
         size = sum(path.stat().st_size for one in records for path in one.state.path.iterdir())
         what = f"'chilly get' remembers {done} finished films ({amount(size)} in"
         yield Finding("get", "ok", f"{what} {records[0].state.path.parent}).")
-
-
-def _unfinished(record: Record, job: Job) -> Path:
-    return (record.media_root or Path()) / INCOMPLETE / job.key
 
 
 def _place(settings: Settings, digest: str, files: Sequence[int] | None) -> tuple[str, StateFolder]:

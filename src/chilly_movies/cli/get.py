@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _Flag = Parameter(negative="", show_default=False)
 _LINK_TRIES = 3
 """So often a link is tried, within some 10 s."""
+_DEAD = ("source_unavailable", "source_not_found")
+"""The errors of a link that leads to no torrent file."""
 
 
 def get(
@@ -69,16 +71,6 @@ def get(
     return run(getting.work(tracker, peer))
 
 
-def _is_dead_link(job: Job) -> bool:
-    """Whether a link to a torrent file is given up; a server would go on, and nobody waits for it.
-
-    Peers may come at any time, so a torrent itself is waited for.
-    """
-    is_link = not job.files and job.source.urn.lower().startswith(("http:", "https:"))
-    failed = job.error is not None and job.error.code in ("source_unavailable", "source_not_found")
-    return is_link and failed and job.attempts >= _LINK_TRIES
-
-
 class _Getting:
     """One `chilly get`."""
 
@@ -107,7 +99,14 @@ class _Getting:
             self._out.note("stopped; what is there is kept, 'chilly get' goes on from it")
             raise
         for job in jobs:
-            self._tell(job)
+            name = job.name or job.id
+            if job.status is Status.COMPLETED:
+                self._out.say(f"{name} lies at {self._place(job)}")
+            elif job.error is not None:
+                tries = f" Tried {job.attempts} times; type it again later." if job.attempts else ""
+                self._out.error(f"{name}: {job.error.message}{tries}")
+            else:
+                self._out.error(f"{name} is {job.status}.")
         whole = all(job.status is Status.COMPLETED for job in jobs)
         return Exit.DONE if whole else Exit.FAILED
 
@@ -155,17 +154,24 @@ class _Getting:
             "files": self._files,
         }  # fmt: skip
         job = await downloader.start(wish)
-        if job.status is Status.COMPLETED and not self._is_there(job):
-            await downloader.remove(job.id)
-            return await downloader.start(wish)
-        return job if job.status is Status.COMPLETED else await downloader.resume(job.id)
-
-    def _is_there(self, job: Job) -> bool:
-        return job.path is not None and (self._settings.media_root / job.path).exists()
+        if job.status is not Status.COMPLETED:
+            return await downloader.resume(job.id)
+        if job.path is not None and self._place(job).exists():
+            return job
+        await downloader.remove(job.id)
+        return await downloader.start(wish)
 
     def _is_over(self, job: Job) -> bool:
-        over = job.status.is_final and not (self._seed and job.seeding)
-        return over or _is_dead_link(job)
+        """Whether a job is not waited for any more.
+
+        A server would go on with a dead link to a torrent file, for which nobody waits here; peers
+        may come at any time, so a torrent itself is waited for.
+        """
+        if job.status.is_final and not (self._seed and job.seeding):
+            return True
+        is_link = not job.files and job.source.urn.lower().startswith(("http:", "https:"))
+        dead = job.error is not None and job.error.code in _DEAD
+        return is_link and dead and job.attempts >= _LINK_TRIES
 
     def _show(self, board: Board, job: Job, event: str) -> None:
         wire = render.wire_of(job)
@@ -175,13 +181,3 @@ class _Getting:
 
     def _place(self, job: Job) -> Path:
         return self._settings.media_root.absolute() / (job.path or "")
-
-    def _tell(self, job: Job) -> None:
-        name = job.name or job.id
-        if job.status is Status.COMPLETED:
-            self._out.say(f"{name} lies at {self._place(job)}")
-        elif job.error is not None:
-            tries = f" Tried {job.attempts} times; type it again later." if job.attempts else ""
-            self._out.error(f"{name}: {job.error.message}{tries}")
-        else:
-            self._out.error(f"{name} is {job.status}.")

@@ -93,13 +93,10 @@ def _why_silent(proxy: Proxy) -> str | None:
                 return "does not speak SOCKS5"
             if answer[1:] != bytes((way,)):
                 return "wants another way to log in" if way else "wants a user and a password"
-            return _why_refused(line, proxy) if way else None
+            if not way:
+                return None
+            user, password = proxy.user.encode(), proxy.password.encode()  # RFC 1929
+            line.sendall(bytes((1, len(user))) + user + bytes((len(password),)) + password)
+            return None if line.recv(2)[1:] == b"\0" else "refuses the user or the password"
     except OSError as error:
         return f"does not answer ({error.strerror or 'no answer in time'})"
-
-
-def _why_refused(line: socket.socket, proxy: Proxy) -> str | None:
-    """Log in (RFC 1929)."""
-    user, password = proxy.user.encode(), proxy.password.encode()
-    line.sendall(bytes((1, len(user))) + user + bytes((len(password),)) + password)
-    return None if line.recv(2)[1:] == b"\0" else "refuses the user or the password"

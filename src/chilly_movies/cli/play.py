@@ -95,7 +95,14 @@ class _Playing:
                 following = asyncio.create_task(_follow(api, job, board))
                 try:
                     await api.first_bytes(show.url)
-                    code = await self._present(show, own=own)
+                    self._out.record({"event": "playing", "url": show.url, "title": show.title})
+                    code: int = Exit.DONE
+                    if self._player is not None:
+                        code = await _run_player(command(self._player, show), self._out)
+                    else:
+                        self._out.say(show.url)
+                        if own:  # the address lives as long as our server
+                            await asyncio.Event().wait()
                     if self._stay and code == Exit.DONE:
                         code = exit_of_status(await following)
                 finally:
@@ -110,19 +117,17 @@ class _Playing:
             async with self._remote.client() as api:
                 await api.health()
         except CommandFailed as error:
-            if error.code is not Exit.NO_SERVER or self._is_named():
+            if error.code is not Exit.NO_SERVER:
                 raise
+            from chilly_movies.settings import load_settings
+
+            if (self._remote.server or load_settings().server) is not None:
+                raise  # that one is meant, and no other can stand in for it
         else:
             yield self._remote, False
             return
         async with own_server() as url:
             yield Remote(server=url, json=self._remote.json), True
-
-    def _is_named(self) -> bool:
-        """Tells whether a certain server is meant, which another cannot stand in for."""
-        from chilly_movies.settings import load_settings
-
-        return (self._remote.server or load_settings().server) is not None
 
     async def _begin(self, api: ApiClient) -> str:
         """Starts the job; returns its id."""
@@ -148,7 +153,22 @@ class _Playing:
         return str(job["id"])
 
     async def _show(self, api: ApiClient, job: dict[str, Any]) -> Show:
-        file = _choose(job, self._file)
+        """Chooses the file to show, and has the server give links to it and its subtitles.
+
+        Raises:
+            CommandFailed: there is no such file, or no film.
+        """
+        files = [file for file in job["files"] if file["wanted"]]
+        if self._file is not None:
+            file = next((one for one in files if one["index"] == self._file), None)
+            if file is None:
+                raise CommandFailed(f"The download has no chosen file {self._file}.", Exit.USAGE)
+        else:
+            films = [one for one in files if is_video(one["path"])]
+            file = max(films, key=lambda one: one["size"], default=None)
+            if file is None:
+                nothing = "The download has no film among its files; --file names another."
+                raise CommandFailed(nothing)
         paths = [f"/stream/{job['id']}/{file['index']}"]
         paths += [
             f"/subtitles/{job['id']}/{one['n']}.vtt"
@@ -159,15 +179,6 @@ class _Playing:
         ]
         urls = [await api.link(path) for path in paths]
         return Show(urls[0], clean(PurePosixPath(file["path"]).name), tuple(urls[1:]))
-
-    async def _present(self, show: Show, *, own: bool) -> int:
-        self._out.record({"event": "playing", "url": show.url, "title": show.title})
-        if self._player is None:
-            self._out.say(show.url)
-            if own:  # the address lives as long as our server
-                await asyncio.Event().wait()
-            return Exit.DONE
-        return await _run_player(command(self._player, show), self._out)
 
 
 async def _with_files(api: ApiClient, job_id: str, board: Board) -> dict[str, Any]:
@@ -204,24 +215,6 @@ async def _follow(api: ApiClient, job: dict[str, Any], board: Board) -> str:
                 if event["status"] in _OVER or event["event"] == "removed":
                     return str(event["status"])
     return "canceled"
-
-
-def _choose(job: dict[str, Any], index: int | None) -> dict[str, Any]:
-    """Chooses the file to show.
-
-    Raises:
-        CommandFailed: there is no such file, or no film.
-    """
-    files = [file for file in job["files"] if file["wanted"]]
-    if index is not None:
-        files = [file for file in files if file["index"] == index]
-        if not files:
-            raise CommandFailed(f"The download has no chosen file {index}.", Exit.USAGE)
-        return dict(files[0])
-    films = [file for file in files if is_video(file["path"])]
-    if not films:
-        raise CommandFailed("The download has no film among its files; --file names another.")
-    return dict(max(films, key=lambda file: file["size"]))
 
 
 async def _run_player(words: Sequence[str], out: Output) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -68,12 +69,10 @@ def wire_of(job: Job) -> dict[str, Any]:
 
 def wire_of_progress(progress: Progress) -> dict[str, Any]:
     """Writes figures of our own process in the spelling of the contract."""
-    return {_camel(name): value for name, value in asdict(progress).items()}
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
+    return {
+        re.sub("_(.)", lambda found: found[1].upper(), name): value
+        for name, value in asdict(progress).items()
+    }
 
 
 def name_of(job: Wire) -> str:
@@ -99,18 +98,14 @@ def figures(job: Wire) -> str:
     if status == "paused":
         return f"{share}, paused"
     if job.get("error"):
-        return f"{share}, will be tried again{_when(job)}: {_message(job)}"
+        due = job.get("nextAttemptAt")
+        left = datetime.fromisoformat(str(due)) - datetime.now(UTC) if due else timedelta()
+        seconds = math.ceil(left.total_seconds())
+        when = f" in {duration(seconds)}" if seconds > 0 else ""  # else not known, or now
+        return f"{share}, will be tried again{when}: {_message(job)}"
     if job.get("reason"):
         return f"{share}, {clean(str(job['reason']))}"
     return f"{share}, waiting" if status == "queued" else f"{share}, {_moving(progress)}"
-
-
-def _when(job: Wire) -> str:
-    """When a job is tried again; nothing if that is not known or now."""
-    due = job.get("nextAttemptAt")
-    left = datetime.fromisoformat(str(due)) - datetime.now(UTC) if due else timedelta()
-    seconds = math.ceil(left.total_seconds())
-    return f" in {duration(seconds)}" if seconds > 0 else ""
 
 
 def _completed(job: Wire) -> str:
@@ -178,10 +173,7 @@ def detail(job: Wire) -> Table:
     facts += [("progress", figures(job)), ("source", job["sourceUrn"] or "an uploaded torrent")]
     facts += [("path", job.get("path")), ("created", job["createdAt"])]
     facts += [("completed", job.get("completedAt"))]
-    facts += [(f"file {file['index']}", _file(file)) for file in job["files"]]
+    for file in job["files"]:
+        left_out = "" if file["wanted"] else ", left out"
+        facts += [(f"file {file['index']}", f"{file['path']}, {size(file['size'])}{left_out}")]
     return table(("", ""), [(name, str(value)) for name, value in facts if value])
-
-
-def _file(file: Wire) -> str:
-    left_out = "" if file["wanted"] else ", left out"
-    return f"{file['path']}, {size(file['size'])}{left_out}"

@@ -115,9 +115,12 @@ class _Seeding:
 
     async def work(self, paths: Sequence[Path]) -> None:
         """Make all torrents, then seed until this is cancelled."""
-        from chilly_movies.drivers.torrent.making.seeder import Seeder
+        with loading():
+            from chilly_movies.app import engine_config
+            from chilly_movies.drivers.torrent.engine.config import with_typed
+            from chilly_movies.drivers.torrent.making.seeder import Seeder
 
-        config = await self._config()
+        config = await with_typed(engine_config(self._settings), self._wish.trackers)
         with board_for(self._out) as board:
             made = [await self._make(path, board, config) for path in paths]
         async with Seeder(config) as seeder:
@@ -136,13 +139,6 @@ class _Seeding:
                     self._tell_dead(torrents, config.typed.trackers),
                     *(_watch(one, torrent, seeder, board) for one, torrent in offers.values()),
                 )
-
-    async def _config(self) -> EngineConfig:
-        with loading():
-            from chilly_movies.app import engine_config
-            from chilly_movies.drivers.torrent.engine.config import with_typed
-
-        return await with_typed(engine_config(self._settings), self._wish.trackers)
 
     async def _make(self, path: Path, board: Board, config: EngineConfig) -> MadeTorrent:
         from chilly_movies.drivers.torrent.making.create import make_torrent, with_websockets
@@ -261,21 +257,17 @@ def reachable_at(interface: str | None, port: int, trackers: Sequence[str] = ())
         trackers: if nothing leads out of this network, our address is the one they see.
     """
     hosts = ["192.0.2.1", *(urlsplit(url).hostname or "" for url in trackers)]
-    seen = filter(None, map(_seen_by, hosts)) if interface is None else iter([interface])
-    host = next(seen, None)
+    found = interface or ""
+    for host in hosts if interface is None else ():
+        # the address we would use to talk to it; asking the kernel sends nothing
+        with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, 9))
+            found = probe.getsockname()[0]
+            break
     try:
-        address = ipaddress.ip_address(host or "")
+        address = ipaddress.ip_address(found)
     except ValueError:  # an interface by its name
         return None
     if not (address.is_private or address.is_loopback) or address.is_unspecified:
         return None
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
-
-
-def _seen_by(host: str) -> str | None:
-    """The address we would use to talk to a host; asking the kernel sends nothing."""
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((host, 9))
-        found: str = probe.getsockname()[0]
-        return found
-    return None

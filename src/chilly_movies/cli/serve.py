@@ -7,7 +7,6 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -179,8 +178,10 @@ async def _listen(
     try:
         if stop_with_stdin:
             await _watch_stdin()
-        backend.serves_on(sockets[0].getsockname()[1])
-        url, media = _address(settings.http.host, sockets[0]), settings.media_root.absolute()
+        host, port = settings.http.host, sockets[0].getsockname()[1]
+        backend.serves_on(port)
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        media = settings.media_root.absolute()
         films = "downloads are scripted" if mock else f"films go to {media}"
         out.say(f"Chilly Movies {__version__} serves {url}, {films}, Ctrl-C stops")
         out.record({"version": __version__, "url": url, "mediaRoot": None if mock else str(media)})
@@ -203,11 +204,6 @@ def _tell_versions() -> None:
 
     log = structlog.get_logger(__name__)
     log.info("the engine is libtorrent", version=engine_version(), openssl=openssl_inside())
-
-
-def _address(host: str, listener: socket.socket) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}"
 
 
 async def _watch_stdin() -> None:

@@ -35,7 +35,15 @@ def settings(*, json: Annotated[bool, _Flag] = False, toml: Annotated[bool, _Fla
     found = described(load_settings())
     found.append(_row("config", CONFIG_FILE_VARIABLE, str(config_file()), "file with settings"))
     out.document(found)
-    rows = [(row["variable"], _shown(row["value"]), row["meaning"]) for row in found]
+    rows = []
+    for row in found:
+        value = row["value"]
+        if value in (None, "", []):
+            value = "-"
+        elif isinstance(value, bool):
+            value = "true" if value else "false"
+        shown = ",".join(value) if isinstance(value, list) else str(value)
+        rows.append((row["variable"], shown, row["meaning"]))
     out.show(table(("VARIABLE", "VALUE", "MEANING"), rows))
     return Exit.DONE
 
@@ -52,14 +60,11 @@ def sample(path: str) -> Iterator[str]:
     yield "# or from the file that CHILLY_CONFIG names; the environment (CHILLY_MAX_ACTIVE and so"
     yield "# on) wins. These are the defaults: remove the '#' before what you change."
     for name, (_, one) in SETTINGS.items():
+        value = one.default()
+        if not isinstance(value, bool | int | float | tuple):
+            value = "" if value is None else str(value)
         yield f"\n# {one.says}"
-        yield f"#{name} = {_as_toml(one.default())}"
-
-
-def _as_toml(value: Any) -> str:
-    if isinstance(value, bool | int | float | tuple):
-        return js.dumps(value)
-    return js.dumps("" if value is None else str(value), ensure_ascii=False)
+        yield f"#{name} = {js.dumps(value, ensure_ascii=False)}"
 
 
 def described(settings: Settings) -> list[dict[str, Any]]:
@@ -81,11 +86,3 @@ def described(settings: Settings) -> list[dict[str, Any]]:
 
 def _row(name: str, variable: str, value: Any, meaning: str) -> dict[str, Any]:
     return {"name": name, "variable": variable, "value": value, "meaning": meaning}
-
-
-def _shown(value: Any) -> str:
-    if value in (None, "", []):
-        return "-"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return ",".join(value) if isinstance(value, list) else str(value)

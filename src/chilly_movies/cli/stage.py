@@ -86,7 +86,9 @@ class Prop:
                 async with asyncio.timeout(_READY_WITHIN):
                     line = await self._process.stdout.readline()
         if not line:
-            raise CommandFailed(f"A process of the demo did not start: {_last_words(self._log)}")
+            lines = self._log.read_text(errors="replace").strip().splitlines()
+            last = lines[-1] if lines else "it said nothing."
+            raise CommandFailed(f"A process of the demo did not start: {last}")
         said: dict[str, Any] = json.loads(line)
         return said
 
@@ -104,11 +106,6 @@ def backend(folder: Path, log: Path) -> AbstractAsyncContextManager[Prop]:
     arguments = ["chilly_movies", "serve", "--json", "--stop-with-stdin"]
     config = log.with_name("empty.toml")
     config.touch()
-    return _process(arguments, _environment(folder, config), log)
-
-
-def _environment(folder: Path, config: Path) -> dict[str, str]:
-    """The user's environment without the user's settings, and with the demo's."""
     ours = {
         "MEDIA_ROOT": str(folder / "media"), "STATE_DIR": str(folder / "state"),
         "CONFIG": str(config), "HOST": "localhost", "PORT": "0",
@@ -116,12 +113,13 @@ def _environment(folder: Path, config: Path) -> dict[str, str]:
         "DHT": "false", "LSD": "false", "UPNP": "false", "WEBTORRENT": "false",
         "STUN_SERVER": "", "SEED_RATIO": "0", "LOG_LEVEL": "warning",
     }  # fmt: skip
-    kept = {
+    environment = {  # the user's, without the user's settings
         name: value
         for name, value in os.environ.items()
         if not name.startswith("CHILLY_") and name.upper() != "API_SECRET"
     }
-    return kept | {f"CHILLY_{name}": value for name, value in ours.items()}
+    environment |= {f"CHILLY_{name}": value for name, value in ours.items()}
+    return _process(arguments, environment, log)
 
 
 @asynccontextmanager
@@ -159,8 +157,3 @@ async def _end(process: Process) -> None:
         if process.returncode is None:
             process.kill()
             await process.wait()
-
-
-def _last_words(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing."

@@ -103,15 +103,12 @@ async def _track(
     except BrokenPipeError:
         raise  # of standard output
     except OSError as error:
-        raise CommandFailed(_refusal(error, host, port), Exit.USAGE) from None
-
-
-def _refusal(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} is in use by another program; --port chooses another."
-    if error.errno == errno.EACCES:
-        return f"Port {port} needs more rights than we have; --port chooses another."
-    return f"The address {host} cannot be listened on; --host chooses another."
+        known = {
+            errno.EADDRINUSE: f"Port {port} is in use by another program; --port chooses another.",
+            errno.EACCES: f"Port {port} needs more rights than we have; --port chooses another.",
+        }
+        other = f"The address {host} cannot be listened on; --host chooses another."
+        raise CommandFailed(known.get(error.errno or 0, other), Exit.USAGE) from None
 
 
 async def _tell(out: Output, served: Tracker) -> None:

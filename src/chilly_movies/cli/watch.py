@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from chilly_movies.cli.boards import Board, board_for
+from chilly_movies.cli.boards import board_for
 from chilly_movies.cli.exits import Exit, exit_of_status
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.remote import HERE, Remote
@@ -29,33 +29,27 @@ def watch(
         job_id: Only this job.
         remote: Which server.
     """
-    return run(_watch(job_id, remote, remote.output()))
+    return run(_follow(job_id, remote, remote.output()))
 
 
-async def _watch(job_id: str | None, remote: Remote, out: Output) -> int:
+async def _follow(job_id: str | None, remote: Remote, out: Output) -> int:
+    """Shows events until the job is over; the history before one job's snapshot is left out."""
+    current = job_id is None
     async with remote.client() as api:
         known = [await api.detail(job_id)] if job_id else await api.list()
         names = {job["id"]: job.get("name") for job in known}
         with board_for(out) as board:
-            return await _follow(api, job_id, names, board)
-
-
-async def _follow(
-    api: ApiClient, job_id: str | None, names: dict[str, str | None], board: Board
-) -> int:
-    """Show events; the history before one job's snapshot is left out."""
-    current = job_id is None
-    async with aclosing(api.events(job_id)) as events:
-        async for event in events:
-            if not current and event["event"] == "removed":
-                await api.status(event["id"])  # raises, unless it was another job of this id
-            current = current or event["event"] == "snapshot"
-            if not current:
-                continue
-            board.show(await _named(api, names, event), event["event"])
-            over = event["status"] in FINAL_STATUSES or event["event"] == "removed"
-            if job_id is not None and over:
-                return exit_of_status(event["status"])
+            async with aclosing(api.events(job_id)) as events:
+                async for event in events:
+                    if not current and event["event"] == "removed":
+                        await api.status(event["id"])  # raises, unless another has this id now
+                    current = current or event["event"] == "snapshot"
+                    if not current:
+                        continue
+                    board.show(await _named(api, names, event), event["event"])
+                    over = event["status"] in FINAL_STATUSES or event["event"] == "removed"
+                    if job_id is not None and over:
+                        return exit_of_status(event["status"])
     return Exit.DONE
 
 
