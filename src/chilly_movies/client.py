@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from chilly_movies.jobs.options import START_OPTIONS, to_text
+from chilly_movies.jobs.options import OPTIONS, START_OPTIONS, to_text
 from chilly_movies.net.failures import why_unreachable, why_untrusted
 from chilly_movies.net.outbound import trust
 
@@ -139,6 +139,7 @@ class ApiClient:
         id: str | None = None,  # noqa: A002 (the contract's name)
         source_type: str = "torrent",
         torrent: bytes | None = None,
+        labels: Mapping[str, str] | None = None,
         **options: Any,
     ) -> dict[str, Any]:
         """Start a download, or with an id alone start a known job again.
@@ -148,12 +149,14 @@ class ApiClient:
             id: the job's name; None = the server makes one up.
             source_type: what kind of source it is.
             torrent: the bytes of a `.torrent` file instead of `source_urn`.
+            labels: what is kept with the job, text by key.
             **options: `held` and the fields of `Options`, in Python's spelling or the contract's;
                 None = not given.
         """
         known = {name: option.wire for name, option in START_OPTIONS.items()}
         named = {known.get(name, name): value for name, value in options.items()}
         wishes = {"id": id, "sourceType": source_type, "sourceUrn": source_urn, **named}
+        wishes["labels"] = None if labels is None else dict(labels)
         given = {name: value for name, value in wishes.items() if value is not None}
         if torrent is None:
             return await self._ask("POST", "/download/start", json=given)
@@ -172,6 +175,22 @@ class ApiClient:
     async def cancel(self, job_id: str) -> dict[str, Any]:
         """Give a job up and delete its unfinished data."""
         return await self._ask("POST", "/download/cancel", json={"id": job_id})
+
+    async def adjust(
+        self, job_id: str, *, labels: Mapping[str, str | None] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Change what is asked of a job, or kept with it; the job as it is then.
+
+        Args:
+            job_id: which.
+            labels: those to set; one that is None is removed, others stay.
+            **options: the fields of `Options`, in Python's spelling or the contract's; None = the
+                server's default.
+        """
+        changes = {OPTIONS[k].wire if k in OPTIONS else k: value for k, value in options.items()}
+        if labels is not None:
+            changes["labels"] = dict(labels)
+        return await self._ask("PATCH", f"/downloads/{_segment(job_id)}", json=changes)
 
     async def move(self, job_id: str, folder: str) -> dict[str, Any]:
         """Put a film into another folder of the media folder."""
@@ -213,13 +232,17 @@ class ApiClient:
         params = {"deleteFiles": "true"} if delete_files else {}
         await self._ask("DELETE", f"/downloads/{_segment(job_id)}", params=params)
 
-    async def list(self, statuses: Iterable[str] = ()) -> Sequence[dict[str, Any]]:
+    async def list(
+        self, statuses: Iterable[str] = (), *, labels: Mapping[str, str] | None = None
+    ) -> Sequence[dict[str, Any]]:
         """All jobs in queue order with all that is known of them.
 
         Args:
             statuses: only jobs of these.
+            labels: only jobs that have all of these.
         """
-        params: dict[str, Any] = {"status": [*statuses], "limit": _PAGE}
+        wanted = [f"{key}={value}" for key, value in (labels or {}).items()]
+        params: dict[str, Any] = {"status": [*statuses], "label": wanted, "limit": _PAGE}
         jobs: list[dict[str, Any]] = []
         while True:
             page = await self._ask("GET", "/downloads", params=params)

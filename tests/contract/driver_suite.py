@@ -13,6 +13,7 @@ from chilly_movies.errors import FileNotFound, InvalidSource
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.lifecycle import apply
 from chilly_movies.jobs.models import Job, Phase, Report, Source, Status
+from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import Driver, FileReader
 from tests.doubles import NOON, make_job
 
@@ -252,6 +253,38 @@ class DriverSuite:
             assert 0 <= standing.done <= file.size
         job, _ = await run_until_complete(bench.driver, job)
         assert [f.done for f in await bench.driver.files(job)] == [f.size for f in job.files]
+
+    async def test_other_options_are_taken_over_while_a_job_runs(self, bench: Bench) -> None:
+        job, changed = accepted(bench), False
+        async with aclosing(bench.driver.run(job)) as reports:
+            async for report in reports:
+                job = after(job, report)
+                if job.files and not changed:
+                    options = Options(download_limit=50_000_000, upload_limit=0, seed_time=0)
+                    job, changed = replace(job, options=options), True
+                    await bench.driver.adjust(job)
+        assert changed
+        assert (job.status, job.seeding) == (Status.COMPLETED, False)
+
+    async def test_a_goal_that_is_reached_already_ends_the_seeding(self, bench: Bench) -> None:
+        job, _ = await run_until_complete(bench.driver, accepted(bench))
+        if not bench.seeds:
+            return
+        async with aclosing(bench.driver.run(job)) as reports, asyncio.timeout(10):
+            async for report in reports:
+                if report.progress.phase is Phase.SEEDING:
+                    await bench.driver.adjust(replace(job, options=Options(seed_ratio=0.0)))
+
+    @pytest.mark.parametrize("number", [0, 1])
+    async def test_options_of_a_job_that_does_not_run_are_nothing_to_take_over(
+        self, bench: Bench, number: int
+    ) -> None:
+        job = accepted(bench)
+        if number:
+            job, _ = await run_some(bench.driver, job)
+        await bench.driver.adjust(replace(job, options=Options(order="sequential", files=(0,))))
+        job, _ = await run_until_complete(bench.driver, job)
+        assert job.status is Status.COMPLETED
 
     async def test_closing_twice_is_fine(self, bench: Bench) -> None:
         await run_some(bench.driver, accepted(bench))

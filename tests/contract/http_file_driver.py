@@ -125,7 +125,7 @@ class HttpFileDriver:
     async def peers(self, job: m.Job) -> tuple[m.Peer, ...]:
         return ()
 
-    async def choose(self, job: m.Job) -> None:
+    async def adjust(self, job: m.Job) -> None:
         pass
 
     async def aclose(self) -> None:

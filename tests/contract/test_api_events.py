@@ -74,7 +74,8 @@ async def test_every_message_is_what_the_contract_says(show: Show) -> None:
         show.pace.flow()
         for message in await stream.until("completed"):
             EventOut.model_validate_json(json.dumps(message))
-            assert set(message) <= {"seq", "event", "id", "status", "progress", "error", "reason"}
+            always = {"seq", "event", "id", "status", "progress", "labels"}
+            assert always <= set(message) <= always | {"error", "reason", "name"}
 
 
 async def until_listening(stream: Any) -> None:

@@ -106,7 +106,7 @@ async def test_what_was_there_is_adopted_under_its_path_and_completes(rig: Rig) 
     assert (job.source.type, job.source.urn, job.source.data) == (
         SourceType.TORRENT, "", b"torrent",
     )  # fmt: skip
-    assert job.options == Options(seed_time=9, allow_executables=True)
+    assert job.options == Options(seed_time=9, allow_executables=True, folder="Films")
     done = await downloader.wait("a")
     assert (done.status, done.path) == (COMPLETED, "Films/A Film")
 

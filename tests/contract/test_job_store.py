@@ -66,6 +66,7 @@ FULL_JOB = Job(
     attempts=4,
     next_attempt_at=NOON + timedelta(seconds=5),
     error=JobError("network_error", "Kein Anschluß."),
+    labels={"category": "películas ✓", "empty": ""},
 )
 
 
@@ -181,6 +182,7 @@ async def test_a_durable_change_comes_back_without_its_job(store: JobStore) -> N
     assert (change.status, change.progress) == (FULL_JOB.status, FULL_JOB.progress)
     assert (change.error, change.reason) == (FULL_JOB.error, FULL_JOB.reason)
     assert (change.at, change.durable, change.job) == (FULL_JOB.updated_at, True, None)
+    assert (change.name, change.labels) == (FULL_JOB.name, FULL_JOB.labels)
 
 
 async def test_a_change_keeps_the_figures_of_its_own_time(store: JobStore) -> None:

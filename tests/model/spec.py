@@ -23,12 +23,15 @@ STEPS: dict[tuple[str, str | None], str | None] = {
     ("retrying", "active"): "queued", ("error", "active"): "failed",
     **{("moved", status): status for status in (*WAITING, "completed")},
     **{("placed", status): status for status in IN_LINE},
+    **{("adjusted", status): status for status in (*WAITING, "completed")},
     **{("canceled", status): "canceled" for status in WAITING},
     **{("removed", status): None for status in ANY},
 }  # fmt: skip
 ADDS = {"retrying", "error"}
 NOBODYS_FAULT = {"disk_error", "disk_full", "out_of_descriptors", "store_unavailable"}
 CLEARS = {"queued", "resumed", "completed"}
+OPTIONS = ("download_limit", "seed_ratio", "forced")
+"""Those that the specification follows."""
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Known:
     identities: tuple[str, ...] = ()
     born: int = 0
     forced: bool = False
+    asked: tuple[dict[str, str], dict[str, object]] = ({}, {})
 
 
 class Spec:
@@ -97,11 +101,14 @@ class Spec:
             self.wrong.append(f"'{job.id}' was put elsewhere by '{event}'")
         if any(other.place == job.place for i, other in self.jobs.items() if i != job.id):
             self.wrong.append(f"'{job.id}' shares its place")
+        asked = asked_of(job)
+        if before and (event == "adjusted") != (asked != before.asked):
+            self.wrong.append(f"'{event}' of '{job.id}' makes {asked} of {before.asked}")
         source = job.source.urn or (job.source.data or b"").decode()
         self.jobs[job.id] = Known(
             after, job.key, job.place, source, attempts, job.next_attempt_at, self.quiet_times,
             job.seeding, job.moving_to is not None, job.adopted, job.identities,
-            before.born if before else self.quiet_times, job.options.forced,
+            before.born if before else self.quiet_times, job.options.forced, asked,
         )  # fmt: skip
 
     def _behind_all(self, job: Job) -> None:
@@ -158,6 +165,7 @@ class Spec:
             "cancel": dict.fromkeys(WAITING, "canceled"),
             "remove": dict.fromkeys(ANY, "gone"),
             "move": {"canceled": "IllegalTransition"},
+            "adjust": {"canceled": "IllegalTransition"},
         }[verb]
         dead = ("canceled", "failed") if verb == "pause" else ("canceled",)
         if verb in ("pause", "resume") and job.status in dead and job.status not in table:
@@ -182,3 +190,18 @@ class Spec:
         others = (j for j in self.jobs.values() if j.status != "canceled")
         taken = any(identity in other.identities for other in others)
         return "DuplicateDownload" if taken else born
+
+    def expected_of(
+        self, job_id: str, labels: dict[str, str | None], options: dict[str, object]
+    ) -> tuple[dict[str, str], dict[str, object]] | None:
+        """What is asked of a job once this is changed; None if there is no such job."""
+        job = self.jobs.get(job_id)
+        if job is None or job.status == "canceled":
+            return None if job is None else job.asked
+        kept = {key: value for key, value in job.asked[0].items() if key not in labels}
+        return kept | {k: v for k, v in labels.items() if v is not None}, job.asked[1] | options
+
+
+def asked_of(job: Job) -> tuple[dict[str, str], dict[str, object]]:
+    """What a job is to be like, as far as it is followed here."""
+    return dict(job.labels), {name: getattr(job.options, name) for name in OPTIONS}

@@ -25,7 +25,7 @@ from chilly_movies.errors import ChillyError, DiskError, SourceRejected, SourceU
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.models import Job, Phase, Report, SourceFacts
 from chilly_movies.storage.jobs import open_stores
-from tests.model.spec import Known, Spec
+from tests.model.spec import Known, Spec, asked_of
 from tests.model.world import Run, World, moving
 
 IDS = st.sampled_from(["a", "b", "c"])
@@ -33,7 +33,16 @@ SOURCES = st.sampled_from(["film-1", "film-2", "film-3"])
 VERBS = st.sampled_from(["pause", "resume", "cancel", "resume", "cancel"])
 ENDS = st.sampled_from(["top", "bottom", "up", "down"])
 HOW = st.sampled_from(["", "", "", "held", "forced"])
-LATE = st.sampled_from(["pause", "resume", "cancel", "move"])
+LATE = st.sampled_from(["pause", "resume", "cancel", "move", "adjust"])
+LABELS = st.dictionaries(st.sampled_from("xy"), st.sampled_from(["1", "2", None]), max_size=2)
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "download_limit": st.sampled_from([None, 7]),
+        "seed_ratio": st.just(2.0),
+        "forced": st.booleans(),
+    },
+)
 PICK = st.integers(0, 7)
 FAILURES = {
     "unavailable": SourceUnavailable("Nobody has it."),
@@ -156,6 +165,17 @@ class Machine(RuleBasedStateMachine):
         """To another folder, now or once it is there."""
         self._verb("move", job_id, self.world.downloader.move(job_id, folder))
 
+    @rule(job_id=IDS, labels=LABELS, options=OPTIONS)
+    def adjust(
+        self, job_id: str, labels: dict[str, str | None], options: dict[str, object]
+    ) -> None:
+        """Labels, limits and goals of whatever is there."""
+        alone, expected = self._alone(), self.spec.expected_of(job_id, labels, options)
+        work = self.world.downloader.adjust(job_id, labels=labels, **options)
+        self._verb("adjust", job_id, work)
+        now = self.spec.jobs.get(job_id)
+        assert not alone or (now and now.asked) == expected, f"{now} is not {expected}"
+
     @rule(job_id=IDS, verbs=st.lists(VERBS, min_size=2, max_size=3))
     def clash(self, job_id: str, verbs: list[str]) -> None:
         """Several verbs on one job at once, while the store is slow."""
@@ -173,6 +193,8 @@ class Machine(RuleBasedStateMachine):
         self._order(pick, end if done else FAILURES["rejected"])
         if verb == "move":
             self.move(run.job.id, "New")
+        elif verb == "adjust":
+            self.adjust(run.job.id, {"x": "1"}, {"seed_ratio": 2.0})
         else:
             self.use(run.job.id, verb)
 
@@ -411,6 +433,11 @@ class Machine(RuleBasedStateMachine):
             j.key for j in self.spec.jobs.values() if j.seeding or j.moving
         }
         assert set(self.world.driver.runs) == wanted, "what runs is not what should"
+        asked = {job.key: job.asked[1] for job in self.spec.jobs.values()}
+        for key, run in self.world.driver.runs.items():
+            assert asked_of(run.job)[1] == asked[key], (
+                "a driver knows other options than are stored"
+            )
         given_up = [job.key for job in self.spec.jobs.values() if job.status == "canceled"]
         assert all(key not in self.world.driver.runs for key in given_up)
 
@@ -449,8 +476,10 @@ def same(job: Job | None, known: Known) -> bool:
     """Whether memory agrees with what is stored."""
     return job is not None and (
         job.status, job.attempts, job.key, job.seeding, job.moving_to is not None, job.place,
+        asked_of(job),
     ) == (
         known.status, known.attempts, known.key, known.seeding, known.moving, known.place,
+        known.asked,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -238,6 +238,11 @@ class PuppetDriver(MockDriver):
             self._disk.complete.add(job.key)
         finally:
             await self._close(run)
+
+    async def adjust(self, job: Job) -> None:
+        """Take over the options."""
+        if (run := self.runs.get(job.key)) is not None:
+            run.job = replace(run.job, options=job.options)
 
     async def _close(self, run: Run) -> None:
         if self.sticky and not self.dead:

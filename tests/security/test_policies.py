@@ -80,6 +80,8 @@ def was_body(method: str, path: str) -> int | None:
     """The most bytes of JSON that were read; None = the gate let everything by."""
     if method == "PATCH" and re.match(r"^/downloads/[^/]+/files$", path):
         return 1024 * 1024
+    if method == "PATCH" and re.match(r"^/downloads/[^/]+$", path):
+        return 256 * 1024  # came since
     small = [f"/download/{verb}" for verb in ("pause", "resume", "cancel")]
     large = ("/download/start", "/torrents/create", "/torrents/inspect")
     if method == "POST" and (path in large or re.match(r"^/downloads/[^/]+/move$", path)):

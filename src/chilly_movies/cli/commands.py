@@ -57,7 +57,8 @@ def build() -> App:
     )
     commands: tuple[Callable[..., int], ...] = (
         serve, get, play, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
-        remote.resume, remote.cancel, remote.recheck, remote.move, remote.remove, queue, watch,
+        remote.resume, remote.cancel, remote.recheck, remote.move, remote.label,
+        remote.adjust, remote.remove, queue, watch,
         settings, doctor, backup, restore,
         tracker, demo,
         completion,

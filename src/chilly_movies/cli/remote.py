@@ -15,7 +15,16 @@ from chilly_movies.cli.exits import CommandFailed, Exit, exit_of_answer
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
 from chilly_movies.cli.sources import Wanted, read_sources
-from chilly_movies.cli.start_options import NOT_GIVEN, OptionFlags, given_options
+from chilly_movies.cli.start_options import (
+    NOT_GIVEN,
+    UNCHANGED,
+    ChangeFlags,
+    LabelFlag,
+    OptionFlags,
+    given_options,
+    read_changes,
+    read_labels,
+)
 
 if TYPE_CHECKING:
     from chilly_movies.client import ApiClient, ClientError
@@ -101,6 +110,7 @@ def add(
     *sources: Annotated[str, Parameter(name="SOURCE")],
     id: str | None = None,  # noqa: A002 (the contract's name)
     type: Annotated[str, Parameter(show=False)] = "torrent",  # noqa: A002
+    label: LabelFlag = None,
     options: OptionFlags = NOT_GIVEN,
     remote: Remote = HERE,
 ) -> int:
@@ -110,16 +120,19 @@ def add(
         sources: Magnet links, info hashes, links, or paths of .torrent files.
         id: Name for the job; the server makes one up if not given.
         type: Kind of source, for servers with drivers of their own.
+        label: Kept with the downloads, as KEY=VALUE; repeatable.
         options: What is asked of the downloads.
         remote: Which server.
     """
     wanted = read_sources(sources)
     if id is not None and len(wanted) > 1:
         raise CommandFailed("--id names one job: give one SOURCE with it.", Exit.USAGE)
-    given = given_options(options)
+    given, labels = given_options(options), read_labels(label) or None
 
     async def start(api: ApiClient, one: Wanted) -> dict[str, Any]:
-        return await api.start(one.urn, id=id, source_type=type, torrent=one.torrent, **given)
+        return await api.start(
+            one.urn, id=id, source_type=type, torrent=one.torrent, labels=labels, **given
+        )
 
     return _each(remote, wanted, start)
 
@@ -177,6 +190,45 @@ def move(
     return _each(remote, ids, lambda api, job_id: api.move(job_id, folder))
 
 
+def label(
+    job_id: OneId,
+    /,
+    *changes: Annotated[str, Parameter(name="KEY=VALUE")],
+    remote: Remote = HERE,
+) -> int:
+    """Set labels of a job; KEY= without a value removes one.
+
+    Args:
+        job_id: Which job.
+        changes: Labels, like category=films; others of the job stay.
+        remote: Which server.
+    """
+    labels = {key: value or None for key, value in read_labels(changes).items()}
+    if not labels:
+        raise CommandFailed("Give at least one KEY=VALUE.", Exit.USAGE)
+    return _each(remote, [job_id], lambda api, one: api.adjust(one, labels=labels))
+
+
+def adjust(
+    ids: Ids,
+    /,
+    *,
+    default: Annotated[list[str] | None, Parameter(negative="")] = None,
+    options: ChangeFlags = UNCHANGED,
+    remote: Remote = HERE,
+) -> int:
+    """Change limits, seeding goals, files, folder and order of jobs, whether or not they run.
+
+    Args:
+        ids: Which jobs.
+        default: An option that goes back to the server's default, like seed-ratio; repeatable.
+        options: What is changed.
+        remote: Which server.
+    """
+    changes = read_changes(options, default or ())
+    return _each(remote, ids, lambda api, job_id: api.adjust(job_id, **changes))
+
+
 def remove(
     ids: Ids, /, *, delete_files: Annotated[bool, Flag] = False, remote: Remote = HERE
 ) -> int:
@@ -229,24 +281,26 @@ def _each(
 def list_jobs(
     *,
     status: Annotated[list[_StatusName] | None, Parameter(negative="")] = None,
+    label: LabelFlag = None,
     remote: Remote = HERE,
 ) -> int:
     """Show the server's jobs in queue order.
 
     Args:
         status: Only jobs with this status; repeatable.
+        label: Only jobs with this label, as KEY=VALUE; repeatable: with all of them.
         remote: Which server.
     """
-    out = remote.output()
+    out, labels = remote.output(), read_labels(label)
 
     async def work() -> None:
         async with remote.client() as api:
-            jobs = await api.list(status or ())
+            jobs = await api.list(status or (), labels=labels)
         out.document(jobs)
         if jobs:
             out.show(render.job_table(jobs))
         else:
-            out.say("There are no such jobs." if status else "There are no jobs yet.")
+            out.say("There are no such jobs." if status or label else "There are no jobs yet.")
 
     run(work())
     return Exit.DONE

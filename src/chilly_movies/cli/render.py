@@ -173,6 +173,7 @@ def detail(job: Wire) -> Table:
     facts += [("progress", figures(job)), ("source", job["sourceUrn"] or "an uploaded torrent")]
     facts += [("path", job.get("path")), ("created", job["createdAt"])]
     facts += [("completed", job.get("completedAt"))]
+    facts += [(f"label {key}", value) for key, value in job.get("labels", {}).items()]
     for file in job["files"]:
         left_out = "" if file["wanted"] else ", left out"
         facts += [(f"file {file['index']}", f"{file['path']}, {size(file['size'])}{left_out}")]

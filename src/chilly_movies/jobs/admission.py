@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from chilly_movies.errors import IdInUse, UnsupportedSource
@@ -13,6 +14,27 @@ from chilly_movies.jobs.lifecycle import born
 from chilly_movies.jobs.models import Job, Source, SourceType
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import Driver
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants to become a job.
+
+    Attributes:
+        id: its id.
+        source: where the film comes from.
+        options: what is asked of it.
+        labels: what is kept with it.
+        path: where in the media root its data lies already, None if it is to be downloaded.
+        is_held: it is paused from the beginning.
+    """
+
+    id: str
+    source: Source
+    options: Options
+    labels: Mapping[str, str] = field(default_factory=dict)
+    path: str | None = None
+    is_held: bool = False
 
 
 class Admission:
@@ -37,23 +59,8 @@ class Admission:
         self._clock = clock
         self._on_admitted = on_admitted
 
-    async def admit(
-        self,
-        job_id: str,
-        source: Source,
-        options: Options,
-        path: str | None = None,
-        *,
-        held: bool = False,
-    ) -> Job:
+    async def admit(self, wish: Wish) -> Job:
         """Records a job, even if the caller goes away; a known one is given as it stands.
-
-        Args:
-            job_id: its id.
-            source: where the film comes from.
-            options: what is asked of it.
-            path: where in the media root its data lies already, None if it is to be downloaded.
-            held: it is paused from the beginning.
 
         Raises:
             UnsupportedSource: no driver reads this kind of source.
@@ -61,36 +68,30 @@ class Admission:
             IdInUse: the id belongs to a job with another source.
             DuplicateDownload: another job has the same film data.
         """
-        birth = e.Held() if held else e.Queued()
-        return await self._ledger.shielded(self._admit(job_id, source, options, path, birth))
+        return await self._ledger.shielded(self._admit(wish))
 
-    async def _admit(
-        self,
-        job_id: str,
-        source: Source,
-        options: Options,
-        path: str | None,
-        birth: e.Queued | e.Held,
-    ) -> Job:
-        facts = self._driver(source).identify(source)
-        async with self._ledger.lock(job_id):
-            if job_id in self._ledger:
-                return self._same_or_refuse(job_id, source, facts.identities)
-            self._ledger.refuse_duplicate(job_id, facts.identities)
+    async def _admit(self, wish: Wish) -> Job:
+        birth = e.Held() if wish.is_held else e.Queued()
+        facts = self._driver(wish.source).identify(wish.source)
+        async with self._ledger.lock(wish.id):
+            if wish.id in self._ledger:
+                return self._same_or_refuse(wish.id, wish.source, facts.identities)
+            self._ledger.refuse_duplicate(wish.id, facts.identities)
             now = self._clock()
             job = Job(
-                id=job_id,
+                id=wish.id,
                 key=uuid.uuid4().hex,
-                source=source,
+                source=wish.source,
                 created_at=now,
                 updated_at=now,
                 position=self._ledger.next_position(),
-                options=options,
+                options=wish.options,
                 name=facts.name,
                 identities=facts.identities,
                 files=facts.files,
-                path=path,
-                adopted=path is not None,
+                path=wish.path,
+                adopted=wish.path is not None,
+                labels=wish.labels,
             )
             job = await self._ledger.add(born(job, birth), birth)
         self._on_admitted()

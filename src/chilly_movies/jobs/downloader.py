@@ -19,7 +19,8 @@ import structlog
 from chilly_movies.errors import ChillyError, EngineError, IllegalTransition, InvalidRequest
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs import queue
-from chilly_movies.jobs.admission import Admission
+from chilly_movies.jobs.adjustments import AdjustRequest, parse_changes
+from chilly_movies.jobs.admission import Admission, Wish
 from chilly_movies.jobs.bus import EVERYTHING, EventBus, Filter, Subscription
 from chilly_movies.jobs.callbacks import Listener, Listeners
 from chilly_movies.jobs.disk_guard import DiskGuard
@@ -35,6 +36,7 @@ from chilly_movies.jobs.models import (
     Source,
     SourceType,
     Status,
+    folder_of,
 )
 from chilly_movies.jobs.open_files import Reading
 from chilly_movies.jobs.options import Options, check_folder
@@ -202,7 +204,8 @@ class Downloader:
             job: the seed's mapping (`{"id", "sourceType", "sourceUrn"}`); extra keys are ignored.
                 Or a request that was checked already.
             **wishes: the same by keyword: `id`, `source_type`, `source_urn`, `torrent` (bytes of
-                a `.torrent` file), the fields of `Options`, and `held`: paused from the beginning.
+                a `.torrent` file), `labels`, the fields of `Options`, and `held`: paused from the
+                beginning.
 
         Returns:
             The job; an id and source that are known already give the job as it stands, and a
@@ -217,8 +220,9 @@ class Downloader:
         request = job if isinstance(job, StartRequest) else parse({**(job or {}), **wishes})
         if request.source is None:
             return await self._start_known(request.job_id, held=request.is_held)
+        labels, held = request.labels or {}, request.is_held
         return await self._admission.admit(
-            request.job_id, request.source, request.options, held=request.is_held
+            Wish(request.job_id, request.source, request.options, labels, is_held=held)
         )
 
     async def adopt(
@@ -253,11 +257,11 @@ class Downloader:
         options = options or Options()
         if options.files is not None:
             raise InvalidRequest("What is there already is seeded as a whole.", field="files")
-        options = replace(options, allow_executables=True)  # it is the user's own
         job_id, path = new_id() if id is None else check_id(id), check_path(path)
+        options = replace(options, allow_executables=True, folder=folder_of(path))  # the user's own
         check_torrent(torrent)
         source = Source(SourceType.TORRENT, "", torrent)
-        return await self._admission.admit(job_id, source, options, path)
+        return await self._admission.admit(Wish(job_id, source, options, path=path))
 
     async def _start_known(self, job_id: str, *, held: bool) -> Job:
         if job_id not in self._ledger:
@@ -328,6 +332,38 @@ class Downloader:
         """
         folder = check_folder(folder)
         return await self._verb(job_id, lambda job: self._verbs.move(job, folder))
+
+    async def adjust(
+        self, job_id: str, changes: Mapping[str, Any] | AdjustRequest | None = None, /, **more: Any
+    ) -> Job:
+        """Change what is asked of a job, or kept with it: all that is given, or nothing.
+
+        A driver that runs the job takes it over at once: a limit applies within 2 s, a goal that
+        is reached already ends the seeding. A job that is complete and does not seed any more does
+        not begin to. Another `folder` of a finished film moves it, as `move` does.
+
+        Args:
+            job_id: which.
+            changes: by the contract's names or Python's; None as a value = the server's default.
+                Or a request that was checked already.
+            **more: the same by keyword: `labels` (merged; a label that is None is removed), and
+                the fields of `Options` but for `allow_executables`.
+
+        Returns:
+            The job; one that is so already is given as it stands, and no event tells of it.
+
+        Raises:
+            InvalidRequest: a value has the wrong form, or there would be too many labels.
+            IllegalTransition: the job is canceled; other files are wanted of a completed one; or
+                its film cannot be moved (see `move`).
+            NotReadable: files are chosen that are not known yet.
+            FileNotFound: there is no such file.
+        """
+        if isinstance(changes, AdjustRequest):
+            wanted = changes
+        else:
+            wanted = parse_changes({**(changes or {}), **more})
+        return await self._verb(job_id, lambda job: self._verbs.adjust(job, wanted))
 
     async def place(
         self, job_id: str, to: queue.To | None = None, *, before: str | None = None

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
-from chilly_movies.jobs.models import Job, JobError, Place, Progress, SourceFacts, Status
+from chilly_movies.jobs.models import (
+    Job,
+    JobError,
+    MediaFile,
+    Place,
+    Progress,
+    SourceFacts,
+    Status,
+)
+from chilly_movies.jobs.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,24 @@ class Placed(Event):
     def news(self) -> Mapping[str, Any]:
         """See `Event`."""
         return {"before": self.before}
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted(Event):
+    """The user changed what is asked of the job, or kept with it; all at once.
+
+    Attributes:
+        options: all of them, as they are from now on.
+        labels: the same.
+        files: the same; another selection changes which of them are wanted.
+        moving_to: where a finished film is to be moved to, None if it stays where it is.
+    """
+
+    name = "adjusted"
+    options: Options = field(default_factory=Options)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[MediaFile, ...] = ()
+    moving_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +275,8 @@ NEWS = (FILE, STREAM)
 """What can be told of one file of a job: how far it is, and how many readers it has."""
 
 EVENT_NAMES = (
-    "queued", "started", "metadata", "files", "moved", "progress", "paused", "resumed", "retrying",
-    "completed", "canceled", "error", "removed", "placed", *NEWS,
+    "queued", "started", "metadata", "files", "moved", "adjusted", "progress", "paused", "resumed",
+    "retrying", "completed", "canceled", "error", "removed", "placed", *NEWS,
 )  # fmt: skip
 
 
@@ -264,6 +291,8 @@ class Change:
         job: the job after the event; None when read back from the store.
         news: what a `file` or `stream` event says, its `index` says of which file; or what a
             `placed` event says.
+        name: the film's name, None if it is not known.
+        labels: of the job.
     """
 
     seq: int
@@ -277,6 +306,8 @@ class Change:
     durable: bool = True
     job: Job | None = None
     news: Mapping[str, Any] | None = None
+    name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def replaces(self) -> object:
@@ -306,4 +337,6 @@ class Change:
             durable=durable,
             job=job,
             news=news,
+            name=job.name,
+            labels=job.labels,
         )

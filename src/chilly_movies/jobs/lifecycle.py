@@ -37,6 +37,7 @@ TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.FilesChosen: _rule(QUEUED, ACTIVE, PAUSED, FAILED),
     e.FolderChosen: _rule(QUEUED, ACTIVE, PAUSED, FAILED),
     e.Placed: _rule(QUEUED, ACTIVE, PAUSED),
+    e.Adjusted: _rule(QUEUED, ACTIVE, PAUSED, COMPLETED, FAILED),
     e.Moving: _rule(COMPLETED),
     e.Moved: _rule(COMPLETED),
     e.NotMoved: _rule(COMPLETED),
@@ -86,7 +87,7 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
             return {"progress": _figures(event), "reason": event.reason}
         case e.Started():
             return {"started_at": job.started_at or at, "next_attempt_at": None, "reason": None}
-        case e.MetadataReceived() | e.FilesChosen() | e.Publishing():
+        case e.MetadataReceived() | e.FilesChosen() | e.Publishing() | e.Adjusted():
             return _effects_on_files(job, event)
         case e.Placed() | e.FolderChosen() | e.Moving() | e.Moved() | e.NotMoved():
             return _effects_on_place(job, event)
@@ -114,7 +115,7 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
 
 
 def _effects_on_files(
-    job: Job, event: e.MetadataReceived | e.FilesChosen | e.Publishing
+    job: Job, event: e.MetadataReceived | e.FilesChosen | e.Publishing | e.Adjusted
 ) -> dict[str, Any]:
     match event:
         case e.MetadataReceived(facts=facts):
@@ -122,9 +123,14 @@ def _effects_on_files(
             learned = {"name": facts.name, "files": facts.files, "identities": identities}
             return {**learned, "reason": facts.note or job.reason}
         case e.FilesChosen(priorities=priorities):
-            return _chosen(job, dict(priorities))
+            chosen = dict(priorities)
+            options = job.options.with_priorities(chosen)
+            return {"files": job.files_wanted(chosen), "options": options}
         case e.Publishing(path=path, progress=progress):
             return {"path": path, "files": job.files_at(path), "progress": progress, "reason": None}
+        case e.Adjusted(options=options, labels=labels, files=files, moving_to=target):
+            changes = {"options": options, "labels": labels, "files": files}
+            return {**changes, "moving_to": target}
 
 
 def _effects_on_place(
@@ -144,11 +150,6 @@ def _effects_on_place(
         case e.NotMoved(reason=reason):
             stays = replace(job.options, folder=folder_of(job.path or ""))
             return {"moving_to": None, "reason": reason, "options": stays}
-
-
-def _chosen(job: Job, priorities: dict[int, int]) -> dict[str, Any]:
-    files = (replace(file, wanted=priorities.get(file.index, 0) > 0) for file in job.files)
-    return {"files": tuple(files), "options": job.options.with_priorities(priorities)}
 
 
 def _figures(event: e.Progressed | e.Checked) -> Progress:

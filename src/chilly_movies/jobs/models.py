@@ -6,6 +6,7 @@ A `Job` is one wish to have a film. Drivers describe what happens to it with
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -293,6 +294,7 @@ class Job:
             written to, and deleted on request only.
         attempts: how many tries ended in an error since the last success or resume.
         next_attempt_at: when the next try is due, None if none is planned.
+        labels: what the caller keeps with it; nothing in the core reads them.
     """
 
     id: str
@@ -318,6 +320,7 @@ class Job:
     attempts: int = 0
     next_attempt_at: datetime | None = None
     error: JobError | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def place(self) -> Place:
@@ -344,6 +347,10 @@ class Job:
     def files_at(self, path: str) -> tuple[MediaFile, ...]:
         """Its files below `path`, which takes the place of what the film is called so far."""
         return tuple(replace(file, path=path + self._inner(file.path)) for file in self.files)
+
+    def files_wanted(self, priorities: Mapping[int, int]) -> tuple[MediaFile, ...]:
+        """Its files, of which those are wanted that have a priority above 0."""
+        return tuple(replace(f, wanted=priorities.get(f.index, 0) > 0) for f in self.files)
 
     def _inner(self, path: str) -> str:
         """A file's path within the film, with a leading `/`; "" if it is the film."""

@@ -17,17 +17,16 @@ from chilly_movies.errors import (
     DiskError,
     EngineError,
     FileNotFound,
-    InvalidRequest,
     JobNotFound,
     NotArrived,
     NotReadable,
     UnsupportedSource,
 )
 from chilly_movies.jobs import events as e
+from chilly_movies.jobs.adjustments import chosen_files
 from chilly_movies.jobs.bus import EventBus
 from chilly_movies.jobs.ledger import Ledger
 from chilly_movies.jobs.models import FileStanding, Job, MediaFile, SourceType, Status, is_video
-from chilly_movies.jobs.options import TOP_PRIORITY
 from chilly_movies.jobs.ports import Driver, FileReader
 
 _ENDS = {
@@ -210,29 +209,12 @@ class Reading:
 
     async def choose(self, job: Job, priorities: Mapping[int, int]) -> Job:
         """See `Downloader.choose_files`; the caller holds the job's lock."""
-        if not job.files:
-            raise NotReadable("The files of this download are not known yet.")
-        known, blocked = job.priorities(), {file.index for file in job.files if file.blocked}
-        for index, priority in priorities.items():
-            if index not in known:
-                raise FileNotFound(f"This download has no file {index}.")
-            if type(priority) is not int or not 0 <= priority <= TOP_PRIORITY:
-                raise InvalidRequest(
-                    f"The priority must be a whole number from 0 to {TOP_PRIORITY}.", field="files"
-                )
-            if priority and index in blocked:
-                raise InvalidRequest(
-                    f"File {index} looks like a program; a start with allowExecutables lets it in.",
-                    field="files",
-                )
-        chosen = {**known, **priorities}
-        if not any(chosen.values()):
-            raise InvalidRequest("At least one file must stay chosen.", field="files")
-        if chosen == known:
+        chosen = chosen_files(job, priorities)
+        if chosen == job.priorities():
             return job
         job = await self._ledger.record(job.id, e.FilesChosen(tuple(sorted(chosen.items()))))
         if job.is_running:
-            await self._driver(job).choose(job)
+            await self._driver(job).adjust(job)
         return job
 
 

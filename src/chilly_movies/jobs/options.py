@@ -7,15 +7,18 @@ flag of `chilly add`. Loads nothing heavy: the command line reads it before it k
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import NoneType, UnionType
-from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from chilly_movies.errors import InvalidRequest
 from chilly_movies.names import safe_name
 
 T = TypeVar("T")
+
+FetchOrder = Literal["usual", "sequential", "ends-first"]
 
 NORMAL_PRIORITY = 4
 TOP_PRIORITY = 7
@@ -71,6 +74,10 @@ class Options:
         allow_executables: download programs like other files.
         folder: of the media root, where the film is to lie; "" = in the media root itself.
         forced: it needs no slot to start, and takes none.
+        order: in which the pieces are fetched while nobody watches. `usual`: rare ones first, and
+            before them the ends of films, which players look at early; `sequential`: from the
+            first to the last, after these ends; `ends-first`: the ends of every file, then rare
+            ones.
     """
 
     files: tuple[int, ...] | None = _option(
@@ -95,7 +102,9 @@ class Options:
     )
     priorities: tuple[tuple[int, int], ...] = ()
     allow_executables: bool = _option(
-        False, "Download programs (.exe, .lnk and so on), too; they are left out otherwise."
+        False,
+        "Download programs (.exe, .lnk and so on), too; they are left out otherwise.",
+        fixed=True,
     )
     folder: str = _option(
         "",
@@ -107,6 +116,12 @@ class Options:
     )
     forced: bool = _option(
         False, "Start at once; it takes no slot, so others need not wait for it."
+    )
+    order: FetchOrder = _option(  # noqa: RUF009 (as for the others, whose types ruff knows)
+        "usual",
+        "In which order the data is fetched while nobody watches: usual = what few peers have "
+        "first; sequential = from the beginning; ends-first = both ends of every file first.",
+        example="sequential",
     )
 
     def priorities_of(self, indices: Iterable[int]) -> dict[int, int]:
@@ -143,6 +158,7 @@ class Option:
         bounds: of a number, or of each number of a list; by pydantic's names (`ge`, `le`, `lt`).
         length: of a text or list (`min_length`, `max_length`).
         check: gives the value in its usual form, or raises `InvalidRequest`.
+        fixed: only a start may give it; others can be changed later.
     """
 
     name: str
@@ -152,6 +168,7 @@ class Option:
     bounds: Mapping[str, Any] = field(default_factory=dict)
     length: Mapping[str, Any] = field(default_factory=dict)
     check: Callable[[Any], object] | None = None
+    fixed: bool = False
 
     @property
     def wire(self) -> str:
@@ -174,6 +191,8 @@ class Option:
     @property
     def pattern(self) -> str | None:
         """What its text in a form looks like, None if any text may be."""
+        if get_origin(self.given) is Literal:
+            return f"^({'|'.join(get_args(self.given))})$"
         looks = {int: r"^\d+$", float: r"^\d+(\.\d+)?$", bool: "^(true|false)$"}
         return r"^\d+(,\d+)*$" if self.is_list else looks.get(self.given)
 
@@ -186,15 +205,19 @@ class Option:
         try:
             if self.is_list:
                 return [int(part) for part in text.split(",")]
+            if get_origin(self.given) is Literal:
+                return text
             return {"true": True, "false": False}[text] if self.given is bool else self.given(text)
         except (ValueError, KeyError):
             raise InvalidRequest(f"The {self.wire} is malformed.", field=self.wire) from None
 
 
 def to_text(value: object) -> str:
-    """The text that `Option.from_text` reads as this value."""
+    """The text that `Option.from_text` reads as this value; of labels their JSON."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return json.dumps(value)
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
@@ -211,6 +234,11 @@ HELD: Final = Option("held", bool, "Paused from the beginning: nothing of it run
 
 START_OPTIONS: Final[Mapping[str, Option]] = {**OPTIONS, HELD.name: HELD}
 """What a start may give, by name."""
+
+CHANGEABLE: Final = tuple(name for name, option in OPTIONS.items() if not option.fixed)
+"""The options that can be changed after the start."""
+DEFAULTS: Final = Options()
+"""What is asked of a job of which nothing is asked."""
 
 
 def chosen(values: object) -> Options:

@@ -126,8 +126,12 @@ class Driver(Protocol):
         """How far each file is, in the order of `job.files`."""
         ...
 
-    async def choose(self, job: Job) -> None:
-        """Take over the file selection and priorities in `job.options` while the job runs."""
+    async def adjust(self, job: Job) -> None:
+        """Take over all of `job.options` while the job runs: other options than it runs with.
+
+        A limit applies within 2 s, a goal that is reached already ends the seeding at once. The
+        driver itself compares what it needs to compare. It must not raise.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
@@ -15,12 +16,21 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     create_model,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 
 from chilly_movies.errors import InvalidRequest, UnsupportedSource
+from chilly_movies.jobs.labels import (
+    LABEL_KEY,
+    LABELS,
+    MAX_LABEL_BYTES,
+    MAX_LABELS,
+    check_labels,
+    with_labels,
+)
 from chilly_movies.jobs.models import Source, SourceType
 from chilly_movies.jobs.options import HELD, OPTIONS, START_OPTIONS, Option, Options, chosen
 from chilly_movies.jobs.requests import (
@@ -45,6 +55,28 @@ JobId = Annotated[
         description="The job's name, given by the caller; not '.' or '..'.",
         examples=["1"],
     ),
+]
+_LABEL = {"type": "string", "maxLength": MAX_LABEL_BYTES}
+
+
+def _labels_of(value: Mapping[str, Any], most: int) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "maxProperties": most,
+        "propertyNames": {"pattern": LABEL_KEY},
+        "additionalProperties": value,
+    }
+
+
+Labels = Annotated[
+    dict[str, str],
+    AfterValidator(lambda labels: with_labels({}, check_labels(labels))),
+    WithJsonSchema(_labels_of(_LABEL, MAX_LABELS)),
+]
+LabelChanges = Annotated[
+    dict[str, str | None],
+    AfterValidator(check_labels),
+    WithJsonSchema(_labels_of({"anyOf": [_LABEL, {"type": "null"}]}, 2 * MAX_LABELS)),
 ]
 EXAMPLE_URN = "magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a"
 
@@ -98,6 +130,7 @@ class _StartRequest(Spelled):
         description="Magnet link, info hash or link to a torrent file; absent: start the known id.",
         examples=[EXAMPLE_URN],
     )
+    labels: Labels | None = Field(None, description=LABELS)
     _source: Source | None = PrivateAttr(None)
 
     @property
@@ -156,8 +189,8 @@ def parse(wishes: Mapping[str, Any]) -> StartRequest:
 
     Args:
         wishes: `id`, `source_type` (default `torrent`), `source_urn`, `torrent` (the bytes of a
-            `.torrent` file), and options; camelCase works, too. None = not given; other keys (the
-            seed's `status`) are ignored.
+            `.torrent` file), `labels`, and options; camelCase works, too. None = not given; other
+            keys (the seed's `status`) are ignored.
 
     Raises:
         InvalidRequest: a value has the wrong form.
@@ -174,10 +207,19 @@ def parse_form(fields: Mapping[str, str], torrent: bytes) -> StartRequest:
         InvalidRequest: a value has the wrong form.
     """
     given: dict[str, Any] = dict(fields)
+    if "labels" in given:
+        given["labels"] = _labels_in(given["labels"])
     for option in START_OPTIONS.values():
         if option.wire in given:
             given[option.wire] = option.from_text(given[option.wire])
     return checked(StartRequest, given, torrent=torrent)
+
+
+def _labels_in(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The labels are no JSON object.", field="labels") from None
 
 
 def checked(model: type[M], value: object, **beside: Any) -> M:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from chilly_movies.errors import IllegalTransition, StoreError
 from chilly_movies.jobs import events as e
+from chilly_movies.jobs.adjustments import AdjustRequest, adjusted, destination
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import Job, SourceType, Status, folder_of, in_folder
+from chilly_movies.jobs.models import Job, SourceType, Status
 from chilly_movies.jobs.ports import Driver
 from chilly_movies.jobs.queue import IN_LINE, To, no_position
 from chilly_movies.jobs.runner import Runner
@@ -88,19 +89,32 @@ class Verbs:
             if job.options.folder == folder:
                 return job
             return await self._ledger.record(job.id, e.FolderChosen(folder))
-        if job.status is not Status.COMPLETED:
-            raise IllegalTransition(f"Job '{job.id}' is {job.status}: its film is not whole.")
-        target = in_folder(folder, job.path or "")
+        target = destination(job, folder)
+        if target is None:
+            return job
         if job.moving_to is None:
-            if target == job.path:
-                return job
             await self._ledger.record(job.id, e.Moving(target))
-            await self._runner.stop(job.id)
-        elif folder_of(job.moving_to) != folder:
-            where = f"'{folder_of(job.moving_to) or '/'}'"
-            raise IllegalTransition(f"Job '{job.id}' is being moved to {where}: wait for that.")
-        if not self._runner.has(job.id):
-            self._runner.spawn(self._ledger.get(job.id))
+        return await self._set_off(job)
+
+    async def _set_off(self, before: Job) -> Job:
+        """Let a finished film's run move it, which may have been on its way already."""
+        if before.moving_to is None:
+            await self._runner.stop(before.id)
+        if not self._runner.has(before.id):
+            self._runner.spawn(self._ledger.get(before.id))
+        return self._ledger.get(before.id)
+
+    async def adjust(self, job: Job, wanted: AdjustRequest) -> Job:
+        """See `Downloader.adjust`."""
+        change = adjusted(job, wanted)
+        if change is None:
+            return job
+        changed = await self._ledger.record(job.id, change)
+        if changed.moving_to is not None:
+            return await self._set_off(job)
+        driver = self._drivers.get(job.source.type)
+        if changed.is_running and driver is not None:
+            await driver.adjust(changed)
         return self._ledger.get(job.id)
 
     async def place(self, job: Job, to: To | None, before: str | None) -> Job:

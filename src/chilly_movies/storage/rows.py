@@ -19,6 +19,7 @@ _ERROR: Final = TypeAdapter(JobError)
 _FILES: Final = TypeAdapter(tuple[MediaFile, ...])
 _IDENTITIES: Final = TypeAdapter(tuple[str, ...])
 _NEWS: Final = TypeAdapter(dict[str, Any])
+_LABELS: Final = TypeAdapter(dict[str, str])
 
 # Fields that are stored as they are, under their own name, and what they may be: SQLite keeps a
 # value of any type in any column.
@@ -48,6 +49,7 @@ def job_to_row(job: Job) -> dict[str, Any]:
         "identities": _to_json(_IDENTITIES, job.identities),
         "files": _to_json(_FILES, job.files),
         "error": _error_to_json(job.error),
+        "labels": _to_json(_LABELS, job.labels),
     }
 
 
@@ -70,6 +72,7 @@ def job_from_row(row: RowMapping) -> Job:
         identities=_IDENTITIES.validate_json(row["identities"]),
         files=_FILES.validate_json(row["files"]),
         error=_error_from_json(row["error"]),
+        labels=_LABELS.validate_json(row["labels"]),
     )
 
 
@@ -99,6 +102,8 @@ def change_to_row(change: Change) -> dict[str, Any]:
         "reason": change.reason,
         "at": change.at,
         "news": None if change.news is None else _to_json(_NEWS, dict(change.news)),
+        "name": change.name,
+        "labels": _to_json(_LABELS, change.labels),
     }
 
 
@@ -118,6 +123,8 @@ def change_from_row(row: RowMapping) -> Change:
         error=_error_from_json(row["error"]),
         reason=_value(row, "reason", *_TEXT),
         news=_news(_value(row, "news", *_TEXT)),
+        name=_value(row, "name", *_TEXT),
+        labels=_LABELS.validate_json(row["labels"]),
     )
 
 

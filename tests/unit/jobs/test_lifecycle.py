@@ -22,6 +22,7 @@ from chilly_movies.jobs.models import (
     Status,
     Transports,
 )
+from chilly_movies.jobs.options import Options
 from tests.doubles import NOON, make_job
 
 LATER = NOON + timedelta(minutes=5)
@@ -45,6 +46,7 @@ EVENTS: dict[str, e.Event] = {
     "FilesChosen": e.FilesChosen(((0, 4), (1, 0))),
     "FolderChosen": e.FolderChosen("Films"),
     "Placed": e.Placed((-1, "8"), "b"),
+    "Adjusted": e.Adjusted(Options(seed_time=5), {"k": "1"}, (MediaFile(0, "Film", 9),)),
     "Moving": e.Moving("Films/Film"),
     "Moved": e.Moved("Films/Film"),
     "NotMoved": e.NotMoved("no room"),
@@ -74,6 +76,7 @@ Publishing        .         active     .         .          .         .
 FilesChosen       queued    active     paused    .          failed    .
 FolderChosen      queued    active     paused    .          failed    .
 Placed            queued    active     paused    .          .         .
+Adjusted          queued    active     paused    completed  failed    .
 Moving            .         .          .         completed  .         .
 Moved             .         .          .         completed  .         .
 NotMoved          .         .          .         completed  .         .
@@ -140,7 +143,7 @@ def test_no_event_touches_who_the_job_is(event: e.Event) -> None:
     same = ["id", "key", "source", "created_at"]
     if not isinstance(event, e.Placed):
         same += ["position", "fraction"]
-    if not isinstance(event, e.FilesChosen | e.FolderChosen | e.Moved | e.NotMoved):
+    if not isinstance(event, e.FilesChosen | e.FolderChosen | e.Adjusted | e.Moved | e.NotMoved):
         same.append("options")
     for source in TRANSITIONS[type(event)].sources:
         before = make_job("a", source, options=replace(make_job().options, files=(1,)))
@@ -291,6 +294,15 @@ def test_the_folder_of_a_film_that_is_not_there_yet_is_only_a_wish() -> None:
     assert (job.progress, job.reason, job.goes_to) == (MOVING, "x", None)
 
 
+def test_an_adjustment_sets_what_is_asked_and_kept_and_touches_no_figure() -> None:
+    files = (MediaFile(0, "Film", 9, wanted=False),)
+    event = e.Adjusted(Options(upload_limit=7), {"k": "1"}, files, "Films/Film")
+    before = make_job("a", Status.COMPLETED, progress=MOVING, reason="x", labels={"l": "2"})
+    job = apply(before, event, LATER)
+    assert (job.options, job.labels, job.files) == (event.options, event.labels, files)
+    assert (job.moving_to, job.progress, job.reason) == ("Films/Film", MOVING, "x")
+
+
 @given(st.lists(st.sampled_from(list(EVENTS)), max_size=40))
 def test_no_sequence_of_events_leaves_the_states_or_breaks_a_job(names: list[str]) -> None:
     job = make_job()
@@ -304,7 +316,13 @@ def test_no_sequence_of_events_leaves_the_states_or_breaks_a_job(names: list[str
         assert (job.status, after.status) in REACHABLE[name]
         # figures of a job that does not run: it is compared with its hashes
         stands = after.status in (Status.PAUSED, Status.FAILED, Status.CANCELED)
-        if stands and name not in ("Progressed", "Removed", "FilesChosen", "FolderChosen"):
+        if stands and name not in (
+            "Progressed",
+            "Removed",
+            "FilesChosen",
+            "FolderChosen",
+            "Adjusted",
+        ):
             assert (after.progress.download_speed, after.progress.phase) == (0, None)
         assert after.next_attempt_at is None or after.status is Status.QUEUED
         assert not after.seeding or after.status is Status.COMPLETED

@@ -34,7 +34,9 @@ from chilly_movies.api.wire.schemas import (
     to_json,
 )
 from chilly_movies.api.wire.uploads import is_json, read_json, read_upload
+from chilly_movies.jobs.adjustments import AdjustRequest
 from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.labels import read_label
 from chilly_movies.jobs.models import Job, Status
 from chilly_movies.jobs.requests import check_id
 from chilly_movies.jobs.start_request import StartRequest, checked, parse_form
@@ -45,7 +47,15 @@ router = part_of_contract("downloads")
 def _links() -> dict[str, Any]:
     """OpenAPI links: the answer, or the id in it, is what these operations want."""
     verbs = ("pauseJob", "resumeJob", "cancelJob")
-    others = ("getJobStatus", "getJob", "removeJob", "recheckJob", "moveJob", "placeJob")
+    others = (
+        "getJobStatus",
+        "getJob",
+        "adjustJob",
+        "removeJob",
+        "recheckJob",
+        "moveJob",
+        "placeJob",
+    )
     return {
         **{verb: {"operationId": verb, "requestBody": "$response.body"} for verb in verbs},
         **{it: {"operationId": it, "parameters": {"id": "$response.body#/id"}} for it in others},
@@ -137,6 +147,10 @@ async def get_job_status(request: Request, id: JobId) -> Response:  # noqa: A002
 async def list_jobs(
     request: Request,
     status: Annotated[list[Status] | None, Query(description="Only these; repeatable.")] = None,
+    label: Annotated[
+        list[str] | None,
+        Query(description="Only jobs with this label, as `key=value`; repeatable: all of them."),
+    ] = None,
     sort: Annotated[
         Literal[
             "position",
@@ -159,7 +173,8 @@ async def list_jobs(
 ) -> Response:
     """Jobs with all that is known of them, page by page."""
     jobs = await _downloader(request).list()
-    page = paging.page(jobs, statuses=status, sort=sort, limit=limit, cursor=cursor)
+    labels = [read_label(text) for text in label or ()]
+    page = paging.page(jobs, statuses=status, labels=labels, sort=sort, limit=limit, cursor=cursor)
     items = await _details(request, page.jobs)
     return answer(JobPage(items=items, next_cursor=page.next_cursor, total=page.total))
 
@@ -180,6 +195,22 @@ async def _details(request: Request, jobs: Sequence[Job]) -> list[JobDetail]:
         job.model_copy(update={"missing": job.id in missing, "position": positions.get(job.id)})
         for job in known
     ]
+
+
+@router.patch(
+    "/downloads/{id}",
+    response_model=JobDetail,
+    responses=documented(404, 408, 409, 413, 415, 422),
+)
+@Policy(KeyScope.CONTROL, body=JSON)
+async def adjust_job(request: Request, id: JobId, body: AdjustRequest) -> Response:  # noqa: A002
+    """Change limits, goals, files, folder, order and labels of a job, whether or not it runs.
+
+    Only members that are given change, all of them or none; null = the server's default. Labels are
+    merged, and one that is null is removed. What is so already changes nothing and tells nothing.
+    """
+    job = await _downloader(request).adjust(check_id(id), body)
+    return answer((await _details(request, [job]))[0])
 
 
 @router.get("/downloads/{id}/peers", response_model=PeersOut, responses=documented(404, 422))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chilly_movies.errors import InvalidRequest
+from chilly_movies.jobs.labels import has_labels
 from chilly_movies.jobs.models import Job, Place, Status
 
 _KEYS: dict[str, Callable[[Job], Any]] = {
@@ -39,6 +40,7 @@ def page(
     jobs: Sequence[Job],
     *,
     statuses: Collection[Status] | None,
+    labels: Collection[tuple[str, str]] = (),
     sort: str,
     limit: int,
     cursor: str | None,
@@ -48,6 +50,7 @@ def page(
     Args:
         jobs: all jobs, in queue order.
         statuses: only these, None = all.
+        labels: only jobs that have all of these, by key and value.
         sort: a key, with `-` before it for the other way round.
         limit: jobs per page.
         cursor: where the page before ended.
@@ -61,6 +64,8 @@ def page(
         return key(job), job.place
 
     matching = jobs if statuses is None else [job for job in jobs if job.status in statuses]
+    if labels:
+        matching = [job for job in matching if has_labels(job.labels, labels)]
     rest = matching
     if cursor is not None:
         last = _decode(cursor, sort)

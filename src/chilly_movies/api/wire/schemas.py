@@ -27,6 +27,7 @@ from typing_extensions import TypeAliasType
 from chilly_movies.api.wire.codes import ErrorCode
 from chilly_movies.jobs import start_request
 from chilly_movies.jobs.events import EVENT_NAMES, SNAPSHOT, Change
+from chilly_movies.jobs.labels import LABELS
 from chilly_movies.jobs.models import Job, JobError, Phase, Progress, SourceType, Status, Transport
 from chilly_movies.jobs.options import MAX_FOLDER, OPTIONS
 from chilly_movies.jobs.queue import To
@@ -194,10 +195,14 @@ else:
     )
 
 
+LabelsOut = Annotated[dict[str, str], Field(description=LABELS)]
+
+
 class JobDetail(JobOut):
     """A job with all that is known of it."""
 
     name: str | None
+    labels: LabelsOut
     source_type: SourceType = Field(validation_alias=_of("source", "type"))
     source_urn: str = Field(validation_alias=_of("source", "urn"))
     info_hash: str | None
@@ -267,6 +272,8 @@ class EventOut(JobOut):
 
     seq: int = Field(description="Number of the newest stored change that this builds on.")
     event: EventName
+    name: str | None = Field(None, description="The film's name, once it is known.")
+    labels: LabelsOut
     file: FileProgressOut | None = Field(
         None,
         description="Of a `file` event; every 2 s for files that moved, only the newest counts.",
@@ -363,7 +370,10 @@ def event_message(change: Change) -> bytes:
         "id": change.id,
         "status": change.status,
         "progress": progress_out(change.progress),
+        "labels": change.labels,
     }
+    if change.name is not None:
+        data["name"] = change.name
     if change.error is not None:
         data["error"] = _error_out(change.error)
     if change.reason is not None:

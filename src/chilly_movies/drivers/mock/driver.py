@@ -11,6 +11,7 @@ import hashlib
 import math
 import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, unquote
 
@@ -30,6 +31,7 @@ from chilly_movies.jobs.models import (
     Status,
     Transport,
 )
+from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import FileReader, ResumeStore
 
 _FAILURES: dict[str, type[DownloadError]] = {
@@ -101,6 +103,7 @@ class MockDriver:
         self._sleep = sleep
         self._done: dict[str, int] = {}
         self._failures: dict[str, int] = {}
+        self._options: dict[str, Options] = {}
         self._moved = asyncio.Condition()
 
     def identify(self, source: Source) -> SourceFacts:
@@ -145,8 +148,10 @@ class MockDriver:
             for file in job.files
         )
 
-    async def choose(self, job: Job) -> None:
-        """See `ports.Driver`. Nothing is downloaded, so nothing changes."""
+    async def adjust(self, job: Job) -> None:
+        """See `ports.Driver`. The download limit and the goal of seeding count."""
+        if job.key in self._options:
+            self._options[job.key] = job.options
 
     def arrived(self, job: Job) -> int:
         """How many bytes of the job are "downloaded"."""
@@ -168,10 +173,19 @@ class MockDriver:
 
     async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """See `ports.Driver`."""
+        self._options[job.key] = job.options
+        try:
+            async with aclosing(self._run(job, check=check)) as reports:
+                async for report in reports:
+                    yield report
+        finally:
+            self._options.pop(job.key, None)
+
+    async def _run(self, job: Job, *, check: bool) -> AsyncGenerator[Report, None]:
         script = self._script_of(job.source)
         if job.moving_to is not None:
             await self._sleep(self._tick)
-            yield Report(self._final(script), path=job.moving_to, complete=True)
+            yield Report(self._final(job, script), path=job.moving_to, complete=True)
             if not (job.seeding or check):
                 return
             job = replace(job, moving_to=None)
@@ -188,21 +202,39 @@ class MockDriver:
             if job.key not in self._done:
                 saved = await self._resume.load_resume(job.key) if self._resume else None
                 self._done[job.key] = int(saved) if saved else 0
-            yield Report(self._progress(script, self._done[job.key]), facts=facts)
+            yield Report(self._progress(job, script), facts=facts)
             while (done := self._done[job.key]) < script.size:
                 self._fail_if_scripted(job, script, done)
                 await self._sleep(self._tick)
-                share = self._tick / script.seconds if script.seconds > 0 else 1.0
-                step = max(1, math.ceil(script.size * share))
+                step = self._step(job, script)
                 await self._save(job, min(script.size, done + step))
-                yield Report(self._progress(script, self._done[job.key]))
-            yield Report(self._final(script), path=job.path or facts.files[0].path, complete=True)
-        waited = 0.0
-        while waited < script.seed_seconds:
+                yield Report(self._progress(job, script))
+            final, path = self._final(job, script), job.path or facts.files[0].path
+            yield Report(final, path=path, complete=True)
+            if final.phase is None:
+                return
+        waited, ratio = 0.0, 0.0
+        while waited < script.seed_seconds and not self._is_enough(job, ratio, waited):
             await self._sleep(self._tick)
             waited += self._tick
-            share = min(1.0, waited / script.seed_seconds)
-            yield Report(replace(self._final(script), ratio=round(share, 3), peers=script.peers))
+            ratio = round(min(1.0, waited / script.seed_seconds), 3)
+            yield Report(replace(self._final(job, script), ratio=ratio, peers=script.peers))
+
+    def _is_enough(self, job: Job, ratio: float, seconds: float) -> bool:
+        """Whether the job's own goal of seeding is reached."""
+        goal = self._options.get(job.key, job.options)
+        most = math.inf if goal.seed_ratio is None else goal.seed_ratio
+        longest = math.inf if goal.seed_time is None else goal.seed_time
+        return ratio >= most or seconds >= longest
+
+    def _limit(self, job: Job) -> float:
+        """Bytes per second that may arrive."""
+        return self._options.get(job.key, job.options).download_limit or math.inf
+
+    def _step(self, job: Job, script: MockScript) -> int:
+        """Bytes that arrive until the next report."""
+        share = self._tick / script.seconds if script.seconds > 0 else 1.0
+        return max(1, math.ceil(min(script.size * share, self._limit(job) * self._tick)))
 
     def _script_of(self, source: Source) -> MockScript:
         if source.urn in self._scripts:
@@ -226,8 +258,9 @@ class MockDriver:
         if self._resume is not None:
             await self._resume.save_resume(job.key, str(done).encode())
 
-    def _progress(self, script: MockScript, done: int) -> Progress:
+    def _progress(self, job: Job, script: MockScript) -> Progress:
         speed = int(script.size / script.seconds) if script.seconds > 0 else script.size
+        done, speed = self._done[job.key], int(min(speed, self._limit(job)))
         return Progress(
             percent=min(99.9, round(100 * done / script.size, 2)) if script.size else 0.0,
             bytes_downloaded=done,
@@ -239,8 +272,9 @@ class MockDriver:
             phase=Phase.DOWNLOADING,
         )
 
-    def _final(self, script: MockScript) -> Progress:
-        phase = Phase.SEEDING if script.seed_seconds > 0 else None
+    def _final(self, job: Job, script: MockScript) -> Progress:
+        seeds = script.seed_seconds > 0 and not self._is_enough(job, 0.0, 0.0)
+        phase = Phase.SEEDING if seeds else None
         return Progress(100.0, script.size, script.size, phase=phase)
 
 

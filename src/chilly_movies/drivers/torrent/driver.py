@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -55,6 +55,7 @@ from chilly_movies.jobs.models import (
     SourceFacts,
     Status,
 )
+from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import FileReader, ResumeStore
 from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime import failpoints
@@ -136,11 +137,21 @@ class TorrentDriver:
         claim = None if runs else decode(await self._resume.load_resume(job.key))
         return await self._readers.files(job, None if claim is None else claim.data)
 
-    async def choose(self, job: Job) -> None:
+    async def adjust(self, job: Job) -> None:
         """See `ports.Driver`."""
-        if (run := self._runs.get(job.key)) is not None:
-            run.job = replace(run.job, options=job.options)
-        await self._readers.choose(job)
+        run = self._runs.get(job.key)
+        if run is None:
+            return
+        before, run.job = run.job.options, replace(run.job, options=job.options)
+        await self._take_over(job, before)
+
+    async def _take_over(self, job: Job, before: Options) -> None:
+        """Lets the engine know of a job's options, which were others before."""
+        with suppress(RuntimeError):  # the torrent leaves the session meanwhile
+            if (torrent := self._running.get(job.key)) is not None:
+                torrent.adjust(job.options)
+            if job.status is Status.ACTIVE and _selection(before) != _selection(job.options):
+                await self._readers.choose(job)
 
     @property
     def listening(self) -> tuple[ListenPort, ...]:
@@ -205,7 +216,7 @@ class TorrentDriver:
                     await self._check_adopted(run)
                 else:
                     await self._fetch_and_publish(run)
-                if min(self._goal(run.job)) > 0:
+                if run.seeds:
                     await self._seed_while_there(run, asked=False)
         finally:
             run.take(self._root)
@@ -236,7 +247,7 @@ class TorrentDriver:
         if was_staged:
             await self._beliefs.carry(run)
         self._readers.complete(run.job.key)
-        await say(Report(self._final(run, final), path=run.path, complete=True))
+        await self._tell_whole(run, final)
 
     async def _publish(self, run: Run, progress: Progress) -> None:
         """Publish what is staged; the run goes on with it where it is then.
@@ -353,8 +364,11 @@ class TorrentDriver:
         )
         saver.watch(run.disk_paths())
         self._running[key] = torrent
-        self._readers.attach(key, torrent.pieces)
+        self._readers.attach(key, torrent.pieces, run.job.options.order)
         try:
+            if run.job.options != request.options:  # they changed while it was added
+                now = replace(run.job, files=run.published_files())
+                await self._take_over(now, request.options)
             yield _Visit(torrent, saver, trusted)
         finally:
             self._running.pop(key, None)
@@ -429,7 +443,8 @@ class TorrentDriver:
         if run.metadata is None or not state.has_metadata:
             return None
         files, paths = run.metadata.facts.files, run.disk_paths()
-        await self._readers.learn(run.job.key, files, run.folder, paths, run.held)
+        order = run.job.options.order
+        await self._readers.learn(run.job.key, order, files, run.folder, paths, run.held)
         if not run.published:
             await visit.torrent.apply_names(run.metadata.disk_paths)
         visit.saver.watch(run.disk_paths())
@@ -446,8 +461,13 @@ class TorrentDriver:
         """Tells that the film is there and every byte was compared; its readers go on."""
         self._readers.place(run.job.key, self._root, run.published_paths())
         self._readers.complete(run.job.key)
-        progress = self._final(run, Progress(bytes_total=run.wanted))
-        await say(Report(progress, path=run.path, complete=True))
+        await self._tell_whole(run, Progress(bytes_total=run.wanted))
+
+    async def _tell_whole(self, run: Run, progress: Progress) -> None:
+        """Tells that the film is there; whether it seeds then is said once and for all."""
+        final = self._final(run, progress)
+        run.seeds = final.phase is not None
+        await say(Report(final, path=run.path, complete=True))
 
     def _final(self, run: Run, progress: Progress) -> Progress:
         phase = Phase.SEEDING if min(self._goal(run.job)) > 0 else None
@@ -507,7 +527,6 @@ class TorrentDriver:
 
     async def _seed(self, run: Run, files: Sequence[MediaFile]) -> _Seeded:
         """Give back the job's share until that is enough, or the film changes or is doubted."""
-        ratio, seconds = self._goal(run.job)
         clock, began = asyncio.get_running_loop().time, math.inf
         pause = max(self._config.look_interval, len(files) / _FILES_A_SECOND)
         if (claim := await self._beliefs.unchanged(run)) is None:
@@ -519,6 +538,7 @@ class TorrentDriver:
                 state = await visit.torrent.moved()
                 if state.checking or not state.has_metadata:
                     continue
+                ratio, seconds = self._goal(run.job)
                 progress = figures(state, Phase.SEEDING)
                 # our own clock: the engine tells no new figures while nobody asks for data
                 began = min(began, clock() - state.seeding_time)
@@ -536,3 +556,8 @@ class TorrentDriver:
                         return "doubted"
                     if not await self._beliefs.holds(run, claim):
                         return "changed"
+
+
+def _selection(options: Options) -> tuple[object, ...]:
+    """What of the options says which pieces are fetched, and in which order."""
+    return options.files, options.priorities, options.order

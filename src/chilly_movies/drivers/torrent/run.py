@@ -24,6 +24,7 @@ class Run:
     """What one `run` knows of its job.
 
     Attributes:
+        seeds: it told that it seeds, now that every byte is there.
         published: the data lies under `path` in the media root, not in the staging folder.
         asked: its user asked for a check of everything on the disk.
         seen: the figures that were last shown.
@@ -36,6 +37,7 @@ class Run:
     source: Source
     path: str | None
     asked: bool = False
+    seeds: bool = False
     published: bool = False
     metadata: p.Metadata | None = None
     seen: TorrentState = field(default_factory=TorrentState)

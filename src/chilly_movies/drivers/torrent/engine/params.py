@@ -28,7 +28,7 @@ from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.jobs.models import MediaFile, Source, SourceFacts
-from chilly_movies.jobs.options import MAX_FILES, Options
+from chilly_movies.jobs.options import MAX_FILES, NORMAL_PRIORITY, Options
 from chilly_movies.jobs.requests import MAX_TORRENT_BYTES
 from chilly_movies.jobs.torrents import InspectedTorrent
 from chilly_movies.names import safe_name, safe_paths
@@ -44,6 +44,7 @@ _ADDRESS = b"://"
 _MAX_ADDRESSES = 5000
 _ENCODING = b"8:encoding"
 _BEGINNING = 1000
+_HIGHEST_RATE = 2**31 - 2
 _PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--", b"<script")
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
@@ -176,8 +177,8 @@ def prepare(request: AddRequest) -> tuple[lt.add_torrent_params, Dropped]:
     params.part_file_dir = str(request.part_path)
     params.flags &= ~lt.torrent_flags.auto_managed
     params.flags |= lt.torrent_flags.paused | lt.torrent_flags.duplicate_is_error
-    params.download_limit = request.options.download_limit or -1
-    params.upload_limit = request.options.upload_limit or -1
+    params.download_limit = rate(request.options.download_limit)
+    params.upload_limit = rate(request.options.upload_limit)
     for flag, wanted in (  # resume data brings what an earlier run set
         (lt.torrent_flags.upload_mode, request.read_only),
         (lt.torrent_flags.stop_when_ready, request.only_check),
@@ -188,12 +189,9 @@ def prepare(request: AddRequest) -> tuple[lt.add_torrent_params, Dropped]:
         params.flags = params.flags | flag if wanted else params.flags & ~flag
     if request.renames is not None:
         params.renamed_files = request.renames
-    options = request.options
-    named = {*(options.files or ()), *(index for index, _ in options.priorities)}
-    if named:  # else all files, or what the resume data says
-        priorities = options.priorities_of(range(max(named) + 1))
-        params.file_priorities = list(priorities.values())
-    if options.files is not None:
+    if named := named_priorities(request.options):  # else all, or what the resume data says
+        params.file_priorities = named
+    if request.options.files is not None:
         params.flags |= lt.torrent_flags.default_dont_download
     if params.ti is not None:
         vetting.check_layout(params.ti.layout())
@@ -203,6 +201,24 @@ def prepare(request: AddRequest) -> tuple[lt.add_torrent_params, Dropped]:
     params.peers = [*params.peers, *request.typed.peers]
     _part_websockets(params, wanted=request.webtorrent)
     return params, dropped
+
+
+def named_priorities(options: Options) -> list[int]:
+    """The priorities of the first files, up to the last that the options name."""
+    named = {*(options.files or ()), *(index for index, _ in options.priorities)}
+    return list(options.priorities_of(range(max(named, default=-1) + 1)).values())
+
+
+def selection_of(options: Options) -> vetting.Selection:
+    """Which files are wanted, of a torrent whose files are not known yet."""
+    rest = NORMAL_PRIORITY if options.files is None else 0
+    first = tuple(named_priorities(options))
+    return vetting.Selection(first, rest, programs=options.allow_executables)
+
+
+def rate(limit: int | None) -> int:
+    """A limit in bytes per second as the engine takes it: its numbers end at 2 GB/s."""
+    return limit if limit and limit <= _HIGHEST_RATE else -1
 
 
 def _drop(params: lt.add_torrent_params, request: AddRequest) -> Dropped:

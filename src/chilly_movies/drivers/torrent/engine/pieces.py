@@ -116,7 +116,12 @@ class Pieces:
         self._flushes, self._settings = [], []
 
     async def set_files(self, priorities: Mapping[int, int]) -> None:
-        """Give files these priorities, 0 = not wanted; returns when the engine has done so."""
+        """Give files these priorities, 0 = not wanted; returns when the engine has done so.
+
+        Before the metadata is known the engine would never answer.
+        """
+        if self._handle.torrent_file() is None:
+            return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._settings.append(done)
         current = self._handle.get_file_priorities()

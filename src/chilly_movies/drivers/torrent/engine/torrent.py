@@ -46,6 +46,7 @@ from chilly_movies.errors import (
     SourceUnavailable,
 )
 from chilly_movies.jobs.models import Peer, Transports
+from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.torrents import InspectedTorrent
 
 log = structlog.get_logger(__name__)
@@ -375,6 +376,14 @@ class Torrent:
         self.announces.speak()
         self._handle.unset_flags(lt.torrent_flags.stop_when_ready)
         self._handle.resume()
+
+    def adjust(self, options: Options) -> None:
+        """Take over limits and, before its files are known, which of them are wanted."""
+        self._handle.set_download_limit(p.rate(options.download_limit))
+        self._handle.set_upload_limit(p.rate(options.upload_limit))
+        if not self.state.has_metadata:
+            self.selection = p.selection_of(options)
+        self.touch()  # whoever watches it looks at the goal of seeding, too
 
     def run_check(self) -> None:
         """Let it check what is there and halt; until it is halted or run no tracker hears of it."""

@@ -100,17 +100,17 @@ class Availability:
         pieces.on_check = self._checked
         self.order.attach(pieces, read=bool(self.readers))
 
-    async def learn(self, videos: Mapping[int, int]) -> None:
-        """The metadata is known, or priorities changed: fetch the ends of films first.
+    async def learn(self, early: Mapping[int, int]) -> None:
+        """The metadata is known, or priorities changed: fetch the ends of some files first.
 
         Args:
-            videos: the wanted films' indices and sizes.
+            early: indices and sizes of these files.
         """
         if self.pieces is None or not self._read_geometry():
             return
         assert self._geometry is not None  # noqa: S101 (for the type checker)
         self.order.ends = set()
-        for index, size in videos.items():
+        for index, size in early.items():
             tail = min(size, _TAIL)
             spans = ((0, 1), (size - tail, tail)) if size else ()
             self.order.ends.update(p for s in spans for p in self._geometry.span(index, *s))
@@ -118,8 +118,8 @@ class Availability:
             await self.refresh()
         self.order.raise_ends()
 
-    async def choose(self, priorities: Mapping[int, int], videos: Mapping[int, int]) -> None:
-        """Give files these priorities; `videos` as for `learn`."""
+    async def choose(self, priorities: Mapping[int, int], early: Mapping[int, int]) -> None:
+        """Give files these priorities; `early` as for `learn`."""
         if self.pieces is None:
             return
         self._refreshing += 1
@@ -128,7 +128,7 @@ class Availability:
             await self.pieces.set_files(priorities)
         finally:
             self._refreshing -= 1
-        await self.learn(videos)
+        await self.learn(early)
 
     def _read_geometry(self) -> bool:
         if self.pieces is not None:

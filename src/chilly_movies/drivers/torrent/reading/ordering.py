@@ -1,11 +1,11 @@
 """What the engine is told to fetch next, so that readers get what they wait for.
 
-While readers follow the download it is sequential. For a reader elsewhere the order is made by
-piece priorities: those of its window fall with the distance, all others are lower still. Deadlines
-come on top; they make the engine take back what it asked for before, and ask a second peer for
-what is late. Deadlines alone do not do: the engine looks at them once a second only, and asks for
-what it holds equal in random order. Before the first byte came they slow it down (2 to 4 s to the
-first piece instead of 0.4 s).
+While readers follow the download it is sequential, and without any if the job asks for it. For a
+reader elsewhere the order is made by piece priorities: those of its window fall with the distance,
+all others are lower still. Deadlines come on top; they make the engine take back what it asked for
+before, and ask a second peer for what is late. Deadlines alone do not do: the engine looks at them
+once a second only, and asks for what it holds equal in random order. Before the first byte came
+they slow it down (2 to 4 s to the first piece instead of 0.4 s).
 
 At a seek the pieces that were under way are not wanted for a moment: the engine completes pieces it
 has begun before it begins others, whatever their priority, and a reader would wait for one of them.
@@ -35,11 +35,13 @@ class Order:
     Attributes:
         ends: the first and last pieces of films: players look at them early.
         due: pieces that have a deadline.
+        is_sequential: whether it is while nobody reads.
     """
 
     def __init__(self) -> None:
         self.ends: set[int] = set()
         self.due: dict[int, int] = {}
+        self.is_sequential = False
         self._pieces: Pieces | None = None
         self._usual: Sequence[int] = ()
         self._given: dict[int, int] = {}
@@ -57,7 +59,13 @@ class Order:
             read: somebody waits to read it.
         """
         self._pieces, self._cold, self._usual = pieces, _COLD_WAITS, ()
-        pieces.set_sequential(on=read)
+        pieces.set_sequential(on=read or self.is_sequential)
+
+    def let_be_sequential(self, on: bool) -> None:
+        """Whether the download is to be sequential while nobody reads."""
+        self.is_sequential = on
+        if self._pieces is not None and not self._made:
+            self._pieces.set_sequential(on=on)  # a reader's plan sets it anew
 
     def detach(self) -> None:
         """It left."""
@@ -105,7 +113,7 @@ class Order:
         first, is_warm = self._next_in_line(there), not self._cold or not windows
         if is_warm and all(pieces[0] == first for _, pieces in waits):
             self.give_back()
-            self._pieces.set_sequential(on=bool(windows))
+            self._pieces.set_sequential(on=bool(windows) or self.is_sequential)
             return
         self._pieces.set_sequential(on=False)
         sought = not self._cold and any(pieces[0] not in self.due for _, pieces in waits)

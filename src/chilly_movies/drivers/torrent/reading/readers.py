@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from chilly_movies.drivers.torrent.reading.availability import Availability
 from chilly_movies.drivers.torrent.reading.windows import bytes_ahead
 from chilly_movies.errors import DiskError, FileNotFound, NotReadable
 from chilly_movies.jobs.models import FileStanding, Job, MediaFile, Status, is_video
+from chilly_movies.jobs.options import FetchOrder
 from chilly_movies.jobs.ports import FileReader
 from chilly_movies.runtime.tasks import begin
 
@@ -40,13 +41,15 @@ class Readers:
         """The job runs: what is known of its data is kept until `end`, between torrents, too."""
         self._by_job.setdefault(key, Availability()).in_use = True
 
-    def attach(self, key: str, pieces: Pieces) -> None:
+    def attach(self, key: str, pieces: Pieces, order: FetchOrder) -> None:
         """The job's torrent is in the session, and does not run yet."""
+        self._by_job[key].order.let_be_sequential(order == "sequential")
         self._by_job[key].attach(pieces)
 
     async def learn(
         self,
         key: str,
+        order: FetchOrder,
         files: tuple[MediaFile, ...],
         folder: Path,
         paths: Mapping[int, str],
@@ -56,8 +59,7 @@ class Readers:
         self.place(key, folder, paths, held)
         availability = self._by_job.get(key)
         if availability is not None:
-            videos = {f.index: f.size for f in files if f.wanted and is_video(f.path)}
-            await availability.learn(videos)
+            await availability.learn(_early(files, order))
 
     def place(
         self, key: str, folder: Path, paths: Mapping[int, str], held: Held | None = None
@@ -166,12 +168,19 @@ class Readers:
         )
 
     async def choose(self, job: Job) -> None:
-        """See `ports.Driver.choose`."""
+        """Take over which files are wanted, which of them first, and in which order pieces are."""
         availability = self._by_job.get(job.key)
         if availability is None:
             return
-        videos = {f.index: f.size for f in job.files if f.wanted and is_video(f.path)}
-        await availability.choose(job.priorities(), videos)
+        order = job.options.order
+        availability.order.let_be_sequential(order == "sequential")
+        await availability.choose(job.priorities(), _early(job.files, order))
+
+
+def _early(files: Iterable[MediaFile], order: FetchOrder) -> dict[int, int]:
+    """Indices and sizes of the files whose ends are fetched first."""
+    every = order == "ends-first"
+    return {f.index: f.size for f in files if f.wanted and (every or is_video(f.path))}
 
 
 class TorrentReader:
