@@ -61,9 +61,19 @@ def decide(method: str, fields: Mapping[str, Sequence[str]], entity: Entity) -> 
         fields: header fields by lower-case name, every value they were sent with.
         entity: the file.
     """
-    if _fails(fields, entity):
+    if "if-match" in fields:
+        tags = _tags(fields["if-match"])
+        is_another = tags != ["*"] and entity.etag not in tags
+    else:
+        is_another = _unchanged_since(fields.get("if-unmodified-since", ()), entity) is False
+    if is_another:
         return Answer(412)
-    if _is_known(fields, entity):
+    if "if-none-match" in fields:
+        tags = _tags(fields["if-none-match"])
+        has_it = tags == ["*"] or entity.etag in [tag.removeprefix("W/") for tag in tags]
+    else:
+        has_it = _unchanged_since(fields.get("if-modified-since", ()), entity) is True
+    if has_it:
         return Answer(304)
     whole = Answer(200, ((0, entity.size - 1),) if entity.size else ())
     asked = fields.get("range", ())
@@ -153,24 +163,6 @@ def _merged(parts: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 # --- conditions -----------------------------------------------------------------------------
 
 
-def _fails(fields: Mapping[str, Sequence[str]], entity: Entity) -> bool:
-    """Tells by If-Match, or else If-Unmodified-Since, whether the client's copy is another."""
-    if "if-match" in fields:
-        tags = _tags(fields["if-match"])
-        return not (tags == ["*"] or entity.etag in tags)
-    since = _date(fields.get("if-unmodified-since", ()))
-    return since is not None and entity.modified.replace(microsecond=0) > since
-
-
-def _is_known(fields: Mapping[str, Sequence[str]], entity: Entity) -> bool:
-    """Tells by If-None-Match, or else If-Modified-Since, whether the client has it already."""
-    if "if-none-match" in fields:
-        tags = _tags(fields["if-none-match"])
-        return tags == ["*"] or entity.etag in [tag.removeprefix("W/") for tag in tags]
-    since = _date(fields.get("if-modified-since", ()))
-    return since is not None and entity.modified.replace(microsecond=0) <= since
-
-
 def _if_range(fields: Mapping[str, Sequence[str]], entity: Entity) -> bool:
     """Tells whether the part the client has is of this file, so that more of it fits (13.1.5)."""
     values = fields.get("if-range")
@@ -182,17 +174,18 @@ def _if_range(fields: Mapping[str, Sequence[str]], entity: Entity) -> bool:
     return value == entity.last_modified
 
 
-def _tags(values: Sequence[str]) -> list[str]:
-    text = ",".join(values).strip()
-    return ["*"] if text == "*" else [match[0] for match in _ETAG.finditer(text)]
-
-
-def _date(values: Sequence[str]) -> datetime | None:
-    """Reads an HTTP date; None if it is none, and the field is to be ignored."""
+def _unchanged_since(values: Sequence[str], entity: Entity) -> bool | None:
+    """Tells whether the file is as it was at an HTTP date; None if the field is to be ignored."""
     if len(values) != 1:
         return None
     try:
-        found = parsedate_to_datetime(values[0])
+        since = parsedate_to_datetime(values[0])
     except (ValueError, IndexError, TypeError, OverflowError):
         return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+    since = since if since.tzinfo is not None else since.replace(tzinfo=UTC)
+    return entity.modified.replace(microsecond=0) <= since
+
+
+def _tags(values: Sequence[str]) -> list[str]:
+    text = ",".join(values).strip()
+    return ["*"] if text == "*" else [match[0] for match in _ETAG.finditer(text)]
