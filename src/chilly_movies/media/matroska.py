@@ -166,16 +166,7 @@ class _Film:
         if not indexed:
             found, complete = self._walk(track, _SECONDS)
             return list(found.values()), complete
-        cues, complete = self._named(track, indexed)
-        if self._ebml.size > _LITTLE and not self._names_too_few(track, indexed):
-            return list(cues.values()), complete
-        found, walked = self._walk(track, _SECONDS)
-        # what the index names has durations that blocks may lack
-        return list((found | cues).values()), walked
-
-    def _named(self, track: _Track, indexed: list[_Named]) -> tuple[dict[int, Cue], bool]:
-        """The subtitles that the index names, by place, and whether all of them are there."""
-        cues, complete = {}, True
+        cues, complete = {}, True  # by place
         for one in indexed[:_MAX_CUES]:
             try:
                 block = self._block(self._ebml.element(one.place), track, self._ebml)
@@ -185,7 +176,11 @@ class _Film:
             if block is not None:
                 length = one.duration if one.duration is not None else block.duration
                 cues[one.place] = Cue(one.start, length, block.text, block.settings)
-        return cues, complete
+        if self._ebml.size > _LITTLE and not self._names_too_few(track, indexed):
+            return list(cues.values()), complete
+        found, walked = self._walk(track, _SECONDS)
+        # what the index names has durations that blocks may lack
+        return list((found | cues).values()), walked
 
     def _names_too_few(self, track: _Track, indexed: list[_Named]) -> bool:
         """Whether a few clusters that the index names hold subtitles that it does not name."""

@@ -202,14 +202,10 @@ async def _read(response: httpx2.Response) -> bytes:
         return bytes(body)
     if encoding != "gzip":
         raise AnswerRefused("The film catalogue's answer has an encoding nobody asked for.")
-    return _gunzip(bytes(body))
-
-
-def _gunzip(body: bytes) -> bytes:
     # Not the client's own decoder: it expands a chunk whole, however large that becomes.
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        plain = inflater.decompress(body, LARGEST_BODY + 1)
+        plain = inflater.decompress(bytes(body), LARGEST_BODY + 1)
     except zlib.error:
         plain = b""
     if len(plain) > LARGEST_BODY:

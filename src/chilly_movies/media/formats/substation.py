@@ -89,9 +89,20 @@ class Script:
         name = found.get("style", "").strip().lstrip("*")
         name = name if name in self._looks else "Default"
         state = Overrides(self._looks.get(name, ""), self._looks)
-        pieces = tuple(_pieces(found.get("text", "")[:_MAX_TEXT], state))
+        text = found.get("text", "")[:_MAX_TEXT]
+        pieces: list[Piece] = []
+        place = 0
+        while place < len(text):
+            opened = _OPENED.search(text, place)
+            closed = text.find("}", opened.end()) if opened else -1
+            if opened is None or closed < 0:
+                break
+            pieces += state.piece(_broken(text[place : opened.start()]))
+            state.apply(text[opened.end() : closed])
+            place = closed + 1
+        pieces += state.piece(_broken(text[place:]))
         top = self._top.get(name, False) if state.top is None else state.top
-        return Shown(start, end, pieces, top)
+        return Shown(start, end, tuple(pieces), top)
 
 
 def read(text: str) -> list[Shown]:
@@ -115,19 +126,6 @@ def _number(value: str) -> int:
         return int(value.strip()[:10])
     except ValueError:
         return 0
-
-
-def _pieces(text: str, state: Overrides) -> Iterator[Piece]:
-    place = 0
-    while place < len(text):
-        opened = _OPENED.search(text, place)
-        closed = text.find("}", opened.end()) if opened else -1
-        if opened is None or closed < 0:
-            break
-        yield from state.piece(_broken(text[place : opened.start()]))
-        state.apply(text[opened.end() : closed])
-        place = closed + 1
-    yield from state.piece(_broken(text[place:]))
 
 
 def _broken(text: str) -> str:
