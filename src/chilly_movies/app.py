@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import singledispatch
 from pathlib import Path
@@ -116,6 +116,7 @@ class Parts:
         network: what may be sent at the moment.
         own_ports: where our own API listens; nothing is ever sent there.
         listening: says on which ports peers reach us.
+        dht_nodes: counts the nodes of the DHT that are known, None = there is no DHT.
         tools: what answers beside the downloader.
         retry: how often and when a failed attempt is repeated.
     """
@@ -130,6 +131,7 @@ class Parts:
     network: Network = field(default_factory=_NoNetwork)
     own_ports: set[int] = field(default_factory=set)
     listening: Callable[[], tuple[ListenPort, ...]] = tuple
+    dht_nodes: Callable[[], Awaitable[int | None]] | None = None
     tools: Tools = field(default_factory=Tools)
     retry: RetryPolicy | None = None
 
@@ -161,6 +163,10 @@ class AssembledDownloader(Downloader):
     def listening(self) -> tuple[ListenPort, ...]:
         """See `Downloader.listening`."""
         return self.parts.listening()
+
+    async def dht_nodes(self) -> int | None:
+        """See `Downloader.dht_nodes`."""
+        return None if self.parts.dht_nodes is None else await self.parts.dht_nodes()
 
     def read_lists(self) -> None:
         """Read the user's lists of addresses again; they are when their files change, too."""
@@ -254,6 +260,7 @@ def torrent_parts(
         network=network,
         own_ports=config.own_ports,
         listening=lambda: driver.listening,
+        dht_nodes=driver.dht_nodes,
         tools=Tools(
             maker=MediaTorrentMaker(config.media_root, trackers, gate_of(config)),
             inspector=driver.inspector,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.figures import Figures, Moved
 from chilly_movies.jobs.models import (
     Job,
     JobError,
@@ -67,6 +68,7 @@ FULL_JOB = Job(
     next_attempt_at=NOON + timedelta(seconds=5),
     error=JobError("network_error", "Kein Anschluß."),
     labels={"category": "películas ✓", "empty": ""},
+    counted=Figures(2**41, 2**42, 3, 4, 5, NOON + timedelta(seconds=6)),
 )
 
 
@@ -237,22 +239,36 @@ async def test_changes_are_ordered_by_number_and_not_by_arrival(store: JobStore)
     assert await seqs(store) == [1, 2, 3]
 
 
-async def test_save_progress_touches_progress_reason_and_updated_at_only(store: JobStore) -> None:
+async def test_save_progress_touches_progress_figures_reason_and_updated_at_only(
+    store: JobStore,
+) -> None:
     known = replace(FULL_JOB, id="a", key="key-a", position=0)
     await record(store, 1, known)
     await record(store, 2, make_job("b", 1))
     moved = replace(
         make_job("a", 99),
         progress=Progress(percent=60.0, phase=Phase.CHECKING),
+        counted=Figures(uploaded=1, seconds_active=2, last_activity_at=NOON),
         reason=None,
         updated_at=NOON + timedelta(minutes=1),
     )
     await store.save_progress([moved], 2)
     expected = replace(
-        known, progress=moved.progress, reason=moved.reason, updated_at=moved.updated_at
+        known,
+        progress=moved.progress,
+        counted=moved.counted,
+        reason=moved.reason,
+        updated_at=moved.updated_at,
     )
     assert await load_jobs(store) == [expected, make_job("b", 1)]
     assert await seqs(store) == [1, 2]
+
+
+async def test_totals_come_back_as_they_were_saved_last(store: JobStore) -> None:
+    assert (await store.load()).totals is None
+    for number in (1, 2):
+        await store.save_totals(Moved(NOON, number, 2**60, 3))
+    assert (await store.load()).totals == Moved(NOON, 2, 2**60, 3)
 
 
 async def test_save_progress_saves_many_jobs_at_once(store: JobStore) -> None:

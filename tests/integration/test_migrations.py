@@ -23,7 +23,7 @@ _LATER = {
 """The columns the first version did not have."""
 
 
-async def test_jobs_of_the_first_version_were_neither_adopted_nor_on_their_way(
+async def test_jobs_of_the_first_version_were_neither_adopted_nor_on_their_way_nor_counted(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "chilly.db"
@@ -40,7 +40,7 @@ async def test_jobs_of_the_first_version_were_neither_adopted_nor_on_their_way(
     store, _ = open_stores(path)
     [job] = (await store.load()).jobs
     await store.aclose()
-    assert (job.id, job.adopted, job.moving_to) == ("a", False, None)
+    assert (job.id, job.adopted, job.moving_to, job.counted) == ("a", False, None, None)
 
 
 async def test_migrations_are_found_in_a_folder_of_any_name(

@@ -19,6 +19,7 @@ from chilly_movies.errors import StoreError
 from chilly_movies.jobs.bus import Subscription
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.figures import Moved
 from chilly_movies.jobs.models import (
     Job,
     Peer,
@@ -117,6 +118,12 @@ class GatedStore:
         self._fail_if_told()
         await self._stop_if_dead()
         await self._working(self._inner.save_progress(jobs, reserved_seq))
+
+    async def save_totals(self, totals: Moved) -> None:
+        """As a store does."""
+        self._fail_if_told()
+        await self._stop_if_dead()
+        await self._working(self._inner.save_totals(totals))
 
     async def changes_since(
         self, seq: int, job_id: str | None = None, *, limit: int = 1000

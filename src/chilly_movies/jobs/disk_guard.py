@@ -60,6 +60,11 @@ class DiskGuard:
         """How the volume is at this moment."""
         return _PLENTY if self._volume is None else await self._volume.measure()
 
+    async def free(self) -> int | None:
+        """Bytes that may be written at this moment; None if nobody knows."""
+        room = await self.measure()
+        return None if self._volume is None or room.problem is not None else room.free
+
     async def missing(self, jobs: Sequence[Job]) -> frozenset[str]:
         """The ids of the finished jobs whose film is not where it was put.
 

@@ -48,6 +48,7 @@ from chilly_movies.jobs.runner import DISK_PAUSES, Runner
 from chilly_movies.jobs.scheduler import Scheduler, Slots, Waits
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.jobs.start_request import StartRequest, parse
+from chilly_movies.jobs.stats import Stats
 from chilly_movies.jobs.verbs import Verbs
 from chilly_movies.runtime import clocks
 from chilly_movies.runtime.clocks import utc_now
@@ -155,9 +156,10 @@ class Downloader:
         await self._disk.check()  # before anything is written
         self._open = True
         self._upkeep.go_on(loaded)
+        saving = every(_SAVE_INTERVAL, self._ledger.save, "saving progress")
         self._background = [
             asyncio.create_task(self._scheduler.run(), name="scheduler"),
-            asyncio.create_task(self._save_forever(), name="progress-saver"),
+            asyncio.create_task(saving, name="progress-saver"),
             asyncio.create_task(self._disk.run(), name="disk-watch"),
             asyncio.create_task(self._file_watch.run(), name="file-watch"),
             asyncio.create_task(self._upkeep.reconcile(), name="reconciler"),
@@ -179,7 +181,7 @@ class Downloader:
         await self._runner.stop_all()
         await self._ledger.wait_idle()
         try:
-            await self._ledger.save_progress()
+            await self._ledger.save()
         except ChillyError as error:
             log.error("progress was not saved", code=error.code, problem=str(error))
         self._open = False
@@ -429,6 +431,15 @@ class Downloader:
         """The ids of those finished jobs whose film is not in the media folder any more."""
         return await self._guard.missing(list(jobs))
 
+    async def stats(self) -> Stats:
+        """What all jobs move and moved, and what there is room for."""
+        jobs, nodes, free = await self.list(), await self.dht_nodes(), await self._guard.free()
+        return Stats.of(jobs, self._ledger.totals, dht_nodes=nodes, free_bytes=free)
+
+    async def dht_nodes(self) -> int | None:
+        """How many nodes of the DHT are known; None if it is not used."""
+        return None
+
     async def peers(self, job_id: str) -> Sequence[Peer]:
         """The peers a job is connected to right now."""
         job = await self.status(job_id)
@@ -577,8 +588,3 @@ class Downloader:
         """End all event streams and readers, so that a server can drain before `aclose`."""
         self._reading.close()
         self._bus.close()
-
-    # --- progress ---------------------------------------------------------------------------------
-
-    async def _save_forever(self) -> None:
-        await every(_SAVE_INTERVAL, self._ledger.save_progress, "saving progress")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
+from chilly_movies.jobs.figures import Figures
 from chilly_movies.jobs.models import (
     Job,
     JobError,
@@ -78,6 +79,7 @@ class Progressed(Event):
     durable = False
     progress: Progress = field(default_factory=Progress)
     reason: str | None = None
+    figures: Figures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,7 @@ class Completed(Event):
     name = "completed"
     progress: Progress = field(default_factory=Progress)
     seeding: bool = False
+    figures: Figures | None = None
 
 
 @dataclass(frozen=True, slots=True)

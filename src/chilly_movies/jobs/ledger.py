@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 from chilly_movies.errors import DuplicateDownload, JobNotFound
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.bus import EventBus
+from chilly_movies.jobs.figures import Totals
 from chilly_movies.jobs.lifecycle import apply
 from chilly_movies.jobs.models import Job, Phase, Status
 from chilly_movies.jobs.ports import JobStore, Loaded
@@ -48,12 +49,16 @@ class Ledger:
         store: where jobs are kept.
         bus: where changes are told.
         clock: the present time, aware.
+
+    Attributes:
+        totals: what all jobs moved.
     """
 
     def __init__(self, store: JobStore, bus: EventBus, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._bus = bus
         self._clock = clock
+        self.totals = Totals(clock)
         self._jobs: dict[str, Job] = {}
         self._running: dict[str, None] = {}
         # A lock lives as long as somebody holds it or waits for it, so that ids that come and go
@@ -75,6 +80,7 @@ class Ledger:
     async def load(self) -> Loaded:
         """Read all jobs from the store, and hear how the run before ended."""
         loaded = await self._store.load()
+        self.totals.load(loaded.totals)
         for job in loaded.jobs:
             self._put(job)
         self._seq = loaded.last_seq
@@ -137,6 +143,7 @@ class Ledger:
         return [self._jobs[job_id] for job_id in self._running]
 
     def _put(self, job: Job) -> None:
+        self._count(job)
         self._jobs[job.id] = job
         if job.is_running:
             self._running[job.id] = None
@@ -144,6 +151,11 @@ class Ledger:
             self._running.pop(job.id, None)
         self._position = max(self._position, job.position)
         self._own(job)
+
+    def _count(self, job: Job) -> None:
+        """Add what it moved since it was last heard of to what all moved."""
+        if (known := self._jobs.get(job.id)) is not None:
+            self.totals.add(known.counted, job.counted)
 
     def _drop(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
@@ -266,6 +278,7 @@ class Ledger:
         A new phase is told at once. `save_progress` stores the figures later.
         """
         job = apply(self.get(job_id), event, self._clock())
+        self._count(job)
         self._jobs[job_id] = job
         if job.is_running or job.status is Status.QUEUED:  # a check that a crash ends is forgotten
             self._dirty.add(job_id)
@@ -337,6 +350,21 @@ class Ledger:
         except BaseException:
             self._dirty |= dirty
             raise
+
+    async def save(self) -> None:
+        """Store all that moved since the last call."""
+        await self.save_progress()
+        await self.save_totals()
+
+    async def save_totals(self) -> None:
+        """Store what all jobs moved, if that is more than what is stored."""
+        if not self.totals.is_saved:
+            self.totals.is_saved = True
+            try:
+                await self._store.save_totals(self.totals.all_time)
+            except BaseException:
+                self.totals.is_saved = False
+                raise
 
     async def _reserve(self, dirty: list[Job] | None = None) -> None:
         reserved = self._seq + _RESERVE

@@ -83,8 +83,8 @@ def apply(job: Job, event: e.Event, at: datetime) -> Job:
 def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
     """What an event changes besides the status."""
     match event:
-        case e.Progressed() | e.Checked():
-            return {"progress": _figures(event), "reason": event.reason}
+        case e.Progressed() | e.Checked() | e.Completed():
+            return _effects_on_figures(job, event, at)
         case e.Started():
             return {"started_at": job.started_at or at, "next_attempt_at": None, "reason": None}
         case e.MetadataReceived() | e.FilesChosen() | e.Publishing() | e.Adjusted():
@@ -99,10 +99,6 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
             return {**changes, "progress": _still(job.progress)}
         case e.Resumed():
             return {"error": None, "attempts": 0, "next_attempt_at": None, "reason": None}
-        case e.Completed(progress=progress, seeding=seeding):
-            done = replace(progress, needs=None)
-            changes = {"progress": done, "seeding": seeding, "completed_at": at, "error": None}
-            return {**changes, "attempts": 0, "reason": None}
         case e.SeedingStopped(reason=reason):
             return {"seeding": False, "progress": _still(job.progress), "reason": reason}
         case e.Failed(error=error) | e.Damaged(error=error):
@@ -112,6 +108,20 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
             return {"progress": _still(job.progress), "next_attempt_at": None, "reason": None}
         case _:
             return {}
+
+
+def _effects_on_figures(
+    job: Job, event: e.Progressed | e.Checked | e.Completed, at: datetime
+) -> dict[str, Any]:
+    match event:
+        case e.Progressed(progress=progress, reason=reason, figures=figures):
+            return {"progress": progress, "reason": reason, "counted": figures or job.counted}
+        case e.Checked(progress=progress, reason=reason):
+            return {"progress": _still(progress), "reason": reason}
+        case e.Completed(progress=progress, seeding=seeding, figures=figures):
+            done = replace(progress, needs=None)
+            changes = {"progress": done, "seeding": seeding, "counted": figures or job.counted}
+            return {**changes, "completed_at": at, "error": None, "attempts": 0, "reason": None}
 
 
 def _effects_on_files(
@@ -150,11 +160,6 @@ def _effects_on_place(
         case e.NotMoved(reason=reason):
             stays = replace(job.options, folder=folder_of(job.path or ""))
             return {"moving_to": None, "reason": reason, "options": stays}
-
-
-def _figures(event: e.Progressed | e.Checked) -> Progress:
-    """The event's figures; at the end of a check nothing moves any more."""
-    return _still(event.progress) if isinstance(event, e.Checked) else event.progress
 
 
 def _still(progress: Progress) -> Progress:

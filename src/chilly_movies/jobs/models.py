@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from chilly_movies.jobs.figures import Figures
 from chilly_movies.jobs.options import Options
 
 
@@ -252,6 +253,7 @@ class Report:
             on to seed.
         needs: bytes it still has to write, None = those that are missing. A film that is only
             linked needs none; one that is made of two parts needs room for the parts, too.
+        figures: what the job moved over all its runs, None = as before.
     """
 
     progress: Progress
@@ -260,9 +262,10 @@ class Report:
     path: str | None = None
     complete: bool = False
     needs: int | None = None
+    figures: Figures | None = None
 
     @property
-    def figures(self) -> Progress:
+    def progress_now(self) -> Progress:
         """The progress with what the report says of the room it needs."""
         if self.needs == self.progress.needs:
             return self.progress
@@ -295,6 +298,7 @@ class Job:
         attempts: how many tries ended in an error since the last success or resume.
         next_attempt_at: when the next try is due, None if none is planned.
         labels: what the caller keeps with it; nothing in the core reads them.
+        counted: what it moved, None = it last ran in a version that kept no figures.
     """
 
     id: str
@@ -321,6 +325,13 @@ class Job:
     next_attempt_at: datetime | None = None
     error: JobError | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    counted: Figures | None = field(default_factory=Figures)
+
+    @property
+    def figures(self) -> Figures:
+        """Its figures; of one that does not run without those of its swarm."""
+        known = self.counted or Figures()
+        return known if self.is_running else known.at_rest
 
     @property
     def place(self) -> Place:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.figures import Moved
 from chilly_movies.jobs.models import FileStanding, Job, Peer, Pool, Report, Source, SourceFacts
 
 
@@ -148,12 +149,14 @@ class Loaded:
         last_seq: no change was ever published with a higher number than this.
         unclean: whoever opened the store before did not close it.
         rebooted: the machine was started anew since then.
+        totals: what all jobs together moved, None = nobody counted yet.
     """
 
     jobs: tuple[Job, ...]
     last_seq: int
     unclean: bool = False
     rebooted: bool = False
+    totals: Moved | None = None
 
 
 class JobStore(Protocol):
@@ -178,9 +181,14 @@ class JobStore(Protocol):
         """Save the progress of many jobs at once.
 
         Args:
-            jobs: only `progress`, `reason` and `updated_at` are saved; unknown ids are skipped.
+            jobs: only `progress`, `counted`, `reason` and `updated_at` are saved; unknown ids are
+                skipped.
             reserved_seq: numbers up to this one count as used after a restart.
         """
+        ...
+
+    async def save_totals(self, totals: Moved) -> None:
+        """Keep what all jobs together moved, beyond the life of each."""
         ...
 
     async def changes_since(

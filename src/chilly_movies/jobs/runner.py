@@ -226,24 +226,26 @@ class Runner:
         job = self._ledger.get(job_id)
         if report.facts is not None and job.status is Status.ACTIVE:
             if report.needs is not None:  # before it is asked whether there is room
-                self._ledger.note(job_id, e.Progressed(report.figures, report.reason))
+                self._ledger.note(job_id, e.Progressed(report.progress_now, report.reason))
             await self._learn(job, report.facts)
         if report.path is not None:
             await self._place(job, report.path, report)
         if report.complete and self._ledger.get(job_id).status is Status.ACTIVE:
-            done = e.Completed(report.figures, seeding=report.progress.phase is not None)
+            seeds = report.progress.phase is not None
+            done = e.Completed(report.progress_now, seeding=seeds, figures=report.figures)
             await self._insist(job_id, done)
             self._on_slot()
             if (target := self._ledger.get(job_id).goes_to) is not None:
                 await self._insist(job_id, e.Moving(target))
         elif self._ledger.get(job_id).status is not Status.CANCELED:
-            self._ledger.note(job_id, e.Progressed(report.figures, report.reason))
+            moved = e.Progressed(report.progress_now, report.reason, report.figures)
+            self._ledger.note(job_id, moved)
 
     async def _place(self, job: Job, path: str, report: Report) -> None:
         """Record where the driver is about to put the film, or that a move is done."""
         if job.moving_to is None:
             if path != job.path:
-                await self._insist(job.id, e.Publishing(path, report.figures))
+                await self._insist(job.id, e.Publishing(path, report.progress_now))
         elif report.complete:
             await self._insist(job.id, e.Moved(path))
         elif path != job.moving_to:

@@ -29,11 +29,12 @@ from sqlalchemy import (
 
 from chilly_movies.errors import StoreError
 from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.figures import Moved
 from chilly_movies.jobs.models import Job
 from chilly_movies.jobs.ports import Loaded
 from chilly_movies.storage import rows
 from chilly_movies.storage.sqlite.database import Database
-from chilly_movies.storage.tables import RESERVED_SEQ, RUN, events, jobs, meta, resume
+from chilly_movies.storage.tables import RESERVED_SEQ, RUN, TOTALS, events, jobs, meta, resume
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ _SAVE_PROGRESS: Final = (
     .where(jobs.c.id == bindparam("which"))
     .values(
         progress=bindparam("progress"),
+        figures=bindparam("figures"),
         reason=bindparam("reason"),
         updated_at=bindparam("updated_at"),
     )
@@ -113,6 +115,9 @@ class SqliteJobStore:
                 last_seq=last_seq,
                 unclean=last_run.startswith(_OPEN),
                 rebooted=last_run.startswith(_OPEN) and last_run != _OPEN + boot_id(),
+                totals=rows.totals_from_text(
+                    connection.scalar(select(meta.c.value).where(meta.c.name == TOTALS))
+                ),
             )
 
         await self._database.open()
@@ -140,7 +145,8 @@ class SqliteJobStore:
         """Save the progress of many jobs in one statement.
 
         Args:
-            jobs: only `progress`, `reason` and `updated_at` are saved; unknown ids are skipped.
+            jobs: only `progress`, `counted`, `reason` and `updated_at` are saved; unknown ids are
+                skipped.
             reserved_seq: numbers up to this one count as used after a restart.
 
         Raises:
@@ -154,6 +160,15 @@ class SqliteJobStore:
             _reserve(connection, reserved_seq)
 
         await self._database.call(save)
+
+    async def save_totals(self, totals: Moved) -> None:
+        """Keep what all jobs together moved, beyond the life of each.
+
+        Raises:
+            StoreError: what was kept before still is.
+        """
+        row = {"name": TOTALS, "value": rows.totals_to_text(totals), "which": TOTALS}
+        await self._database.call(partial(_upsert, row=row, change=_CHANGE_META, add=_ADD_META))
 
     async def changes_since(
         self, seq: int, job_id: str | None = None, *, limit: int = 1000

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 
 from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.figures import Moved
 from chilly_movies.jobs.models import Job
 from chilly_movies.jobs.ports import Loaded
 
@@ -42,13 +43,14 @@ class MemoryJobStore:
         self._jobs: dict[str, Job] = {}
         self._changes: dict[int, Change] = {}
         self._last_seq = 0
+        self._totals: Moved | None = None
         self._is_open = False
 
     async def load(self) -> Loaded:
         """All jobs in queue order."""
         unclean, self._is_open = self._is_open, True
         jobs = sorted(self._jobs.values(), key=lambda job: (job.place, job.created_at, job.id))
-        return Loaded(tuple(jobs), self._last_seq, unclean)
+        return Loaded(tuple(jobs), self._last_seq, unclean, totals=self._totals)
 
     async def record(self, job: Job, change: Change) -> None:
         """Keep the job and, if it is durable, its change."""
@@ -58,13 +60,21 @@ class MemoryJobStore:
         self._reserve(change.seq)
 
     async def save_progress(self, jobs: Sequence[Job], reserved_seq: int) -> None:
-        """Keep `progress`, `reason` and `updated_at` of the jobs that are known."""
+        """Keep `progress`, `counted`, `reason` and `updated_at` of the jobs that are known."""
         for job in jobs:
             if known := self._jobs.get(job.id):
                 self._jobs[job.id] = replace(
-                    known, progress=job.progress, reason=job.reason, updated_at=job.updated_at
+                    known,
+                    progress=job.progress,
+                    counted=job.counted,
+                    reason=job.reason,
+                    updated_at=job.updated_at,
                 )
         self._reserve(reserved_seq)
+
+    async def save_totals(self, totals: Moved) -> None:
+        """Keep what all jobs together moved."""
+        self._totals = totals
 
     async def changes_since(
         self, seq: int, job_id: str | None = None, *, limit: int = 1000

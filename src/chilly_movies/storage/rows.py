@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import RowMapping
 
 from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.figures import Figures, Moved
 from chilly_movies.jobs.models import Job, JobError, MediaFile, Progress, Source, SourceType, Status
 from chilly_movies.jobs.options import Options
 
@@ -20,6 +21,11 @@ _FILES: Final = TypeAdapter(tuple[MediaFile, ...])
 _IDENTITIES: Final = TypeAdapter(tuple[str, ...])
 _NEWS: Final = TypeAdapter(dict[str, Any])
 _LABELS: Final = TypeAdapter(dict[str, str])
+_FIGURES: Final = TypeAdapter(Figures)
+_MOVED: Final = TypeAdapter(Moved)
+_LIVE: Final = {"distributed_copies", "swarm_seeds", "swarm_peers"}
+_NO_FIGURES: Final = "{}"
+"""What stands for the figures of a job that last ran in a version that kept none."""
 
 # Fields that are stored as they are, under their own name, and what they may be: SQLite keeps a
 # value of any type in any column.
@@ -50,6 +56,7 @@ def job_to_row(job: Job) -> dict[str, Any]:
         "files": _to_json(_FILES, job.files),
         "error": _error_to_json(job.error),
         "labels": _to_json(_LABELS, job.labels),
+        "figures": _figures_to_json(job.counted),
     }
 
 
@@ -73,6 +80,7 @@ def job_from_row(row: RowMapping) -> Job:
         files=_FILES.validate_json(row["files"]),
         error=_error_from_json(row["error"]),
         labels=_LABELS.validate_json(row["labels"]),
+        counted=_figures_from_json(row["figures"]),
     )
 
 
@@ -81,6 +89,7 @@ def progress_to_row(job: Job) -> dict[str, Any]:
     return {
         "which": job.id,
         "progress": _to_json(_PROGRESS, job.progress),
+        "figures": _figures_to_json(job.counted),
         "reason": job.reason,
         "updated_at": job.updated_at,
     }
@@ -157,6 +166,19 @@ def meta_from_row(row: RowMapping) -> tuple[str, str]:
     return _value(row, "name", str), _value(row, "value", str)
 
 
+def totals_to_text(totals: Moved) -> str:
+    """The value of the row of `meta` that keeps what all jobs moved."""
+    return _to_json(_MOVED, totals)
+
+
+def totals_from_text(text: object) -> Moved | None:
+    """What all jobs moved; None if there is no such row, or it is damaged: counting begins anew."""
+    try:
+        return _MOVED.validate_json(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
 def _value(row: RowMapping, name: str, *types: type) -> Any:
     """What a column holds.
 
@@ -185,3 +207,11 @@ def _error_to_json(error: JobError | None) -> str | None:
 
 def _error_from_json(text: str | None) -> JobError | None:
     return None if text is None else _ERROR.validate_json(text)
+
+
+def _figures_to_json(figures: Figures | None) -> str:
+    return _NO_FIGURES if figures is None else _FIGURES.dump_json(figures, exclude=_LIVE).decode()
+
+
+def _figures_from_json(text: str) -> Figures | None:
+    return None if text == _NO_FIGURES else _FIGURES.validate_json(text)

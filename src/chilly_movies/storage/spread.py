@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chilly_movies.jobs.events import Change
+from chilly_movies.jobs.figures import Moved
 from chilly_movies.jobs.models import Job
 from chilly_movies.jobs.ports import Loaded
 from chilly_movies.storage.jobs import open_stores
@@ -52,6 +53,9 @@ class SpreadStores:
             own = [job for job in jobs if job.id == job_id]
             if own or not jobs:
                 await store.save_progress(own, reserved_seq)
+
+    async def save_totals(self, totals: Moved) -> None:
+        """See `JobStore`. No file is about all jobs, so nothing is kept."""
 
     async def changes_since(
         self, seq: int, job_id: str | None = None, *, limit: int = 1000

@@ -143,5 +143,8 @@ RUN: Final = "run"
 """The row of `meta` that says which start of the machine the store was last opened in, and
 whether it was closed since. A store that was never opened has none."""
 
+TOTALS: Final = "totals"
+"""The row of `meta` with what all jobs together moved; there is none before anything moved."""
+
 RESERVED_SEQ: Final = "reserved_seq"
 """The row of `meta` that says up to which number changes count as used. It always exists."""

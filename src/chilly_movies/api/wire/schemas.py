@@ -157,6 +157,26 @@ class ProgressOut(Shown):
     transports: TransportsOut = Field(description="The peers by transport.")
 
 
+class FiguresOut(Shown):
+    """What a job moved over all its runs, and how its swarm is while it runs."""
+
+    uploaded: int = Field(description="Payload bytes that were sent to peers.")
+    downloaded: int = Field(description="Payload bytes that came, the wasted ones included.")
+    wasted: int = Field(description="Bytes of those with a wrong hash, or that were there already.")
+    seconds_active: int = Field(description="Seconds it ran, seeding included.")
+    seconds_seeding: int = Field(description="Seconds of those in which it was complete.")
+    last_activity_at: Moment | None = Field(description="When payload moved last; null = never.")
+    distributed_copies: float | None = Field(
+        description="How often the connected peers together have all of it; null if unknown."
+    )
+    swarm_seeds: int | None = Field(
+        description="Peers of the swarm that have everything, as trackers tell; null if none does."
+    )
+    swarm_peers: int | None = Field(
+        description="Peers of the swarm, seeds included, as trackers tell; null if none does."
+    )
+
+
 class ErrorOut(Shown):
     """Why a job failed or is tried again."""
 
@@ -213,6 +233,7 @@ class JobDetail(JobOut):
     moving_to: str | None = Field(description="Where it is on its way to, null if it stays.")
     files: list[FileOut]
     options: OptionsOut
+    figures: FiguresOut
     seeding: bool
     position: int | None = Field(
         None,

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote
 
 from chilly_movies import errors
 from chilly_movies.errors import DownloadError, InvalidSource
+from chilly_movies.jobs.figures import Figures
 from chilly_movies.jobs.models import (
     FileStanding,
     Job,
@@ -33,6 +34,7 @@ from chilly_movies.jobs.models import (
 )
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import FileReader, ResumeStore
+from chilly_movies.runtime.clocks import utc_now
 
 _FAILURES: dict[str, type[DownloadError]] = {
     kind.code: kind
@@ -173,16 +175,22 @@ class MockDriver:
 
     async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """See `ports.Driver`."""
+        script, figures = self._script_of(job.source), job.counted or Figures()
+        before, ticks = figures, 0
         self._options[job.key] = job.options
         try:
-            async with aclosing(self._run(job, check=check)) as reports:
+            async with aclosing(self._run(job, script, check=check)) as reports:
                 async for report in reports:
-                    yield report
+                    ticks += 1
+                    seconds = int(ticks * self._tick)
+                    figures = _figures(before, figures, report.progress, seconds, script)
+                    yield replace(report, figures=figures)
         finally:
             self._options.pop(job.key, None)
 
-    async def _run(self, job: Job, *, check: bool) -> AsyncGenerator[Report, None]:
-        script = self._script_of(job.source)
+    async def _run(
+        self, job: Job, script: MockScript, *, check: bool
+    ) -> AsyncGenerator[Report, None]:
         if job.moving_to is not None:
             await self._sleep(self._tick)
             yield Report(self._final(job, script), path=job.moving_to, complete=True)
@@ -276,6 +284,35 @@ class MockDriver:
         seeds = script.seed_seconds > 0 and not self._is_enough(job, 0.0, 0.0)
         phase = Phase.SEEDING if seeds else None
         return Progress(100.0, script.size, script.size, phase=phase)
+
+
+def _figures(
+    before: Figures, last: Figures, progress: Progress, seconds: int, script: MockScript
+) -> Figures:
+    """What a job seems to have moved: one byte in 500 for nothing.
+
+    Args:
+        before: its figures when this run began.
+        last: its figures a moment ago.
+        progress: how far it is.
+        seconds: how long this run is.
+        script: how the job goes.
+    """
+    downloaded = max(last.downloaded, progress.bytes_downloaded * 501 // 500)
+    uploaded = max(last.uploaded, int(progress.ratio * script.size))
+    moved = downloaded + uploaded > last.downloaded + last.uploaded
+    seeding = progress.phase is Phase.SEEDING
+    return Figures(
+        uploaded=uploaded,
+        downloaded=downloaded,
+        wasted=downloaded - downloaded * 500 // 501,
+        seconds_active=before.seconds_active + seconds,
+        seconds_seeding=before.seconds_seeding + seconds if seeding else last.seconds_seeding,
+        last_activity_at=utc_now() if moved else last.last_activity_at,
+        distributed_copies=None if seeding else script.peers / 2,
+        swarm_seeds=script.peers // 2,
+        swarm_peers=2 * script.peers,
+    )
 
 
 def mock_bytes(offset: int, length: int) -> bytes:

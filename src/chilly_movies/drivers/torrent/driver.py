@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -158,6 +158,10 @@ class TorrentDriver:
         """The ports on which peers reach the engine; none before it is open."""
         return self._session.listening
 
+    async def dht_nodes(self) -> int | None:
+        """How many nodes of the DHT the engine knows; None if it does not use it."""
+        return await self._session.dht_nodes()
+
     async def aclose(self) -> None:
         """See `ports.Driver`."""
         await self.inspector.aclose()
@@ -192,9 +196,14 @@ class TorrentDriver:
 
     # --- running ----------------------------------------------------------------------------
 
-    def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
+    async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """See `ports.Driver`."""
-        return said_by(lambda: self._run(Run(job, job.source, job.path, asked=check)))
+        run = Run(job, job.source, job.path, asked=check)
+        async with aclosing(said_by(lambda: self._run(run))) as reports:
+            async for report in reports:
+                torrent = self._running.get(job.key)
+                counted = run.tally.figures if torrent is None else run.tally.count(torrent.state)
+                yield replace(report, figures=counted)
 
     async def _run(self, run: Run) -> None:
         key = run.job.key
@@ -343,6 +352,7 @@ class TorrentDriver:
             allow_private=self._config.allow_private_addresses,
             read_only=not writes,
             only_check=not (trusts or writes),
+            known=run.tally.figures,
         )
         try:
             torrent = await self._session.add(request)
@@ -364,6 +374,7 @@ class TorrentDriver:
         )
         saver.watch(run.disk_paths())
         self._running[key] = torrent
+        run.tally.begin()
         self._readers.attach(key, torrent.pieces, run.job.options.order)
         try:
             if run.job.options != request.options:  # they changed while it was added
@@ -376,6 +387,7 @@ class TorrentDriver:
 
     async def _let_go(self, run: Run, torrent: Torrent, saver: ResumeSaver) -> None:
         torrent.halt()
+        run.tally.count(torrent.state)
         try:
             await saver.aclose()
             if torrent.disk_problem is None and not torrent.state.checking:

@@ -15,6 +15,7 @@ from chilly_movies.disk.plain import Held
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
+from chilly_movies.drivers.torrent.tally import Tally
 from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Source
 from chilly_movies.runtime.tasks import begin
 
@@ -31,6 +32,7 @@ class Run:
         folder: where the engine reads and writes.
         held: that folder, if it is held open; publishing needs it longer than the engine does.
         compared: how the files looked when they were last compared with their hashes.
+        tally: what its job moved over all its runs.
     """
 
     job: Job
@@ -44,6 +46,10 @@ class Run:
     folder: Path = Path()
     held: Held | None = None
     compared: Mapping[int, FileStamp] = field(default_factory=dict)
+    tally: Tally = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(self.job.counted)
 
     @property
     def top(self) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import libtorrent as lt
 import structlog
@@ -29,6 +29,8 @@ from chilly_movies.drivers.torrent.engine.torrent import Torrent
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.drivers.torrent.mends.tracker_sockets import port_of
 from chilly_movies.runtime import tasks
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +59,7 @@ class AlertTable:
     Attributes:
         asked: ports of all WebSocket trackers that anything was announced to.
         refreshes: are answered by the next figures.
+        node_counts: are answered by the next figures of the session.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class AlertTable:
         self._listening = listening
         self.asked: set[int] = set()
         self.refreshes: list[asyncio.Future[None]] = []
+        self.node_counts: list[asyncio.Future[int]] = []
 
     def apply(self, alert: Any) -> None:
         """Applies one alert. One about a torrent that left the session changes nothing."""
@@ -81,11 +85,10 @@ class AlertTable:
             case lt.state_update_alert():
                 self._renew(alert.status)
             case lt.alerts_dropped_alert():
-                log.error("the engine dropped alerts", torrents=len(self._torrents))
-                for handle, each in self._torrents.items():
-                    each.update(handle.status())
-                    while each.waits.resume:  # what was lost may be its answer
-                        each.waits.end_save(None)
+                self._catch_up()
+            case lt.session_stats_alert():
+                waiting, self.node_counts = self.node_counts, []
+                _answer_all(waiting, alert.values["dht.dht_nodes"])
             case lt.listen_failed_alert() | lt.listen_succeeded_alert():
                 self._listening.heard(alert)
             case lt.tracker_announce_alert():
@@ -112,8 +115,15 @@ class AlertTable:
                 moved.append(torrent)
         Torrent.touch_in_turns(moved)
         waiting, self.refreshes = self.refreshes, []
-        for future in waiting:
-            tasks.answer(future, None)
+        _answer_all(waiting, None)
+
+    def _catch_up(self) -> None:
+        """Learn anew what alerts told that were dropped."""
+        log.error("the engine dropped alerts", torrents=len(self._torrents))
+        for handle, each in self._torrents.items():
+            each.update(handle.status())
+            while each.waits.resume:  # what was lost may be its answer
+                each.waits.end_save(None)
 
     def _hear_swarm(self, torrent: Torrent, alert: Any) -> None:
         """Applies what peers said."""
@@ -134,6 +144,11 @@ class AlertTable:
                 torrent.take_metadata()
                 if not torrent.only_look:
                     self._on_metadata(torrent)
+
+
+def _answer_all(waiting: Sequence[asyncio.Future[T]], value: T) -> None:
+    for future in waiting:
+        tasks.answer(future, value)
 
 
 def _hear_servers(torrent: Torrent, alert: Any) -> None:

@@ -26,7 +26,13 @@ class TorrentState:
         wanted: bytes of the wanted files, 0 before metadata.
         done: verified bytes of the wanted files.
         uploaded: payload bytes ever uploaded.
+        downloaded: payload bytes that ever came.
+        wasted: bytes of those that had the wrong hash or were there already.
+        active_time: seconds it ran.
         seeding_time: seconds spent complete and running.
+        copies: how often the connected peers have all of it, None if unknown.
+        swarm_seeds: as the trackers tell, None if none does.
+        swarm_peers: the same, seeds included.
         rejected: bytes that arrived and did not have the right hash.
         transports: connected peers by transport, a few seconds old at most.
         upload_only: writing failed and the engine only uploads now.
@@ -46,13 +52,24 @@ class TorrentState:
     peers: int = 0
     seeds: int = 0
     uploaded: int = 0
+    downloaded: int = 0
+    wasted: int = 0
+    active_time: int = 0
     seeding_time: int = 0
+    copies: float | None = None
+    swarm_seeds: int | None = None
+    swarm_peers: int | None = None
     transports: Transports = field(default_factory=Transports)
     upload_only: bool = False
     rejected: int = 0
     received: int = 0
     spoiled: bool = False
     shut_out: int = 0
+
+    @property
+    def moved(self) -> int:
+        """Payload bytes that ever went or came."""
+        return self.uploaded + self.downloaded
 
 
 def state_of(status: Any) -> TorrentState:
@@ -68,10 +85,28 @@ def state_of(status: Any) -> TorrentState:
         peers=status.num_peers,
         seeds=status.num_seeds,
         uploaded=status.all_time_upload,
+        downloaded=status.all_time_download,
+        wasted=status.total_failed_bytes + status.total_redundant_bytes,
+        active_time=int(status.active_duration.total_seconds()),
         seeding_time=int(status.finished_duration.total_seconds()),
+        copies=_copies(status),
+        swarm_seeds=_told(status.num_complete),
+        swarm_peers=_told(status.num_complete, status.num_incomplete),
         upload_only=bool(status.flags & lt.torrent_flags.upload_mode),
         rejected=status.total_failed_bytes,
     )
+
+
+def _copies(status: Any) -> float | None:
+    """Distributed copies; of a torrent that is complete here the engine counts none."""
+    found = status.distributed_copies
+    return round(found, 2) if status.has_metadata and found >= 0 else None
+
+
+def _told(*counts: int) -> int | None:
+    """The sum of what trackers tell, in which -1 stands for nothing; None if none tells."""
+    known = [count for count in counts if count >= 0]
+    return sum(known) if known else None
 
 
 def owes(info: Any) -> bool:

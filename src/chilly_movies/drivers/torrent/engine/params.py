@@ -27,6 +27,7 @@ from chilly_movies.drivers.torrent.engine.typed import Typed
 from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
+from chilly_movies.jobs.figures import Figures
 from chilly_movies.jobs.models import MediaFile, Source, SourceFacts
 from chilly_movies.jobs.options import MAX_FILES, NORMAL_PRIORITY, Options
 from chilly_movies.jobs.requests import MAX_TORRENT_BYTES
@@ -69,6 +70,7 @@ class AddRequest:
         only_look: learn the metadata and no more.
         own_ports: where our own API listens.
         websockets: WebSocket trackers the user chose.
+        known: what the job moved before.
         typed: trackers and peers the user typed, which are asked wherever they are.
     """
 
@@ -87,6 +89,7 @@ class AddRequest:
     only_look: bool = False
     own_ports: Collection[int] = ()
     websockets: tuple[str, ...] = ()
+    known: Figures | None = None
     typed: Typed = field(default_factory=Typed)
 
     @property

@@ -172,6 +172,15 @@ class TorrentSession:
         """Where peers reach us; nowhere while nothing may be sent."""
         return () if self.policy.halted is not None else self._listening.ports
 
+    async def dht_nodes(self) -> int | None:
+        """How many nodes of the DHT it knows; None if it does not use it or is not open."""
+        if self._ses is None or not self._config.uses_dht:
+            return None
+        counted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._alerts.node_counts.append(counted)
+        self._ses.post_session_stats()
+        return await answer(counted, "counting the nodes of the DHT")
+
     @property
     def port(self) -> int:
         """The TCP port peers reach us at."""
@@ -282,6 +291,7 @@ class TorrentSession:
             peers=params.peers,
             dropped=dropped,
             web_seeds=WebSeeds(handle, params.url_seeds, self._config.web_seed_retry),
+            known=request.known,
         )
         torrent.update(await asyncio.to_thread(handle.status))
         self._join_webrtc(torrent)
@@ -317,7 +327,7 @@ class TorrentSession:
         torrent.touch()
 
     def _ask_figures(self) -> None:
-        self._ses.post_torrent_updates(0)
+        self._ses.post_torrent_updates(lt.torrent_handle.query_distributed_copies)
 
     async def _tick(self) -> None:
         """Ask for figures; less often count peers, revive dead connections, make offers.

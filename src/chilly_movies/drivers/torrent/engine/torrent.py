@@ -29,7 +29,7 @@ from chilly_movies.drivers.torrent.engine.figures import (
     waits_for_disk,
 )
 from chilly_movies.drivers.torrent.engine.gate import Selection
-from chilly_movies.drivers.torrent.engine.meter import Meter
+from chilly_movies.drivers.torrent.engine.meter import Meter, Sum
 from chilly_movies.drivers.torrent.engine.pieces import Pieces
 from chilly_movies.drivers.torrent.engine.standings import Endpoint, Standings, TrackerStanding
 from chilly_movies.drivers.torrent.engine.waits import Waits, answer
@@ -45,6 +45,7 @@ from chilly_movies.errors import (
     SourceRejected,
     SourceUnavailable,
 )
+from chilly_movies.jobs.figures import Figures
 from chilly_movies.jobs.models import Peer, Transports
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.torrents import InspectedTorrent
@@ -79,6 +80,7 @@ class Torrent:
         peers: named by the link or the resume data; while nobody is connected they are called.
         dropped: what it names and is not talked to.
         web_seeds: addresses with the same data, and what went wrong with them.
+        known: what its job moved before; the engine knows it from the resume data, if there is any.
 
     Attributes:
         state: its newest figures.
@@ -110,6 +112,7 @@ class Torrent:
         peers: Sequence[tuple[str, int]] = (),
         dropped: Dropped | None = None,
         web_seeds: WebSeeds | None = None,
+        known: Figures | None = None,
     ) -> None:
         self._handle = handle
         self._leave = leave
@@ -127,7 +130,8 @@ class Torrent:
         self.pieces.on_loss = self.refuse
         self.held: Held | None = None
         self.state = TorrentState()
-        self._down, self._up = Meter(), Meter()
+        self._known = known or Figures()
+        self._down, self._up, self._wasted = Meter(), Meter(), Sum()
         self._dead_peers, self._owed, self._runs = DeadPeerWatch(peers), False, False
         self.standings = Standings()
         self.announces = Announces(handle)
@@ -162,6 +166,11 @@ class Torrent:
             # until the engine was told what is wanted it says that this is nothing
             has_metadata=figures.has_metadata and not self.choosing,
             received=self._down.total,
+            # resume data may be missing, and that of older versions is all there is
+            downloaded=max(figures.downloaded, self._known.downloaded + self._down.total),
+            uploaded=max(figures.uploaded, self._known.uploaded + self._up.total),
+            wasted=self._known.wasted + self._wasted.add(figures.wasted),
+            seeding_time=max(figures.seeding_time, self._known.seconds_seeding),
             finished=figures.finished and not self.choosing,
             spoiled=now - self._spoiled_at < _SPOILED_SECONDS,
             shut_out=self.shut_out,
