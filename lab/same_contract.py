@@ -22,7 +22,16 @@ CONTRACT = "contracts/openapi.yaml"
 FOR_PEOPLE = {"description", "title", "summary", "example", "examples", "operationId", "tags"}
 MAPS = {"properties", "responses", "links", "content", "headers"}
 """What holds things by their names."""
+_JOB = "responses/200/content/application/json/schema/properties"
 LOOKED_AT = {
+    **{
+        f"{place}/position/{key}": "null of a job that does not wait, whose number said nothing"
+        for place in (
+            f"/downloads/get/{_JOB}/items/items/properties",
+            f"/downloads/{{id}}/get/{_JOB}",
+        )
+        for key in ("anyOf", "type")
+    },
     "/links/get/parameters/query path/schema/pattern": "events have links, too; what had still has",
 }
 """Differences no rule can judge, which somebody looked at: where, and why they break nothing."""
@@ -155,6 +164,8 @@ def _growth_of_request(diff: Difference) -> str | None:
     added = diff.old is ABSENT
     if above[-1:] == ["properties"] and added:
         return "a member nobody has to give"  # if one has to, `required` differs, too
+    if key == "enum" and not added and set(diff.new) >= set(diff.old):
+        return "more may be asked for"
     if key == "type" and added and diff.new == "string" and "multipart/form-data" in above:
         return "a field of a form is text anyway"
     return None

@@ -14,7 +14,9 @@ OLD: dict[str, Any] = {
     "paths": {
         "/start": {
             "post": {
-                "parameters": [{"in": "query", "name": "id", "schema": {"type": "string"}}],
+                "parameters": [
+                    {"in": "query", "name": "id", "schema": {"type": "string", "enum": ["a"]}}
+                ],
                 "requestBody": {
                     "content": {
                         "application/json": {
@@ -73,6 +75,7 @@ GROWTH: dict[str, Callable[[dict[str, Any]], object]] = {
     "always there": lambda c: job(c).update(required=["title", "code"]),
     "a member of a body": lambda c: body(c)["properties"].update(more={"type": "string"}),
     "no default": lambda c: body(c)["properties"]["id"].pop("default"),
+    "more to ask for": lambda c: post(c)["parameters"][0]["schema"]["enum"].append("b"),
     "a link": lambda c: post(c)["responses"]["200"].update(links={}),
     "an error": lambda c: post(c)["responses"].update({"409": {"content": {}}}),
     "a parameter": lambda c: post(c)["parameters"].insert(0, {"in": "query", "name": "x"}),

@@ -236,8 +236,7 @@ class JobDetail(JobOut):
     figures: FiguresOut
     seeding: bool
     position: int | None = Field(
-        None,
-        description="Among the queued, active and paused jobs, 1 = the first; null for others.",
+        description="Among the queued, active and paused jobs, 1 = the first; null for others."
     )
     attempts: int = Field(description="Failed tries in a row.")
     next_attempt_at: Moment | None
