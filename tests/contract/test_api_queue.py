@@ -94,6 +94,19 @@ async def test_a_held_start_answers_paused_and_a_form_holds_as_well(web: Api) ->
     assert answer.json()["status"] == "paused"
 
 
+async def test_a_patch_forces_a_job_that_waits(web: Api) -> None:
+    for job_id in "abcd":  # three are active at once
+        await web.start(job_id)
+    async with web.downloader.listen("d") as changes:
+        answer = await web.client.patch("/downloads/d", json={"forced": True})
+        assert (answer.status_code, answer.json()["options"]["forced"]) == (200, True)
+        while (await anext(changes)).event != "started":
+            pass
+    answer = await web.client.patch("/downloads/d", json={"forced": None})
+    assert answer.json()["options"]["forced"] is False
+    assert answer.json()["position"] == 4
+
+
 async def test_the_client_moves_jobs_and_holds_them(web: Api) -> None:
     async with ApiClient("http://localhost:3000", transport=web.client._transport) as client:
         for job_id in "ab":

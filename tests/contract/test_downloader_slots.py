@@ -73,6 +73,37 @@ async def test_the_slot_of_a_forced_job_goes_to_another(rig: Rig) -> None:
     await reach_when(downloader, "c", waits)
 
 
+async def test_a_queued_job_that_becomes_forced_starts_at_once(rig: Rig) -> None:
+    downloader = rig.make(max_active=1)
+    rig.pace.hold()
+    for job_id in "abc":
+        await rig.add(job_id)
+    await reach(downloader, "a", ACTIVE)
+    await downloader.adjust("c", forced=True)
+    await reach(downloader, "c", ACTIVE)
+    await reach_when(downloader, "b", waits)
+
+
+async def test_an_active_job_that_becomes_forced_gives_its_slot_up_and_then_counts_again(
+    rig: Rig,
+) -> None:
+    downloader = rig.make(max_active=1)
+    rig.pace.hold()
+    for job_id in "abc":
+        await rig.add(job_id)
+    await reach(downloader, "a", ACTIVE)
+    await downloader.adjust("a", forced=True)
+    await reach(downloader, "b", ACTIVE)
+    await downloader.adjust("a", forced=False)
+    job = await reach_when(downloader, "c", lambda job: "2 of 1" in (job.reason or ""))
+    assert job.status is QUEUED
+    await downloader.cancel("b")
+    await idle()
+    assert (await downloader.status("c")).status is QUEUED, "the one that counts again has the slot"
+    await downloader.cancel("a")
+    await reach(downloader, "c", ACTIVE)
+
+
 @pytest.mark.parametrize("how", ["restart", "crash"])
 async def test_a_forced_job_is_forced_after_a_restart(rig: Rig, how: str) -> None:
     rig.make(max_active=0)

@@ -127,6 +127,12 @@ class Machine(RuleBasedStateMachine):
         work = self.world.downloader.start(id=job_id, source_type="http", source_urn=source, **more)
         self._verb("held" if how == "held" else "start", job_id, work, source)
 
+    @rule(job_id=IDS, how=HOW)
+    def queue_up(self, job_id: str, how: str) -> None:
+        """Every name is started, with a film of its own, and one of them in another way."""
+        for name, source in zip("abc", ("film-1", "film-2", "film-3"), strict=True):
+            self.start(job_id=name, source=source, how=how if name == job_id else "")
+
     @rule(job_id=IDS, to=ENDS)
     def place(self, job_id: str, to: Any) -> None:
         """Elsewhere in the queue."""
