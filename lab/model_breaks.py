@@ -73,7 +73,7 @@ BREAKS = (
     Breakage("a held job waits for a slot", "jobs/lifecycle.py",
           "e.Held: _rule(to=PAUSED)", "e.Held: _rule(to=QUEUED)"),
     Breakage("two jobs get one place", "jobs/queue.py",
-          "        return (low[0] + 1, \"\")\n", "        return high\n"),
+          "    return (low[0], _digits_between(", "    return high or (low[0], _digits_between("),
     Breakage("listeners hear of another neighbour", "jobs/queue.py",
           "following.place), following.id)", "following.place), others[goes - 1].id)"),
     Breakage("a job that was put elsewhere meanwhile starts", "jobs/scheduler.py",
