@@ -96,8 +96,8 @@ async def fill(folder: Path, jobs: int, active: int) -> None:
     await store.load()
     for begin in range(0, jobs, 500):
         batch = [make_job(n, active=active) for n in range(begin, min(jobs, begin + 500))]
-        changes = [Change.of(job.position, "queued", job) for job in batch]
-        await asyncio.gather(*map(store.record, batch, changes))
+        changes = [Change.of(0, "queued", job) for job in batch]
+        await asyncio.gather(*map(store.add, batch, changes))
         kept = [job for job in batch if job.status is not Status.ACTIVE]
         await asyncio.gather(*(resume.save_resume(job.key, b"x" * 4000) for job in kept))
     await store.aclose()

@@ -11,7 +11,7 @@ from typing import Any
 from chilly_movies.errors import StoreError
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.models import Job, Source, SourceType, Status
-from chilly_movies.jobs.ports import Room
+from chilly_movies.jobs.ports import Loaded, Room
 from chilly_movies.storage.memory import MemoryJobStore
 
 NOON = datetime(2030, 1, 2, 12, 0, tzinfo=UTC)
@@ -112,7 +112,7 @@ class GatedStore(MemoryJobStore):
     Attributes:
         holding: whether writes wait; the waiting ones are in `held`.
         failing: how many of the next writes fail.
-        saved: what `save_progress` was given.
+        saved: the jobs `save_progress` was given, call by call.
     """
 
     def __init__(self) -> None:
@@ -120,7 +120,7 @@ class GatedStore(MemoryJobStore):
         self.holding = False
         self.failing = 0
         self.held: list[Held] = []
-        self.saved: list[tuple[tuple[Job, ...], int]] = []
+        self.saved: list[tuple[Job, ...]] = []
 
     async def _pass(self, change: Change | None) -> None:
         if self.failing:
@@ -131,18 +131,28 @@ class GatedStore(MemoryJobStore):
             self.held.append(held)
             await held.gate
 
-    async def record(self, job: Job, change: Change) -> None:
-        """As a store does, when the gate opens."""
-        await self._pass(change)
-        await super().record(job, change)
-
-    async def delete(self, change: Change) -> None:
-        """As a store does, when the gate opens."""
-        await self._pass(change)
-        await super().delete(change)
-
-    async def save_progress(self, jobs: Sequence[Job], reserved_seq: int) -> None:
+    async def load(self) -> Loaded:
         """As a store does, unless it fails."""
         await self._pass(None)
-        self.saved.append((tuple(jobs), reserved_seq))
-        await super().save_progress(jobs, reserved_seq)
+        return await super().load()
+
+    async def add(self, job: Job, change: Change) -> int:
+        """As a store does, when the gate opens."""
+        await self._pass(change)
+        return await super().add(job, change)
+
+    async def record(self, job: Job, change: Change) -> int:
+        """As a store does, when the gate opens."""
+        await self._pass(change)
+        return await super().record(job, change)
+
+    async def delete(self, job: Job, change: Change) -> int:
+        """As a store does, when the gate opens."""
+        await self._pass(change)
+        return await super().delete(job, change)
+
+    async def save_progress(self, moved: Sequence[Job]) -> frozenset[str]:
+        """As a store does, unless it fails."""
+        await self._pass(None)
+        self.saved.append(tuple(moved))
+        return await super().save_progress(moved)

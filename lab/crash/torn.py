@@ -20,10 +20,11 @@ import sys
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from chilly_movies.cli import main as chilly
 from chilly_movies.errors import ChillyError
@@ -43,13 +44,13 @@ async def make_store(path: Path) -> None:
     """A database with jobs of every status, changes and resume data."""
     jobs, resume = open_stores(path)
     await jobs.load()
-    saves = []
+    saves: list[Coroutine[Any, Any, object]] = []
     for n in range(JOBS):
         files = (MediaFile(0, f"film {n}.mkv", 1000), MediaFile(1, f"extras {n}.mkv", 10))
         job = make_job(f"job-{n}", list(Status)[n % 6], key=f"{n:032x}", position=n, files=files)
         job = replace(job, name=f"Film {n} ñ", identities=(f"btih:{n:040x}",), path=f"film {n}")
         job = replace(job, options=Options(files=(0,)), completed_at=job.created_at)
-        saves.append(jobs.record(job, Change.of(2 * n + 1, "queued", job)))
+        saves.append(jobs.add(job, Change.of(0, "queued", job)))
         data = b'{"closed":false,"looks":[]}\n' + bytes([n]) * 3000
         saves.append(resume.save_resume(job.key, data))
     await asyncio.gather(*saves)

@@ -29,18 +29,20 @@ from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.job_log import JobLog
 from chilly_movies.jobs.models import ListenPort, SourceType
-from chilly_movies.jobs.ports import Driver, JobStore, ResumeStore
+from chilly_movies.jobs.ports import Cursors, Driver, JobStore, ResumeStore
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.subtitles import SandboxConverter
-from chilly_movies.net.policy import NetworkPolicy
+from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
 from chilly_movies.net.settings import NetworkSettings
+from chilly_movies.notices.webhooks import WebhookParts
 from chilly_movies.runtime.setting_fields import values_of
 from chilly_movies.runtime.state_folder import StateFolder
 from chilly_movies.settings import Settings
-from chilly_movies.storage.jobs import open_stores
+from chilly_movies.storage.memory import MemoryWebhookStore
+from chilly_movies.storage.opened import Stores, open_all
 from chilly_movies.storage.sqlite.answers import cached_provider
 from chilly_movies.watching.ports import MediaProbe
 
@@ -79,8 +81,10 @@ class _NoNetwork:
 
 def _usual_topics() -> TopicOptions:
     """What answers the topics of other rooms, where nothing else is set."""
+    network = NetworkPolicy(NetworkConfig())
     return TopicOptions(
         converter=SandboxConverter(),
+        webhooks=WebhookParts(MemoryWebhookStore(), network.post),
     )
 
 
@@ -109,6 +113,7 @@ class Parts:
         drivers: the driver of each kind of source.
         jobs: the store of jobs and their events.
         resume: the store of resume data.
+        cursors: where followers report how far they are; None = `jobs` keeps all changes.
         max_active: how many jobs may download at once.
         max_active_disk: how many may be imported from a disk at once, beside these.
         guard: says whether there is room on the disk.
@@ -126,6 +131,7 @@ class Parts:
     resume: ResumeStore
     max_active: int
     max_active_disk: int = JobSettings.max_active_disk
+    cursors: Cursors | None = None
     guard: DiskGuard | None = None
     sole_use: Use | None = None
     network: Network = field(default_factory=_NoNetwork)
@@ -152,6 +158,7 @@ class AssembledDownloader(Downloader):
             max_active_disk=parts.max_active_disk,
             retry=parts.retry,
             guard=parts.guard,
+            cursors=parts.cursors,
         )
 
     @property
@@ -239,22 +246,23 @@ def torrent_parts(
     max_active_disk: int = JobSettings.max_active_disk,
     sole_server: bool = False,
     topics: TopicOptions | None = None,
-    stores: tuple[JobStore, ResumeStore] | None = None,
+    stores: Stores | None = None,
     others: Callable[[NetworkPolicy], Mapping[SourceType, Driver]] = lambda _network: {},
 ) -> Parts:
     """The parts that download torrents; see `WebTorrentDownloader` for the arguments.
 
     `others` makes the drivers of other kinds of source, which share the network policy.
     """
-    jobs, resume = stores or open_stores(state.database)
+    stores = stores or open_all(state.database)
     network = NetworkPolicy(config)
-    driver = TorrentDriver(config, resume, network)
+    driver = TorrentDriver(config, stores.resume, network)
     volume = MediaVolume(config.media_root, state)
     trackers = config.webtorrent_trackers if config.webtorrent else ()
     return Parts(
         drivers={SourceType.TORRENT: driver, **others(network)},
-        jobs=jobs,
-        resume=resume,
+        jobs=stores.jobs,
+        resume=stores.resume,
+        cursors=stores.cursors,
         guard=DiskGuard(volume, min_free_space),
         sole_use=SoleUse(state, volume, ServerNote(config.media_root, state), whole=sole_server),
         network=network,
@@ -264,7 +272,11 @@ def torrent_parts(
         tools=Tools(
             maker=MediaTorrentMaker(config.media_root, trackers, gate_of(config)),
             inspector=driver.inspector,
-            topics={**_usual_topics(), **(topics or {})},
+            topics={
+                **_usual_topics(),
+                "webhooks": WebhookParts(stores.webhooks, network.post),
+                **(topics or {}),
+            },
         ),
         retry=RetryPolicy(long_attempts=metadata_tries or math.inf),
         max_active=max_active,

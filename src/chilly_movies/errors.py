@@ -10,6 +10,7 @@
     │   ├── SubtitleNotFound         404 subtitle_not_found
     │   │   └── SubtitleUnreadable   404 subtitle_unreadable
     │   ├── FileNotFound             404 file_not_found
+    │   ├── WebhookNotFound          404 webhook_not_found
     │   ├── NotReadable              409 not_readable
     │   ├── IllegalTransition        409 illegal_transition
     │   ├── IdInUse                  409 id_in_use
@@ -29,6 +30,7 @@
     │   ├── MetadataUnavailable      503 metadata_unavailable (retried)
     │   └── TitleNotFound            404 title_not_found
     ├── NotArrived                   503 not_arrived         (retried)
+    ├── JobLost                      409 job_lost
     ├── StoreError                   503 store_unavailable
     │   └── StoreFromTheFuture       503 store_from_the_future
     ├── EngineError                  503 engine_unavailable
@@ -42,7 +44,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ChillyError(Exception):
@@ -125,6 +127,13 @@ class FileNotFound(RequestError):
     """The job has no such file, or it is gone from the disk."""
 
     code = "file_not_found"
+    status_hint = 404
+
+
+class WebhookNotFound(RequestError):
+    """No webhook has this id."""
+
+    code = "webhook_not_found"
     status_hint = 404
 
 
@@ -273,6 +282,18 @@ class NotArrived(ChillyError):
     code = "not_arrived"
     status_hint = 503
     retryable = True
+
+
+class JobLost(ChillyError):
+    """Another server runs the job now, or it is gone: nothing was written."""
+
+    code = "job_lost"
+    status_hint = 409
+
+    @classmethod
+    def of(cls, job_id: str) -> Self:
+        """The error of the job with this id."""
+        return cls(f"Job '{job_id}' is not this server's any more; look at it again.")
 
 
 class StoreError(ChillyError):

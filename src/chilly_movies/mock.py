@@ -15,7 +15,9 @@ from chilly_movies.jobs.models import SourceType
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.media.mock import MockMediaProbe
 from chilly_movies.media.mock_subtitles import MockSubtitleConverter
-from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
+from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
+from chilly_movies.notices.webhooks import WebhookParts
+from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore, MemoryWebhookStore
 
 
 class MockDownloader(AssembledDownloader):
@@ -58,8 +60,10 @@ def mock_parts(max_active: int) -> Parts:
 
 
 def _topics() -> TopicOptions:
+    network = NetworkPolicy(NetworkConfig(allow_private_addresses=True))
     return {
         "converter": MockSubtitleConverter(),
+        "webhooks": WebhookParts(MemoryWebhookStore(), network.post),
     }
 
 

@@ -271,7 +271,7 @@ async def store_one(path: Path, job: Any) -> None:
 
     store, _ = open_stores(path)
     await store.load()
-    await store.record(job, Change.of(1, "queued", job))
+    await store.add(job, Change.of(0, "queued", job))
     await store.aclose()
 
 

@@ -14,7 +14,7 @@ from chilly_movies.errors import DiskError
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import Job, Report, SourceType, Status
-from chilly_movies.jobs.ports import Driver, JobStore, ResumeStore
+from chilly_movies.jobs.ports import Cluster, Cursors, Driver, JobStore, ResumeStore
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
@@ -124,6 +124,8 @@ class Rig:
         drivers: Mapping[SourceType, Driver] | None = None,
         store: JobStore | None = None,
         guard: DiskGuard | None = None,
+        cluster: Cluster | None = None,
+        cursors: Cursors | None = None,
     ) -> Downloader:
         """A downloader that nobody opened yet."""
         jobs, resume = self._stores() if store is None else (store, self._resume)
@@ -136,6 +138,8 @@ class Rig:
             retry=RetryPolicy(attempts, base=60.0, cap=600.0),
             clock=self.clock,
             guard=guard,
+            cluster=cluster,
+            cursors=cursors,
         )
         self._opened.append(self.downloader)
         return self.downloader

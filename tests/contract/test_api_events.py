@@ -85,15 +85,42 @@ async def until_listening(stream: Any) -> None:
             pass
 
 
-async def test_numbers_rise_from_message_to_message(show: Show) -> None:
+async def test_state_changes_have_rising_numbers_and_figures_repeat_the_newest(show: Show) -> None:
     async with listening(show.url) as stream:
         await until_listening(stream)
         for job_id in "abcd":
             await show.start(job_id)
         show.pace.flow()
-        for _ in "abcd":
-            await stream.until("completed")
-        assert stream.ids == sorted(set(stream.ids))
+        seen = [message for _ in "abcd" for message in await stream.until("completed")]
+    stored = {change.seq: change for change in await show.downloader.changes_since(0)}
+    assert [message["seq"] for message in seen] == stream.ids == sorted(stream.ids)
+    last = 0
+    for message in seen:
+        change = stored[message["seq"]]
+        is_new = message["seq"] > last
+        assert is_new == (message["event"] != "progress" or change.event == "progress")
+        if is_new:
+            assert (message["id"], message["event"]) == (change.id, change.event)
+        last = message["seq"]
+    assert stream.ids[-1] == max(stored)
+
+
+async def test_a_number_that_figures_repeated_brings_every_later_state_change(show: Show) -> None:
+    await show.start("a")
+    show.pace.hold(after=3)
+    show.pace.flow()
+    show.pace.hold(after=3)
+    async with listening(show.url) as stream:
+        await stream.until("progress")
+        last = stream.ids[-1]
+    await show.downloader.pause("a")
+    await show.downloader.resume("a")
+    await show.downloader.pause("a")
+    later = await show.downloader.changes_since(last)
+    async with listening(show.url, headers={"last-event-id": str(last)}) as stream:
+        seen = [await stream.next() for _ in later]
+    assert [(m["seq"], m["event"]) for m in seen] == [(c.seq, c.event) for c in later]
+    assert names(seen)[-1] == "paused"
 
 
 async def test_a_listener_of_one_job_gets_its_history_and_no_other_job(show: Show) -> None:

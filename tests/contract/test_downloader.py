@@ -364,7 +364,7 @@ async def test_a_failed_job_whose_data_is_gone_is_not_tried_again_though_it_coul
     rig: Rig,
 ) -> None:
     class Keeping(GatedStore):
-        async def delete(self, change: Change) -> None:
+        async def delete(self, job: Job, change: Change) -> int:
             raise StoreError("The disk is full.")
 
     downloader = rig.make(store=Keeping())

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import pytest
 
+from chilly_movies.errors import JobLost
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.figures import Figures, Moved
 from chilly_movies.jobs.models import (
@@ -69,6 +71,8 @@ FULL_JOB = Job(
     error=JobError("network_error", "Kein Anschluß."),
     labels={"category": "películas ✓", "empty": ""},
     counted=Figures(2**41, 2**42, 3, 4, 5, NOON + timedelta(seconds=6)),
+    owner="node-1",
+    epoch=3,
 )
 
 
@@ -84,7 +88,20 @@ def make_job(name: str = "a", position: int = 0) -> Job:
 
 
 async def record(store: JobStore, seq: int, job: Job, event: str = "queued") -> None:
-    await store.record(job, Change.of(seq, event, job))
+    """Add or change a job; `seq` is the number that this must get."""
+    there = known.setdefault(store, set())
+    write = store.record if job.id in there else store.add
+    there.add(job.id)
+    assert await write(job, Change.of(seq - 1, event, job)) == seq
+
+
+known: WeakKeyDictionary[JobStore, set[str]] = WeakKeyDictionary()
+"""The ids of the jobs in each store."""
+
+
+async def remove(store: JobStore, seq: int, job: Job) -> None:
+    known.get(store, set()).discard(job.id)
+    assert await store.delete(job, Change.of(seq - 1, "removed", job)) == seq
 
 
 async def load_jobs(store: JobStore) -> list[Job]:
@@ -172,7 +189,7 @@ async def test_jobs_of_one_position_come_by_age_and_then_by_id(store: JobStore) 
 async def test_recording_a_known_job_replaces_it(store: JobStore) -> None:
     await record(store, 1, make_job("a"))
     await record(store, 2, make_job("b", 1))
-    changed = replace(FULL_JOB, id="a", key="key-a", position=0)
+    changed = replace(FULL_JOB, id="a", key="key-a", position=0, epoch=0)
     await record(store, 3, changed, "completed")
     assert await load_jobs(store) == [changed, make_job("b", 1)]
 
@@ -192,13 +209,6 @@ async def test_a_change_keeps_the_figures_of_its_own_time(store: JobStore) -> No
     await record(store, 2, replace(make_job(), progress=Progress(percent=50.0)))
     changes = await store.changes_since(0)
     assert [change.progress.percent for change in changes] == [0.0, 50.0]
-
-
-async def test_a_passing_change_saves_the_job_but_is_not_replayed(store: JobStore) -> None:
-    job = replace(make_job(), progress=Progress(percent=12.5))
-    await store.record(job, Change.of(9, "progress", job, durable=False))
-    assert await store.changes_since(0) == []
-    assert await load_jobs(store) == [job]
 
 
 async def test_changes_since_excludes_the_number_given(store: JobStore) -> None:
@@ -226,24 +236,34 @@ async def test_a_limit_keeps_the_oldest_changes(store: JobStore) -> None:
 
 
 async def test_a_thousand_changes_are_given_at_once_and_no_more(store: JobStore) -> None:
+    await record(store, 1, make_job())
     async with asyncio.TaskGroup() as group:
-        for seq in range(1, 1003):
-            group.create_task(record(store, seq, make_job()))
+        for _ in range(2, 1003):
+            group.create_task(store.record(make_job(), Change.of(0, "paused", make_job())))
     assert await seqs(store) == list(range(1, 1001))
     assert await seqs(store, 1000) == [1001, 1002]
 
 
-async def test_changes_are_ordered_by_number_and_not_by_arrival(store: JobStore) -> None:
-    for seq in (3, 1, 2):
-        await record(store, seq, make_job())
+async def test_numbers_begin_at_one_and_rise_by_one(store: JobStore) -> None:
+    job = make_job()
+    assert await store.add(job, Change.of(0, "queued", job)) == 1
+    assert await store.record(job, Change.of(0, "paused", job)) == 2
+    assert await store.delete(job, Change.of(1, "removed", job)) == 3
     assert await seqs(store) == [1, 2, 3]
+
+
+async def test_a_number_is_above_the_one_the_caller_knows(store: JobStore) -> None:
+    job = make_job()
+    assert await store.add(job, Change.of(500, "queued", job)) == 501
+    assert await store.record(job, Change.of(3, "paused", job)) == 502
+    assert (await store.load()).last_seq == 502
 
 
 async def test_save_progress_touches_progress_figures_reason_and_updated_at_only(
     store: JobStore,
 ) -> None:
-    known = replace(FULL_JOB, id="a", key="key-a", position=0)
-    await record(store, 1, known)
+    before = replace(FULL_JOB, id="a", key="key-a", position=0, epoch=0)
+    await record(store, 1, before)
     await record(store, 2, make_job("b", 1))
     moved = replace(
         make_job("a", 99),
@@ -252,9 +272,9 @@ async def test_save_progress_touches_progress_figures_reason_and_updated_at_only
         reason=None,
         updated_at=NOON + timedelta(minutes=1),
     )
-    await store.save_progress([moved], 2)
+    await store.save_progress([moved])
     expected = replace(
-        known,
+        before,
         progress=moved.progress,
         counted=moved.counted,
         reason=moved.reason,
@@ -276,33 +296,69 @@ async def test_save_progress_saves_many_jobs_at_once(store: JobStore) -> None:
     for seq, job in enumerate(jobs, 1):
         await record(store, seq, job)
     moved = [replace(job, progress=Progress(percent=float(job.position))) for job in jobs]
-    await store.save_progress(moved, 0)
+    await store.save_progress(moved)
     assert await load_jobs(store) == moved
 
 
-async def test_save_progress_skips_unknown_ids(store: JobStore) -> None:
+async def test_save_progress_skips_unknown_ids_and_names_them(store: JobStore) -> None:
     await record(store, 1, make_job("a"))
     moved = replace(make_job("a"), reason="No peers.")
-    await store.save_progress([make_job("gone"), moved, make_job("never")], 1)
+    assert await store.save_progress([make_job("gone"), moved, make_job("never")]) == {
+        "gone", "never",
+    }  # fmt: skip
+    assert await store.save_progress([moved]) == frozenset()
     assert await load_jobs(store) == [moved]
 
 
-async def test_save_progress_without_jobs_still_reserves_numbers(store: JobStore) -> None:
-    await store.save_progress([], 500)
-    assert (await store.load()).last_seq == 500
+async def test_a_job_cannot_be_added_twice(store: JobStore) -> None:
+    await record(store, 1, make_job())
+    with pytest.raises(JobLost):
+        await store.add(replace(FULL_JOB, id="a"), Change.of(1, "queued", make_job()))
+    assert (await load_jobs(store), await seqs(store)) == ([make_job()], [1])
+
+
+async def test_a_job_that_is_gone_is_not_written_back(store: JobStore) -> None:
+    await record(store, 1, make_job())
+    await remove(store, 2, make_job())
+    with pytest.raises(JobLost):
+        await store.record(make_job(), Change.of(2, "paused", make_job()))
+    assert (await load_jobs(store), await seqs(store)) == ([], [1, 2])
+
+
+async def test_nothing_is_written_under_an_older_epoch(store: JobStore) -> None:
+    taken = replace(make_job(), epoch=2, owner="other")
+    await record(store, 1, taken)
+    for epoch in (0, 1, 3):
+        frozen = replace(make_job(), epoch=epoch, progress=Progress(percent=50.0))
+        change = Change.of(1, "paused", frozen)
+        with pytest.raises(JobLost):
+            await store.record(frozen, change)
+        with pytest.raises(JobLost):
+            await store.delete(frozen, change)
+        assert await store.save_progress([frozen]) == {"a"}
+    assert (await load_jobs(store), await seqs(store)) == ([taken], [1])
+    await record(store, 2, taken, "paused")
+
+
+async def test_save_progress_draws_no_number(store: JobStore) -> None:
+    await record(store, 1, make_job())
+    for jobs in ([], [make_job()]):
+        await store.save_progress(jobs)
+    assert (await store.load()).last_seq == 1
+    await record(store, 2, make_job())
 
 
 async def test_delete_takes_one_job_and_keeps_the_others(store: JobStore) -> None:
     for seq, name in enumerate("abc", 1):
         await record(store, seq, make_job(name, seq))
-    await store.delete(Change.of(4, "removed", make_job("b")))
+    await remove(store, 4, make_job("b"))
     assert [job.id for job in await load_jobs(store)] == ["a", "c"]
 
 
 async def test_delete_keeps_the_changes_and_adds_its_own(store: JobStore) -> None:
     await record(store, 1, make_job("a"))
     await record(store, 2, make_job("b"))
-    await store.delete(Change.of(3, "removed", make_job("a")))
+    await remove(store, 3, make_job("a"))
     changes = await store.changes_since(0, "a")
     assert [(change.seq, change.event) for change in changes] == [(1, "queued"), (3, "removed")]
     assert changes[-1].job is None
@@ -315,19 +371,19 @@ async def test_delete_drops_the_resume_data_of_that_job_only(
     for seq, name in enumerate("ab", 1):
         await record(jobs, seq, make_job(name))
         await resume.save_resume(f"key-{name}", name.encode())
-    await jobs.delete(Change.of(3, "removed", make_job("a")))
+    await remove(jobs, 3, make_job("a"))
     assert await resume.load_resume("key-a") is None
     assert await resume.load_resume("key-b") == b"b"
 
 
 async def test_deleting_an_unknown_job_records_the_change(store: JobStore) -> None:
-    await store.delete(Change.of(1, "removed", make_job("never")))
+    await remove(store, 1, make_job("never"))
     assert await seqs(store) == [1]
 
 
 async def test_an_id_can_be_used_again_after_delete(store: JobStore) -> None:
     await record(store, 1, FULL_JOB)
-    await store.delete(Change.of(2, "removed", FULL_JOB))
+    await remove(store, 2, FULL_JOB)
     again = replace(make_job(FULL_JOB.id), key="another")
     await record(store, 3, again)
     assert await load_jobs(store) == [again]
@@ -339,37 +395,39 @@ async def test_last_seq_is_the_highest_number_ever_seen(store: JobStore) -> None
 
     await record(store, 3, make_job("a"))
     assert await last_seq() == 3
-    await store.save_progress([], 2)
-    assert await last_seq() == 3
-    await store.record(make_job("a"), Change.of(10, "progress", make_job("a"), durable=False))
-    assert await last_seq() == 10
-    await store.save_progress([make_job("a")], 1000)
-    assert await last_seq() == 1000
     await record(store, 11, make_job("a"))
-    assert await last_seq() == 1000
-    await store.delete(Change.of(1001, "removed", make_job("a")))
-    assert await last_seq() == 1001
+    assert await last_seq() == 11
+    await remove(store, 12, make_job("a"))
+    assert await last_seq() == 12
 
 
-async def test_64_tasks_can_record_at_once_and_are_served_in_order(store: JobStore) -> None:
-    served: list[int] = []
+async def test_64_tasks_can_write_at_once_and_are_answered_in_the_order_of_their_numbers(
+    store: JobStore,
+) -> None:
+    served: list[tuple[int, int]] = []
 
-    async def write(seq: int) -> None:
-        await record(store, seq, make_job(f"job-{seq}", seq))
-        served.append(seq)
+    async def write(place: int) -> None:
+        job = make_job(f"job-{place}", place)
+        served.append((await store.add(job, Change.of(0, "queued", job)), place))
+        served.append((await store.record(job, Change.of(0, "paused", job)), place))
+        if place % 2:
+            served.append((await store.delete(job, Change.of(0, "removed", job)), place))
 
     async with asyncio.TaskGroup() as group:
-        for seq in range(1, 65):
-            group.create_task(write(seq))
-    assert served == list(range(1, 65))
-    assert await seqs(store) == served
-    assert [job.position for job in await load_jobs(store)] == served
+        for place in range(1, 65):
+            group.create_task(write(place))
+    assert [seq for seq, _ in served] == list(range(1, 161))
+    told = [(change.seq, change.id) for change in await store.changes_since(0)]
+    assert told == [(seq, f"job-{place}") for seq, place in served]
+    assert [job.position for job in await load_jobs(store)] == list(range(2, 65, 2))
 
 
 async def test_the_last_of_many_writers_to_one_job_wins(store: JobStore) -> None:
+    await record(store, 1, make_job())
     async with asyncio.TaskGroup() as group:
-        for seq in range(1, 65):
-            group.create_task(record(store, seq, replace(make_job(), attempts=seq)))
+        for attempts in range(1, 65):
+            job = replace(make_job(), attempts=attempts)
+            group.create_task(store.record(job, Change.of(1, "retrying", job)))
     [job] = await load_jobs(store)
     assert job.attempts == 64
 
@@ -382,14 +440,14 @@ async def test_closing_twice_is_fine(store: JobStore) -> None:
 async def test_sqlite_keeps_everything_when_it_is_opened_again(tmp_path: Path) -> None:
     first, _ = open_stores(tmp_path / "chilly.db")
     await first.load()
-    await record(first, 1, FULL_JOB)
-    await first.save_progress([], 4096)
+    await record(first, 4096, FULL_JOB)
     await first.aclose()
 
     second, _ = open_stores(tmp_path / "chilly.db")
     loaded = await second.load()
     assert (loaded.jobs, loaded.last_seq) == ((FULL_JOB,), 4096)
-    assert [change.seq for change in await second.changes_since(0)] == [1]
+    assert [change.seq for change in await second.changes_since(0)] == [4096]
+    assert await second.record(FULL_JOB, Change.of(0, "paused", FULL_JOB)) == 4097
     await second.aclose()
 
 

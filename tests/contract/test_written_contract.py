@@ -264,8 +264,8 @@ def request_of(path: str, operation: dict[str, Any]) -> tuple[str, dict[str, Any
 LAST = ("cancelJob", "removeJob")
 ENDLESS = ("followJobs", "followJob")
 """`test_api_events` listens to them."""
-NOT_IN_THE_MOCK = {"getSubtitle": 404}
-"""No film of the mock has subtitles."""
+NOT_IN_THE_MOCK = {"getSubtitle": 404, "getWebhook": 404, "removeWebhook": 404}
+"""No film of the mock has subtitles, and it makes up the ids of webhooks."""
 
 
 async def test_the_examples_run() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, insert, select
 
@@ -25,8 +26,16 @@ def make_job(name: str = "a", position: int = 0) -> Job:
     return Job(name, f"key-{name}", source, position, created_at=NOON, updated_at=NOON)
 
 
+known: WeakKeyDictionary[SqliteJobStore, set[str]] = WeakKeyDictionary()
+"""The ids of the jobs that were added to each store."""
+
+
 async def record(store: SqliteJobStore, seq: int, job: Job) -> None:
-    await store.record(job, Change.of(seq, "queued", job))
+    """Add or change a job; `seq` is the number that this must get."""
+    there = known.setdefault(store, set())
+    write = store.record if job.id in there else store.add
+    there.add(job.id)
+    assert await write(job, Change.of(seq - 1, "queued", job)) == seq
 
 
 def set_meta(name: str, value: str = "") -> Callable[[Connection], None]:

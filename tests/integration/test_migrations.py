@@ -35,7 +35,8 @@ async def test_jobs_of_the_first_version_were_neither_adopted_nor_on_their_way_n
         for table, columns in _LATER.items():
             for column in columns.split():
                 old.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        old.execute("DROP TABLE followers")
+        for table in ("followers", "webhooks", "deliveries"):
+            old.execute(f"DROP TABLE {table}")
         old.execute("UPDATE alembic_version SET version_num = '0001'")
     store, _ = open_stores(path)
     [job] = (await store.load()).jobs

@@ -8,21 +8,22 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, event, func, select, update
+from sqlalchemy import Connection, delete, event, func, select, update
 
 from chilly_movies.errors import StoreError
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.models import Job
-from chilly_movies.storage import jobs as jobs_module
+from chilly_movies.storage import followers as followers_module
 from chilly_movies.storage.jobs import SqliteJobStore, SqliteResumeStore, open_stores
 from chilly_movies.storage.sqlite.database import Database
-from chilly_movies.storage.tables import events, jobs, meta
+from chilly_movies.storage.tables import RESERVED_SEQ, events, jobs, meta
 from tests.integration.sqlite_tools import (
     NOON,
     assert_is_plain,
@@ -51,6 +52,10 @@ async def database(path: Path) -> AsyncIterator[Database]:
 @pytest.fixture
 def store(database: Database) -> SqliteJobStore:
     return SqliteJobStore(database)
+
+
+async def add(store: SqliteJobStore, job: Job) -> int:
+    return await store.add(job, Change.of(0, "queued", job))
 
 
 @asynccontextmanager
@@ -123,7 +128,7 @@ async def test_a_value_that_cannot_be_kept_is_a_store_error(
 ) -> None:
     await record(store, 1, make_job("a"))
     with pytest.raises(StoreError) as caught:
-        await store.record(job, Change.of(2, "queued", make_job("bad")))
+        await store.add(job, Change.of(1, "queued", make_job("bad")))
     assert_is_plain(caught.value, path)
     assert (await store.load()).jobs == (make_job("a"),)
     assert [change.seq for change in await store.changes_since(0)] == [1]
@@ -140,11 +145,15 @@ async def test_what_is_in_a_row_is_in_no_error_not_even_for_a_log(store: SqliteJ
         error = error.__cause__ or error.__context__
 
 
-async def test_a_number_is_never_given_to_two_changes(store: SqliteJobStore) -> None:
+async def test_the_number_of_a_change_that_failed_is_given_to_the_next(
+    store: SqliteJobStore,
+) -> None:
     await record(store, 1, make_job("a"))
+    same_key = replace(make_job("b"), key="key-a")
     with pytest.raises(StoreError):
-        await record(store, 1, make_job("b"))
-    assert (await store.load()).jobs == (make_job("a"),)
+        await store.add(same_key, Change.of(1, "queued", same_key))
+    await record(store, 2, make_job("b"))
+    assert [change.id for change in await store.changes_since(0)] == ["a", "b"]
 
 
 async def test_one_failing_call_does_not_fail_its_batch(database: Database) -> None:
@@ -231,7 +240,7 @@ async def test_a_start_keeps_the_newest_changes_only(
 ) -> None:
     for seq in range(1, 21):
         await record(store, seq * 10, make_job())
-    monkeypatch.setattr(jobs_module, "KEPT_EVENTS", 5)
+    monkeypatch.setattr(followers_module, "KEPT_EVENTS", 5)
     loaded = await store.load()
     assert [change.seq for change in await store.changes_since(0)] == [160, 170, 180, 190, 200]
     assert loaded.last_seq == 200
@@ -257,6 +266,27 @@ async def test_last_seq_is_right_when_only_the_changes_know_it(
         lambda connection: connection.execute(update(meta).values(value="7")).close()
     )
     assert (await store.load()).last_seq == 30
+    await record(store, 31, make_job())
+
+
+async def test_numbers_begin_above_all_that_an_older_version_reserved_for_progress(
+    database: Database, store: SqliteJobStore
+) -> None:
+    await record(store, 30, make_job())
+    reserved = update(meta).where(meta.c.name == RESERVED_SEQ).values(value="10030")
+    await database.call(lambda connection: connection.execute(reserved).close())
+    assert (await store.load()).last_seq == 10_030
+    await record(store, 10_031, make_job())
+
+
+async def test_numbers_are_not_given_again_when_the_newest_changes_are_lost(
+    database: Database, store: SqliteJobStore
+) -> None:
+    await record(store, 30, make_job())
+    await store.load()
+    await database.call(lambda connection: connection.execute(delete(events)).close())
+    assert (await store.load()).last_seq == 30
+    assert await store.record(make_job(), Change.of(0, "paused", make_job())) == 31
 
 
 # --- threads, batches, cancellation -------------------------------------------------------------
@@ -265,9 +295,7 @@ async def test_last_seq_is_right_when_only_the_changes_know_it(
 async def test_waiting_calls_share_one_commit(database: Database, store: SqliteJobStore) -> None:
     commits: list[Connection] = []
     async with busy_writer(database):
-        calls = [
-            asyncio.ensure_future(record(store, seq, make_job(f"{seq}"))) for seq in range(1, 101)
-        ]
+        calls = [asyncio.ensure_future(add(store, make_job(f"{n}"))) for n in range(100)]
         await asyncio.sleep(0)
         event.listen(database._engine, "commit", commits.append)
     await asyncio.gather(*calls)
@@ -279,7 +307,7 @@ async def test_waiting_calls_share_one_commit(database: Database, store: SqliteJ
 
 async def test_a_cancelled_record_still_lands(database: Database, store: SqliteJobStore) -> None:
     async with busy_writer(database):
-        task = asyncio.ensure_future(record(store, 1, make_job()))
+        task = asyncio.ensure_future(add(store, make_job()))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -359,10 +387,11 @@ async def write(store, lane):
     now = datetime.now(UTC)
     source = Source(SourceType.HTTP, "https://films.example/a")
     job = Job(f"job-{lane}", f"key-{lane}", source, lane, created_at=now, updated_at=now)
-    for seq in range(lane, 10**9, 8):
-        job = replace(job, attempts=seq)
-        await store.record(job, Change.of(seq, "queued", job))
-        print(seq, flush=True)
+    await store.add(job, Change.of(0, "queued", job))
+    for attempts in range(1, 10**9):
+        job = replace(job, attempts=attempts)
+        seq = await store.record(job, Change.of(0, "retrying", job))
+        print(seq, job.id, attempts, flush=True)
 
 async def main():
     store, _ = open_stores(Path(sys.argv[1]))
@@ -381,26 +410,23 @@ def test_after_kill_9_every_acknowledged_write_is_there(path: Path, lines: int) 
         output = b"".join(child.stdout.readline() for _ in range(lines))
         child.send_signal(signal.SIGKILL)
         output += child.stdout.read()
-    acknowledged = {int(line) for line in output.splitlines(keepends=True) if line.endswith(b"\n")}
+    lines_told = [line.split() for line in output.splitlines(keepends=True) if line[-1:] == b"\n"]
+    acknowledged = {(int(seq), job_id.decode()) for seq, job_id, _ in lines_told}
     assert len(acknowledged) >= lines
     assert child.returncode == -signal.SIGKILL
 
     loaded, found = asyncio.run(_read_all(path))
     assert acknowledged <= set(found)
-    newest = {job_id: max(s for s in found if s % 8 == lane % 8) for lane, job_id in _lanes(found)}
-    assert {job.id: job.attempts for job in loaded} == newest
+    assert [seq for seq, _ in found] == list(range(1, len(found) + 1))
+    written = Counter(job_id for _, job_id in found)
+    assert {job.id: job.attempts + 1 for job in loaded} == written
     with closing(sqlite3.connect(path)) as check:
         assert check.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def _lanes(found: list[int]) -> set[tuple[int, str]]:
-    """The writers that got at least one change through."""
-    return {((seq - 1) % 8 + 1, f"job-{(seq - 1) % 8 + 1}") for seq in found}
-
-
-async def _read_all(path: Path) -> tuple[tuple[Job, ...], list[int]]:
+async def _read_all(path: Path) -> tuple[tuple[Job, ...], list[tuple[int, str]]]:
     store, _ = open_stores(path)
     loaded = await store.load()
     changes = await store.changes_since(0, limit=10**6)
     await store.aclose()
-    return loaded.jobs, [change.seq for change in changes]
+    return loaded.jobs, [(change.seq, change.id) for change in changes]

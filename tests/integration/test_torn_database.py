@@ -178,9 +178,7 @@ async def test_a_server_begins_with_the_good_rows_whatever_is_in_the_others(
         replace(make_job(f"job-{n}", key=f"{n:032x}", position=n), name=f"Film {n}")
         for n in range(len(SPOILT) + 1)
     ]
-    await asyncio.gather(
-        *(jobs.record(j, Change.of(n, "queued", j)) for n, j in enumerate(made, 1))
-    )
+    await asyncio.gather(*(jobs.add(j, Change.of(0, "queued", j)) for j in made))
     await jobs.aclose()
     values = [(column, value, f"rowid = {n}") for n, (column, value) in enumerate(SPOILT, 1)]
     torn.set_values(path, "jobs", values)

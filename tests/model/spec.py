@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -134,6 +134,16 @@ class Spec:
     def order(self) -> list[str]:
         """The ids of all jobs in queue order."""
         return sorted(self.jobs, key=lambda job_id: self.jobs[job_id].place)
+
+    def check_numbers(self, heard: Sequence[Change]) -> None:
+        """Stored changes have each its own number, one above the last; the rest repeats it."""
+        newest = 0
+        for change in heard:
+            newest += change.durable
+            if change.seq != newest:
+                what = f"'{change.event}' of '{change.id}'"
+                self.wrong.append(f"{what} has the number {change.seq}, not {newest}")
+                return
 
     def due(self) -> dict[str, Known]:
         """What waits for nothing but a slot."""

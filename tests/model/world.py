@@ -93,10 +93,10 @@ class GatedStore:
         self.at_work = 0
         self.rests = asyncio.Event()
         self.held: list[Write] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[int]] = set()
 
     @property
-    def tasks(self) -> set[asyncio.Task[None]]:
+    def tasks(self) -> set[asyncio.Task[int]]:
         """The writes that go on by themselves."""
         return self._tasks
 
@@ -105,19 +105,23 @@ class GatedStore:
         self._fail_if_told()
         return await self._working(self._inner.load())
 
-    async def record(self, job: Job, change: Change) -> None:
+    async def add(self, job: Job, change: Change) -> int:
         """As a store does, once the gate is open."""
-        await self._hand_over(change, job, lambda: self._inner.record(job, change))
+        return await self._hand_over(change, job, lambda: self._inner.add(job, change))
 
-    async def delete(self, change: Change) -> None:
+    async def record(self, job: Job, change: Change) -> int:
         """As a store does, once the gate is open."""
-        await self._hand_over(change, None, lambda: self._inner.delete(change))
+        return await self._hand_over(change, job, lambda: self._inner.record(job, change))
 
-    async def save_progress(self, jobs: Sequence[Job], reserved_seq: int) -> None:
+    async def delete(self, job: Job, change: Change) -> int:
+        """As a store does, once the gate is open."""
+        return await self._hand_over(change, None, lambda: self._inner.delete(job, change))
+
+    async def save_progress(self, moved: Sequence[Job]) -> frozenset[str]:
         """As a store does."""
         self._fail_if_told()
         await self._stop_if_dead()
-        await self._working(self._inner.save_progress(jobs, reserved_seq))
+        return await self._working(self._inner.save_progress(moved))
 
     async def save_totals(self, totals: Moved) -> None:
         """As a store does."""
@@ -141,22 +145,22 @@ class GatedStore:
         await self._working(self._inner.aclose())
 
     async def _hand_over(
-        self, change: Change, job: Job | None, write: Callable[[], Coroutine[Any, Any, None]]
-    ) -> None:
+        self, change: Change, job: Job | None, write: Callable[[], Coroutine[Any, Any, int]]
+    ) -> int:
         await self._stop_if_dead()
         task = asyncio.ensure_future(self._write(change, job, write))
         self._tasks.add(task)
         task.add_done_callback(self._done)
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[int]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()
 
     async def _write(
-        self, change: Change, job: Job | None, write: Callable[[], Coroutine[Any, Any, None]]
-    ) -> None:
+        self, change: Change, job: Job | None, write: Callable[[], Coroutine[Any, Any, int]]
+    ) -> int:
         if self.holding:
             held = Write(change, asyncio.get_running_loop().create_future())
             self.held.append(held)
@@ -165,10 +169,10 @@ class GatedStore:
             finally:
                 self.held.remove(held)
         self._fail_if_told()
-        await self._working(write())
-        if change.durable:
-            self._disk.log.append(change)
-            self._disk.on_commit(change, job)
+        change = replace(change, seq=await self._working(write()))
+        self._disk.log.append(change)
+        self._disk.on_commit(change, job)
+        return change.seq
 
     async def _working(self, work: Coroutine[Any, Any, T]) -> T:
         self.at_work += 1
@@ -391,7 +395,8 @@ class World:
         known, since = len(self.heard), self.heard[-1].seq if self.heard else 0
         self.do(self.downloader.open())
         missed = self.do(self.downloader.changes_since(since))
-        first = self.heard[known].seq if len(self.heard) > known else float("inf")
+        live = [change.seq for change in self.heard[known:] if change.durable]
+        first = live[0] if live else float("inf")
         self.heard[known:known] = [change for change in missed if change.seq < first]
 
     def crash(self, survives: Callable[[int], bool]) -> None:
@@ -413,7 +418,7 @@ class World:
             self._copy_database()
         self.do(self.store.kill())
 
-    async def _kill(self, spared: set[asyncio.Task[None]]) -> None:
+    async def _kill(self, spared: set[asyncio.Task[int]]) -> None:
         while tasks := asyncio.all_tasks() - spared - {asyncio.current_task()}:
             for task in tasks:
                 task.cancel()

@@ -122,8 +122,14 @@ def test_no_gate_is_looser_than_its_list_was_however_an_address_is_spelt() -> No
     assert tried > 10_000
 
 
+LATER = ("/webhooks",)
+"""What routes begin with that came after the lists."""
+
+
 def test_what_a_route_answers_is_decided_as_before() -> None:
     for route in table():
+        if route.path.startswith(LATER):
+            continue
         path = re.sub(r"\{(\w+)[^}]*\}", "0", route.path)
         for method in route.methods or ():
             found, where = policies().find(method, path), (method, path)

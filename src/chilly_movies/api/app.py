@@ -42,6 +42,7 @@ from chilly_movies.api.wire.handover import when_over
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import (
     EventOut,
+    FollowerOut,
     Health,
     JobId,
     ListenPortOut,
@@ -109,6 +110,10 @@ async def get_health(request: Request) -> Response:
             jobs=counts,
             network=downloader.network_problem,
             torrent_ports=[ListenPortOut.model_validate(port) for port in ports],
+            followers=[
+                FollowerOut(name=name, behind=behind)
+                for name, behind in downloader.followers.behind().items()
+            ],
         )
     )
 
@@ -188,6 +193,8 @@ def build_app(
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await downloader.open()
+        for topic in TOPICS:
+            await topic.begin(getattr(api.state, topic.name))
         yield
         await facts.aclose()
         if on_stop is not None:

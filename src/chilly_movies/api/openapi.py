@@ -27,6 +27,7 @@ _TAGS = {
     "torrents": "Torrents of what lies in the media folder, and what others' torrents hold.",
     "links": "Links that need no key.",
     "metadata": "What film something is.",
+    "webhooks": "Addresses that are told of every state change.",
     "system": "The server itself, and events.",
 }
 _ABOUT = """\

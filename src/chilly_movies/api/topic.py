@@ -13,7 +13,7 @@ from chilly_movies.watching.facts import MediaFactsCache
 
 
 async def _nothing(_given: Any) -> None:
-    """Closes nothing."""
+    """Begins and closes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,11 @@ class Topic:
         make: what the routes ask, of what was given (None = nothing was), the downloader and the
             facts of films.
         close: ends what was given.
+        begin: starts what was made, once the downloader is open.
     """
 
     name: str
     router: APIRouter
     make: Callable[[Any, Downloader, MediaFactsCache], object]
     close: Callable[[Any], Awaitable[None]] = _nothing
+    begin: Callable[[Any], Awaitable[None]] = _nothing

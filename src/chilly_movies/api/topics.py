@@ -8,13 +8,16 @@ from typing import Any, TypedDict
 from chilly_movies.api.gates.security import AccessOptions
 from chilly_movies.api.routes.metadata import TOPIC as METADATA
 from chilly_movies.api.routes.subtitles import TOPIC as SUBTITLES
+from chilly_movies.api.routes.webhooks import TOPIC as WEBHOOKS
 from chilly_movies.api.topic import Topic
 from chilly_movies.catalogue.ports import MetadataProvider
+from chilly_movies.notices.webhooks import WebhookParts
 from chilly_movies.watching.subtitle_port import SubtitleConverter
 
 TOPICS: tuple[Topic, ...] = (
     SUBTITLES,
     METADATA,
+    WEBHOOKS,
 )
 
 
@@ -22,11 +25,12 @@ class TopicOptions(TypedDict, total=False):
     """What answers a topic, by its keyword of `create_app`; None = as if it was not given.
 
     `converter` makes WebVTT of subtitles. `metadata` knows films; without it TMDB without a key
-    does, which says so when asked.
+    does, which says so when asked. `webhooks` tells other programs of changes.
     """
 
     converter: SubtitleConverter | None
     metadata: MetadataProvider | None
+    webhooks: WebhookParts | None
 
 
 class AppOptions(AccessOptions, TopicOptions, total=False):

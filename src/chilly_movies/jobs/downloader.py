@@ -26,6 +26,7 @@ from chilly_movies.jobs.callbacks import Listener, Listeners
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.disk_watch import DiskWatch
 from chilly_movies.jobs.file_watch import FileWatch
+from chilly_movies.jobs.follower import Followers
 from chilly_movies.jobs.ledger import Ledger
 from chilly_movies.jobs.models import (
     FileStanding,
@@ -40,7 +41,7 @@ from chilly_movies.jobs.models import (
 )
 from chilly_movies.jobs.open_files import Reading
 from chilly_movies.jobs.options import Options, check_folder
-from chilly_movies.jobs.ports import Driver, FileReader, JobStore
+from chilly_movies.jobs.ports import Cluster, Cursors, Driver, FileReader, JobStore
 from chilly_movies.jobs.recovery import Upkeep
 from chilly_movies.jobs.requests import check_id, check_path, check_torrent, missing_source, new_id
 from chilly_movies.jobs.retry import RetryPolicy
@@ -76,6 +77,11 @@ class Downloader:
         clock: the time of day, aware.
         steady: seconds that only grow; None = the system's, or as `clock` says if it is another.
         guard: who knows whether there is room on the disk; None = there always is.
+        cluster: which jobs are this server's; None = all.
+        cursors: where followers report how far they are; None = the store keeps all changes.
+
+    Attributes:
+        followers: work that is done for every stored change.
     """
 
     def __init__(
@@ -89,12 +95,15 @@ class Downloader:
         clock: Callable[[], datetime] = utc_now,
         steady: Callable[[], float] | None = None,
         guard: DiskGuard | None = None,
+        cluster: Cluster | None = None,
+        cursors: Cursors | None = None,
     ) -> None:
         self._drivers = dict(drivers)
         self._store = store
         self._bus = EventBus()
-        self._ledger = Ledger(store, self._bus, clock)
+        self._ledger = Ledger(store, self._bus, clock, cluster)
         self._listeners = Listeners(self._bus)
+        self.followers = Followers(self._ledger, self._bus, store, cursors)
         self._wake = asyncio.Event()
         guard, retry = guard or DiskGuard(), retry or RetryPolicy()
         self._guard = guard
@@ -178,6 +187,7 @@ class Downloader:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.followers.aclose()
         await self._runner.stop_all()
         await self._ledger.wait_idle()
         try:
@@ -404,7 +414,7 @@ class Downloader:
 
         async def locked() -> Job:
             async with self._ledger.lock(job_id):
-                job: Job = await action(self._ledger.get(job_id))
+                job: Job = await action(await self._ledger.take(job_id))
             self._wake.set()
             return job
 
@@ -558,21 +568,16 @@ class Downloader:
     async def snapshot(self, job_id: str | None = None) -> Sequence[e.Change]:
         """Every job's present state as changes of the name `snapshot`, all with one number.
 
-        Every change with a higher number is still to be told.
+        It is that of the newest change they build on.
         """
         jobs = await self.list() if job_id is None else [await self.status(job_id)]
-        seq = self._ledger.told
+        seq = self._ledger.seq
         return [e.Change.of(seq, e.SNAPSHOT, job, durable=False) for job in jobs]
 
     @property
     def last_seq(self) -> int:
-        """The highest number any change has so far."""
-        return self._ledger.seq
-
-    @property
-    def told_seq(self) -> int:
         """The number up to which every change was told; later ones are still being stored."""
-        return self._ledger.told
+        return self._ledger.seq
 
     @property
     def network_problem(self) -> str | None:

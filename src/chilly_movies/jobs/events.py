@@ -288,7 +288,8 @@ class Change:
     """One event with its number and the job after it.
 
     Attributes:
-        seq: rises by at least one with each change; never repeats, not even after a crash.
+        seq: of a stored change, rises by at least one with each and never repeats, not even after
+            a crash; of any other, the number of the newest stored change that it builds on.
         event: the event's name, or `snapshot` for a job's present state.
         durable: stored; can be replayed.
         job: the job after the event; None when read back from the store.
@@ -311,6 +312,10 @@ class Change:
     news: Mapping[str, Any] | None = None
     name: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    def is_news_after(self, seq: int) -> bool:
+        """Whether it comes after the stored change `seq`, or builds on just that one."""
+        return self.seq > seq or (self.seq == seq and not self.durable)
 
     @property
     def replaces(self) -> object:

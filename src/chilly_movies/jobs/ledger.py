@@ -1,45 +1,35 @@
 """The jobs in memory, and the one way to change them: decide, persist, tell.
 
-Changes are numbered when they are decided and told in that order, whatever the order in which
-their writes finish, so that no listener ever sees a number go back.
+The store numbers a change when it keeps it, and the change is told right after that: numbers rise
+in the order of the commits, and so they are told. What is not stored, figures say, repeats the
+number of the newest stored change that it builds on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from chilly_movies.errors import DuplicateDownload, JobNotFound
+from chilly_movies.errors import DuplicateDownload, JobLost, JobNotFound
 from chilly_movies.jobs import events as e
+from chilly_movies.jobs.alone import Alone
 from chilly_movies.jobs.bus import EventBus
 from chilly_movies.jobs.figures import Totals
 from chilly_movies.jobs.lifecycle import apply
 from chilly_movies.jobs.models import Job, Phase, Status
-from chilly_movies.jobs.ports import JobStore, Loaded
+from chilly_movies.jobs.ports import Cluster, JobStore, Loaded
 from chilly_movies.jobs.queue import To, placed
 from chilly_movies.runtime.tasks import begin
 
 T = TypeVar("T")
 
-_RESERVE = 10_000
-"""Numbers set aside for progress, which is told before it is stored."""
 _PROGRESS_INTERVAL = 0.5
 """Seconds between two progress messages of one job."""
 _QUEUED = e.Queued()
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A numbered change on its way to the listeners."""
-
-    seq: int
-    change: e.Change | None = None
-    is_written: bool = False
 
 
 class Ledger:
@@ -49,24 +39,31 @@ class Ledger:
         store: where jobs are kept.
         bus: where changes are told.
         clock: the present time, aware.
+        cluster: which jobs are ours.
 
     Attributes:
         totals: what all jobs moved.
     """
 
-    def __init__(self, store: JobStore, bus: EventBus, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        bus: EventBus,
+        clock: Callable[[], datetime],
+        cluster: Cluster | None = None,
+    ) -> None:
+        self._cluster = cluster or Alone()
         self._store = store
         self._bus = bus
         self._clock = clock
         self.totals = Totals(clock)
         self._jobs: dict[str, Job] = {}
         self._running: dict[str, None] = {}
+        self._lost: set[str] = set()
         # A lock lives as long as somebody holds it or waits for it, so that ids that come and go
         # leave nothing behind, and nobody ever gets a second lock for the same id.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._seq = 0
-        self._reserved = 0
-        self._outbox: deque[_Entry] = deque()
         self._dirty: set[str] = set()
         self._changing: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -84,19 +81,12 @@ class Ledger:
         for job in loaded.jobs:
             self._put(job)
         self._seq = loaded.last_seq
-        self._reserved = loaded.last_seq
-        await self._reserve()
         return loaded
 
     @property
     def seq(self) -> int:
-        """The highest number given out."""
-        return self._seq
-
-    @property
-    def told(self) -> int:
         """The number up to which every change was told: later ones are still being stored."""
-        return self._outbox[0].seq - 1 if self._outbox else self._seq
+        return self._seq
 
     def __iter__(self) -> Iterator[Job]:
         return iter(tuple(self._jobs.values()))
@@ -142,10 +132,34 @@ class Ledger:
         """The jobs a driver has to run, and no others, however many there are."""
         return [self._jobs[job_id] for job_id in self._running]
 
+    def is_ours(self, job: Job) -> bool:
+        """Whether the job is this server's to run."""
+        return job.id not in self._lost and self._cluster.owns(job)
+
+    async def take(self, job_id: str) -> Job:
+        """Make a job ours before a verb changes it; the caller holds its lock.
+
+        Raises:
+            JobLost: another server runs it.
+        """
+        known = self.get(job_id)
+        job = await self._cluster.take(known)
+        if job is not known:
+            self._lost.discard(job_id)
+            self._put(job)
+        return job
+
+    def _let_go(self, job_id: str) -> None:
+        """Run and change the job no more: another server does, or it is gone."""
+        if job_id in self._jobs:
+            self._lost.add(job_id)
+        self._running.pop(job_id, None)
+        self._hush(job_id)
+
     def _put(self, job: Job) -> None:
         self._count(job)
         self._jobs[job.id] = job
-        if job.is_running:
+        if job.is_running and self.is_ours(job):
             self._running[job.id] = None
         else:
             self._running.pop(job.id, None)
@@ -160,6 +174,7 @@ class Ledger:
     def _drop(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
         self._running.pop(job.id, None)
+        self._lost.discard(job.id)
         self._hush(job.id)
         self._told_at.pop(job.id, None)
         self._told_phase.pop(job.id, None)
@@ -200,7 +215,7 @@ class Ledger:
         """Record the birth of a job. Its film counts as taken from before the write."""
         self._own(job)
         try:
-            await self._commit(birth.name, job)
+            await self._commit(self._store.add, birth, job, self._put)
         except BaseException:
             self._disown(job)
             raise
@@ -214,7 +229,7 @@ class Ledger:
             StoreError: it could not be stored; nothing was changed.
         """
         job = apply(self.get(job_id), event, self._clock())
-        await self._commit(event.name, job, event.news)
+        await self._commit(self._store.record, event, job, self._put)
         return job
 
     async def place(self, job_id: str, to: To | None, before: str | None) -> Job:
@@ -245,30 +260,31 @@ class Ledger:
             await self._remove(job_id)
 
     async def _remove(self, job_id: str) -> None:
-        job = apply(self.get(job_id), e.Removed(), self._clock())
-        entry = self._number()
-        change = e.Change.of(entry.seq, e.Removed.name, job)
-        self._changing.add(job_id)
-        try:
-            await self._store.delete(change)
-            self._drop(job)
-            entry.change = change
-        finally:
-            self._changing.discard(job_id)
-            self._release(entry)
+        removed = e.Removed()
+        job = apply(self.get(job_id), removed, self._clock())
+        await self._commit(self._store.delete, removed, job, self._drop)
 
-    async def _commit(self, name: str, job: Job, news: Mapping[str, Any] | None = None) -> None:
-        entry = self._number()
-        change = e.Change.of(entry.seq, name, job, news=news)
+    async def _commit(
+        self,
+        write: Callable[[Job, e.Change], Awaitable[int]],
+        event: e.Event,
+        job: Job,
+        keep: Callable[[Job], None],
+    ) -> None:
+        """Let the store write and number a change, then take it into memory, then tell it."""
+        change = e.Change.of(self._seq, event.name, job, news=event.news)
         self._changing.add(job.id)
         try:
-            await self._store.record(job, change)
-            self._put(job)
-            self._hush(job.id)
-            entry.change = change
+            seq = await write(job, change)
+        except JobLost:
+            self._let_go(job.id)
+            raise
         finally:
             self._changing.discard(job.id)
-            self._release(entry)
+        keep(job)
+        self._hush(job.id)
+        self._seq = seq
+        self._bus.publish(replace(change, seq=seq))
 
     # --- progress ---------------------------------------------------------------------------
 
@@ -276,7 +292,12 @@ class Ledger:
         """Take new figures into memory and tell them, at most twice a second for each job.
 
         A new phase is told at once. `save_progress` stores the figures later.
+
+        Raises:
+            JobLost: another server runs the job.
         """
+        if job_id in self._lost:
+            raise JobLost.of(job_id)
         job = apply(self.get(job_id), event, self._clock())
         self._count(job)
         self._jobs[job_id] = job
@@ -313,13 +334,11 @@ class Ledger:
     def _tell_now(self, job_id: str) -> None:
         self._telling.pop(job_id, None)
         job = self._jobs.get(job_id)
-        if job is None or job_id in self._changing or self._seq >= self._reserved:
-            return  # the job is gone or about to change, or no number is set aside
+        if job is None or job_id in self._changing:
+            return  # the job is gone or about to change
         self._told_at[job_id] = asyncio.get_running_loop().time()
         self._told_phase[job_id] = job.progress.phase
-        entry = self._number()
-        entry.change = e.Change.of(entry.seq, e.Progressed.name, job, durable=False)
-        self._release(entry)
+        self._bus.publish(e.Change.of(self._seq, e.Progressed.name, job, durable=False))
 
     def tell(self, job_id: str, name: str, news: Mapping[str, Any]) -> bool:
         """Tell what is new of one file of a job. It is not stored, and only the newest counts.
@@ -331,25 +350,28 @@ class Ledger:
             Whether it was told.
         """
         job = self._jobs.get(job_id)
-        if job is None or job_id in self._changing or self._seq >= self._reserved:
+        if job is None or job_id in self._changing:
             return False
-        entry = self._number()
-        entry.change = e.Change.of(entry.seq, name, job, durable=False, news=dict(news))
-        self._release(entry)
+        self._bus.publish(e.Change.of(self._seq, name, job, durable=False, news=dict(news)))
         return True
 
     async def save_progress(self) -> None:
         """Store all figures that moved since the last call, in one write."""
         # a job whose change is being stored right now would be overwritten with older figures
         dirty = {i for i in self._dirty if i in self._jobs and i not in self._changing}
-        if not dirty and self._reserved - self._seq >= _RESERVE // 2:
+        if not dirty:
             return
         self._dirty -= dirty
         try:
-            await self._reserve([self._jobs[job_id] for job_id in dirty])
+            moved = [self._jobs[job_id] for job_id in dirty]
+            lost = await self._store.save_progress(moved)
         except BaseException:
             self._dirty |= dirty
             raise
+        for job in moved:
+            known = self._jobs.get(job.id)  # one with its name may have come after it
+            if job.id in lost and known is not None and known.key == job.key:
+                self._let_go(job.id)
 
     async def save(self) -> None:
         """Store all that moved since the last call."""
@@ -365,24 +387,3 @@ class Ledger:
             except BaseException:
                 self.totals.is_saved = False
                 raise
-
-    async def _reserve(self, dirty: list[Job] | None = None) -> None:
-        reserved = self._seq + _RESERVE
-        await self._store.save_progress(dirty or [], reserved)
-        self._reserved = reserved
-
-    # --- numbers and order ------------------------------------------------------------------
-
-    def _number(self) -> _Entry:
-        self._seq += 1
-        entry = _Entry(self._seq)
-        self._outbox.append(entry)
-        return entry
-
-    def _release(self, entry: _Entry) -> None:
-        """The entry's write ended (its change is None if it failed): tell all that is in turn."""
-        entry.is_written = True
-        while self._outbox and self._outbox[0].is_written:
-            change = self._outbox.popleft().change
-            if change is not None:
-                self._bus.publish(change)

@@ -299,6 +299,8 @@ class Job:
         next_attempt_at: when the next try is due, None if none is planned.
         labels: what the caller keeps with it; nothing in the core reads them.
         counted: what it moved, None = it last ran in a version that kept no figures.
+        owner: the name of the server that runs it, None where there is only one.
+        epoch: how often its owner changed; nothing is written under an older one.
     """
 
     id: str
@@ -326,6 +328,8 @@ class Job:
     error: JobError | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     counted: Figures | None = field(default_factory=Figures)
+    owner: str | None = None
+    epoch: int = 0
 
     @property
     def figures(self) -> Figures:

@@ -146,7 +146,7 @@ class Loaded:
 
     Attributes:
         jobs: in queue order.
-        last_seq: no change was ever published with a higher number than this.
+        last_seq: no change ever had a higher number than this.
         unclean: whoever opened the store before did not close it.
         rebooted: the machine was started anew since then.
         totals: what all jobs together moved, None = nobody counted yet.
@@ -160,7 +160,14 @@ class Loaded:
 
 
 class JobStore(Protocol):
-    """Keeps jobs and their changes. The only writer is the Downloader.
+    """Keeps jobs and their changes, and numbers the changes. The only writer is the Downloader.
+
+    A change gets its number in the transaction that stores it: one above every number in the
+    store, and above the `seq` it came with, the newest that the caller knows. So numbers rise in
+    the order of the commits, and who reads by number misses nothing. Calls end in that order, too.
+
+    Several servers may have one store. Who writes of a job holds it: under its newest epoch.
+    Whatever comes under an older one, or of a job that is gone, is refused and changes nothing.
 
     All methods raise `StoreError` when the store cannot do it.
     """
@@ -173,17 +180,38 @@ class JobStore(Protocol):
         """
         ...
 
-    async def record(self, job: Job, change: Change) -> None:
-        """Save the job and its change in one transaction. Returns when both are durable."""
+    async def add(self, job: Job, change: Change) -> int:
+        """Save a new job and its change in one transaction. Returns when both are durable.
+
+        What `load` could not read of a job with this id is replaced.
+
+        Returns:
+            The number of the change.
+
+        Raises:
+            JobLost: there is such a job.
+        """
         ...
 
-    async def save_progress(self, jobs: Sequence[Job], reserved_seq: int) -> None:
+    async def record(self, job: Job, change: Change) -> int:
+        """Save a known job and its change in one transaction. Returns when both are durable.
+
+        Returns:
+            The number of the change.
+
+        Raises:
+            JobLost: it is gone, or another holds it.
+        """
+        ...
+
+    async def save_progress(self, moved: Sequence[Job]) -> frozenset[str]:
         """Save the progress of many jobs at once.
 
         Args:
-            jobs: only `progress`, `counted`, `reason` and `updated_at` are saved; unknown ids are
-                skipped.
-            reserved_seq: numbers up to this one count as used after a restart.
+            moved: only `progress`, `counted`, `reason` and `updated_at` are saved.
+
+        Returns:
+            The ids of the jobs that are gone, or that others hold.
         """
         ...
 
@@ -203,12 +231,63 @@ class JobStore(Protocol):
         """
         ...
 
-    async def delete(self, change: Change) -> None:
-        """Delete the job `change.id` and record the change, in one transaction."""
+    async def delete(self, job: Job, change: Change) -> int:
+        """Delete a job and its resume data and record the change, in one transaction.
+
+        Returns:
+            The number of the change; of a job that is gone already, too.
+
+        Raises:
+            JobLost: another holds it.
+        """
         ...
 
     async def aclose(self) -> None:
         """Note that this run ended in order, flush and close. Idempotent."""
+        ...
+
+
+class Cursors(Protocol):
+    """Keeps how far followers are, so that the changes they still need are kept.
+
+    All methods raise `StoreError` when the store cannot do it.
+    """
+
+    async def report(self, name: str, seq: int) -> None:
+        """Note that a follower lives, and did everything up to the change `seq`.
+
+        That may lag behind its own cursor, and never leads.
+        """
+        ...
+
+    async def forget(self, name: str) -> None:
+        """Keep nothing for this follower any more, if there is one."""
+        ...
+
+    async def keeps_all_after(self, seq: int) -> bool:
+        """Whether every change after `seq` is still there."""
+        ...
+
+
+class Cluster(Protocol):
+    """Says which jobs are this server's. Several may have one store; a job is one's at a time.
+
+    `Alone` is the one that ships. Further methods come with several servers.
+    """
+
+    def owns(self, job: Job) -> bool:
+        """Whether this server, and no other, runs the job."""
+        ...
+
+    async def take(self, job: Job) -> Job:
+        """Make a job ours that nobody runs, before a verb changes it.
+
+        Returns:
+            The job with its owner and its new epoch; as it was if it is ours already.
+
+        Raises:
+            JobLost: another server runs it.
+        """
         ...
 
 

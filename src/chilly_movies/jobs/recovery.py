@@ -61,6 +61,7 @@ class Upkeep:
             if last is not None
             and job.status is Status.COMPLETED
             and job.completed_at is not None
+            and self._ledger.is_ours(job)
             and job.completed_at >= last - _DOUBTED
         ]
 

@@ -19,6 +19,7 @@ from chilly_movies.errors import (
     DuplicateDownload,
     EngineError,
     FilmDamaged,
+    JobLost,
     OutOfDescriptors,
     SourceRejected,
     StoreError,
@@ -122,21 +123,29 @@ class Runner:
 
     async def _run(self, job: Job, *, check: bool, asked: bool) -> None:
         try:
+            await self._run_to_its_end(job, check=check, asked=asked)
+        except JobLost as error:  # nothing of it is ours to touch
+            log.warning("a job is let go", job=job.id, problem=str(error))
+        finally:
+            if self._tasks.get(job.id) is asyncio.current_task():
+                del self._tasks[job.id]
+            self._on_slot()
+
+    async def _run_to_its_end(self, job: Job, *, check: bool, asked: bool) -> None:
+        try:
             while not await self._attempt(job, check=check, asked=asked):
                 job = self._ledger.get(job.id)
             self._disk_trouble.pop(job.id, None)
         except FilmDamaged as error:
             await self._found_damage(job.id, error, asked=check)
+        except JobLost:
+            raise
         except ChillyError as error:
             await self._went_wrong(job.id, error)
         except Exception as error:
             log.exception("a driver crashed", job=job.id)
             crash = DriverCrashed(f"The driver stopped unexpectedly ({type(error).__name__}).")
             await self._went_wrong(job.id, crash)
-        finally:
-            if self._tasks.get(job.id) is asyncio.current_task():
-                del self._tasks[job.id]
-            self._on_slot()
 
     async def _attempt(self, job: Job, *, check: bool, asked: bool) -> bool:
         """Run the job once; False if it only seeds, and what stopped it is over."""

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 
-from chilly_movies.errors import ChillyError
+from chilly_movies.errors import ChillyError, JobLost
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.ledger import Ledger
@@ -144,7 +144,8 @@ class Scheduler:
 
     async def _fill(self) -> float | None:
         """Start what may start; seconds until it has to be looked at again, None = when woken."""
-        queued = in_order(job for job in self._ledger if job.status is Status.QUEUED)
+        ours = self._ledger.is_ours
+        queued = in_order(j for j in self._ledger if j.status is Status.QUEUED and ours(j))
         left = self._waits.left(queued)
         held = await self._start([job for job in queued if not left.get(job.id)])
         waits = [wait for wait in left.values() if wait]
@@ -194,5 +195,9 @@ class Scheduler:
             moved = now.place != job.place or now.options.forced is not job.options.forced
             if moved or now.status is not Status.QUEUED:
                 return False
-            self._runner.spawn(await self._ledger.record(job.id, e.Started()))
+            try:
+                started = await self._ledger.record(job.id, e.Started())
+            except JobLost:
+                return False
+            self._runner.spawn(started)
             return True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
@@ -13,6 +14,8 @@ from chilly_movies.net.failures import why_unreachable
 from chilly_movies.net.outbound import NOT_LET
 
 _MAX_HOPS = 5
+_LONGEST_POST = 30.0
+"""Seconds until a receiver must have answered."""
 
 
 def never(_url: str) -> bool:
@@ -60,6 +63,47 @@ async def get(
     raise SourceRejected(f"The link redirects more than {_MAX_HOPS} times.")
 
 
+async def post(
+    client: httpx2.AsyncClient,
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    allow_private: bool,
+    resolve: bool = True,
+) -> int:
+    """Sends something to a server; redirects are not followed, and the answer's body is not read.
+
+    Args:
+        client: judges each address that it connects to, and follows no redirect itself.
+        url: where to.
+        body: what is sent.
+        headers: header fields.
+        allow_private: whether loopback and private addresses may be asked.
+        resolve: whether names mean the same to us as to the client, which has no proxy then.
+
+    Returns:
+        The status of the answer.
+
+    Raises:
+        SourceUnavailable: no answer.
+        SourceRejected: a place we must not reach.
+    """
+    await _check(url, allow_private=allow_private, resolve=resolve)
+    try:
+        async with (
+            asyncio.timeout(_LONGEST_POST),
+            client.stream("POST", url, content=body, headers=dict(headers)) as response,
+        ):
+            return response.status_code
+    except TimeoutError:
+        raise SourceUnavailable("The receiver does not answer in time.") from None
+    except httpx2.InvalidURL:
+        raise SourceRejected("The link is not a usable address.") from None
+    except httpx2.HTTPError as error:
+        raise _refusal(url, error) from None
+
+
 async def _check(url: str, *, allow_private: bool, resolve: bool) -> None:
     """Refuse a place we must not reach; what a name means to a proxy only the proxy knows."""
     try:
@@ -105,8 +149,11 @@ async def _get(client: httpx2.AsyncClient, url: str, limit: int, what: str) -> b
     except httpx2.InvalidURL:
         raise SourceRejected("The link is not a usable address.") from None
     except httpx2.HTTPError as error:
-        if NOT_LET in str(error):
-            raise SourceRejected("The link leads to an address that is blocked.") from None
-        server, why = urlsplit(url).netloc.rpartition("@")[2], why_unreachable(error)
-        sentence = f"The link's server {server} does not answer ({why})."
-        raise SourceUnavailable(sentence) from None
+        raise _refusal(url, error) from None
+
+
+def _refusal(url: str, error: httpx2.HTTPError) -> SourceRejected | SourceUnavailable:
+    if NOT_LET in str(error):
+        return SourceRejected("The link leads to an address that is blocked.")
+    server, why = urlsplit(url).netloc.rpartition("@")[2], why_unreachable(error)
+    return SourceUnavailable(f"The link's server {server} does not answer ({why}).")

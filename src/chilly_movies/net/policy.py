@@ -8,16 +8,17 @@ back. The user's lists of addresses are read again when their files change.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import httpx2
 import structlog
 
+from chilly_movies.errors import SourceUnavailable
 from chilly_movies.net import interfaces
 from chilly_movies.net.addresses import is_public
-from chilly_movies.net.fetch import get, never
+from chilly_movies.net.fetch import get, never, post
 from chilly_movies.net.listed_addresses import ListedAddresses
 from chilly_movies.net.outbound import Outbound
 from chilly_movies.net.settings import NetworkSettings
@@ -139,6 +140,25 @@ class NetworkPolicy:
                 limit=limit,
                 what=what,
                 stops=stops,
+                allow_private=self.config.allow_private_addresses,
+                resolve=self.config.proxy is None,
+            )
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Sends something to a server, if we may talk to it; the status of its answer.
+
+        Raises:
+            DownloadError: see `fetch.post`; or nothing may be sent at the moment.
+        """
+        if self.halted is not None:
+            raise SourceUnavailable(f"Nothing is sent: {self.halted}.")
+        await self.prepare()
+        async with self.client() as client:
+            return await post(
+                client,
+                url,
+                body,
+                headers,
                 allow_private=self.config.allow_private_addresses,
                 resolve=self.config.proxy is None,
             )

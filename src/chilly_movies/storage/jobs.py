@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sqlalchemy import (
-    BigInteger,
     Connection,
-    CursorResult,
     Insert,
     LargeBinary,
-    RowMapping,
     Update,
     bindparam,
     cast,
@@ -27,31 +23,28 @@ from sqlalchemy import (
     update,
 )
 
-from chilly_movies.errors import StoreError
+from chilly_movies.errors import JobLost, StoreError
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.figures import Moved
 from chilly_movies.jobs.models import Job
 from chilly_movies.jobs.ports import Loaded
 from chilly_movies.storage import rows
+from chilly_movies.storage.followers import prune
 from chilly_movies.storage.sqlite.database import Database
 from chilly_movies.storage.tables import RESERVED_SEQ, RUN, TOTALS, events, jobs, meta, resume
 
-T = TypeVar("T")
-
-KEPT_EVENTS: Final = 100_000
-"""How many changes outlive a start; older ones cannot be replayed any more."""
-
-_logger = logging.getLogger(__name__)
-
 # Statements that run often are built once: building one costs more than running it.
 _ADD_JOB: Final = insert(jobs)
-_CHANGE_JOB: Final = update(jobs).where(jobs.c.id == bindparam("which"))
+_HELD: Final = (jobs.c.id == bindparam("which"), jobs.c.epoch == bindparam("held"))
+"""The fence: the job, while the writer's epoch is the newest."""
+_CHANGE_JOB: Final = update(jobs).where(*_HELD)
+_REPLACE_JOB: Final = update(jobs).where(jobs.c.id == bindparam("which"))
 _ADD_EVENT: Final = insert(events)
 _ADD_RESUME: Final = insert(resume)
 _CHANGE_RESUME: Final = update(resume).where(resume.c.key == bindparam("which"))
 _SAVE_PROGRESS: Final = (
     update(jobs)
-    .where(jobs.c.id == bindparam("which"))
+    .where(*_HELD)
     .values(
         progress=bindparam("progress"),
         figures=bindparam("figures"),
@@ -61,12 +54,8 @@ _SAVE_PROGRESS: Final = (
 )
 _ADD_META: Final = insert(meta)
 _CHANGE_META: Final = update(meta).where(meta.c.name == bindparam("which"))
+_NEWEST: Final = select(func.max(events.c.id))
 _OPEN, _CLOSED = "open ", "closed "
-_RESERVE: Final = (
-    update(meta)
-    .where(meta.c.name == RESERVED_SEQ, cast(meta.c.value, BigInteger) < bindparam("seq"))
-    .values(value=bindparam("text"))
-)
 
 
 def open_stores(path: Path) -> tuple[SqliteJobStore, SqliteResumeStore]:
@@ -87,6 +76,8 @@ class SqliteJobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._is_open = False
+        self._used = 0
+        """The number up to which all counted as used when the store was opened."""
 
     async def load(self) -> Loaded:
         """Open the database and read all jobs in queue order.
@@ -100,14 +91,12 @@ class SqliteJobStore:
         """
 
         def load(connection: Connection) -> Loaded:
-            newest = select(events.c.id).order_by(events.c.id.desc())
-            oldest_to_go = newest.offset(KEPT_EVENTS).limit(1).scalar_subquery()
-            connection.execute(delete(events).where(events.c.id <= oldest_to_go))
+            prune(connection)
             connection.execute(delete(resume).where(resume.c.key.not_in(select(jobs.c.key))))
             order = (jobs.c.position, jobs.c.fraction, jobs.c.created_at, jobs.c.id)
             found = connection.execute(select(jobs).order_by(*order))
-            last_seq = _last_seq(connection)
-            readable = tuple(_readable(found, rows.job_from_row))
+            self._used = last_seq = _last_seq(connection)
+            readable = tuple(rows.readable(found, rows.job_from_row))
             last_run = str(connection.scalar(select(meta.c.value).where(meta.c.name == RUN)) or "")
             _note_run(connection, is_open=True)
             return Loaded(
@@ -125,41 +114,62 @@ class SqliteJobStore:
         self._is_open = True
         return loaded
 
-    async def record(self, job: Job, change: Change) -> None:
-        """Save the job and, if it is durable, its change in one transaction.
+    async def add(self, job: Job, change: Change) -> int:
+        """Save a new job and its change in one transaction; see `ports.JobStore`.
 
         Raises:
+            JobLost: there is a job with this id.
             StoreError: neither of them is saved.
         """
 
-        def record(connection: Connection) -> None:
+        def add(connection: Connection) -> int:
             row = rows.job_to_row(job) | {"which": job.id}
-            _upsert(connection, row, change=_CHANGE_JOB, add=_ADD_JOB)
-            if change.durable:
-                connection.execute(_ADD_EVENT, rows.change_to_row(change))
-            _reserve(connection, change.seq)
+            found = connection.execute(select(jobs).where(jobs.c.id == job.id))
+            if any(rows.readable(found, rows.job_from_row)):
+                raise JobLost.of(job.id)
+            _upsert(connection, row, change=_REPLACE_JOB, add=_ADD_JOB)
+            return self._number(connection, change)
 
-        await self._database.call(record)
+        return await self._database.call(add)
 
-    async def save_progress(self, jobs: Sequence[Job], reserved_seq: int) -> None:
-        """Save the progress of many jobs in one statement.
+    async def record(self, job: Job, change: Change) -> int:
+        """Save the job and its change in one transaction; see `ports.JobStore`.
 
-        Args:
-            jobs: only `progress`, `counted`, `reason` and `updated_at` are saved; unknown ids are
-                skipped.
-            reserved_seq: numbers up to this one count as used after a restart.
+        Raises:
+            JobLost: somebody else holds the job, or it is gone; neither of them is saved.
+            StoreError: neither of them is saved.
+        """
+
+        def record(connection: Connection) -> int:
+            row = rows.job_to_row(job) | {"which": job.id, "held": job.epoch}
+            if not connection.execute(_CHANGE_JOB, row).rowcount:
+                raise JobLost.of(job.id)
+            return self._number(connection, change)
+
+        return await self._database.call(record)
+
+    def _number(self, connection: Connection, change: Change) -> int:
+        """Add the change under the next number. Nobody else writes until this is committed."""
+        seq = max(connection.scalar(_NEWEST) or 0, self._used, change.seq) + 1
+        connection.execute(_ADD_EVENT, rows.change_to_row(change) | {"id": seq})
+        return seq
+
+    async def save_progress(self, moved: Sequence[Job]) -> frozenset[str]:
+        """Save the progress of many jobs in one statement; see `ports.JobStore`.
 
         Raises:
             StoreError: nothing of it is saved.
         """
-        saved = tuple(jobs)
+        given = {job.id: rows.progress_to_row(job) for job in moved}
 
-        def save(connection: Connection) -> None:
-            if saved:
-                connection.execute(_SAVE_PROGRESS, [rows.progress_to_row(job) for job in saved])
-            _reserve(connection, reserved_seq)
+        def save(connection: Connection) -> frozenset[str]:
+            if connection.execute(_SAVE_PROGRESS, [*given.values()]).rowcount == len(given):
+                return frozenset()
+            there = connection.execute(select(jobs.c.id, jobs.c.epoch))
+            held = {row.id for row in there if given.get(row.id, {}).get("held") == row.epoch}
+            return frozenset(given.keys() - held)
 
-        await self._database.call(save)
+        return await self._database.call(save) if given else frozenset()
 
     async def save_totals(self, totals: Moved) -> None:
         """Keep what all jobs together moved, beyond the life of each.
@@ -187,24 +197,28 @@ class SqliteJobStore:
         if job_id is not None:
             query = query.where(events.c.job_id == job_id)
         return await self._database.call(
-            lambda connection: list(_readable(connection.execute(query), rows.change_from_row))
+            lambda connection: list(rows.readable(connection.execute(query), rows.change_from_row))
         )
 
-    async def delete(self, change: Change) -> None:
-        """Delete the job `change.id` and its resume data, and record the change. All or nothing.
+    async def delete(self, job: Job, change: Change) -> int:
+        """Delete the job and its resume data, and record the change. All or nothing.
 
         Raises:
+            JobLost: somebody else holds the job; nothing is deleted.
             StoreError: nothing is deleted.
         """
 
-        def forget(connection: Connection) -> None:
-            key = select(jobs.c.key).where(jobs.c.id == change.id).scalar_subquery()
-            connection.execute(delete(resume).where(resume.c.key == key))
-            connection.execute(delete(jobs).where(jobs.c.id == change.id))
-            connection.execute(_ADD_EVENT, rows.change_to_row(change))
-            _reserve(connection, change.seq)
+        def forget(connection: Connection) -> int:
+            which = jobs.c.id == job.id
+            found = connection.execute(select(jobs.c.key, jobs.c.epoch).where(which)).first()
+            if found is not None and found.epoch != job.epoch:
+                raise JobLost.of(job.id)
+            if found is not None:
+                connection.execute(delete(resume).where(resume.c.key == found.key))
+                connection.execute(delete(jobs).where(which))
+            return self._number(connection, change)
 
-        await self._database.call(forget)
+        return await self._database.call(forget)
 
     async def aclose(self) -> None:
         """Finish all writes, note that the run ended in order, and close the database. Idempotent.
@@ -254,15 +268,17 @@ class SqliteResumeStore:
 
 
 def _last_seq(connection: Connection) -> int:
-    """The highest number that counts as used; a note of it that is damaged is written anew."""
+    """The highest number that counts as used, and a note of it.
+
+    Versions before schema 0004 told progress under numbers of its own, up to the one noted.
+    """
     reserved = connection.scalar(select(meta.c.value).where(meta.c.name == RESERVED_SEQ))
-    highest = connection.scalar(select(func.max(events.c.id))) or 0
-    try:
-        return max(int(reserved or ""), highest)
-    except (ValueError, TypeError):
-        row = {"name": RESERVED_SEQ, "value": str(highest), "which": RESERVED_SEQ}
-        _upsert(connection, row, change=_CHANGE_META, add=_ADD_META)
-        return int(highest)
+    highest = int(connection.scalar(_NEWEST) or 0)
+    with suppress(ValueError, TypeError):  # damaged
+        highest = max(int(reserved or ""), highest)
+    row = {"name": RESERVED_SEQ, "value": str(highest), "which": RESERVED_SEQ}
+    _upsert(connection, row, change=_CHANGE_META, add=_ADD_META)
+    return highest
 
 
 def _note_run(connection: Connection, *, is_open: bool) -> None:
@@ -278,11 +294,6 @@ def boot_id() -> str:
         return ""
 
 
-def _reserve(connection: Connection, seq: int) -> None:
-    """Make sure that no number up to `seq` is ever used again."""
-    connection.execute(_RESERVE, {"seq": seq, "text": str(seq)})
-
-
 def _upsert(connection: Connection, row: dict[str, Any], *, change: Update, add: Insert) -> None:
     """Update the row that `which` names, add it if there is none.
 
@@ -290,18 +301,3 @@ def _upsert(connection: Connection, row: dict[str, Any], *, change: Update, add:
     """
     if not connection.execute(change, row).rowcount:
         connection.execute(add, {name: row[name] for name in row if name != "which"})
-
-
-def _readable(found: CursorResult[Any], read: Callable[[RowMapping], T]) -> Iterator[T]:
-    """Read row by row, so that a damaged one stays behind alone."""
-    mappings = found.mappings()
-    while True:
-        try:
-            row = mappings.fetchone()
-            if row is None:
-                return
-            value = read(row)
-        except (ValueError, TypeError) as error:
-            _logger.warning("a damaged row of the database is left out: %s", type(error).__name__)
-        else:
-            yield value

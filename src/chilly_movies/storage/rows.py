@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import RowMapping
+from sqlalchemy import CursorResult, RowMapping
 
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.figures import Figures, Moved
 from chilly_movies.jobs.models import Job, JobError, MediaFile, Progress, Source, SourceType, Status
 from chilly_movies.jobs.options import Options
+from chilly_movies.notices.models import Delivery, Webhook
 
 _PROGRESS: Final = TypeAdapter(Progress)
 _OPTIONS: Final = TypeAdapter(Options)
@@ -26,6 +29,10 @@ _MOVED: Final = TypeAdapter(Moved)
 _LIVE: Final = {"distributed_copies", "swarm_seeds", "swarm_peers"}
 _NO_FIGURES: Final = "{}"
 """What stands for the figures of a job that last ran in a version that kept none."""
+_NAMES: Final = TypeAdapter(tuple[str, ...])
+
+T = TypeVar("T")
+_logger = logging.getLogger(__name__)
 
 # Fields that are stored as they are, under their own name, and what they may be: SQLite keeps a
 # value of any type in any column.
@@ -35,7 +42,7 @@ _PLAIN: Final[dict[str, tuple[type, ...]]] = {
     "reason": _TEXT, "path": _TEXT,
     "moving_to": _TEXT, "seeding": (bool,), "adopted": (bool,), "attempts": (int,),
     "created_at": (datetime,), "updated_at": (datetime,), "started_at": _TIME,
-    "completed_at": _TIME, "next_attempt_at": _TIME,
+    "completed_at": _TIME, "next_attempt_at": _TIME, "owner": _TEXT, "epoch": (int,),
 }  # fmt: skip
 
 
@@ -85,9 +92,10 @@ def job_from_row(row: RowMapping) -> Job:
 
 
 def progress_to_row(job: Job) -> dict[str, Any]:
-    """The columns of `jobs` that move while a job runs, and `which` job it is."""
+    """The columns of `jobs` that move while a job runs, `which` job it is, and `held` how."""
     return {
         "which": job.id,
+        "held": job.epoch,
         "progress": _to_json(_PROGRESS, job.progress),
         "figures": _figures_to_json(job.counted),
         "reason": job.reason,
@@ -135,6 +143,42 @@ def change_from_row(row: RowMapping) -> Change:
         name=_value(row, "name", *_TEXT),
         labels=_LABELS.validate_json(row["labels"]),
     )
+
+
+def webhook_from_row(row: RowMapping) -> Webhook:
+    """The webhook in a row of `webhooks`.
+
+    Raises:
+        ValueError: the row is damaged.
+    """
+    return Webhook(
+        id=_value(row, "id", str),
+        address=_value(row, "address", str),
+        events=_NAMES.validate_json(row["events"]),
+        secret=_value(row, "secret", str),
+        created_at=_value(row, "created_at", datetime),
+        seq=_value(row, "seq", int),
+    )
+
+
+_DELIVERY: Final[dict[str, tuple[type, ...]]] = {
+    "id": (str,), "seq": (int,), "event": (str,), "job_id": _TEXT, "at": (datetime,),
+    "attempts": (int,), "status": (int, NoneType), "error": _TEXT,
+}  # fmt: skip
+
+
+def delivery_to_row(webhook_id: str, delivery: Delivery) -> dict[str, Any]:
+    """Every column of `deliveries`."""
+    return {"webhook": webhook_id} | {name: getattr(delivery, name) for name in _DELIVERY}
+
+
+def delivery_from_row(row: RowMapping) -> Delivery:
+    """The delivery in a row of `deliveries`.
+
+    Raises:
+        ValueError: the row is damaged.
+    """
+    return Delivery(**{name: _value(row, name, *types) for name, types in _DELIVERY.items()})
 
 
 def resume_from_row(row: RowMapping) -> tuple[str, bytes]:
@@ -215,3 +259,18 @@ def _figures_to_json(figures: Figures | None) -> str:
 
 def _figures_from_json(text: str) -> Figures | None:
     return None if text == _NO_FIGURES else _FIGURES.validate_json(text)
+
+
+def readable(found: CursorResult[Any], read: Callable[[RowMapping], T]) -> Iterator[T]:
+    """Read row by row, so that a damaged one stays behind alone."""
+    mappings = found.mappings()
+    while True:
+        try:
+            row = mappings.fetchone()
+            if row is None:
+                return
+            value = read(row)
+        except (ValueError, TypeError) as error:
+            _logger.warning("a damaged row of the database is left out: %s", type(error).__name__)
+        else:
+            yield value

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from chilly_movies.jobs.events import Change
@@ -18,7 +20,7 @@ from chilly_movies.storage.jobs import open_stores
 class SpreadStores:
     """A `JobStore` and a `ResumeStore` for jobs whose ids are known before.
 
-    A number that is given out is higher than any in all of the files, as each is read first.
+    Changes are written one after the other, so that a number is higher than any in all files.
 
     Args:
         files: the database of each job, by the job's id.
@@ -29,30 +31,42 @@ class SpreadStores:
         self._jobs = {job_id: jobs for job_id, (jobs, _) in stores.items()}
         self._resume = {job_id: resume for job_id, (_, resume) in stores.items()}
         self._ids: dict[str, str] = {}
+        self._seq = 0
+        self._turn = asyncio.Lock()
 
     async def load(self) -> Loaded:
         """See `JobStore`. A job that is not the one of its file is left out."""
         loaded = {job_id: await store.load() for job_id, store in self._jobs.items()}
         found = [job for job_id, one in loaded.items() for job in one.jobs if job.id == job_id]
         self._ids = {job.key: job.id for job in found}
+        self._seq = max((one.last_seq for one in loaded.values()), default=0)
         return Loaded(
             tuple(found),
-            max((one.last_seq for one in loaded.values()), default=0),
+            self._seq,
             any(one.unclean for one in loaded.values()),
             any(one.rebooted for one in loaded.values()),
         )
 
-    async def record(self, job: Job, change: Change) -> None:
+    async def add(self, job: Job, change: Change) -> int:
         """See `JobStore`."""
         self._ids[job.key] = job.id
-        await self._jobs[job.id].record(job, change)
+        return await self._numbered(self._jobs[job.id].add, job, change)
 
-    async def save_progress(self, jobs: Sequence[Job], reserved_seq: int) -> None:
-        """See `JobStore`. Without jobs all files keep the number."""
-        for job_id, store in self._jobs.items():
-            own = [job for job in jobs if job.id == job_id]
-            if own or not jobs:
-                await store.save_progress(own, reserved_seq)
+    async def record(self, job: Job, change: Change) -> int:
+        """See `JobStore`."""
+        return await self._numbered(self._jobs[job.id].record, job, change)
+
+    async def _numbered(
+        self, write: Callable[[Job, Change], Awaitable[int]], job: Job, change: Change
+    ) -> int:
+        async with self._turn:
+            self._seq = await write(job, replace(change, seq=max(change.seq, self._seq)))
+            return self._seq
+
+    async def save_progress(self, moved: Sequence[Job]) -> frozenset[str]:
+        """See `JobStore`."""
+        lost = [await self._jobs[job.id].save_progress([job]) for job in moved]
+        return frozenset().union(*lost)
 
     async def save_totals(self, totals: Moved) -> None:
         """See `JobStore`. No file is about all jobs, so nothing is kept."""
@@ -69,9 +83,9 @@ class SpreadStores:
         ]
         return sorted(found, key=lambda change: change.seq)[:limit]
 
-    async def delete(self, change: Change) -> None:
+    async def delete(self, job: Job, change: Change) -> int:
         """See `JobStore`."""
-        await self._jobs[change.id].delete(change)
+        return await self._numbered(self._jobs[job.id].delete, job, change)
 
     async def aclose(self) -> None:
         """See `JobStore`."""

@@ -132,6 +132,32 @@ followers = Table(
     Column("reported_at", UtcDateTime, nullable=False),
 )
 
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("events", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("webhook", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("job_id", Text),
+    Column("at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("status", Integer),
+    Column("error", Text),
+    Index("deliveries_of_webhook", "webhook", "seq"),
+)
+
 meta = Table(
     "meta",
     metadata,
@@ -147,4 +173,9 @@ TOTALS: Final = "totals"
 """The row of `meta` with what all jobs together moved; there is none before anything moved."""
 
 RESERVED_SEQ: Final = "reserved_seq"
-"""The row of `meta` that says up to which number changes count as used. It always exists."""
+"""The row of `meta` that says up to which number changes counted as used at the last start, even
+if they are not there. It always exists."""
+
+PRUNED_SEQ: Final = "pruned_seq"
+"""The row of `meta` that says up to which number changes were deleted, or lost with a damaged
+database. A store that keeps all has none."""

@@ -265,7 +265,7 @@ async def place_job(request: Request, id: JobId, body: PositionBody) -> Response
 
 
 @router.delete(
-    "/downloads/{id}", status_code=204, response_class=Response, responses=documented(404, 422)
+    "/downloads/{id}", status_code=204, response_class=Response, responses=documented(404, 409, 422)
 )
 @Policy(KeyScope.ADMIN)
 async def remove_job(

@@ -109,9 +109,15 @@ class EventStream(Response):
     async def _write(self, subscription: Subscription, writer: EventWriter) -> Listener | None:
         """Writes the stream to its end; or what was missed, and returns what writes the rest."""
         await writer.begin()
-        async for change, numbered in self._missed():
+        told = self._downloader.last_seq
+        # a number above ours is none of ours: begin anew
+        since = self._last_seen if (self._last_seen or 0) <= told else None
+        writer.sent = since or 0
+        if since is None:
+            subscription.waiting()  # a snapshot says all that was told until now
+        async for change, numbered in self._missed(since, told):
             message = event_message(change)
-            if not numbered or change.seq <= writer.sent:  # no number is sent twice
+            if not numbered:
                 message = message.partition(b"\n")[2]
             writer.sent = change.seq
             await writer.write(message)
@@ -119,7 +125,7 @@ class EventStream(Response):
         if writer.can_hand_over:
             return Listener(subscription, writer.sent)
         while (changes := await subscription.batch()) is not None:
-            new = [event_message(change) for change in changes if change.seq > writer.sent]
+            new = [event_message(c) for c in changes if c.is_news_after(writer.sent)]
             if new:
                 writer.sent = changes[-1].seq
                 await writer.write(b"".join(new))
@@ -128,15 +134,12 @@ class EventStream(Response):
         await writer.end()
         return None
 
-    async def _missed(self) -> AsyncIterator[tuple[Change, bool]]:
+    async def _missed(self, since: int | None, told: int) -> AsyncIterator[tuple[Change, bool]]:
         """Yields what comes before the live changes, and whether the client is to note its number.
 
         Of a snapshot only the last message has an `id:`, so that a client whose connection broke
         in the middle of it gets it anew.
         """
-        since, told = self._last_seen, self._downloader.told_seq
-        if since is not None and since > self._downloader.last_seq:
-            since = None  # not one of our numbers: begin anew
         snapshot: Sequence[Change] = ()
         if since is None:
             with suppress(JobNotFound):  # removed since the request came

@@ -66,7 +66,7 @@ class Listener(StreamOwner):
 
     def _take(self, change: Change) -> bool:
         """Writes a change at once; returns False if the connection is full."""
-        if change.seq > self._sent:
+        if change.is_news_after(self._sent):
             if not self._connection.write(_encoded(change)):
                 return False
             self._note(change.seq)
@@ -99,7 +99,7 @@ class Listener(StreamOwner):
             self._connection.write(_END)
             self._connection.close()
             return False
-        new = [event_message(change) for change in changes if change.seq > self._sent]
+        new = [event_message(change) for change in changes if change.is_news_after(self._sent)]
         if new:
             self._connection.write(chunk(b"".join(new)))
             self._note(changes[-1].seq)

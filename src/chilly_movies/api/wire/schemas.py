@@ -311,6 +311,13 @@ class ListenPortOut(Shown):
     udp: int | None
 
 
+class FollowerOut(Shown):
+    """Work that is done for every stored change: a webhook, say."""
+
+    name: str
+    behind: int = Field(description="About how many changes it still has to do.")
+
+
 class Health(Shown):
     """That the server is there."""
 
@@ -324,6 +331,9 @@ class Health(Shown):
         default=[],
         description="Where peers reach the server; empty before the first download, and for "
         "callers without a key if there are keys.",
+    )
+    followers: list[FollowerOut] = Field(
+        default=[], description="What is done for every stored change, and how far it is."
     )
 
 
@@ -381,9 +391,8 @@ def to_json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-@lru_cache(maxsize=64)
-def event_message(change: Change) -> bytes:
-    """Encodes a change as a server-sent event, once for all listeners of the same change."""
+def event_data(change: Change) -> dict[str, Any]:
+    """Returns the members of `EventOut`, without the cost of the model."""
     data: dict[str, Any] = {
         "seq": change.seq,
         "event": change.event,
@@ -400,4 +409,10 @@ def event_message(change: Change) -> bytes:
         data["reason"] = change.reason
     if change.news is not None:
         data[change.event] = change.news
-    return b"id: %d\ndata: %b\n\n" % (change.seq, to_json(data))
+    return data
+
+
+@lru_cache(maxsize=64)
+def event_message(change: Change) -> bytes:
+    """Encodes a change as a server-sent event, once for all listeners of the same change."""
+    return b"id: %d\ndata: %b\n\n" % (change.seq, to_json(event_data(change)))

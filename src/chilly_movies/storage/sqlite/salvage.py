@@ -18,6 +18,7 @@ from sqlalchemy import (
     RowMapping,
     Table,
     create_engine,
+    func,
     insert,
     inspect,
     select,
@@ -29,19 +30,34 @@ from chilly_movies.errors import StoreError
 from chilly_movies.storage import rows
 from chilly_movies.storage.sqlite.faults import FOREIGN, translate
 from chilly_movies.storage.sqlite.upgrade import reading, upgrade
-from chilly_movies.storage.tables import events, followers, jobs, meta, metadata, resume
+from chilly_movies.storage.tables import (
+    PRUNED_SEQ,
+    RESERVED_SEQ,
+    deliveries,
+    events,
+    followers,
+    jobs,
+    meta,
+    metadata,
+    resume,
+    webhooks,
+)
 
 T = TypeVar("T")
 
 UNREADABLE: Final = (ValueError, TypeError, SQLAlchemyError, sqlite3.Error)
 """What reading a damaged row may raise."""
-_LAST: Final = 1 << 62
+_MARGIN: Final = 10_000
+"""More changes than are on the pages of a database that a single fault makes unreadable."""
+_RESERVED: Final = select(meta.c.value).where(meta.c.name == RESERVED_SEQ)
 _READERS: Final[dict[str, Callable[[RowMapping], object]]] = {
     jobs.name: rows.job_from_row,
     events.name: rows.change_from_row,
     resume.name: rows.resume_from_row,
     followers.name: rows.follower_from_row,
     meta.name: rows.meta_from_row,
+    webhooks.name: rows.webhook_from_row,
+    deliveries.name: rows.delivery_from_row,
 }
 
 
@@ -126,9 +142,32 @@ def salvage(path: Path, target: Path) -> Saved:
             with new.begin():
                 new.execute(meta.delete())
                 counts = {t.name: _copy_rows(old, new, t) for t in metadata.sorted_tables}
+                _use_numbers(new, counts[events.name][1])
     except FOREIGN as error:
         raise translate(error) from None
     return Saved(counts["jobs"][0], tuple(counts["jobs"][1]), len(counts["resume"][1]))
+
+
+def _use_numbers(new: Connection, lost: list[str]) -> None:
+    """Let the numbers of changes that are lost, and of some that nobody knows of, be used.
+
+    Args:
+        new: what was saved.
+        lost: what the changes that were not are called: a number, with `row` before it or not.
+    """
+    highest = max(
+        int(new.scalar(select(func.max(events.c.id))) or 0),
+        *(_number(name.removeprefix("row ")) for name in lost),
+        _number(str(new.scalar(_RESERVED))),
+    )
+    for name in (RESERVED_SEQ, PRUNED_SEQ):  # followers begin anew: they may have missed some
+        new.execute(meta.delete().where(meta.c.name == name))
+        new.execute(meta.insert().values(name=name, value=str(highest + _MARGIN)))
+
+
+def _number(text: str) -> int:
+    """A number that a change can have; 0 if it is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
 def _copy_rows(old: Connection, new: Connection, table: Table) -> tuple[int, list[str]]:

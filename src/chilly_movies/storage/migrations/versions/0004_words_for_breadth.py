@@ -34,3 +34,25 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger, nullable=False),
         sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
     )
+    op.create_table(
+        "webhooks",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("address", sa.Text, nullable=False),
+        sa.Column("events", sa.Text, nullable=False),
+        sa.Column("secret", sa.Text, nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("webhook", sa.Text, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.Column("event", sa.Text, nullable=False),
+        sa.Column("job_id", sa.Text),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("status", sa.Integer),
+        sa.Column("error", sa.Text),
+    )
+    op.create_index("deliveries_of_webhook", "deliveries", ["webhook", "seq"])

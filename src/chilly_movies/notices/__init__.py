@@ -1,0 +1,1 @@
+"""What tells other programs of our jobs: webhooks."""
