@@ -67,7 +67,7 @@ ROOMS: dict[str, Room] = {
             f"{SOURCE}/cli/serve.py": (
                 ("        from chilly_movies.mock import mock_parts\n\n", ""),
                 (
-                    "        parts = mock_parts(settings.jobs.max_active)\n",
+                    "        parts = mock_parts(settings.jobs.max_active, settings.network)\n",
                     '        raise CommandFailed("There are no scripts here.", Exit.USAGE)\n',
                 ),
                 (

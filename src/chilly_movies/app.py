@@ -35,12 +35,13 @@ from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.subtitles import SandboxConverter
+from chilly_movies.net.limits import SpeedLimits
 from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
 from chilly_movies.net.settings import NetworkSettings
 from chilly_movies.notices.webhooks import WebhookParts
 from chilly_movies.runtime.setting_fields import values_of
 from chilly_movies.runtime.state_folder import StateFolder
-from chilly_movies.settings import Settings
+from chilly_movies.settings import Settings, standings
 from chilly_movies.storage.memory import MemoryWebhookStore
 from chilly_movies.storage.opened import Stores, open_all
 from chilly_movies.storage.sqlite.answers import cached_provider
@@ -120,6 +121,7 @@ class Parts:
         sole_use: keeps other instances away, None = there is nothing to keep them from.
         network: what may be sent at the moment.
         own_ports: where our own API listens; nothing is ever sent there.
+        limits: the speed limits that the drivers go by.
         listening: says on which ports peers reach us.
         dht_nodes: counts the nodes of the DHT that are known, None = there is no DHT.
         tools: what answers beside the downloader.
@@ -136,6 +138,7 @@ class Parts:
     sole_use: Use | None = None
     network: Network = field(default_factory=_NoNetwork)
     own_ports: set[int] = field(default_factory=set)
+    limits: SpeedLimits = field(default_factory=SpeedLimits)
     listening: Callable[[], tuple[ListenPort, ...]] = tuple
     dht_nodes: Callable[[], Awaitable[int | None]] | None = None
     tools: Tools = field(default_factory=Tools)
@@ -159,6 +162,7 @@ class AssembledDownloader(Downloader):
             retry=parts.retry,
             guard=parts.guard,
             cursors=parts.cursors,
+            limits=parts.limits,
         )
 
     @property
@@ -267,6 +271,7 @@ def torrent_parts(
         sole_use=SoleUse(state, volume, ServerNote(config.media_root, state), whole=sole_server),
         network=network,
         own_ports=config.own_ports,
+        limits=SpeedLimits(network.limiter, stores.settings),
         listening=lambda: driver.listening,
         dht_nodes=driver.dht_nodes,
         tools=Tools(
@@ -392,6 +397,7 @@ def build_backend(settings: Settings, parts: Parts | None = None) -> Backend:
         public_url=http.public_url,
         max_streams=http.max_streams,
         stream_timeout=http.stream_timeout,
+        settings=lambda: standings(settings),
     )
     return Backend(downloader, app)
 

@@ -251,6 +251,27 @@ class ApiClient:
                 return jobs
             params["cursor"] = page["nextCursor"]
 
+    # --- settings ---------------------------------------------------------------------------
+
+    async def limits(self) -> dict[str, Any]:
+        """The speed limits of the whole server."""
+        return await self._ask("GET", "/settings/limits")
+
+    async def adjust_limits(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Set speed limits of the whole server.
+
+        Args:
+            changes: in the contract's spelling; None = back to what the settings say.
+        """
+        return await self._ask("PATCH", "/settings/limits", json=dict(changes))
+
+    async def settings(self) -> Sequence[dict[str, Any]]:
+        """Every setting of the server, and what it was taken from."""
+        found = _value((await self._answer("GET", "/settings")).content)
+        if not isinstance(found, list):
+            raise _foreign()
+        return found
+
     # --- watching ---------------------------------------------------------------------------
 
     async def health(self) -> dict[str, Any]:
@@ -295,13 +316,17 @@ class ApiClient:
             await asyncio.sleep(_LONGEST_WAIT)
 
     async def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        response = await self._answer(method, path, **request)
+        return _object(response.content) if response.content else {}
+
+    async def _answer(self, method: str, path: str, **request: Any) -> httpx2.Response:
         try:
             response = await self._http.request(method, path, **request)
         except httpx2.TransportError as error:
             raise self._no_server(error) from None
         if response.is_error:
             raise _refusal(response)
-        return _object(response.content) if response.content else {}
+        return response
 
     def _no_server(self, error: httpx2.TransportError) -> ClientError:
         if (problem := why_untrusted(error)) is not None:
@@ -381,13 +406,18 @@ def _segment(job_id: str) -> str:
 
 
 def _object(body: bytes | str) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        found = None
+    found = _value(body)
     if not isinstance(found, dict):
         raise _foreign()
     return found
+
+
+def _value(body: bytes | str) -> object:
+    """What JSON says; None if it is none."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
 
 
 def _foreign() -> ClientError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from chilly_movies.api.topics import TopicOptions
 from chilly_movies.app import AssembledDownloader, Parts, Tools
@@ -15,8 +16,11 @@ from chilly_movies.jobs.models import SourceType
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.media.mock import MockMediaProbe
 from chilly_movies.media.mock_subtitles import MockSubtitleConverter
+from chilly_movies.net.limits import SpeedLimits
 from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
+from chilly_movies.net.settings import NetworkSettings
 from chilly_movies.notices.webhooks import WebhookParts
+from chilly_movies.runtime.setting_fields import values_of
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore, MemoryWebhookStore
 
 
@@ -45,18 +49,21 @@ class MockDownloader(AssembledDownloader):
         super().__init__(_parts(driver, resume, max_active, _topics()))
 
 
-def mock_parts(max_active: int) -> Parts:
+def mock_parts(max_active: int, network: NetworkSettings | None = None) -> Parts:
     """The parts of a server that plays scripts, its film catalogue included.
 
     Args:
         max_active: how many jobs may download at once.
+        network: its speed limits are shown, though there is nothing to limit.
     """
     resume = MemoryResumeStore()
     topics: TopicOptions = {
         **_topics(),
         "metadata": MockMetadataProvider(),
     }
-    return _parts(MockDriver(resume_store=resume), resume, max_active, topics)
+    parts = _parts(MockDriver(resume_store=resume), resume, max_active, topics)
+    policy = NetworkPolicy(NetworkConfig(**values_of(network or NetworkSettings())))
+    return replace(parts, limits=SpeedLimits(policy.limiter))
 
 
 def _topics() -> TopicOptions:

@@ -7,8 +7,8 @@ its group of settings where it stands; outside they have no groups: `CHILLY_PORT
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -37,7 +37,13 @@ from chilly_movies.errors import SettingsError
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.net.settings import NetworkSettings
 from chilly_movies.runtime import failpoints
-from chilly_movies.runtime.setting_fields import SettingField, setting, settings_of
+from chilly_movies.runtime.setting_fields import (
+    Origin,
+    SettingField,
+    SettingStanding,
+    setting,
+    settings_of,
+)
 from chilly_movies.runtime.state_folder import default_path
 
 PREFIX = "CHILLY_"
@@ -49,7 +55,7 @@ class Settings:
     """What the user may set.
 
     Attributes:
-        given: the names of those that were set, by whom or where ever.
+        origins: what each was taken from, by its name; those that are not in it have their default.
     """
 
     media_root: Path = setting(Path("media"), "where finished films go")
@@ -68,7 +74,12 @@ class Settings:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     torrent: TorrentSettings = field(default_factory=TorrentSettings)
     catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)
-    given: frozenset[str] = field(default=frozenset(), compare=False)
+    origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The names of those that somebody set, in whatever place."""
+        return frozenset(name for name, origin in self.origins.items() if origin != "stored")
 
     def check(self) -> None:
         """Refuses what does not go together.
@@ -86,7 +97,7 @@ class Settings:
 GROUPS: Final[Mapping[str, Any]] = {
     known.name: known.default_factory
     for known in fields(Settings)
-    if not known.metadata and known.default_factory is not MISSING
+    if is_dataclass(known.default_factory)
 }
 SETTINGS: Final[Mapping[str, tuple[str | None, SettingField]]] = {
     one.name: (group, one)
@@ -105,6 +116,26 @@ def value_of(settings: Settings, name: str) -> Any:
     """The value of the setting of that name."""
     group, one = SETTINGS[name]
     return getattr(settings if group is None else getattr(settings, group), one.field)
+
+
+def standings(settings: Settings) -> Iterator[SettingStanding]:
+    """Yields how each setting stands; of a secret only whether it is set."""
+    for name, (_, one) in SETTINGS.items():
+        value = value_of(settings, name)
+        if one.secret:
+            value = "not set" if value is None else "set"
+        elif isinstance(value, tuple):
+            value = [*value]
+        elif value is not None and not isinstance(value, bool | int | float):
+            value = str(value)
+        yield SettingStanding(
+            name=name,
+            value=value,
+            secret=one.secret,
+            origin=settings.origins.get(name, "default"),
+            changeable=False,
+            meaning=one.says,
+        )
 
 
 # --- reading --------------------------------------------------------------------------------
@@ -192,7 +223,8 @@ def load_settings(**given: Any) -> Settings:
     if os.environ.get(CONFIG_FILE_VARIABLE) and not config_file().exists():
         raise SettingsError(f"The file that {CONFIG_FILE_VARIABLE} names is not there.")
     try:
-        read = _ReadAll(**{name: value for name, value in given.items() if value is not None})
+        given = {name: value for name, value in given.items() if value is not None}
+        read = _ReadAll(**given)
     except ValidationError as error:
         raise SettingsError(_first_problem(error)) from None
     except (OSError, ValueError) as error:  # a file that cannot be read, or is no TOML
@@ -201,7 +233,16 @@ def load_settings(**given: Any) -> Settings:
     for name, (group, one) in SETTINGS.items():
         values[group][one.field] = getattr(read, name)
     groups = {group: make(**values[group]) for group, make in GROUPS.items()}
-    settings = Settings(**values[None], **groups, given=frozenset(read.model_fields_set))
+    variables = {name.upper() for name in os.environ}
+    origins: dict[str, Origin] = {
+        name: "command"
+        if name in given
+        else "environment"
+        if variable_of(name) in variables
+        else "file"
+        for name in read.model_fields_set
+    }
+    settings = Settings(**values[None], **groups, origins=origins)
     try:
         settings.check()
     except ValueError as error:

@@ -64,6 +64,8 @@ def was_scope(method: str, path: str) -> KeyScope | None:
         return None
     if re.match(r"/openapi\.(json|yaml|downloads\.yaml)(/|$)", path):
         return None  # the one list that was changed: the contract is no secret
+    if (path, method) in (("/settings", "GET"), ("/settings/limits", "PATCH")):
+        return KeyScope.ADMIN  # came since
     if method in ("GET", "HEAD", "OPTIONS"):
         return KeyScope.READ
     return KeyScope.CONTROL if method in ("POST", "PATCH", "PUT") else KeyScope.ADMIN
@@ -82,6 +84,8 @@ def was_body(method: str, path: str) -> int | None:
         return 1024 * 1024
     if method == "PATCH" and re.match(r"^/downloads/[^/]+$", path):
         return 256 * 1024  # came since
+    if (path, method) == ("/settings/limits", "PATCH"):
+        return 256 * 1024
     small = [f"/download/{verb}" for verb in ("pause", "resume", "cancel")]
     large = ("/download/start", "/torrents/create", "/torrents/inspect")
     if method == "POST" and (path in large or re.match(r"^/downloads/[^/]+/move$", path)):

@@ -28,6 +28,7 @@ _TAGS = {
     "links": "Links that need no key.",
     "metadata": "What film something is.",
     "webhooks": "Addresses that are told of every state change.",
+    "settings": "What the server goes by, and the part of it that changes while it runs.",
     "system": "The server itself, and events.",
 }
 _ABOUT = """\

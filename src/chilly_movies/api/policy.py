@@ -35,7 +35,7 @@ class KeyScope(IntEnum):
     CONTROL = 2
     """Start, pause, resume and cancel, too."""
     ADMIN = 3
-    """Everything: remove jobs and films, too."""
+    """Everything: remove jobs and films, see settings, set limits, too."""
 
 
 class Limit(Enum):

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
 from chilly_movies.api.gates.security import AccessOptions
+from chilly_movies.api.routes.limits import TOPIC as LIMITS
 from chilly_movies.api.routes.metadata import TOPIC as METADATA
+from chilly_movies.api.routes.settings import TOPIC as SETTINGS
 from chilly_movies.api.routes.subtitles import TOPIC as SUBTITLES
 from chilly_movies.api.routes.webhooks import TOPIC as WEBHOOKS
 from chilly_movies.api.topic import Topic
 from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.notices.webhooks import WebhookParts
+from chilly_movies.runtime.setting_fields import SettingStanding
 from chilly_movies.watching.subtitle_port import SubtitleConverter
 
 TOPICS: tuple[Topic, ...] = (
     SUBTITLES,
     METADATA,
     WEBHOOKS,
+    SETTINGS,
+    LIMITS,
 )
 
 
@@ -25,12 +30,14 @@ class TopicOptions(TypedDict, total=False):
     """What answers a topic, by its keyword of `create_app`; None = as if it was not given.
 
     `converter` makes WebVTT of subtitles. `metadata` knows films; without it TMDB without a key
-    does, which says so when asked. `webhooks` tells other programs of changes.
+    does, which says so when asked. `webhooks` tells other programs of changes. `settings` says how
+    each setting stands.
     """
 
     converter: SubtitleConverter | None
     metadata: MetadataProvider | None
     webhooks: WebhookParts | None
+    settings: Callable[[], Iterable[SettingStanding]] | None
 
 
 class AppOptions(AccessOptions, TopicOptions, total=False):

@@ -25,6 +25,7 @@ from chilly_movies.cli.exits import (
     exit_of_error,
 )
 from chilly_movies.cli.get import get
+from chilly_movies.cli.limit import limit
 from chilly_movies.cli.output import Output, drop_stdout
 from chilly_movies.cli.play import play
 from chilly_movies.cli.queue import queue
@@ -58,7 +59,7 @@ def build() -> App:
     commands: tuple[Callable[..., int], ...] = (
         serve, get, play, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
         remote.resume, remote.cancel, remote.recheck, remote.move, remote.label,
-        remote.adjust, remote.remove, queue, watch,
+        remote.adjust, remote.remove, queue, limit, watch,
         settings, doctor, backup, restore,
         tracker, demo,
         completion,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from chilly_movies.runtime.state_folder import StateFolder
 
 if TYPE_CHECKING:
+    from chilly_movies.runtime.setting_fields import Origin
     from chilly_movies.settings import Settings
 
 
@@ -36,4 +37,5 @@ def with_known_folder(settings: Settings) -> tuple[Settings, str | None]:
         f"the films are in {known}, so that is the media folder, not {here}; "
         "--media-root or CHILLY_MEDIA_ROOT chooses another."
     )
-    return replace(settings, media_root=known), remark
+    origins: dict[str, Origin] = {**settings.origins, "media_root": "stored"}
+    return replace(settings, media_root=known, origins=origins), remark

@@ -60,8 +60,8 @@ def serve(
         max_active: Downloads at once.
         torrent_port: Port for peers, 0 = any free one.
         interface: Network interface or address for peers, a VPN's say.
-        download_limit: Bytes per second, 0 = unlimited.
-        upload_limit: Bytes per second, 0 = unlimited.
+        download_limit: Bytes per second, 0 = unlimited; what 'chilly limit' stored wins.
+        upload_limit: Bytes per second, 0 = unlimited; what 'chilly limit' stored wins.
         log_level: How much to log.
         mock: Play scripted downloads, without network and disk.
         stop_with_stdin: Stop when standard input ends; for programs that start the server.
@@ -130,7 +130,7 @@ async def _serve(settings: Settings, out: Output, *, mock: bool, stop_with_stdin
     if mock:
         from chilly_movies.mock import mock_parts
 
-        parts = mock_parts(settings.jobs.max_active)
+        parts = mock_parts(settings.jobs.max_active, settings.network)
     backend = build_backend(settings, parts)
     with telling(), _on_hangup(backend.read_lists), stopper.listening(task.cancel):
         try:

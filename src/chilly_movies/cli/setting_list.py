@@ -69,19 +69,11 @@ def sample(path: str) -> Iterator[str]:
 
 def described(settings: Settings) -> list[dict[str, Any]]:
     """Lists each setting: variable, value and meaning; of a secret only whether it is set."""
-    from chilly_movies.settings import SETTINGS, value_of, variable_of
+    from chilly_movies.settings import standings, variable_of
 
-    rows = []
-    for name, (_, one) in SETTINGS.items():
-        value = value_of(settings, name)
-        if one.secret:
-            value = "not set" if value is None else "set"
-        elif isinstance(value, tuple):
-            value = list(value)
-        elif value is not None and not isinstance(value, bool | int | float):
-            value = str(value)
-        rows.append(_row(name, variable_of(name), value, one.says))
-    return rows
+    return [
+        _row(one.name, variable_of(one.name), one.value, one.meaning) for one in standings(settings)
+    ]
 
 
 def _row(name: str, variable: str, value: Any, meaning: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
 
 import structlog
@@ -51,6 +50,7 @@ from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.jobs.start_request import StartRequest, parse
 from chilly_movies.jobs.stats import Stats
 from chilly_movies.jobs.verbs import Verbs
+from chilly_movies.net.limits import SpeedLimits
 from chilly_movies.runtime import clocks
 from chilly_movies.runtime.clocks import utc_now
 from chilly_movies.runtime.single_flight import SingleFlight
@@ -79,9 +79,11 @@ class Downloader:
         guard: who knows whether there is room on the disk; None = there always is.
         cluster: which jobs are this server's; None = all.
         cursors: where followers report how far they are; None = the store keeps all changes.
+        limits: the speed limits that the drivers go by; None = some that nobody goes by.
 
     Attributes:
         followers: work that is done for every stored change.
+        limits: the speed limits.
     """
 
     def __init__(
@@ -97,7 +99,9 @@ class Downloader:
         guard: DiskGuard | None = None,
         cluster: Cluster | None = None,
         cursors: Cursors | None = None,
+        limits: SpeedLimits | None = None,
     ) -> None:
+        self.limits = limits or SpeedLimits()
         self._drivers = dict(drivers)
         self._store = store
         self._bus = EventBus()
@@ -112,8 +116,7 @@ class Downloader:
         if steady is None:
             steady = clocks.steady if clock is utc_now else lambda: clock().timestamp()
         waits = Waits(clock, steady, longest=max(retry.cap, DISK_PAUSES.cap))
-        limits = {Pool.NETWORK: max_active, Pool.DISK: max_active_disk}
-        slots = Slots(self._drivers, limits)
+        slots = Slots(self._drivers, {Pool.NETWORK: max_active, Pool.DISK: max_active_disk})
         self._scheduler = Scheduler(
             self._ledger, self._runner, slots, waits, self._wake, guard, self._reading.is_read
         )
@@ -134,12 +137,7 @@ class Downloader:
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def open(self) -> None:
@@ -160,6 +158,7 @@ class Downloader:
         self._refuse_if_closed()
         if self._open:
             return
+        await self.limits.open()  # before anything is sent
         loaded = await self._ledger.load()
         self._listeners.open()
         await self._disk.check()  # before anything is written
@@ -198,6 +197,7 @@ class Downloader:
 
     async def _close_parts(self) -> None:
         self.end_events()
+        await self.limits.aclose()
         await self._listeners.aclose()
         try:
             for driver in {id(d): d for d in self._drivers.values()}.values():

@@ -1,4 +1,4 @@
-"""Whom we may talk to, which way, and whether at all at the moment: one policy for all drivers.
+"""Whom we may talk to, which way, how fast, and whether at all now: one policy for all drivers.
 
 Bound to an interface, everything stops as soon as that is gone: what is open would otherwise go on,
 and nobody would know of an address that moved to another device. It goes on when the interface is
@@ -19,6 +19,7 @@ from chilly_movies.errors import SourceUnavailable
 from chilly_movies.net import interfaces
 from chilly_movies.net.addresses import is_public
 from chilly_movies.net.fetch import get, never, post
+from chilly_movies.net.limiter import Rates, SpeedLimiter
 from chilly_movies.net.listed_addresses import ListedAddresses
 from chilly_movies.net.outbound import Outbound
 from chilly_movies.net.settings import NetworkSettings
@@ -79,11 +80,13 @@ class NetworkPolicy:
     Attributes:
         config: the same.
         lists: the user's lists of addresses.
+        limiter: says how fast all traffic together may be.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         self.config = config
         self.lists = ListedAddresses(config.block_list, config.allow_list)
+        self.limiter = SpeedLimiter(Rates(config.download_limit, config.upload_limit))
         self._subscribers: list[Subscriber] = []
         self._watch: asyncio.Task[None] | None = None
         self._list_watch: asyncio.Task[None] | None = None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from chilly_movies.net.limiter import MAX_RATE
 from chilly_movies.net.proxies import Proxy, parse_proxy
 from chilly_movies.runtime.setting_fields import setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
-    """Which way our traffic goes, and whom we talk to."""
+    """Which way our traffic goes, how fast, and whom we talk to."""
 
     interface: str | None = setting(None, "the only network interface, or address of one, to use")
     proxy: Proxy | None = setting(
@@ -31,6 +32,8 @@ class NetworkSettings:
     allow_private_addresses: bool = setting(
         False, "loopback and private peers, trackers, web seeds and links"
     )
+    download_limit: int = setting(0, "bytes per second, 0 = unlimited", ge=0, le=MAX_RATE)
+    upload_limit: int = setting(0, "bytes per second, 0 = unlimited", ge=0, le=MAX_RATE)
 
     def check(self) -> None:
         """Refuses what the engine cannot do.

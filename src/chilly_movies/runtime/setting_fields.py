@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import MISSING, dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints, overload
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints, overload
 
 T = TypeVar("T")
 _KEY = "setting"
@@ -73,6 +73,31 @@ class SettingField:
         if self.check is not None:
             self.check(value)
         return value
+
+
+Origin = Literal["command", "environment", "file", "default", "stored"]
+"""What a setting was taken from: the command line, ..., what was set while the server ran."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingStanding:
+    """How a setting stands, for people.
+
+    Attributes:
+        name: as in `SettingField`.
+        value: a number, text, truth value, list of texts, or None; of a secret whether it is set.
+        secret: its value is not told.
+        origin: what it was taken from.
+        changeable: it can be changed while the server runs.
+        meaning: a few words.
+    """
+
+    name: str
+    value: bool | int | float | str | list[str] | None
+    secret: bool
+    origin: Origin
+    changeable: bool
+    meaning: str
 
 
 @overload

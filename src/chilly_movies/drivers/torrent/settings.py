@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from chilly_movies.runtime.setting_fields import setting
 
-_MAX_RATE = 2**31 - 1
-
 
 def _are_ws_urls(urls: tuple[str, ...]) -> None:
     for url in urls:
@@ -45,5 +43,3 @@ class TorrentSettings:
     )
     seed_ratio: float = setting(1.0, "stop seeding there, 0 = never seed", ge=0, le=1000)
     seed_time: int = setting(86_400, "seconds, 0 = never seed", ge=0, le=10**9)
-    download_limit: int = setting(0, "bytes per second, 0 = unlimited", ge=0, le=_MAX_RATE)
-    upload_limit: int = setting(0, "bytes per second, 0 = unlimited", ge=0, le=_MAX_RATE)

@@ -28,7 +28,8 @@ class Engine:
         self.filtered = asyncio.Event()
 
     def apply_settings(self, settings: dict[str, Any]) -> None:
-        self.dht.append(settings["enable_dht"])
+        if "enable_dht" in settings:
+            self.dht.append(settings["enable_dht"])
 
     def get_ip_filter(self) -> Any:
         return self.filter

@@ -184,8 +184,6 @@ def settings_pack(config: EngineConfig) -> dict[str, Any]:
         "anonymous_mode": config.anonymous,
         "webtorrent_stun_server": config.stun_server,
         "listen_interfaces": ",".join(f"{host}:{config.port}" for host in hosts),
-        "download_rate_limit": config.download_limit,
-        "upload_rate_limit": config.upload_limit,
         "ssrf_mitigation": not config.lets_private,
         # peers behind one address are the rule on loopback and in a home network, and browsers
         # behind one router are many: the engine would keep one of them, of all transports

@@ -54,9 +54,28 @@ class AddressFilter:
         session.set_ip_filter(made)
 
 
+_LOCAL = (
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "127.0.0.0/8",
+    "fe80::/10",
+    "::1/128",
+)
+"""The peers that the engine's own class filter takes for local ones."""
+
+
 def limit_everyone(session: Any) -> None:
-    """The engine's own classes leave local peers out of the session's limits."""
+    """Lets the session's limits hold for local peers, too; the engine's own classes leave them out.
+
+    They stay in the class of local peers besides, so that they go on to need no unchoke slot. A
+    peer is put into classes once, when it connects.
+    """
     everyone = lt.ip_filter()
+    limited = 1 << session.global_peer_class_id
     for first, last in EVERYBODY:
-        everyone.add_rule(first, last, 1 << session.global_peer_class_id)
+        everyone.add_rule(first, last, limited)
+    for first, last in p.networks(_LOCAL):
+        everyone.add_rule(first, last, limited | 1 << session.local_peer_class_id)
     session.set_peer_class_filter(everyone)

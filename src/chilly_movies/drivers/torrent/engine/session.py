@@ -109,8 +109,7 @@ class TorrentSession:
         await self.traffic.prepare()
         settings = {**settings_pack(self._config), "alert_mask": self._alert_mask()}
         session = await asyncio.to_thread(lambda: lt.session(cast(Any, settings)))
-        if self._config.download_limit or self._config.upload_limit:
-            limit_everyone(session)
+        limit_everyone(session)  # always: a limit may come while peers are connected
         await self.traffic.opened(session)
         try:
             self._notifier = AlertNotifier(session, drain)

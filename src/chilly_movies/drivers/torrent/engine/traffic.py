@@ -4,7 +4,7 @@ The engine has one switch for the whole DHT, and talks to it whether or not a to
 peers in the local network it joins a group. So both are on only while there is a torrent that may
 be known to all, and a little longer: one that is published leaves the engine and comes back.
 
-It stops and goes on, and talks to whom, as the network policy says.
+It stops and goes on, talks to whom, and is as fast as the network policy says.
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ class Traffic:
         """There is a new engine, which does nothing yet."""
         self._session, self._open_to_all, self._is_halted = session, False, False
         await self.lists_changed()
+        self._limits_changed()
+        self._policy.limiter.subscribe(self._limits_changed)
         self._policy.subscribe(self)
         if self._policy.halted is not None:
             self.network_changed()
@@ -91,6 +93,7 @@ class Traffic:
     async def closed(self) -> None:
         """It is gone."""
         self._session = None
+        self._policy.limiter.unsubscribe(self._limits_changed)
         await self._policy.unsubscribe(self)
 
     async def lists_changed(self) -> None:
@@ -98,6 +101,11 @@ class Traffic:
         session, made = self._session, await asyncio.to_thread(self._filter.build)
         # somebody may have been banned while it was built
         self._filter.put(session, made, self._bans.addresses())
+
+    def _limits_changed(self) -> None:
+        rates = self._policy.limiter.rates
+        limits = {"download_rate_limit": rates.download, "upload_rate_limit": rates.upload}
+        self._session.apply_settings(limits)
 
     def network_changed(self) -> None:
         """See `policy.Subscriber`."""
