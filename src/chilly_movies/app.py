@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
 from pathlib import Path
@@ -13,6 +13,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from chilly_movies.api.app import build_app
+from chilly_movies.api.gates.faces import Face
 from chilly_movies.api.gates.security import ApiOptions
 from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope
@@ -120,8 +121,8 @@ class Parts:
         guard: says whether there is room on the disk.
         sole_use: keeps other instances away, None = there is nothing to keep them from.
         network: what may be sent at the moment.
-        own_ports: where our own API listens; nothing is ever sent there.
         limits: the speed limits that the drivers go by.
+        own_ports: where our own API listens; nothing is ever sent there.
         listening: says on which ports peers reach us.
         dht_nodes: counts the nodes of the DHT that are known, None = there is no DHT.
         tools: what answers beside the downloader.
@@ -137,8 +138,8 @@ class Parts:
     guard: DiskGuard | None = None
     sole_use: Use | None = None
     network: Network = field(default_factory=_NoNetwork)
-    own_ports: set[int] = field(default_factory=set)
     limits: SpeedLimits = field(default_factory=SpeedLimits)
+    own_ports: set[int] = field(default_factory=set)
     listening: Callable[[], tuple[ListenPort, ...]] = tuple
     dht_nodes: Callable[[], Awaitable[int | None]] | None = None
     tools: Tools = field(default_factory=Tools)
@@ -270,8 +271,8 @@ def torrent_parts(
         guard=DiskGuard(volume, min_free_space),
         sole_use=SoleUse(state, volume, ServerNote(config.media_root, state), whole=sole_server),
         network=network,
-        own_ports=config.own_ports,
         limits=SpeedLimits(network.limiter, stores.settings),
+        own_ports=config.own_ports,
         listening=lambda: driver.listening,
         dht_nodes=driver.dht_nodes,
         tools=Tools(
@@ -312,6 +313,7 @@ def create_app(
     allowed_origins: tuple[str, ...] = (),
     stream_timeout: float = HttpSettings.stream_timeout,
     on_stop: Callable[[], Any] | None = None,
+    faces: Sequence[Face] = (),
     **more: Unpack[AppOptions],
 ) -> ASGIApp:
     """The backend as an ASGI application, for any server, test or front end.
@@ -327,6 +329,7 @@ def create_app(
         allowed_origins: web origins besides loopback whose pages may call.
         stream_timeout: seconds a reader of a film waits for bytes that do not come.
         on_stop: awaited when the application stops.
+        faces: other programs' APIs, which stand beside ours behind the same host and key rules.
         **more: further fields of `ApiOptions` (`keys`, `signer`, `proxies`, `max_streams`,
             `public_url`), and what answers topics of other rooms (`TopicOptions`); what is not
             given is the downloader's own.
@@ -346,6 +349,7 @@ def create_app(
         torrent_inspector=tools.inspector,
         stream_timeout=stream_timeout,
         on_stop=on_stop or (downloader.aclose if own else None),
+        faces=faces,
     )
 
 

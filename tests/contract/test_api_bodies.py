@@ -157,7 +157,7 @@ async def test_a_thousand_errors_in_a_list_are_told_by_the_first(web: Api) -> No
 async def test_large_bodies_take_turns_and_a_slow_one_does_not_stop_small_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bodies, "_ROOM", 3 * MIB)
+    monkeypatch.setattr(bodies, "ROOM", 3 * MIB)
     async with api(start_limit="100/second") as web:
         go = asyncio.Event()
         began = asyncio.Event()

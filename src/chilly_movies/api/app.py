@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chilly_movies.api.gates.bodies import BodyGate
 from chilly_movies.api.gates.clients import client_of
+from chilly_movies.api.gates.faces import Face, FaceGate
 from chilly_movies.api.gates.forwarded import ForwardedGate
 from chilly_movies.api.gates.keys import KeyGate, KeyRing, may_see_addresses
 from chilly_movies.api.gates.limits import RateGate, StreamGate
@@ -167,6 +168,7 @@ def build_app(
     torrent_inspector: TorrentInspector | None = None,
     stream_timeout: float,
     on_stop: Callable[[], Any] | None = None,
+    faces: Sequence[Face] = (),
 ) -> ASGIApp:
     """Builds the whole API as one ASGI application.
 
@@ -181,6 +183,7 @@ def build_app(
         torrent_inspector: looks into torrents of others; None = nothing does.
         stream_timeout: seconds a reader of a film waits for bytes that do not come.
         on_stop: awaited when the application stops.
+        faces: other programs' APIs, which stand beside ours.
     """
     api = documented_app()
     api.state.torrent_maker, api.state.torrent_inspector = torrent_maker, torrent_inspector
@@ -206,17 +209,25 @@ def build_app(
     for state in (api.state, app.state):
         state.downloader, state.signer = downloader, api_options.signer
         state.facts, state.stream_timeout = facts, stream_timeout
-    return _guarded(app, api.state.policies, api_options, start_limit, cancel_limit)
+    return _guarded(app, api.state.policies, api_options, start_limit, cancel_limit, faces)
 
 
 def _guarded(
-    inner: ASGIApp, policies: Policies, api_options: ApiOptions, start_limit: str, cancel_limit: str
+    inner: ASGIApp,
+    policies: Policies,
+    api_options: ApiOptions,
+    start_limit: str,
+    cancel_limit: str,
+    faces: Sequence[Face],
 ) -> ASGIApp:
     """Puts the application behind its gates; the last one made is passed first."""
     app: ASGIApp = BodyGate(inner, policies)
     app = StreamGate(app, policies, api_options.max_streams)
     app = RateGate(app, policies, {Limit.START: start_limit, Limit.CANCEL: cancel_limit})
-    app = KeyGate(app, policies, KeyRing(api_options.all_keys), api_options.signer)
+    keys = KeyRing(api_options.all_keys)
+    app = KeyGate(app, policies, keys, api_options.signer)
+    if faces:
+        app = FaceGate(app, faces, policies, keys)
     app = HostGate(app, policies, api_options)
     return ForwardedGate(AccessLog(app), api_options.proxies)
 

@@ -168,10 +168,7 @@ class Policies:
         """Returns the policy for an HTTP request; it is looked up once."""
         found: Policy | None = scope.get(_FOUND)
         if found is None:
-            path, root = scope["path"], scope.get("root_path", "")
-            if root and path.startswith(root + "/"):
-                path = path[len(root) :]  # as the router does it
-            found = scope[_FOUND] = self.find(scope["method"], path)
+            found = scope[_FOUND] = self.find(scope["method"], routed_path(scope))
         return found
 
     def find(self, method: str, path: str) -> Policy:
@@ -185,10 +182,23 @@ class Policies:
         them = [entry.policy for entry in beside or self._beside.get(path.rstrip("/"), ())]
         is_open = bool(them) and all(policy.scope is None for policy in them)
         return Policy(
-            None if is_open else _BY_METHOD.get(method, KeyScope.ADMIN),
+            None if is_open else scope_by_method(method),
             stream=next((policy.stream for policy in them if policy.stream), None),
             embeddable=bool(them) and all(policy.embeddable for policy in them),
         )
+
+    def has_below(self, prefix: str) -> bool:
+        """Tells whether a route answers at a path or below it."""
+        them = [policy.route for _, policy in self]
+        answered = any(self.find(method, prefix).route for method in _BY_METHOD)
+        return answered or any(route.startswith(f"{prefix}/") for route in them)
+
+
+def routed_path(scope: Scope) -> str:
+    """Returns the path that routes are compared with, as the router finds it."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(root + "/") else path
 
 
 def every_route(routes: Iterable[BaseRoute]) -> Iterator[tuple[str, Route]]:
@@ -228,3 +238,8 @@ _BY_METHOD = {
     "PUT": KeyScope.CONTROL,
 }
 """What a request takes that no route answers; methods that are not here take the most."""
+
+
+def scope_by_method(method: str) -> KeyScope:
+    """Returns what a request must be able to do of which nothing is known but its method."""
+    return _BY_METHOD.get(method, KeyScope.ADMIN)

@@ -13,7 +13,7 @@ from typing import Self
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chilly_movies.api.gates.keys import header_values
-from chilly_movies.api.policy import JSON, Body, Policies
+from chilly_movies.api.policy import JSON, Policies
 from chilly_movies.api.wire.problems import problem
 from chilly_movies.runtime.vitals import trim
 
@@ -32,7 +32,7 @@ _MAX_COMMAS = 50_000
 """The largest body of any use, a choice among all files of a torrent, has four fifths of that."""
 _CROWD = 1000
 """Commas from which on bodies are handled one after the other: each may take 60 ms."""
-_ROOM = 12 * 1024 * 1024
+ROOM = 12 * 1024 * 1024
 """Bytes that all large bodies may take together."""
 _JSON_COST = 12
 """How many times its size a large JSON body takes until it is answered; the largest come alone."""
@@ -49,7 +49,7 @@ class BodyGate:
     def __init__(self, app: ASGIApp, policies: Policies) -> None:
         self._app = app
         self._policies = policies
-        self._room = _Room(_ROOM)
+        self._room = Room(ROOM)
         self._costly = asyncio.Lock()
         self._reader = ThreadPoolExecutor(1, "json")  # one after the other: that bounds memory
 
@@ -64,17 +64,12 @@ class BodyGate:
             detail = "The body must be application/json (or multipart/form-data for a file)."
             await problem(415, detail)(scope, receive, send)
             return
-        async with _Reading(kind, wanted, scope, receive, self._room) as body:
-            try:
-                async with asyncio.timeout(body.seconds) as patience:
-                    whole = await body.read(patience)
-            except TimeoutError:
-                answer = problem(408, "The body did not arrive in time.", headers=_CLOSE)
-                await answer(scope, receive, send)
-                return
+        limit, cost = (wanted.limit, _JSON_COST) if kind == _JSON else (_UPLOAD_LIMIT, 1)
+        quick = kind == _JSON
+        reader = BodyReader(scope, receive, self._room, limit=limit, cost=cost, quick=quick)
+        async with reader as body:
+            whole = await body.read_or_answer(send)
             if whole is None:
-                answer = problem(413, f"The body is larger than {body.limit} bytes.")
-                await answer(scope, receive, send)
                 return
             if kind == _JSON:
                 whole = whole.removeprefix(codecs.BOM_UTF8)  # RFC 8259 section 8.1 lets us
@@ -82,7 +77,7 @@ class BodyGate:
             async with self._alone() if costly else nullcontext():
                 flaw = await self._flaw(whole) if kind == _JSON and whole else None
                 if flaw is None:
-                    await self._app(scope, _replay(whole, receive), send)
+                    await self._app(scope, replay(whole, receive), send)
                     return
             errors = [{"field": "", "message": flaw}]
             answer = problem(422, f"The body is not usable JSON: {flaw}.", errors=errors)
@@ -110,7 +105,7 @@ class BodyGate:
 _CLOSE = {"Connection": "close"}
 
 
-class _Room:
+class Room:
     """A share of memory for large bodies; requests that find none wait in the order they came."""
 
     def __init__(self, size: int) -> None:
@@ -119,6 +114,7 @@ class _Room:
         self._given_back = asyncio.Event()
 
     async def take(self, size: int) -> None:
+        """Waits until so many bytes are free, and takes them."""
         async with self._door:
             while self._free < size:
                 self._given_back.clear()
@@ -126,27 +122,40 @@ class _Room:
             self._free -= size
 
     def give_back(self, size: int) -> None:
+        """Lets the next ones have them."""
         self._free += size
         self._given_back.set()
 
 
-class _Reading:
+class BodyReader:
     """The body of one request; entered for as long as it is held.
 
-    Attributes:
+    Args:
+        scope: of the request.
+        receive: gives the body.
+        room: memory for large bodies.
         limit: the most bytes it may have.
-        seconds: how long it has at first.
+        cost: how many times its size it takes until it is answered; `limit` times that is room.
+        quick: it must have arrived after 9 s; otherwise it gets longer while it arrives.
     """
 
     def __init__(
-        self, kind: str, wanted: Body, scope: Scope, receive: Receive, room: _Room
+        self,
+        scope: Scope,
+        receive: Receive,
+        room: Room,
+        *,
+        limit: int,
+        cost: int = 1,
+        quick: bool = False,
     ) -> None:
-        self._is_json = kind == _JSON
-        self.limit = wanted.limit if self._is_json else _UPLOAD_LIMIT
-        self.seconds = _JSON_SECONDS
-        self._lengths = header_values(scope, b"content-length")
+        self._scope = scope
         self._receive = receive
         self._room = room
+        self._limit = limit
+        self._cost = cost
+        self._quick = quick
+        self._lengths = header_values(scope, b"content-length")
         self._taken = 0
 
     async def __aenter__(self) -> Self:
@@ -155,10 +164,24 @@ class _Reading:
     async def __aexit__(self, *_: object) -> None:
         self._room.give_back(self._taken)
 
-    async def read(self, patience: asyncio.Timeout) -> bytes | None:
+    async def read_or_answer(self, send: Send) -> bytes | None:
+        """Reads the whole body, b"" if the client left; None if it was refused, and answered."""
+        try:
+            async with asyncio.timeout(_JSON_SECONDS) as patience:
+                whole = await self._read(patience)
+        except TimeoutError:
+            answer = problem(408, "The body did not arrive in time.", headers=_CLOSE)
+        else:
+            if whole is not None:
+                return whole
+            answer = problem(413, f"The body is larger than {self._limit} bytes.")
+        await answer(self._scope, self._receive, send)
+        return None
+
+    async def _read(self, patience: asyncio.Timeout) -> bytes | None:
         """Reads the whole body; None if it is larger than the limit, b"" if the client left."""
         announced = self._lengths[0] if self._lengths else b"0"
-        if not announced.isdigit() or int(announced) > self.limit:
+        if not announced.isdigit() or int(announced) > self._limit:
             return None
         if int(announced) > _AT_ONCE:
             await self._take(int(announced))
@@ -170,20 +193,20 @@ class _Reading:
             if message["type"] != "http.request":
                 return b""
             part, more = message.get("body", b""), message.get("more_body", False)
-            if len(body) + len(part) > self.limit:
+            if len(body) + len(part) > self._limit:
                 return None
             if len(body) + len(part) > _UNANNOUNCED:
-                await self._take(self.limit)
+                await self._take(self._limit)
             body += part
-            if not self._is_json:
-                seconds = min(_UPLOAD_SECONDS, self.seconds + len(body) / _UPLOAD_PACE)
+            if not self._quick:
+                seconds = min(_UPLOAD_SECONDS, _JSON_SECONDS + len(body) / _UPLOAD_PACE)
                 patience.reschedule(began + seconds)
         return bytes(body)
 
     async def _take(self, size: int) -> None:
         """Waits for room in memory, and takes it."""
         if not self._taken:
-            size *= _JSON_COST if self._is_json else 1
+            size *= self._cost
             await self._room.take(size)
             self._taken = size
 
@@ -194,7 +217,7 @@ def _content_type(scope: Scope) -> str | None:
     return kind if kind in (_JSON, "multipart/form-data") else None
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
     """Returns a `receive` that gives the body that was read already, once."""
     given = False
 
