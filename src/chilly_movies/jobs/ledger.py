@@ -22,7 +22,7 @@ from chilly_movies.jobs.figures import Totals
 from chilly_movies.jobs.lifecycle import apply
 from chilly_movies.jobs.models import Job, Phase, Status
 from chilly_movies.jobs.ports import Cluster, JobStore, Loaded
-from chilly_movies.jobs.queue import To, placed
+from chilly_movies.jobs.queue import To, in_order, placed
 from chilly_movies.runtime.tasks import begin
 
 T = TypeVar("T")
@@ -58,6 +58,7 @@ class Ledger:
         self._clock = clock
         self.totals = Totals(clock)
         self._jobs: dict[str, Job] = {}
+        self._order: list[str] | None = None
         self._running: dict[str, None] = {}
         self._lost: set[str] = set()
         # A lock lives as long as somebody holds it or waits for it, so that ids that come and go
@@ -156,8 +157,16 @@ class Ledger:
         self._running.pop(job_id, None)
         self._hush(job_id)
 
+    def in_order(self) -> list[Job]:
+        """All jobs in queue order; what is asked for again and again is sorted only once."""
+        if self._order is None:
+            self._order = [job.id for job in in_order(self._jobs.values())]
+        return [self._jobs[job_id] for job_id in self._order]
+
     def _put(self, job: Job) -> None:
         self._count(job)
+        if job.id not in self._jobs or self._jobs[job.id].place != job.place:
+            self._order = None
         self._jobs[job.id] = job
         if job.is_running and self.is_ours(job):
             self._running[job.id] = None
@@ -173,6 +182,7 @@ class Ledger:
 
     def _drop(self, job: Job) -> None:
         self._jobs.pop(job.id, None)
+        self._order = None
         self._running.pop(job.id, None)
         self._lost.discard(job.id)
         self._hush(job.id)

@@ -27,8 +27,12 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
 
 
 def positions(jobs: Iterable[Job]) -> dict[str, int]:
-    """The position of each job that has one, by its id: 1 to n without a gap."""
-    line = (job.id for job in in_order(jobs) if job.status in IN_LINE)
+    """The position of each job that has one, by its id: 1 to n without a gap.
+
+    Args:
+        jobs: in queue order.
+    """
+    line = (job.id for job in jobs if job.status in IN_LINE)
     return {job_id: position for position, job_id in enumerate(line, 1)}
 
 

@@ -124,13 +124,13 @@ def test_after_any_moves_every_job_has_a_place_of_its_own(
     for name, where in moves:
         if where == name:
             continue
-        rank = queue.positions(jobs)
+        rank = queue.positions(queue.in_order(jobs))
         one = next(job for job in jobs if job.id == name)
         to: Any = where if len(where) > 1 else None
         event = queue.placed(jobs, one, to, None if to else where, end_of(jobs))
         if event is not None:
             jobs = [job for job in jobs if job is not one] + [apply(one, event, NOON)]
-        now = queue.positions(jobs)
+        now = queue.positions(queue.in_order(jobs))
         assert sorted(now.values()) == [1, 2, 3, 4]
         last = now[where] - 1 if to is None else {
             "top": 1, "bottom": 4, "up": max(1, rank[name] - 1), "down": min(4, rank[name] + 1),

@@ -18,6 +18,7 @@ from chilly_movies.api.policy import (
 )
 from chilly_movies.api.routers import part_of_contract
 from chilly_movies.api.wire import paging
+from chilly_movies.api.wire.details import Details
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import (
     IdBody,
@@ -42,6 +43,7 @@ from chilly_movies.jobs.requests import check_id
 from chilly_movies.jobs.start_request import StartRequest, checked, parse_form
 
 router = part_of_contract("downloads")
+_details = Details()
 
 
 def _links() -> dict[str, Any]:
@@ -175,8 +177,9 @@ async def list_jobs(
     jobs = await _downloader(request).list()
     labels = [read_label(text) for text in label or ()]
     page = paging.page(jobs, statuses=status, labels=labels, sort=sort, limit=limit, cursor=cursor)
-    items = await _details(request, page.jobs)
-    return answer(JobPage(items=items, next_cursor=page.next_cursor, total=page.total))
+    items = b",".join(await _shown(request, page.jobs))
+    rest = to_json({"nextCursor": page.next_cursor, "total": page.total})
+    return Response(b'{"items":[%b],%b' % (items, rest[1:]), media_type="application/json")
 
 
 @router.get("/downloads/{id}", response_model=JobDetail, responses=documented(404, 422))
@@ -184,17 +187,20 @@ async def list_jobs(
 async def get_job(request: Request, id: JobId) -> Response:  # noqa: A002 (the contract's name)
     """All that is known of a job."""
     job = await _downloader(request).status(check_id(id))
-    return answer((await _details(request, [job]))[0])
+    return await _detail(request, job)
 
 
-async def _details(request: Request, jobs: Sequence[Job]) -> list[JobDetail]:
+async def _shown(request: Request, jobs: Sequence[Job]) -> list[bytes]:
     downloader = _downloader(request)
     missing, positions = await downloader.missing(jobs), await downloader.positions()
-    known = [JobDetail.model_validate(job) for job in jobs]
     return [
-        job.model_copy(update={"missing": job.id in missing, "position": positions.get(job.id)})
-        for job in known
+        _details.of(job, missing=job.id in missing, position=positions.get(job.id)) for job in jobs
     ]
+
+
+async def _detail(request: Request, job: Job) -> Response:
+    [shown] = await _shown(request, [job])
+    return Response(shown, media_type="application/json")
 
 
 @router.patch(
@@ -210,7 +216,7 @@ async def adjust_job(request: Request, id: JobId, body: AdjustRequest) -> Respon
     merged, and one that is null is removed. What is so already changes nothing and tells nothing.
     """
     job = await _downloader(request).adjust(check_id(id), body)
-    return answer((await _details(request, [job]))[0])
+    return await _detail(request, job)
 
 
 @router.get("/downloads/{id}/peers", response_model=PeersOut, responses=documented(404, 422))
@@ -261,7 +267,7 @@ async def place_job(request: Request, id: JobId, body: PositionBody) -> Response
     """
     before = None if body.before is None else check_id(body.before)
     job = await _downloader(request).place(check_id(id), body.to, before=before)
-    return answer((await _details(request, [job]))[0])
+    return await _detail(request, job)
 
 
 @router.delete(
