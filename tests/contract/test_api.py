@@ -231,7 +231,7 @@ async def test_a_store_that_fails_is_503_and_says_when_to_come_back(
     async def fail(*_: object) -> None:
         raise StoreError("The database cannot be written.")
 
-    monkeypatch.setattr(web.downloader._store, "record", fail)
+    monkeypatch.setattr(web.downloader._store, "add", fail)
     answer = await web.start("a")
     problem(answer, 503, "store_unavailable")
     assert int(answer.headers["retry-after"]) > 0
