@@ -76,8 +76,6 @@ BREAKS = (
           "    return (low[0], _digits_between(", "    return high or (low[0], _digits_between("),
     Breakage("listeners hear of another neighbour", "jobs/queue.py",
           "following.place), following.id)", "following.place), others[goes - 1].id)"),
-    Breakage("a job that was put elsewhere meanwhile starts", "jobs/scheduler.py",
-          "moved = now.place != job.place or", "moved = False or"),
     Breakage("numbers are used again after a removal", "storage/memory.py",
           "max(self._last_seq, change.seq) + 1", "max(len(self._jobs), change.seq) + 1"),
     Breakage("a move is told that is not stored first", "jobs/verbs.py",

@@ -117,6 +117,48 @@ async def test_a_move_that_is_not_stored_did_not_happen(rig: Rig) -> None:
     assert await shown(downloader) == "acb"
 
 
+async def test_a_slot_that_gets_free_while_a_job_is_being_moved_goes_by_the_new_order(
+    rig: Rig,
+) -> None:
+    store = GatedStore()
+    downloader = rig.make(store=store, max_active=1)
+    rig.pace.hold()
+    for job_id in "abc":
+        await rig.add(job_id)
+    await reach(downloader, "a", ACTIVE)
+    store.holding = True
+    moving = asyncio.create_task(downloader.place("b", "bottom"))
+    ending = asyncio.create_task(downloader.cancel("a"))
+    await idle()
+    placed, canceled = store.held
+    store.holding = False
+    await canceled.release()  # now the slot is free, and b is the first that waits
+    await placed.release()
+    await asyncio.gather(moving, ending)
+    await reach(downloader, "c", ACTIVE)
+    assert (await downloader.status("b")).status is QUEUED
+
+
+async def test_no_job_is_put_before_one_that_is_just_being_removed(rig: Rig) -> None:
+    store = GatedStore()
+    downloader = rig.make(store=store, max_active=0)
+    for job_id in "abc":
+        await rig.add(job_id)
+    await downloader.cancel("a")
+    async with downloader.listen() as changes:
+        store.holding = True
+        removing = asyncio.create_task(downloader.remove("a"))
+        await idle()
+        store.holding = False
+        moving = asyncio.create_task(downloader.place("c", "top"))
+        await idle()
+        await store.held[0].release()
+        await asyncio.gather(removing, moving)
+        told = [await anext(changes), await anext(changes)]
+    assert [(c.event, c.id) for c in told] == [("removed", "a"), ("placed", "c")]
+    assert told[1].news == {"before": "b"}
+
+
 class Mirror:
     """A list of jobs that is kept by the events alone, as docs/api.md tells front ends to."""
 
