@@ -12,7 +12,7 @@ import pytest
 from chilly_movies.errors import FileNotFound, InvalidSource
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.lifecycle import apply
-from chilly_movies.jobs.models import Job, Phase, Report, Source, Status
+from chilly_movies.jobs.models import Job, Phase, Pool, Report, Source, Status
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import Driver, FileReader
 from tests.doubles import NOON, make_job
@@ -88,6 +88,9 @@ class DriverSuite:
         assert first == second
         assert first.identities
 
+    def test_it_says_whose_slots_its_jobs_take(self, bench: Bench) -> None:
+        assert bench.driver.pool in Pool
+
     def test_different_films_have_no_identity_in_common(self, bench: Bench) -> None:
         one, other = (set(bench.driver.identify(source).identities) for source in bench.sources)
         assert not one & other
@@ -121,6 +124,7 @@ class DriverSuite:
         assert arrived == sorted(arrived)
         assert {p.bytes_total for p in downloading} == {figures[-1].bytes_total}
         assert figures[-1].percent == 100
+        assert all(report.needs is None or report.needs >= 0 for report in seen)
         assert figures[-1].bytes_downloaded == figures[-1].bytes_total
 
     async def test_before_the_metadata_no_size_is_claimed(self, bench: Bench) -> None:

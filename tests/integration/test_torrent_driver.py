@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chilly_movies import Downloader, Phase, Status
+from tests.doubles import idle
 from tests.integration.engine import magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, make_film, make_films, make_torrent, sha256_of
@@ -45,6 +46,23 @@ async def test_a_magnet_of_any_version_arrives_byte_for_byte(
     assert (job.status, job.path, job.progress.percent) == (Status.COMPLETED, "film.mkv", 100.0)
     assert sha256_of(tmp_path / "media" / "film.mkv") == wanted
     assert {i.split(":")[1] for i in job.identities} == {torrent.v1, torrent.v2} - {""}
+
+
+async def test_of_a_held_torrent_nothing_runs_before_it_is_resumed(
+    tmp_path: Path, seeder: LibtorrentPeer, film: Torrent
+) -> None:
+    await seeder.seed(film.path, film.folder)
+    link = magnet_to(film, seeder.port)
+    async with running(tmp_path) as downloader:
+        held = await downloader.start(id="a", source_urn=link, held=True, forced=True)
+        assert held.status is Status.PAUSED
+        await idle()
+        assert downloader.listening == (), "the engine was started"
+        assert list((tmp_path / "media").glob("**/*.*")) == [], "something was written"
+        await downloader.resume("a")
+        assert (await downloader.wait("a")).status is Status.COMPLETED
+        told = [change.event for change in await downloader.changes_since(0)]
+    assert told[:3] == ["paused", "resumed", "started"]
 
 
 async def port_of(downloader: Downloader) -> int:
