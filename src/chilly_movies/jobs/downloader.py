@@ -430,12 +430,12 @@ class Downloader:
     async def list(self) -> Sequence[Job]:
         """All jobs in queue order."""
         await self.open()
-        return self._ledger.in_order()
+        return self._ledger.order.jobs()
 
     async def positions(self) -> Mapping[str, int]:
         """Where each queued, active or paused job stands in the queue, by its id: 1 to n."""
         await self.open()
-        return queue.positions(self._ledger.in_order())
+        return self._ledger.order.positions()
 
     async def missing(self, jobs: Iterable[Job]) -> frozenset[str]:
         """The ids of those finished jobs whose film is not in the media folder any more."""

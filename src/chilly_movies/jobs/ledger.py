@@ -22,7 +22,7 @@ from chilly_movies.jobs.figures import Totals
 from chilly_movies.jobs.lifecycle import apply
 from chilly_movies.jobs.models import Job, Phase, Status
 from chilly_movies.jobs.ports import Cluster, JobStore, Loaded
-from chilly_movies.jobs.queue import To, in_order, placed
+from chilly_movies.jobs.queue import Order, To, placed
 from chilly_movies.runtime.tasks import begin
 
 T = TypeVar("T")
@@ -43,6 +43,7 @@ class Ledger:
 
     Attributes:
         totals: what all jobs moved.
+        order: of all jobs, and the positions of those that have one.
     """
 
     def __init__(
@@ -58,7 +59,6 @@ class Ledger:
         self._clock = clock
         self.totals = Totals(clock)
         self._jobs: dict[str, Job] = {}
-        self._order: list[str] | None = None
         self._running: dict[str, None] = {}
         self._lost: set[str] = set()
         # A lock lives as long as somebody holds it or waits for it, so that ids that come and go
@@ -71,6 +71,7 @@ class Ledger:
         self._owners: dict[str, set[str]] = {}
         self._position = 0
         self._placing = asyncio.Lock()
+        self.order = Order(self._jobs)
         self._told_at: dict[str, float] = {}
         self._told_phase: dict[str, Phase | None] = {}
         self._telling: dict[str, asyncio.TimerHandle] = {}
@@ -157,16 +158,9 @@ class Ledger:
         self._running.pop(job_id, None)
         self._hush(job_id)
 
-    def in_order(self) -> list[Job]:
-        """All jobs in queue order; what is asked for again and again is sorted only once."""
-        if self._order is None:
-            self._order = [job.id for job in in_order(self._jobs.values())]
-        return [self._jobs[job_id] for job_id in self._order]
-
     def _put(self, job: Job) -> None:
         self._count(job)
-        if job.id not in self._jobs or self._jobs[job.id].place != job.place:
-            self._order = None
+        self.order.note(self._jobs.get(job.id), job)
         self._jobs[job.id] = job
         if job.is_running and self.is_ours(job):
             self._running[job.id] = None
@@ -181,8 +175,7 @@ class Ledger:
             self.totals.add(known.counted, job.counted)
 
     def _drop(self, job: Job) -> None:
-        self._jobs.pop(job.id, None)
-        self._order = None
+        self.order.note(self._jobs.pop(job.id, None), None)
         self._running.pop(job.id, None)
         self._lost.discard(job.id)
         self._hush(job.id)
@@ -248,8 +241,9 @@ class Ledger:
         One after the other, so that each is told beside the neighbours that listeners know.
         """
         async with self._placing:
-            event = placed(self._jobs.values(), self.get(job_id), to, before, self.next_position)
-            return self.get(job_id) if event is None else await self.record(job_id, event)
+            jobs, job = self.order.jobs(), self.get(job_id)
+            event = placed(jobs, job, to, before, self.next_position)
+            return job if event is None else await self.record(job_id, event)
 
     async def record_soon(self, job_id: str, event: e.Event) -> Job:
         """Like `record`, for callers without the lock that may be cancelled at any time."""

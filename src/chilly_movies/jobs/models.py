@@ -288,7 +288,7 @@ class Job:
         id: the caller's name for it; never part of a path.
         key: our own random name; unfinished data lives in a folder called so.
         position: the whole part of its place in the queue; lower starts first. What people are
-            shown is counted: `queue.positions`.
+            shown is counted: `queue.Order.positions`.
         fraction: the digits behind the point of its place.
         path: file or folder in the media root, set just before it is published there.
         moving_to: where in the media root it is on its way to, None if it stays where it is.

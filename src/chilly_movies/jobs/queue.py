@@ -7,7 +7,7 @@ one job changes one row, whatever happens meanwhile.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Literal
 
@@ -26,23 +26,46 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
     return sorted(jobs, key=attrgetter("place"))
 
 
-def positions(jobs: Iterable[Job]) -> dict[str, int]:
-    """The position of each job that has one, by its id: 1 to n without a gap.
+class Order:
+    """The order of all jobs, which is asked for much more often than it changes.
 
     Args:
-        jobs: in queue order.
+        jobs: all there are, by id.
     """
-    line = (job.id for job in jobs if job.status in IN_LINE)
-    return {job_id: position for position, job_id in enumerate(line, 1)}
+
+    def __init__(self, jobs: Mapping[str, Job]) -> None:
+        self._jobs = jobs
+        self._ids: list[str] | None = None
+        self._positions: dict[str, int] | None = None
+
+    def note(self, before: Job | None, after: Job | None) -> None:
+        """Note that a job came, went or changed; None = it was not there, or is not."""
+        if before is None or after is None or before.place != after.place:
+            self._ids = self._positions = None
+        elif (before.status in IN_LINE) is not (after.status in IN_LINE):
+            self._positions = None
+
+    def jobs(self) -> list[Job]:
+        """All jobs in queue order."""
+        if self._ids is None:
+            self._ids = [job.id for job in in_order(self._jobs.values())]
+        return [self._jobs[job_id] for job_id in self._ids]
+
+    def positions(self) -> Mapping[str, int]:
+        """The position of each job that has one, by its id: 1 to n without a gap."""
+        if self._positions is None:
+            line = (job.id for job in self.jobs() if job.status in IN_LINE)
+            self._positions = {job_id: position for position, job_id in enumerate(line, 1)}
+        return self._positions
 
 
 def placed(
-    jobs: Iterable[Job], job: Job, to: To | None, before: str | None, end: Callable[[], int]
+    jobs: Sequence[Job], job: Job, to: To | None, before: str | None, end: Callable[[], int]
 ) -> e.Placed | None:
     """What puts a job elsewhere; None if it stands there already.
 
     Args:
-        jobs: all there are.
+        jobs: all there are, in queue order.
         job: which, it has a position.
         to: to an end, or past one neighbour that has a position.
         before: the id of the job it is to stand directly before, if `to` is None.
@@ -52,7 +75,7 @@ def placed(
         JobNotFound: there is no job `before`.
         IllegalTransition: it has no position.
     """
-    others = [other for other in in_order(jobs) if other.id != job.id]
+    others = [other for other in jobs if other.id != job.id]
     at = sum(other.place < job.place for other in others)
     goes = _index_of(before, others, at) if to is None else _index_to(to, others, at)
     if goes == at:

@@ -61,7 +61,7 @@ def moved(jobs: list[Job], name: str, to: Any = None, before: str | None = None)
     """The order after a move; what listeners are told of it leads to the same."""
     one = next(job for job in jobs if job.id == name)
     told = [job.id for job in queue.in_order(jobs)]
-    event = queue.placed(jobs, one, to, before, end_of(jobs))
+    event = queue.placed(queue.in_order(jobs), one, to, before, end_of(jobs))
     if event is not None:
         told.remove(name)
         told.insert(len(told) if event.before is None else told.index(event.before), name)
@@ -124,15 +124,33 @@ def test_after_any_moves_every_job_has_a_place_of_its_own(
     for name, where in moves:
         if where == name:
             continue
-        rank = queue.positions(queue.in_order(jobs))
+        rank = queue.Order({job.id: job for job in jobs}).positions()
         one = next(job for job in jobs if job.id == name)
         to: Any = where if len(where) > 1 else None
-        event = queue.placed(jobs, one, to, None if to else where, end_of(jobs))
+        event = queue.placed(queue.in_order(jobs), one, to, None if to else where, end_of(jobs))
         if event is not None:
             jobs = [job for job in jobs if job is not one] + [apply(one, event, NOON)]
-        now = queue.positions(queue.in_order(jobs))
+        now = queue.Order({job.id: job for job in jobs}).positions()
         assert sorted(now.values()) == [1, 2, 3, 4]
         last = now[where] - 1 if to is None else {
             "top": 1, "bottom": 4, "up": max(1, rank[name] - 1), "down": min(4, rank[name] + 1),
         }[to]  # fmt: skip
         assert now[name] == last
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), PLACES, st.sampled_from([*Status, None]))))
+def test_the_order_is_right_after_whatever_came_went_or_changed(
+    changes: list[tuple[str, Place, Status | None]],
+) -> None:
+    jobs: dict[str, Job] = {}
+    order = queue.Order(jobs)
+    for job_id, (position, fraction), status in changes:
+        before = jobs.pop(job_id, None)
+        if status is not None:
+            jobs[job_id] = make_job(job_id, status, position=position, fraction=fraction)
+        order.note(before, jobs.get(job_id))
+        fresh = queue.Order(jobs)
+        assert {job.place for job in order.jobs()} == {job.place for job in jobs.values()}
+        assert [job.place for job in order.jobs()] == sorted(job.place for job in jobs.values())
+        if len({job.place for job in jobs.values()}) == len(jobs):
+            assert order.positions() == fresh.positions()
