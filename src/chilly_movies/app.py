@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import singledispatch
 from pathlib import Path
 from typing import Any, Protocol, Unpack
@@ -33,6 +33,8 @@ from chilly_movies.jobs.models import ListenPort, SourceType
 from chilly_movies.jobs.ports import Cursors, Driver, JobStore, ResumeStore
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.jobs.settings import JobSettings
+from chilly_movies.jobs.stats import Stats
+from chilly_movies.jobs.swarm import SwarmControl
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.subtitles import SandboxConverter
@@ -125,6 +127,7 @@ class Parts:
         own_ports: where our own API listens; nothing is ever sent there.
         listening: says on which ports peers reach us.
         dht_nodes: counts the nodes of the DHT that are known, None = there is no DHT.
+        swarms: what knows the swarms of which kind of source.
         tools: what answers beside the downloader.
         retry: how often and when a failed attempt is repeated.
     """
@@ -142,6 +145,7 @@ class Parts:
     own_ports: set[int] = field(default_factory=set)
     listening: Callable[[], tuple[ListenPort, ...]] = tuple
     dht_nodes: Callable[[], Awaitable[int | None]] | None = None
+    swarms: Mapping[SourceType, SwarmControl] = field(default_factory=dict)
     tools: Tools = field(default_factory=Tools)
     retry: RetryPolicy | None = None
 
@@ -164,6 +168,7 @@ class AssembledDownloader(Downloader):
             guard=parts.guard,
             cursors=parts.cursors,
             limits=parts.limits,
+            swarms=parts.swarms,
         )
 
     @property
@@ -176,9 +181,10 @@ class AssembledDownloader(Downloader):
         """See `Downloader.listening`."""
         return self.parts.listening()
 
-    async def dht_nodes(self) -> int | None:
-        """See `Downloader.dht_nodes`."""
-        return None if self.parts.dht_nodes is None else await self.parts.dht_nodes()
+    async def stats(self) -> Stats:
+        """See `Downloader.stats`."""
+        nodes = None if self.parts.dht_nodes is None else await self.parts.dht_nodes()
+        return replace(await super().stats(), dht_nodes=nodes)
 
     def read_lists(self) -> None:
         """Read the user's lists of addresses again; they are when their files change, too."""
@@ -275,6 +281,7 @@ def torrent_parts(
         own_ports=config.own_ports,
         listening=lambda: driver.listening,
         dht_nodes=driver.dht_nodes,
+        swarms={SourceType.TORRENT: driver.swarm},
         tools=Tools(
             maker=MediaTorrentMaker(config.media_root, trackers, gate_of(config)),
             inspector=driver.inspector,

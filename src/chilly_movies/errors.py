@@ -11,6 +11,8 @@
     │   │   └── SubtitleUnreadable   404 subtitle_unreadable
     │   ├── FileNotFound             404 file_not_found
     │   ├── WebhookNotFound          404 webhook_not_found
+    │   ├── TrackerNotFound          404 tracker_not_found
+    │   ├── NoSwarm                  409 no_swarm
     │   ├── NotReadable              409 not_readable
     │   ├── IllegalTransition        409 illegal_transition
     │   ├── IdInUse                  409 id_in_use
@@ -135,6 +137,20 @@ class WebhookNotFound(RequestError):
 
     code = "webhook_not_found"
     status_hint = 404
+
+
+class TrackerNotFound(RequestError):
+    """The torrent has no such tracker."""
+
+    code = "tracker_not_found"
+    status_hint = 404
+
+
+class NoSwarm(RequestError):
+    """The job is no torrent: it has no trackers, peers or pieces."""
+
+    code = "no_swarm"
+    status_hint = 409
 
 
 class NotReadable(RequestError):

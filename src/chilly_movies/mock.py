@@ -12,6 +12,7 @@ from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.drivers.mock.driver import MockDriver, MockScript
 from chilly_movies.drivers.mock.inspector import MockInspector
 from chilly_movies.drivers.mock.maker import MockTorrentMaker
+from chilly_movies.drivers.mock.swarm import MockSwarm
 from chilly_movies.jobs.models import SourceType
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.media.mock import MockMediaProbe
@@ -79,6 +80,7 @@ def _parts(
 ) -> Parts:
     return Parts(
         drivers=dict.fromkeys(SourceType, driver),
+        swarms={SourceType.TORRENT: MockSwarm(driver)},
         jobs=MemoryJobStore(resume),
         resume=resume,
         tools=Tools(

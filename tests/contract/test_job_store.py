@@ -23,6 +23,7 @@ from chilly_movies.jobs.models import (
     Source,
     SourceType,
     Status,
+    TrackerChoice,
 )
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import JobStore, ResumeStore
@@ -70,6 +71,7 @@ FULL_JOB = Job(
     next_attempt_at=NOON + timedelta(seconds=5),
     error=JobError("network_error", "Kein Anschluß."),
     labels={"category": "películas ✓", "empty": ""},
+    trackers=TrackerChoice((("https://a.example/ü", 3),), ("udp://b.example:1",)),
     counted=Figures(2**41, 2**42, 3, 4, 5, NOON + timedelta(seconds=6)),
     owner="node-1",
     epoch=3,

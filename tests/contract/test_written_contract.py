@@ -137,7 +137,7 @@ def test_a_link_hands_a_body_on_as_an_expression() -> None:
 
 _VERBS = (
     "start|pause|resume|cancel|adjust|get|list|remove|recheck|move|choose|stream|head|create|"
-    "inspect|search|follow|place"
+    "inspect|search|follow|place|add|change|announce|ban"
 )
 
 

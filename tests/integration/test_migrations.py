@@ -16,8 +16,8 @@ from tests.integration.sqlite_tools import make_job, record
 pytestmark = pytest.mark.anyio
 
 _LATER = {
-    "jobs": "adopted moving_to labels candidates mirrors active_source secret figures owner epoch "
-    "fraction",
+    "jobs": "adopted moving_to labels candidates mirrors active_source secret figures trackers "
+    "owner epoch fraction",
     "events": "name labels news",
 }
 """The columns the first version did not have."""

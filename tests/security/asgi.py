@@ -26,7 +26,7 @@ Fields = Iterable[tuple[bytes, bytes]]
 READING = ("GET", "HEAD", "OPTIONS")
 _PORT = 3000
 _VALUES = {"id": "a", "fileIndex": "0", "index": "0", "n": "0", "kind": "movie", "number": "1",
-           "name": "start.js"}  # fmt: skip
+           "name": "start.js", "tracker": "0" * 16}  # fmt: skip
 _WITHIN = 10.0
 
 

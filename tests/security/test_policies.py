@@ -66,6 +66,10 @@ def was_scope(method: str, path: str) -> KeyScope | None:
         return None  # the one list that was changed: the contract is no secret
     if (path, method) in (("/settings", "GET"), ("/settings/limits", "PATCH")):
         return KeyScope.ADMIN  # came since
+    if method in ("GET", "HEAD") and re.match(r"/downloads/[^/]+/(trackers|torrent|magnet)$", path):
+        return KeyScope.CONTROL  # came since: there may be a passkey in them
+    if method == "DELETE" and re.match(r"/downloads/[^/]+/trackers/[^/]+$", path):
+        return KeyScope.CONTROL  # came since: no film goes with a tracker
     if method in ("GET", "HEAD", "OPTIONS"):
         return KeyScope.READ
     return KeyScope.CONTROL if method in ("POST", "PATCH", "PUT") else KeyScope.ADMIN
@@ -90,7 +94,11 @@ def was_body(method: str, path: str) -> int | None:
     large = ("/download/start", "/torrents/create", "/torrents/inspect")
     if method == "POST" and (path in large or re.match(r"^/downloads/[^/]+/move$", path)):
         return 256 * 1024
-    is_small = path in small or re.match(r"^/downloads/[^/]+/position$", path)
+    if method == "POST" and re.match(r"^/downloads/[^/]+/trackers$", path):
+        return 256 * 1024  # came since
+    if method == "PATCH" and re.match(r"^/downloads/[^/]+/trackers/[^/]+$", path):
+        return 16 * 1024  # came since
+    is_small = path in small or re.match(r"^/downloads/[^/]+/(position|peers|peers/ban)$", path)
     return 16 * 1024 if method == "POST" and is_small else None
 
 

@@ -34,6 +34,7 @@ from chilly_movies.api.routes import (
     links,
     stats,
     stream,
+    swarm,
     torrents,
     watching,
 )
@@ -261,7 +262,7 @@ def documented_app() -> FastAPI:
 
 def _routers() -> Iterator[APIRouter]:
     """The routers in the order of the contract; links are made for what the others allow."""
-    first = [part.router for part in (downloads, files, watching, stream, torrents)]
+    first = [part.router for part in (downloads, files, swarm, watching, stream, torrents)]
     last = [*(topic.router for topic in TOPICS), stats.router, system]
     others = Policies([route for router in (*first, *last) for route in router.routes])
     yield from (*first, links.router(others), *last)

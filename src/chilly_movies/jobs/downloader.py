@@ -49,6 +49,8 @@ from chilly_movies.jobs.scheduler import Scheduler, Slots, Waits
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.jobs.start_request import StartRequest, parse
 from chilly_movies.jobs.stats import Stats
+from chilly_movies.jobs.swarm import SwarmControl
+from chilly_movies.jobs.swarm_verbs import Swarm
 from chilly_movies.jobs.verbs import Verbs
 from chilly_movies.net.limits import SpeedLimits
 from chilly_movies.runtime import clocks
@@ -80,10 +82,12 @@ class Downloader:
         cluster: which jobs are this server's; None = all.
         cursors: where followers report how far they are; None = the store keeps all changes.
         limits: the speed limits that the drivers go by; None = some that nobody goes by.
+        swarms: what knows the swarms of which kind of source; None = nothing does.
 
     Attributes:
         followers: work that is done for every stored change.
         limits: the speed limits.
+        swarm: trackers, peers, pieces and torrent files of jobs.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Downloader:
         cluster: Cluster | None = None,
         cursors: Cursors | None = None,
         limits: SpeedLimits | None = None,
+        swarms: Mapping[SourceType, SwarmControl] | None = None,
     ) -> None:
         self.limits = limits or SpeedLimits()
         self._drivers = dict(drivers)
@@ -125,6 +130,7 @@ class Downloader:
         self._admission = Admission(self._drivers, self._ledger, clock, self._wake.set)
         self._upkeep = Upkeep(self._drivers, self._ledger, self._runner)
         self._verbs = Verbs(self._drivers, self._ledger, self._runner)
+        self.swarm = Swarm(swarms or {}, self._ledger, self.status, self._verb)
         self._background: list[asyncio.Task[None]] = []
         self._opening = SingleFlight(self._open_once, "opening")
         self._closing = asyncio.Lock()
@@ -443,12 +449,7 @@ class Downloader:
 
     async def stats(self) -> Stats:
         """What all jobs move and moved, and what there is room for."""
-        jobs, nodes, free = await self.list(), await self.dht_nodes(), await self._guard.free()
-        return Stats.of(jobs, self._ledger.totals, dht_nodes=nodes, free_bytes=free)
-
-    async def dht_nodes(self) -> int | None:
-        """How many nodes of the DHT are known; None if it is not used."""
-        return None
+        return Stats.of(await self.list(), self._ledger.totals, await self._guard.free())
 
     async def peers(self, job_id: str) -> Sequence[Peer]:
         """The peers a job is connected to right now."""

@@ -20,6 +20,7 @@ from chilly_movies.jobs.models import (
     Progress,
     SourceFacts,
     Status,
+    TrackerChoice,
 )
 from chilly_movies.jobs.options import Options
 
@@ -146,6 +147,14 @@ class Adjusted(Event):
     labels: Mapping[str, str] = field(default_factory=dict)
     files: tuple[MediaFile, ...] = ()
     moving_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackersChosen(Event):
+    """The user chose which trackers a torrent has beside, or instead of, its own."""
+
+    name = "adjusted"
+    trackers: TrackerChoice = field(default_factory=TrackerChoice)
 
 
 @dataclass(frozen=True, slots=True)

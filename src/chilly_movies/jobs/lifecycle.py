@@ -38,6 +38,7 @@ TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.FolderChosen: _rule(QUEUED, ACTIVE, PAUSED, FAILED),
     e.Placed: _rule(QUEUED, ACTIVE, PAUSED),
     e.Adjusted: _rule(QUEUED, ACTIVE, PAUSED, COMPLETED, FAILED),
+    e.TrackersChosen: _rule(QUEUED, ACTIVE, PAUSED, COMPLETED, FAILED),
     e.Moving: _rule(COMPLETED),
     e.Moved: _rule(COMPLETED),
     e.NotMoved: _rule(COMPLETED),
@@ -97,6 +98,8 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
         case e.Waiting(error=error, at=due):
             changes = {"error": error, "next_attempt_at": due, "reason": error.message}
             return {**changes, "progress": _still(job.progress)}
+        case e.TrackersChosen(trackers=trackers):
+            return {"trackers": trackers}
         case e.Resumed():
             return {"error": None, "attempts": 0, "next_attempt_at": None, "reason": None}
         case e.SeedingStopped(reason=reason):

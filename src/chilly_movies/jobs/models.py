@@ -273,6 +273,40 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackerChoice:
+    """What the user changed of a torrent's trackers.
+
+    Attributes:
+        added: announce URL and tier of those that the torrent does not name, or in another tier.
+        removed: announce URLs of those that are not asked, though the torrent names them.
+    """
+
+    added: tuple[tuple[str, int], ...] = ()
+    removed: tuple[str, ...] = ()
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the user changed anything."""
+        return bool(self.added or self.removed)
+
+    def with_tracker(self, url: str, tier: int) -> TrackerChoice:
+        """The same and this tracker, in this tier."""
+        others = tuple(one for one in self.added if one[0] != url)
+        removed = tuple(one for one in self.removed if one != url)
+        return TrackerChoice((*others, (url, tier)), removed)
+
+    def without_tracker(self, url: str) -> TrackerChoice:
+        """The same without this tracker, wherever it comes from."""
+        others = tuple(one for one in self.added if one[0] != url)
+        removed = (*(one for one in self.removed if one != url), url)
+        return TrackerChoice(others, removed[-_REMEMBERED:])
+
+
+_REMEMBERED = 200
+"""Of so many trackers it is kept that they were removed; resume data names those before no more."""
+
+
+@dataclass(frozen=True, slots=True)
 class JobError:
     """Why a job failed or is being retried: a stable code and a sentence for people."""
 
@@ -298,6 +332,7 @@ class Job:
         attempts: how many tries ended in an error since the last success or resume.
         next_attempt_at: when the next try is due, None if none is planned.
         labels: what the caller keeps with it; nothing in the core reads them.
+        trackers: what the user changed of its trackers.
         counted: what it moved, None = it last ran in a version that kept no figures.
         owner: the name of the server that runs it, None where there is only one.
         epoch: how often its owner changed; nothing is written under an older one.
@@ -330,6 +365,7 @@ class Job:
     counted: Figures | None = field(default_factory=Figures)
     owner: str | None = None
     epoch: int = 0
+    trackers: TrackerChoice = field(default_factory=TrackerChoice)
 
     @property
     def figures(self) -> Figures:

@@ -21,8 +21,8 @@ class Stats:
         upload_speed: payload bytes per second.
         peers: connected peers of all jobs.
         jobs: how many have which status.
-        dht_nodes: nodes of the DHT that are known, None if it is not used.
         free_bytes: room on the disk of the media folder, None if unknown.
+        dht_nodes: nodes of the DHT that are known, None if it is not used.
     """
 
     session: Moved
@@ -31,13 +31,11 @@ class Stats:
     upload_speed: int
     peers: int
     jobs: Mapping[Status, int]
-    dht_nodes: int | None
     free_bytes: int | None
+    dht_nodes: int | None = None
 
     @classmethod
-    def of(
-        cls, jobs: Sequence[Job], totals: Totals, *, dht_nodes: int | None, free_bytes: int | None
-    ) -> Self:
+    def of(cls, jobs: Sequence[Job], totals: Totals, free_bytes: int | None) -> Self:
         """Adds up all jobs as they are now."""
         running = [job.progress for job in jobs if job.is_running]
         return cls(
@@ -47,6 +45,5 @@ class Stats:
             upload_speed=sum(progress.upload_speed for progress in running),
             peers=sum(progress.peers for progress in running),
             jobs={status: sum(job.status is status for job in jobs) for status in Status},
-            dht_nodes=dht_nodes,
             free_bytes=free_bytes,
         )

@@ -13,7 +13,16 @@ from sqlalchemy import CursorResult, RowMapping
 
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.figures import Figures, Moved
-from chilly_movies.jobs.models import Job, JobError, MediaFile, Progress, Source, SourceType, Status
+from chilly_movies.jobs.models import (
+    Job,
+    JobError,
+    MediaFile,
+    Progress,
+    Source,
+    SourceType,
+    Status,
+    TrackerChoice,
+)
 from chilly_movies.jobs.options import Options
 from chilly_movies.notices.models import Delivery, Webhook
 
@@ -25,6 +34,7 @@ _IDENTITIES: Final = TypeAdapter(tuple[str, ...])
 _NEWS: Final = TypeAdapter(dict[str, Any])
 _LABELS: Final = TypeAdapter(dict[str, str])
 _FIGURES: Final = TypeAdapter(Figures)
+_TRACKERS: Final = TypeAdapter(TrackerChoice)
 _MOVED: Final = TypeAdapter(Moved)
 _LIVE: Final = {"distributed_copies", "swarm_seeds", "swarm_peers"}
 _NO_FIGURES: Final = "{}"
@@ -64,6 +74,7 @@ def job_to_row(job: Job) -> dict[str, Any]:
         "error": _error_to_json(job.error),
         "labels": _to_json(_LABELS, job.labels),
         "figures": _figures_to_json(job.counted),
+        "trackers": _to_json(_TRACKERS, job.trackers),
     }
 
 
@@ -88,6 +99,7 @@ def job_from_row(row: RowMapping) -> Job:
         error=_error_from_json(row["error"]),
         labels=_LABELS.validate_json(row["labels"]),
         counted=_figures_from_json(row["figures"]),
+        trackers=_TRACKERS.validate_json(row["trackers"]),
     )
 
 

@@ -93,6 +93,7 @@ jobs = Table(
     Column("active_source", Text),
     Column("secret", Text),
     Column("figures", Text, nullable=False, server_default="{}"),
+    Column("trackers", Text, nullable=False, server_default="{}"),
     Column("owner", Text),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
     Column("fraction", Text, nullable=False, server_default=""),

@@ -20,6 +20,7 @@ from chilly_movies.jobs.models import (
     Progress,
     SourceFacts,
     Status,
+    TrackerChoice,
     Transports,
 )
 from chilly_movies.jobs.options import Options
@@ -47,6 +48,7 @@ EVENTS: dict[str, e.Event] = {
     "FolderChosen": e.FolderChosen("Films"),
     "Placed": e.Placed((-1, "8"), "b"),
     "Adjusted": e.Adjusted(Options(seed_time=5), {"k": "1"}, (MediaFile(0, "Film", 9),)),
+    "TrackersChosen": e.TrackersChosen(TrackerChoice((("https://a.example/announce", 1),))),
     "Moving": e.Moving("Films/Film"),
     "Moved": e.Moved("Films/Film"),
     "NotMoved": e.NotMoved("no room"),
@@ -77,6 +79,7 @@ FilesChosen       queued    active     paused    .          failed    .
 FolderChosen      queued    active     paused    .          failed    .
 Placed            queued    active     paused    .          .         .
 Adjusted          queued    active     paused    completed  failed    .
+TrackersChosen    queued    active     paused    completed  failed    .
 Moving            .         .          .         completed  .         .
 Moved             .         .          .         completed  .         .
 NotMoved          .         .          .         completed  .         .
@@ -322,6 +325,7 @@ def test_no_sequence_of_events_leaves_the_states_or_breaks_a_job(names: list[str
             "FilesChosen",
             "FolderChosen",
             "Adjusted",
+            "TrackersChosen",
         ):
             assert (after.progress.download_speed, after.progress.phase) == (0, None)
         assert after.next_attempt_at is None or after.status is Status.QUEUED

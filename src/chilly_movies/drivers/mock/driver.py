@@ -107,6 +107,7 @@ class MockDriver:
         self._failures: dict[str, int] = {}
         self._options: dict[str, Options] = {}
         self._moved = asyncio.Condition()
+        self.banned: set[str] = set()
 
     def identify(self, source: Source) -> SourceFacts:
         """See `ports.Driver`. The script in a `mock:` source is checked."""
@@ -128,9 +129,11 @@ class MockDriver:
         if not job.is_running or job.progress.phase is Phase.METADATA:
             return ()
         kinds = tuple(Transport)
+        hosts = [f"192.0.2.{i % 250 + 1}" for i in range(self._script_of(job.source).peers)]
         return tuple(
-            Peer(f"192.0.2.{i % 250 + 1}:6881", kinds[i % len(kinds)], "Mock/1.0", 50.0, 0, 0)
-            for i in range(self._script_of(job.source).peers)
+            Peer(f"{host}:6881", kinds[i % len(kinds)], "Mock/1.0", 50.0, 0, 0)
+            for i, host in enumerate(hosts)
+            if host not in self.banned
         )
 
     async def open_file(

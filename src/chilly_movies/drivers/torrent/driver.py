@@ -34,6 +34,7 @@ from chilly_movies.drivers.torrent.reasons import why_still
 from chilly_movies.drivers.torrent.resume_claim import decode
 from chilly_movies.drivers.torrent.resume_saver import ResumeSaver
 from chilly_movies.drivers.torrent.run import Run, figures, goal
+from chilly_movies.drivers.torrent.swarm import TorrentSwarm
 from chilly_movies.errors import (
     ChillyError,
     DiskError,
@@ -97,6 +98,7 @@ class TorrentDriver:
 
     Attributes:
         inspector: looks into torrents with the same engine.
+        swarm: knows the swarms of the jobs.
     """
 
     pool = Pool.NETWORK
@@ -115,6 +117,9 @@ class TorrentDriver:
         self._running: dict[str, Torrent] = {}
         self._readers = Readers(self._root, self._session.hear_pieces)
         self._runs: dict[str, Run] = {}
+        self.swarm = TorrentSwarm(
+            config, self._session, self._policy, resume_store, self._runs, self._running
+        )
 
     def identify(self, source: Source) -> SourceFacts:
         """See `ports.Driver`."""
@@ -353,6 +358,7 @@ class TorrentDriver:
             read_only=not writes,
             only_check=not (trusts or writes),
             known=run.tally.figures,
+            trackers=run.job.trackers,
         )
         try:
             torrent = await self._session.add(request)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import math
 import secrets
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -25,6 +27,8 @@ from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 _KNOWN, _UNKNOWN = 3.0, 1.0
 """Seconds a tracker is waited for that has answered before, and one that has not yet."""
 _SENT_WITHIN = 0.5
+_JUST_NOW = 30.0
+"""Seconds after an announce in which the user's wish for another one is not granted."""
 _PEER_ID_SIZE = 20
 
 
@@ -43,6 +47,7 @@ class Announces:
         self._news = asyncio.Event()
         self._completed = asyncio.Event()
         self._kept_back: list[Any] = []
+        self._asked_at: dict[str, float] = {}
 
     def hush(self) -> None:
         """Take the trackers away from the engine, so that none hears of a mere check."""
@@ -55,6 +60,35 @@ class Announces:
         if kept := self._kept_back:
             self._kept_back = []
             self._handle.replace_trackers(kept)
+
+    def listed(self) -> list[Any]:
+        """The trackers it has, also while they are taken away."""
+        return self._kept_back or self._handle.trackers()
+
+    def replace(self, entries: list[Any]) -> None:
+        """Give it these trackers instead; those it had before are asked anew."""
+        if self._kept_back:
+            self._kept_back = entries
+        else:
+            self._handle.replace_trackers(entries)
+
+    def add(self, url: str, tier: int) -> None:
+        """Give it one more tracker."""
+        if self._kept_back:
+            self._kept_back.append({"url": url, "tier": tier})
+        else:
+            self._handle.add_tracker({"url": url, "tier": tier})
+
+    def ask_now(self, now: float) -> None:
+        """Ask every tracker that was not asked a moment ago, whatever interval it wants.
+
+        Args:
+            now: monotonic seconds.
+        """
+        for index, tracker in enumerate(self._handle.trackers()):
+            if now - self._asked_at.get(tracker["url"], -math.inf) >= _JUST_NOW:
+                self._asked_at[tracker["url"]] = now
+                self._handle.force_reannounce(0, index, lt.torrent_handle.ignore_min_interval)
 
     async def tell_completed(self, standings: Mapping[str, TrackerStanding]) -> None:
         """Tell that it is whole, if none that answers knows: the last byte came before an answer.
@@ -78,6 +112,7 @@ class Announces:
             url: of the tracker.
             event: as BEP 3 names them; anything else for none.
         """
+        self._asked_at[url] = time.monotonic()
         if not is_websocket(url):
             self._open[url] += 1
             if event == "completed":

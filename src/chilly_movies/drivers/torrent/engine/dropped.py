@@ -6,7 +6,7 @@ are stored already: all of it passes the gate anew whenever the torrent is added
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -63,6 +63,10 @@ class Dropped:
             lost=tuple(f"the tracker {place_of(url)}" for url in found),
             trackers=(*self.trackers, *((url, 0) for url in found)),
         )
+
+    def without(self, urls: Collection[str]) -> Dropped:
+        """The same without these trackers, which are not asked even if a setting lets them in."""
+        return replace(self, trackers=tuple(one for one in self.trackers if one[0] not in urls))
 
     def put_back(self, params: lt.add_torrent_params) -> None:
         """Add all of it to parameters that are to be stored."""

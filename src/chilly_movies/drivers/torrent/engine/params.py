@@ -28,7 +28,7 @@ from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.jobs.figures import Figures
-from chilly_movies.jobs.models import MediaFile, Source, SourceFacts
+from chilly_movies.jobs.models import MediaFile, Source, SourceFacts, TrackerChoice
 from chilly_movies.jobs.options import MAX_FILES, NORMAL_PRIORITY, Options
 from chilly_movies.jobs.requests import MAX_TORRENT_BYTES
 from chilly_movies.jobs.torrents import InspectedTorrent
@@ -71,6 +71,7 @@ class AddRequest:
         own_ports: where our own API listens.
         websockets: WebSocket trackers the user chose.
         known: what the job moved before.
+        trackers: what the user changed of its trackers.
         typed: trackers and peers the user typed, which are asked wherever they are.
     """
 
@@ -90,6 +91,7 @@ class AddRequest:
     own_ports: Collection[int] = ()
     websockets: tuple[str, ...] = ()
     known: Figures | None = None
+    trackers: TrackerChoice = field(default_factory=TrackerChoice)
     typed: Typed = field(default_factory=Typed)
 
     @property
@@ -175,7 +177,7 @@ def prepare(request: AddRequest) -> tuple[lt.add_torrent_params, Dropped]:
         InvalidSource: the source is broken.
         SourceRejected: the torrent breaks a limit.
     """
-    params = _resumed(request) or _parse(request.source)
+    params = named_by(request)
     params.save_path = str(request.save_path)
     params.part_file_dir = str(request.part_path)
     params.flags &= ~lt.torrent_flags.auto_managed
@@ -222,6 +224,29 @@ def selection_of(options: Options) -> vetting.Selection:
 def rate(limit: int | None) -> int:
     """A limit in bytes per second as the engine takes it: its numbers end at 2 GB/s."""
     return limit if limit and limit <= _HIGHEST_RATE else -1
+
+
+def named_by(request: AddRequest) -> lt.add_torrent_params:
+    """What resume data or else the source say, with the trackers that the user chose.
+
+    Raises:
+        InvalidSource: the source is broken, or a link to a torrent file.
+    """
+    params = _resumed(request) or _parse(request.source)
+    _apply_choice(params, request.trackers)
+    return params
+
+
+def _apply_choice(params: lt.add_torrent_params, choice: TrackerChoice) -> None:
+    """Leave out the trackers that the user removed, and put those first that the user added."""
+    if choice == TrackerChoice():
+        return
+    named = map(tidy_url, vetting.readable(params, "trackers"))
+    tiers = [*params.tracker_tiers, *[0] * len(params.trackers)]
+    own = dict(zip(named, tiers, strict=False))
+    kept = {**dict(choice.added), **{u: n for u, n in own.items() if u not in choice.removed}}
+    kept.update(choice.added)
+    params.trackers, params.tracker_tiers = list(kept), list(kept.values())
 
 
 def _drop(params: lt.add_torrent_params, request: AddRequest) -> Dropped:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -11,6 +11,9 @@ import libtorrent as lt
 
 from chilly_movies.errors import DiskError
 from chilly_movies.runtime.tasks import answer
+
+_AS_TEXT = bytes([48, *[49] * 255])
+"""The signs 0 and 1 for bytes that are 0 or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,3 +180,10 @@ def _before(sums: list[int], size: int, offset: int) -> int:
     piece, rest = divmod(offset, size)
     whole = sums[min(piece, len(sums) - 1)]
     return whole + (rest if piece + 1 < len(sums) and sums[piece + 1] > sums[piece] else 0)
+
+
+def bits(there: Iterable[int]) -> bytes:
+    """One bit for each, the first one the highest of the first byte (BEP 3)."""
+    text = bytes(there).translate(_AS_TEXT)
+    size = -(-len(text) // 8)
+    return int(text.ljust(8 * size, b"0") or b"0", 2).to_bytes(size, "big")

@@ -291,6 +291,7 @@ class TorrentSession:
             dropped=dropped,
             web_seeds=WebSeeds(handle, params.url_seeds, self._config.web_seed_retry),
             known=request.known,
+            unwanted=request.trackers.removed,
         )
         torrent.update(await asyncio.to_thread(handle.status))
         self._join_webrtc(torrent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,6 +94,12 @@ class Standings:
     def warned(self, url: str, over: Endpoint, text: str) -> None:
         """Notes a warning, which belongs to the answer that comes right after it."""
         self._warnings[url, over] = words(text)
+
+    def forget(self, urls: Iterable[str]) -> None:
+        """These trackers are the torrent's no more."""
+        for url in urls:
+            self.by_url.pop(url, None)
+            self._over.pop(url, None)
 
     def answered(self, url: str, over: Endpoint, standing: TrackerStanding) -> None:
         """Notes an answer, or a failure."""

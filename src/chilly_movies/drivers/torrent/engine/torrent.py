@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ import libtorrent as lt
 import structlog
 
 from chilly_movies.disk.plain import Held
-from chilly_movies.drivers.torrent.engine import gate
+from chilly_movies.drivers.torrent.engine import gate, tracker_list
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.announces import Announces
 from chilly_movies.drivers.torrent.engine.dropped import Dropped
@@ -30,7 +31,7 @@ from chilly_movies.drivers.torrent.engine.figures import (
 )
 from chilly_movies.drivers.torrent.engine.gate import Selection
 from chilly_movies.drivers.torrent.engine.meter import Meter, Sum
-from chilly_movies.drivers.torrent.engine.pieces import Pieces
+from chilly_movies.drivers.torrent.engine.pieces import Pieces, bits
 from chilly_movies.drivers.torrent.engine.standings import Endpoint, Standings, TrackerStanding
 from chilly_movies.drivers.torrent.engine.waits import Waits, answer
 from chilly_movies.drivers.torrent.mends.bans import BanRecord
@@ -46,8 +47,9 @@ from chilly_movies.errors import (
     SourceUnavailable,
 )
 from chilly_movies.jobs.figures import Figures
-from chilly_movies.jobs.models import Peer, Transports
+from chilly_movies.jobs.models import Peer, TrackerChoice, Transports
 from chilly_movies.jobs.options import Options
+from chilly_movies.jobs.swarm import PieceMap, Tracker
 from chilly_movies.jobs.torrents import InspectedTorrent
 
 log = structlog.get_logger(__name__)
@@ -80,6 +82,7 @@ class Torrent:
         peers: named by the link or the resume data; while nobody is connected they are called.
         dropped: what it names and is not talked to.
         web_seeds: addresses with the same data, and what went wrong with them.
+        unwanted: announce URLs that the user removed.
         known: what its job moved before; the engine knows it from the resume data, if there is any.
 
     Attributes:
@@ -113,6 +116,7 @@ class Torrent:
         dropped: Dropped | None = None,
         web_seeds: WebSeeds | None = None,
         known: Figures | None = None,
+        unwanted: Iterable[str] = (),
     ) -> None:
         self._handle = handle
         self._leave = leave
@@ -131,6 +135,7 @@ class Torrent:
         self.held: Held | None = None
         self.state = TorrentState()
         self._known = known or Figures()
+        self._unwanted = frozenset(unwanted)
         self._down, self._up, self._wasted = Meter(), Meter(), Sum()
         self._dead_peers, self._owed, self._runs = DeadPeerWatch(peers), False, False
         self.standings = Standings()
@@ -288,6 +293,56 @@ class Torrent:
         gate.check_info(info)
         return p.describe(info, trackers, status.list_peers, encoding=self.encoding)
 
+    async def tracker_list(self, now: float) -> list[Tracker] | None:
+        """Its trackers in the order of their tiers; None if it left the session.
+
+        Args:
+            now: seconds since 1970.
+        """
+        try:
+            entries = await asyncio.to_thread(self.announces.listed)
+        except RuntimeError:
+            return None
+        return tracker_list.told_by(entries, self.trackers, self.dropped, now)
+
+    async def choose_trackers(self, choice: TrackerChoice) -> None:
+        """Take over what the user changed of its trackers."""
+        self._unwanted = frozenset(choice.removed)
+        self.dropped = self.dropped.without(choice.removed)
+        self.standings.forget(choice.removed)
+        with suppress(RuntimeError):  # it left the session meanwhile
+            entries = self.announces.listed()
+            if (kept := tracker_list.changed(entries, choice)) is not None:
+                self.announces.replace(kept)
+            known = [entry["url"] for entry in entries]
+            for number, (url, tier) in enumerate(choice.added):
+                if url not in known:
+                    of_its_own = min(255, p.WEBSOCKET_TIER + len(known) + number)
+                    self.announces.add(url, of_its_own if is_websocket(url) else tier)
+        self.touch()
+
+    def announce_now(self) -> None:
+        """Ask every tracker that was not asked a moment ago."""
+        with suppress(RuntimeError):
+            self.announces.ask_now(time.monotonic())
+
+    def call(self, host: str, port: int) -> None:
+        """Connect to a peer; of one that was tried before failures are forgiven."""
+        with suppress(RuntimeError):
+            self._handle.connect_peer((host, port), lt.peer_info.tracker)
+
+    async def piece_map(self) -> PieceMap | None:
+        """Which of its pieces are there; None before the metadata is known."""
+        try:
+            geometry = self.pieces.geometry()
+            there = b"" if geometry is None else await self.pieces.there()
+        except RuntimeError:
+            return None
+        if geometry is None:
+            return None
+        have = there or bytes(geometry.count)
+        return PieceMap(geometry.count, geometry.piece_size, bits(have))
+
     async def peers(self) -> tuple[Peer, ...]:
         """Its connected peers; the state's count by transport is renewed, too."""
 
@@ -356,7 +411,7 @@ class Torrent:
         if not info.info_hashes().has_v1():
             self.notes.append("WebRTC peers cannot be asked for a torrent with a v2 hash only")
             return
-        known = {tracker["url"] for tracker in self._handle.trackers()}
+        known = {tracker["url"] for tracker in self._handle.trackers()} | self._unwanted
         for number, url in enumerate(u for u in trackers if u not in known):
             tier = min(255, p.WEBSOCKET_TIER + len(known) + number)
             self._handle.add_tracker({"url": url, "tier": tier})

@@ -142,6 +142,16 @@ class Traffic:
         if not self._open_to_all:
             self._switch(on=True)
 
+    def shut_out(self, address: str) -> None:
+        """Talk to nobody at this address any more, until the program ends: its user wants that."""
+        self._bans.ban_for_good(address)
+        if self._session is not None:
+            self._filter.ban(self._session, self._bans.addresses())
+
+    def shuts_out(self, address: str) -> bool:
+        """Whether nobody at this address is talked to because of what peers there did."""
+        return address in self._bans.addresses()
+
     def banned(self, torrent: Suspect, address: str) -> None:
         """The engine banned a peer of a torrent."""
         judging = asyncio.ensure_future(self._judge(torrent, address))

@@ -66,6 +66,7 @@ class Bans:
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
+        self._for_good: dict[str, None] = {}
         self._pardoned: dict[str, None] = {}
         self._served: dict[str, None] = {}
 
@@ -75,6 +76,11 @@ class Bans:
         self._pardoned[address] = None
         _shorten(self._pardoned)
         return not known
+
+    def ban_for_good(self, address: str) -> None:
+        """Ban the address without end: its user wants that."""
+        self._for_good[address] = None
+        _shorten(self._for_good)
 
     def ban(self, address: str, now: float) -> bool:
         """Ban the address; returns True if it was not banned just now."""
@@ -95,7 +101,7 @@ class Bans:
 
     def addresses(self) -> tuple[str, ...]:
         """Those that are shut out."""
-        return tuple(self._until)
+        return (*self._until, *self._for_good)
 
 
 def _shorten(records: dict[Any, Any]) -> None:

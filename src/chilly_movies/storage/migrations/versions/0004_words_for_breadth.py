@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("active_source", sa.Text),
         sa.Column("secret", sa.Text),
         sa.Column("figures", sa.Text, nullable=False, server_default="{}"),
+        sa.Column("trackers", sa.Text, nullable=False, server_default="{}"),
         sa.Column("owner", sa.Text),
         sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("fraction", sa.Text, nullable=False, server_default=""),
