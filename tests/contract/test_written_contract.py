@@ -148,6 +148,13 @@ def test_the_name_of_an_operation_is_a_verb_and_what_it_is_done_to() -> None:
     assert {"startJob", "getJob", "listJobs", "followJob"} <= set(names)
 
 
+def test_an_operation_that_reads_a_body_tells_how_its_gate_refuses_one() -> None:
+    reading = {name: o["responses"] for name, o in operations(WHOLE["paths"]) if "requestBody" in o}
+    assert {
+        name for name, told in reading.items() if {"408", "413", "415", "422"} - {*told}
+    } == set()
+
+
 def test_every_tag_is_explained() -> None:
     used = {tag for _, operation in operations(WHOLE["paths"]) for tag in operation["tags"]}
     assert {tag["name"] for tag in WHOLE["tags"]} == used

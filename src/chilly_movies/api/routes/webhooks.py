@@ -107,7 +107,7 @@ def _webhooks(request: Request) -> Webhooks:
     return found
 
 
-@router.post("", response_model=WebhookOut, responses=documented(422))
+@router.post("", response_model=WebhookOut, responses=documented(408, 413, 415, 422))
 @Policy(KeyScope.ADMIN, body=SMALL_JSON)
 async def create_webhook(request: Request, body: WebhookBody) -> Response:
     """Tell an address of every stored change from now on, in order, until it takes each."""
