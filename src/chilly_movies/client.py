@@ -253,6 +253,84 @@ class ApiClient:
 
     # --- settings ---------------------------------------------------------------------------
 
+    # --- the swarm --------------------------------------------------------------------------
+
+    async def trackers(self, job_id: str) -> Sequence[dict[str, Any]]:
+        """The trackers of a torrent, and how they do."""
+        return await self._trackers("GET", job_id)
+
+    async def add_trackers(
+        self, job_id: str, urls: Sequence[str], tier: int | None = None
+    ) -> Sequence[dict[str, Any]]:
+        """Add trackers to a torrent; returns all of them.
+
+        Args:
+            job_id: which.
+            urls: announce URLs.
+            tier: of all of them; None = each gets one of its own behind the others.
+        """
+        return await self._trackers("POST", job_id, json=_given(urls=list(urls), tier=tier))
+
+    async def change_tracker(
+        self, job_id: str, tracker: str, *, url: str | None = None, tier: int | None = None
+    ) -> Sequence[dict[str, Any]]:
+        """Give a tracker another URL or tier; returns all of them.
+
+        Args:
+            job_id: which.
+            tracker: its `id`.
+            url: None = as it is.
+            tier: None = as it is.
+        """
+        body = _given(url=url, tier=tier)
+        return await self._trackers("PATCH", job_id, f"/{_segment(tracker)}", json=body)
+
+    async def remove_tracker(self, job_id: str, tracker: str) -> Sequence[dict[str, Any]]:
+        """Take a tracker, named by its `id`, from a torrent; returns the others."""
+        return await self._trackers("DELETE", job_id, f"/{_segment(tracker)}")
+
+    async def announce(self, job_id: str) -> Sequence[dict[str, Any]]:
+        """Ask the trackers of a torrent that runs for peers now."""
+        return await self._trackers("POST", job_id, "/announce")
+
+    async def _trackers(
+        self, method: str, job_id: str, rest: str = "", **request: Any
+    ) -> Sequence[dict[str, Any]]:
+        path = f"/downloads/{_segment(job_id)}/trackers{rest}"
+        return list((await self._ask(method, path, **request))["trackers"])
+
+    async def peers(self, job_id: str) -> Sequence[dict[str, Any]]:
+        """The peers a job is connected to."""
+        return list((await self._ask("GET", f"/downloads/{_segment(job_id)}/peers"))["peers"])
+
+    async def add_peer(self, job_id: str, address: str) -> None:
+        """Connect a torrent that runs to a peer, given as IP address and port."""
+        path = f"/downloads/{_segment(job_id)}/peers"
+        await self._ask("POST", path, json={"address": address})
+
+    async def ban_peer(self, job_id: str, address: str) -> None:
+        """Drop a peer, and let the server talk to its IP address no more until it ends."""
+        path = f"/downloads/{_segment(job_id)}/peers/ban"
+        await self._ask("POST", path, json={"address": address})
+
+    async def pieces(self, job_id: str) -> dict[str, Any]:
+        """Which pieces of a torrent are there; `have` is base64."""
+        return await self._ask("GET", f"/downloads/{_segment(job_id)}/pieces")
+
+    async def torrent_file(self, job_id: str) -> bytes:
+        """The `.torrent` file of a job."""
+        return (await self._answer("GET", f"/downloads/{_segment(job_id)}/torrent")).content
+
+    async def magnet(self, job_id: str) -> str:
+        """A magnet link to the torrent of a job."""
+        return str((await self._ask("GET", f"/downloads/{_segment(job_id)}/magnet"))["magnet"])
+
+    # --- the server -------------------------------------------------------------------------
+
+    async def stats(self) -> dict[str, Any]:
+        """What all jobs together move and moved."""
+        return await self._ask("GET", "/stats")
+
     async def limits(self) -> dict[str, Any]:
         """The speed limits of the whole server."""
         return await self._ask("GET", "/settings/limits")
@@ -397,6 +475,11 @@ class ApiClient:
                 await response.aread()
                 raise _refusal(response)
             yield aiter(httpx2.EventSource(response))
+
+
+def _given(**members: Any) -> dict[str, Any]:
+    """Those that are not None."""
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _segment(job_id: str) -> str:

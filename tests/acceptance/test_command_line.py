@@ -177,6 +177,23 @@ async def test_the_verbs_for_programs(tmp_path: Path) -> None:
         assert [job["status"] for job in removed.json] == ["removed", "removed"]
 
 
+async def test_trackers_are_shown_added_and_removed_and_stats_add_up(tmp_path: Path) -> None:
+    """What `trackers` prints, `--remove` takes; a job without a swarm is told as one."""
+    async with mock_server(tmp_path) as (_, env):
+        await chilly("add", "mock:?seconds=600&metadataSeconds=0", "--id", "a", env=env)
+        mine = "https://mine.example/announce"
+        shown = (await chilly("trackers", "a", "--add", mine, env=env)).out.splitlines()
+        assert shown[0].split()[:3] == ["TIER", "TRACKER", "STATUS"]
+        assert mine in " ".join(shown)
+        found = (await chilly("trackers", "a", "--remove", mine, "--json", env=env)).json
+        assert mine not in [tracker["url"] for tracker in found]
+        assert_sentence(await chilly("trackers", "a", "--remove", mine, env=env), 1, mine)
+        assert_sentence(await chilly("trackers", "a", "--add", "x", env=env), 1, "no address")
+        assert_sentence(await chilly("trackers", "nobody", env=env), 3, "'nobody'")
+        assert "this session" in (await chilly("stats", env=env)).out
+        assert (await chilly("stats", "--json", env=env)).json["jobs"]["active"] == 1
+
+
 async def test_the_queue_is_shown_and_jobs_are_moved_in_it(tmp_path: Path) -> None:
     """Held jobs wait; `queue` puts them elsewhere and says where they are."""
     async with mock_server(tmp_path, "--max-active", "1") as (_, env):

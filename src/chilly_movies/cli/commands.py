@@ -32,6 +32,7 @@ from chilly_movies.cli.queue import queue
 from chilly_movies.cli.seed import seed
 from chilly_movies.cli.serve import serve
 from chilly_movies.cli.setting_list import settings
+from chilly_movies.cli.swarm import stats, trackers
 from chilly_movies.cli.tracker import tracker
 from chilly_movies.cli.watch import watch
 from chilly_movies.errors import ChillyError
@@ -59,7 +60,7 @@ def build() -> App:
     commands: tuple[Callable[..., int], ...] = (
         serve, get, play, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
         remote.resume, remote.cancel, remote.recheck, remote.move, remote.label,
-        remote.adjust, remote.remove, queue, limit, watch,
+        remote.adjust, remote.remove, queue, trackers, limit, stats, watch,
         settings, doctor, backup, restore,
         tracker, demo,
         completion,
