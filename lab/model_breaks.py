@@ -62,8 +62,8 @@ BREAKS = (
           "        await self._forget(self._ledger.get(job.id), delete_files=False)\n"
           "        await self._ledger.record(job.id, e.Canceled())\n"),
     Breakage("attempts begin anew with each failure", "jobs/lifecycle.py",
-          '{"error": error, "attempts": job.attempts + 1, "next_attempt_at": due}',
-          '{"error": error, "attempts": 1, "next_attempt_at": due}'),
+          '{**changes, "attempts": job.attempts + 1, "next_attempt_at": due}',
+          '{**changes, "attempts": 1, "next_attempt_at": due}'),
     Breakage("numbers fall after a restart", "jobs/ledger.py",
           "        self._seq = loaded.last_seq\n", "        self._seq = 0\n"),
     Breakage("a forced job takes a slot", "jobs/scheduler.py",

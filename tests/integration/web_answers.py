@@ -19,12 +19,14 @@ class Asked:
         peer: the address it came from.
         range: first and last byte that were asked for, None if none were.
         times: how often this path was asked for, this one included.
+        head: the request line and all headers, as they came.
     """
 
     path: str
     peer: str
     range: tuple[int, int] | None
     times: int
+    head: str = ""
 
 
 Answer = Callable[[Asked], bytes]
@@ -78,7 +80,7 @@ async def web_answers(answer: Answer) -> AsyncIterator[WebAnswers]:
         wanted = re.search(r"(?im)^range: bytes=(\d+)-(\d+)", head)
         span = (int(wanted[1]), int(wanted[2])) if wanted else None
         peer = writer.get_extra_info("peername")[0]
-        writer.write(answer(Asked(path, peer, span, web.asked.count(path))))
+        writer.write(answer(Asked(path, peer, span, web.asked.count(path), head)))
         web.news.set()
         await writer.drain()
         writer.close()

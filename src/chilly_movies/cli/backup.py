@@ -29,6 +29,7 @@ def backup(
     file: Annotated[Path, Parameter(name="FILE")],
     /,
     *,
+    with_secrets: Annotated[bool, _Flag] = False,
     state_dir: Path | None = None,
     json: Annotated[bool, _Flag] = False,
 ) -> int:
@@ -38,6 +39,7 @@ def backup(
 
     Args:
         file: The archive, .tar.gz; one that is there is not replaced.
+        with_secrets: Take the user names, passwords, cookies and headers of sources, too.
         state_dir: Where the database is, instead of the setting.
         json: One JSON document.
     """
@@ -53,6 +55,7 @@ def backup(
         ):
             contents = {DATABASE: Path(scratch, DATABASE)}
             taken = _take(state.database, contents[DATABASE])
+            left_out = 0 if with_secrets else _forget_secrets(contents[DATABASE])
             if config_file().is_file():
                 contents[SETTINGS] = config_file()
             manifest = Manifest(
@@ -73,15 +76,29 @@ def backup(
             "bytes": size,
             "jobs": taken.jobs,
             "settings": SETTINGS in contents,
+            "secrets": with_secrets,
             **taken.told(),
         }
     )
     out.say(f"{file} holds {render.count(taken.jobs, 'job')}, not the films.")
+    if with_secrets:
+        out.say("It holds user names, passwords, cookies and headers of sources: keep it safe.")
+    elif left_out:
+        out.say(
+            f"User names, passwords, cookies and headers of the sources of "
+            f"{render.count(left_out, 'job')} are not in it; --with-secrets takes them."
+        )
     if SETTINGS in contents:
         out.say("The settings in it may hold API keys: let nobody else read it.")
     else:
         out.say("There is no settings file; what the environment says is not in it.")
     return _complain(out, taken, "'chilly restore' brings back what is in the archive.")
+
+
+def _forget_secrets(database: Path) -> int:
+    from chilly_movies.storage.sqlite.inspection import forget_secrets
+
+    return forget_secrets(database)
 
 
 @dataclass(frozen=True, slots=True)

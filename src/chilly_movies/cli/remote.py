@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -14,7 +15,7 @@ from chilly_movies.cli import render
 from chilly_movies.cli.exits import CommandFailed, Exit, exit_of_answer
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
-from chilly_movies.cli.sources import Wanted, read_sources
+from chilly_movies.cli.sources import Wanted, read_secrets, read_sources
 from chilly_movies.cli.start_options import (
     NOT_GIVEN,
     UNCHANGED,
@@ -111,6 +112,7 @@ def add(
     id: str | None = None,  # noqa: A002 (the contract's name)
     type: Annotated[str, Parameter(show=False)] = "torrent",  # noqa: A002
     label: LabelFlag = None,
+    secrets: Path | None = None,
     options: OptionFlags = NOT_GIVEN,
     remote: Remote = HERE,
 ) -> int:
@@ -121,13 +123,18 @@ def add(
         id: Name for the job; the server makes one up if not given.
         type: Kind of source, for servers with drivers of their own.
         label: Kept with the downloads, as KEY=VALUE; repeatable.
+        secrets: JSON file with username, password, cookies and headers for the source's server;
+            - = standard input.
         options: What is asked of the downloads.
         remote: Which server.
     """
     wanted = read_sources(sources)
     if id is not None and len(wanted) > 1:
         raise CommandFailed("--id names one job: give one SOURCE with it.", Exit.USAGE)
-    given, labels = given_options(options), read_labels(label) or None
+    if secrets is not None and len(wanted) > 1:
+        raise CommandFailed("--secrets is for one server: give one SOURCE with it.", Exit.USAGE)
+    given = given_options(options) | read_secrets(secrets)
+    labels = read_labels(label) or None
 
     async def start(api: ApiClient, one: Wanted) -> dict[str, Any]:
         return await api.start(

@@ -1,16 +1,20 @@
-"""What the user may type as a SOURCE, and as `--files`."""
+"""What the user may type as a SOURCE, as `--files` and as `--secrets`."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.jobs.requests import clean_link
+from chilly_movies.jobs.secrets import CREDENTIALS
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _MAX_TORRENT = 10 * 1024 * 1024
@@ -105,3 +109,22 @@ def read_files(text: str | None) -> list[int] | None:
     if not re.fullmatch(r"\d{1,9}(\s*,\s*\d{1,9})*", text):
         raise CommandFailed("--files takes file indices like 0,2.", Exit.USAGE)
     return sorted({int(part) for part in text.split(",")})
+
+
+def read_secrets(path: Path | None) -> dict[str, Any]:
+    """Reads what the server of a source wants to know from a JSON file; `-` is standard input.
+
+    Of words of a command line every user of the machine may read in the list of processes.
+
+    Raises:
+        CommandFailed: it cannot be read, or is no JSON object.
+    """
+    if path is None:
+        return {}
+    try:
+        found = json.loads(sys.stdin.read() if str(path) == "-" else path.read_text())
+    except (OSError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise CommandFailed("--secrets takes a file with one JSON object.", Exit.USAGE)
+    return {name: found[name] for name in CREDENTIALS if name in found}

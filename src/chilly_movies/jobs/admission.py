@@ -11,9 +11,10 @@ from chilly_movies.errors import IdInUse, UnsupportedSource
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.ledger import Ledger
 from chilly_movies.jobs.lifecycle import born
-from chilly_movies.jobs.models import Job, Source, SourceType
+from chilly_movies.jobs.models import Job, Source, SourceType, Status
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import Driver
+from chilly_movies.jobs.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ class Admission:
         facts = self._driver(wish.source).identify(wish.source)
         async with self._ledger.lock(wish.id):
             if wish.id in self._ledger:
-                return self._same_or_refuse(wish.id, wish.source, facts.identities)
+                job = self._same_or_refuse(wish.id, wish.source, facts.identities)
+                return await self._with_secret(job, wish.source.secret)
             self._ledger.refuse_duplicate(wish.id, facts.identities)
             now = self._clock()
             job = Job(
@@ -111,3 +113,9 @@ class Admission:
         if job.source == source or set(job.identities) & set(identities):
             return job
         raise IdInUse(f"The id '{job_id}' belongs to a job with another source.")
+
+    async def _with_secret(self, job: Job, secret: Secret | None) -> Job:
+        """The job with the credentials that were given with its source this time, if any were."""
+        if secret in (None, job.source.secret) or job.status is Status.CANCELED:
+            return job
+        return await self._ledger.record(job.id, e.SecretReplaced(secret))

@@ -23,6 +23,7 @@ from chilly_movies.jobs.models import (
     TrackerChoice,
 )
 from chilly_movies.jobs.options import Options
+from chilly_movies.jobs.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,14 @@ class TrackersChosen(Event):
 
     name = "adjusted"
     trackers: TrackerChoice = field(default_factory=TrackerChoice)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReplaced(Event):
+    """The user gave the same source again, with other credentials; no event tells them."""
+
+    name = "adjusted"
+    secret: Secret = field(default_factory=Secret)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.Placed: _rule(QUEUED, ACTIVE, PAUSED),
     e.Adjusted: _rule(QUEUED, ACTIVE, PAUSED, COMPLETED, FAILED),
     e.TrackersChosen: _rule(QUEUED, ACTIVE, PAUSED, COMPLETED, FAILED),
+    e.SecretReplaced: _rule(QUEUED, ACTIVE, PAUSED, COMPLETED, FAILED),
     e.Moving: _rule(COMPLETED),
     e.Moved: _rule(COMPLETED),
     e.NotMoved: _rule(COMPLETED),
@@ -92,21 +93,16 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
             return _effects_on_files(job, event)
         case e.Placed() | e.FolderChosen() | e.Moving() | e.Moved() | e.NotMoved():
             return _effects_on_place(job, event)
-        case e.Retrying(error=error, at=due):
-            changes = {"error": error, "attempts": job.attempts + 1, "next_attempt_at": due}
-            return {**changes, "progress": _still(job.progress), "reason": None}
-        case e.Waiting(error=error, at=due):
-            changes = {"error": error, "next_attempt_at": due, "reason": error.message}
-            return {**changes, "progress": _still(job.progress)}
         case e.TrackersChosen(trackers=trackers):
             return {"trackers": trackers}
+        case e.SecretReplaced(secret=secret):
+            return {"source": replace(job.source, secret=secret)}
+        case e.Retrying() | e.Waiting() | e.Failed() | e.Damaged():
+            return _effects_of_trouble(job, event)
         case e.Resumed():
             return {"error": None, "attempts": 0, "next_attempt_at": None, "reason": None}
         case e.SeedingStopped(reason=reason):
             return {"seeding": False, "progress": _still(job.progress), "reason": reason}
-        case e.Failed(error=error) | e.Damaged(error=error):
-            changes = {"error": error, "attempts": job.attempts + 1, "reason": None}
-            return {**changes, "seeding": False, "progress": _still(job.progress)}
         case e.Paused() | e.Canceled():
             return {"progress": _still(job.progress), "next_attempt_at": None, "reason": None}
         case _:
@@ -125,6 +121,19 @@ def _effects_on_figures(
             done = replace(progress, needs=None)
             changes = {"progress": done, "seeding": seeding, "counted": figures or job.counted}
             return {**changes, "completed_at": at, "error": None, "attempts": 0, "reason": None}
+
+
+def _effects_of_trouble(
+    job: Job, event: e.Retrying | e.Waiting | e.Failed | e.Damaged
+) -> dict[str, Any]:
+    changes = {"error": event.error, "progress": _still(job.progress), "reason": None}
+    match event:
+        case e.Waiting(error=error, at=due):
+            return {**changes, "next_attempt_at": due, "reason": error.message}
+        case e.Retrying(at=due):
+            return {**changes, "attempts": job.attempts + 1, "next_attempt_at": due}
+        case _:
+            return {**changes, "attempts": job.attempts + 1, "seeding": False}
 
 
 def _effects_on_files(

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from chilly_movies.jobs.figures import Figures
 from chilly_movies.jobs.options import Options
+from chilly_movies.jobs.secrets import Secret
 
 
 class Status(StrEnum):
@@ -67,17 +68,19 @@ class SourceType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a film comes from.
+    """Where a film comes from. With another secret it is the same source.
 
     Attributes:
         type: which driver reads it.
-        urn: magnet link, info hash or URL, as the caller gave it.
+        urn: magnet link, info hash or URL, as the caller gave it, without user name and password.
         data: the bytes of an uploaded `.torrent` file, else None.
+        secret: what only its server is told, None if there is nothing.
     """
 
     type: SourceType
     urn: str
     data: bytes | None = None
+    secret: Secret | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ from chilly_movies.jobs.requests import (
     check_torrent,
     new_id,
 )
-from chilly_movies.jobs.spelling import Spelled
+from chilly_movies.jobs.secrets import merged, without_user
+from chilly_movies.jobs.source_request import Credentials
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -104,7 +105,7 @@ def _member(option: Option) -> tuple[Any, Any]:
     return kind | None, Field(None, description=option.says)
 
 
-class _StartRequest(Spelled):
+class _StartRequest(Credentials):
     """What to download. Further members are ignored, misspelled ones refused."""
 
     model_config = ConfigDict(
@@ -164,9 +165,9 @@ class _StartRequest(Spelled):
             raise UnsupportedSource(sentence) from None
         if torrent is not None:
             check_torrent(torrent, kind)
-        link = check_link(self.source_urn or "", kind)
+        link, user = without_user(check_link(self.source_urn or "", kind))
         if link or torrent is not None:
-            self._source = Source(kind, link, torrent)
+            self._source = Source(kind, link, torrent, merged(user, self.secret))
         elif self.source_urn is not None:
             raise InvalidRequest("The sourceUrn is empty.", field="sourceUrn")
         elif self.id is None:
@@ -189,7 +190,8 @@ def parse(wishes: Mapping[str, Any]) -> StartRequest:
 
     Args:
         wishes: `id`, `source_type` (default `torrent`), `source_urn`, `torrent` (the bytes of a
-            `.torrent` file), `labels`, and options; camelCase works, too. None = not given; other
+            `.torrent` file), `username`, `password`, `cookies` and `headers` for the source's
+            server, `labels`, and options; camelCase works, too. None = not given; other
             keys (the seed's `status`) are ignored.
 
     Raises:

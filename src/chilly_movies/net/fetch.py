@@ -30,6 +30,7 @@ async def get(
     limit: int,
     what: str,
     stops: Callable[[str], bool] = never,
+    headers: Mapping[str, str] | None = None,
     allow_private: bool,
     resolve: bool = True,
 ) -> bytes | str:
@@ -41,6 +42,7 @@ async def get(
         limit: bytes the answer may have.
         what: what is fetched, with its article, for the sentence that it is too large.
         stops: whether an address is not asked but returned.
+        headers: sent to the server of `url`, and to no other that it redirects to.
         allow_private: whether loopback and private addresses may be asked.
         resolve: whether names mean the same to us as to the client, which has no proxy then.
 
@@ -52,11 +54,13 @@ async def get(
         SourceNotFound: the server says that there is no such thing.
         SourceRejected: an answer that is too large or none, or a place we must not reach.
     """
+    origin = _origin(url)
     for _ in range(_MAX_HOPS + 1):
         if stops(url):
             return url
         await _check(url, allow_private=allow_private, resolve=resolve)
-        answer = await _get(client, url, limit, what)
+        told = headers if _origin(url) == origin else None
+        answer = await _get(client, url, limit, what, told)
         if isinstance(answer, bytes):
             return answer
         url = urljoin(url, answer)
@@ -104,6 +108,15 @@ async def post(
         raise _refusal(url, error) from None
 
 
+def _origin(url: str) -> tuple[str, str]:
+    """Which server an address is of: scheme, host and port (RFC 6454)."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", url
+    return parts.scheme.lower(), parts.netloc.rpartition("@")[2].lower()
+
+
 async def _check(url: str, *, allow_private: bool, resolve: bool) -> None:
     """Refuse a place we must not reach; what a name means to a proxy only the proxy knows."""
     try:
@@ -127,10 +140,12 @@ async def _check(url: str, *, allow_private: bool, resolve: bool) -> None:
         )
 
 
-async def _get(client: httpx2.AsyncClient, url: str, limit: int, what: str) -> bytes | str:
+async def _get(
+    client: httpx2.AsyncClient, url: str, limit: int, what: str, headers: Mapping[str, str] | None
+) -> bytes | str:
     """The body, or where the server sends us."""
     try:
-        async with client.stream("GET", url) as response:
+        async with client.stream("GET", url, headers=headers) as response:
             if response.is_redirect:
                 return response.headers.get("location", "")
             if response.status_code >= 500 or response.status_code in (408, 429):

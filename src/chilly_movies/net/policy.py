@@ -127,7 +127,13 @@ class NetworkPolicy:
         )
 
     async def get(
-        self, url: str, *, limit: int, what: str, stops: Callable[[str], bool] = never
+        self,
+        url: str,
+        *,
+        limit: int,
+        what: str,
+        stops: Callable[[str], bool] = never,
+        headers: Mapping[str, str] | None = None,
     ) -> bytes | str:
         """What a server answers, if we may talk to it; for the arguments see `fetch.get`.
 
@@ -143,6 +149,7 @@ class NetworkPolicy:
                 limit=limit,
                 what=what,
                 stops=stops,
+                headers=headers,
                 allow_private=self.config.allow_private_addresses,
                 resolve=self.config.proxy is None,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from types import NoneType
 from typing import Any, Final, TypeVar
@@ -24,6 +25,7 @@ from chilly_movies.jobs.models import (
     TrackerChoice,
 )
 from chilly_movies.jobs.options import Options
+from chilly_movies.jobs.secrets import Secret
 from chilly_movies.notices.models import Delivery, Webhook
 
 _PROGRESS: Final = TypeAdapter(Progress)
@@ -43,6 +45,16 @@ _NAMES: Final = TypeAdapter(tuple[str, ...])
 
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Secrets:
+    """All that is secret of one job, which no other column holds."""
+
+    source: Secret | None = None
+
+
+_SECRETS: Final = TypeAdapter(_Secrets)
 
 # Fields that are stored as they are, under their own name, and what they may be: SQLite keeps a
 # value of any type in any column.
@@ -67,6 +79,7 @@ def job_to_row(job: Job) -> dict[str, Any]:
         "source_type": job.source.type.value,
         "source_urn": job.source.urn,
         "source_data": job.source.data,
+        "secret": _secrets_to_json(_Secrets(job.source.secret)),
         "progress": _to_json(_PROGRESS, job.progress),
         "options": _to_json(_OPTIONS, job.options),
         "identities": _to_json(_IDENTITIES, job.identities),
@@ -84,6 +97,7 @@ def job_from_row(row: RowMapping) -> Job:
     Raises:
         ValueError: the row is damaged.
     """
+    secrets = _SECRETS.validate_json(row["secret"] or "{}")
     return Job(
         **{name: _value(row, name, *types) for name, types in _PLAIN.items()},
         status=Status(row["status"]),
@@ -91,6 +105,7 @@ def job_from_row(row: RowMapping) -> Job:
             SourceType(row["source_type"]),
             _value(row, "source_urn", str),
             _value(row, "source_data", *_BYTES),
+            secrets.source,
         ),
         progress=_PROGRESS.validate_json(row["progress"]),
         options=_OPTIONS.validate_json(row["options"]),
@@ -286,3 +301,10 @@ def readable(found: CursorResult[Any], read: Callable[[RowMapping], T]) -> Itera
             _logger.warning("a damaged row of the database is left out: %s", type(error).__name__)
         else:
             yield value
+
+
+def _secrets_to_json(secrets: _Secrets) -> str | None:
+    """What is secret as text; None if nothing is."""
+    if secrets == _Secrets():
+        return None
+    return _SECRETS.dump_json(secrets, exclude_defaults=True).decode()

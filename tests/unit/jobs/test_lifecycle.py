@@ -24,6 +24,7 @@ from chilly_movies.jobs.models import (
     Transports,
 )
 from chilly_movies.jobs.options import Options
+from chilly_movies.jobs.secrets import Secret
 from tests.doubles import NOON, make_job
 
 LATER = NOON + timedelta(minutes=5)
@@ -49,6 +50,7 @@ EVENTS: dict[str, e.Event] = {
     "Placed": e.Placed((-1, "8"), "b"),
     "Adjusted": e.Adjusted(Options(seed_time=5), {"k": "1"}, (MediaFile(0, "Film", 9),)),
     "TrackersChosen": e.TrackersChosen(TrackerChoice((("https://a.example/announce", 1),))),
+    "SecretReplaced": e.SecretReplaced(Secret("user", "word")),
     "Moving": e.Moving("Films/Film"),
     "Moved": e.Moved("Films/Film"),
     "NotMoved": e.NotMoved("no room"),
@@ -80,6 +82,7 @@ FolderChosen      queued    active     paused    .          failed    .
 Placed            queued    active     paused    .          .         .
 Adjusted          queued    active     paused    completed  failed    .
 TrackersChosen    queued    active     paused    completed  failed    .
+SecretReplaced    queued    active     paused    completed  failed    .
 Moving            .         .          .         completed  .         .
 Moved             .         .          .         completed  .         .
 NotMoved          .         .          .         completed  .         .

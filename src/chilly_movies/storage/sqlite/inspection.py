@@ -161,6 +161,30 @@ def copy(path: Path, target: Path) -> None:
         raise translate(error) from None
 
 
+def forget_secrets(path: Path) -> int:
+    """Delete what the servers of sources want to know, so that no byte of it is left in the file.
+
+    Returns:
+        Of how many jobs it was deleted.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    try:
+        with _connected(path) as connection:
+            there = {column["name"] for column in inspect(connection).get_columns(jobs.name)}
+        if jobs.c.secret.name not in there:  # of an older form
+            return 0
+        with closing(sqlite3.connect(path)) as database:
+            with database:
+                found = database.execute("UPDATE jobs SET secret = NULL WHERE secret IS NOT NULL")
+            database.execute("VACUUM")  # deleted rows, too, stay readable in a file otherwise
+        _flush(path)
+    except FOREIGN as error:
+        raise translate(error) from None
+    return found.rowcount
+
+
 def distrust(path: Path) -> None:
     """Let whoever opens the database next check unfinished data, as after a crash.
 

@@ -15,7 +15,7 @@ async def fetch_torrent(source: Source, policy: NetworkPolicy) -> Source:
     """The same source with the torrent file's bytes, or a magnet if the link leads to one.
 
     Args:
-        source: its `urn` is an http or https link.
+        source: its `urn` is an http or https link; what is secret is told to its server alone.
         policy: whom we may ask.
 
     Raises:
@@ -29,6 +29,7 @@ async def fetch_torrent(source: Source, policy: NetworkPolicy) -> Source:
         limit=MAX_TORRENT_BYTES,
         what="a torrent",
         stops=lambda url: url.lower().startswith("magnet:"),
+        headers=source.secret.as_headers() if source.secret is not None else None,
     )
     return replace(source, urn=found) if isinstance(found, str) else replace(source, data=found)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import sqlalchemy as sa
 from alembic import op
+
+from chilly_movies.jobs.secrets import without_user
 
 revision = "0004"
 down_revision = "0003"
@@ -26,6 +30,7 @@ def upgrade() -> None:
         sa.Column("fraction", sa.Text, nullable=False, server_default=""),
     ):
         op.add_column("jobs", column)
+    _take_users_out_of_links()
     op.add_column("events", sa.Column("name", sa.Text))
     op.add_column("events", sa.Column("labels", sa.Text, nullable=False, server_default="{}"))
     op.add_column("events", sa.Column("news", sa.Text))
@@ -57,3 +62,22 @@ def upgrade() -> None:
         sa.Column("error", sa.Text),
     )
     op.create_index("deliveries_of_webhook", "deliveries", ["webhook", "seq"])
+
+
+def _take_users_out_of_links() -> None:
+    """User names and passwords that stood in links go to the column that holds nothing else."""
+    column = sa.column
+    jobs = sa.table("jobs", *map(column, ("id", "source_urn", "identities", "secret")))
+    connection = op.get_bind()
+    held = sa.select(jobs.c.id, jobs.c.source_urn, jobs.c.identities)
+    for row in connection.execute(held.where(jobs.c.source_urn.like("%://%@%"))).all():
+        link, secret = without_user(row.source_urn)
+        if secret is None:
+            continue
+        known = {"username": secret.username, "password": secret.password}
+        changed = {
+            "source_urn": link,
+            "identities": row.identities.replace(json.dumps(row.source_urn)[1:-1], link),
+            "secret": json.dumps({"source": known}),
+        }
+        connection.execute(jobs.update().where(jobs.c.id == row.id).values(changed))
