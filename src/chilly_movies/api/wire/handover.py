@@ -3,6 +3,12 @@
 A task with the frames of all layers costs about 20 KB. A listener who waits for an event that may
 come in an hour needs none of it: our own server lets the answer go on as a plain object that owns
 the connection, and forgets everything about the request.
+
+Why events are written in two ways, this one and the request's `send`, which any other server takes:
+with 1,000 listeners of one job, servers with and without this extension in turn (six and five
+rounds of `benchmarks.events` on two busy cores), an event for one listener cost 26 to 32 us of CPU
+time this way and 77 to 86 us through `send`, and a listener 6 KB and 27 KB. On a quiet machine it
+is 11 to 13 us this way. It can go once `send` costs at most 30 us and 25 KB.
 """
 
 from __future__ import annotations
