@@ -37,6 +37,7 @@ _PACKETS = "tests/security/test_packets.py::"
 _LISTED = "tests/integration/test_listed_peers.py::"
 _CONFINED = "tests/security/test_confinement.py::"
 _LIMITS = "tests/security/test_edge_limits.py::"
+_FACES = "tests/contract/test_faces.py::"
 _POLICIES = "tests/security/test_policies.py::"
 _KEYS = "tests/security/test_edge_keys.py::"
 _CONNECTIONS = "tests/security/test_edge_connections.py::"
@@ -334,6 +335,16 @@ GUARDS = (
     Guard("nor write where it may still read", "media/confinement.py",
           "_unless(_OPENAT[column], 2, _WRITING)", "_unless(_OPENAT[column], 2, 0)",
           75, _CONFINED + "test_who_still_imports_modules_may_read_files_and_do_nothing_else"),
+    Guard("a face wants a key", "api/gates/faces.py",
+          "        if not is_public and (may is None or may < face.takes(inner)):", "        if False:",
+          76, _FACES + "test_a_face_reads_keys_in_its_own_form_and_each_may_what_it_may_in_the_api"),
+    Guard("a face stands behind host and origin", "api/app.py",
+          "    if faces:\n        app = FaceGate(app, faces, policies, keys)\n    app = HostGate(app, policies, api_options)\n",
+          "    app = HostGate(app, policies, api_options)\n    if faces:\n        app = FaceGate(app, faces, policies, keys)\n",
+          76, _FACES + "test_a_face_stands_behind_the_host_and_origin_rules"),
+    Guard("a body for a face has an end", "api/gates/faces.py",
+          "limit=face.body_limit", "limit=ROOM",
+          76, _FACES + "test_a_face_has_a_limit_of_its_own_for_bodies_of_any_type"),
 )  # fmt: skip
 
 

@@ -66,7 +66,8 @@ async def _exercise(ours: Backend) -> list[str]:
         ("POST", "/download/start", {**keyed, "json": {"id": "a", "sourceUrn": "d" * 40}}),
         ("POST", "/download/start", {**keyed, "content": b'{"id":' + KEY.encode()}),
         ("GET", "/download/status/a", {"params": {"api_key": READER}}),
-        ("GET", "/links?path=/stream/a/0", keyed),
+        ("GET", "/links?path=/stream/a/0", keyed), ("GET", "/settings", keyed),
+        ("PATCH", "/settings/limits", {**keyed, "json": {"alternative": {"timeZone": KEY}}}),
     ):  # fmt: skip
         answer = await ours.http.request(method, path, **more)
         assert answer.status_code < 500 or "metadata" in path, answer.text
