@@ -17,7 +17,7 @@ PROGRESS := | while read -r did what _; do case "$$did $$what" in \
 
 EXAMPLES ?= 2000
 
-.PHONY: tear-off points damage cancels restarts clock sleep network setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills model model-breaks bench-events bench-stream contract lock clean
+.PHONY: tear-off points damage cancels restarts clock sleep network setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills followers model model-breaks bench-events bench-stream contract lock clean
 
 .PHONY: help
 help: ## this list
@@ -101,6 +101,9 @@ kills: setup ## kill -9 a busy writer of the database KILLS times
 queue: setup ## five clients move fifty jobs about, MOVES each; the server is killed ROUNDS times
 	@CHILLY_ROUNDS=$(or $(ROUNDS),50) CHILLY_MOVES=$(or $(MOVES),20) \
 		$(BIN)/python -m pytest -q --timeout 0 tests/acceptance/test_queue.py
+
+followers: setup ## kill -9 a follower and a webhook's receiver KILLS times
+	@$(BIN)/python -m lab.crash.followers --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
 
 points: setup ## kill the server at each failpoint, at its first, second, ... time
 	@$(BIN)/python -m lab.crash.points

@@ -350,6 +350,33 @@ class ApiClient:
             raise _foreign()
         return found
 
+    # --- webhooks ---------------------------------------------------------------------------
+
+    async def webhooks(self) -> Sequence[dict[str, Any]]:
+        """The addresses that are told of every state change, oldest first."""
+        return list((await self._ask("GET", "/webhooks"))["webhooks"])
+
+    async def webhook(self, webhook_id: str) -> dict[str, Any]:
+        """One of them, and how its last deliveries went."""
+        return await self._ask("GET", f"/webhooks/{_segment(webhook_id)}")
+
+    async def add_webhook(
+        self, address: str, secret: str, events: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """Tell an address of every state change from now on.
+
+        Args:
+            address: an http or https link.
+            secret: what the deliveries are signed with; at least 16 characters.
+            events: only events of these names; none = all that are stored.
+        """
+        body = {"address": address, "secret": secret, "events": [*events]}
+        return await self._ask("POST", "/webhooks", json=body)
+
+    async def remove_webhook(self, webhook_id: str) -> None:
+        """Tell an address nothing any more."""
+        await self._ask("DELETE", f"/webhooks/{_segment(webhook_id)}")
+
     # --- watching ---------------------------------------------------------------------------
 
     async def health(self) -> dict[str, Any]:

@@ -47,7 +47,9 @@ class MockDownloader(AssembledDownloader):
     ) -> None:
         resume = MemoryResumeStore()
         driver = MockDriver(script, scripts=scripts, resume_store=resume, tick=tick, sleep=sleep)
-        super().__init__(_parts(driver, resume, max_active, _topics()))
+        super().__init__(
+            _parts(driver, resume, max_active, _topics(NetworkPolicy(NetworkConfig())))
+        )
 
 
 def mock_parts(max_active: int, network: NetworkSettings | None = None) -> Parts:
@@ -55,20 +57,19 @@ def mock_parts(max_active: int, network: NetworkSettings | None = None) -> Parts
 
     Args:
         max_active: how many jobs may download at once.
-        network: its speed limits are shown, though there is nothing to limit.
+        network: its speed limits are shown, though there is nothing to limit; webhooks go this way.
     """
     resume = MemoryResumeStore()
+    policy = NetworkPolicy(NetworkConfig(**values_of(network or NetworkSettings())))
     topics: TopicOptions = {
-        **_topics(),
+        **_topics(policy),
         "metadata": MockMetadataProvider(),
     }
     parts = _parts(MockDriver(resume_store=resume), resume, max_active, topics)
-    policy = NetworkPolicy(NetworkConfig(**values_of(network or NetworkSettings())))
     return replace(parts, limits=SpeedLimits(policy.limiter))
 
 
-def _topics() -> TopicOptions:
-    network = NetworkPolicy(NetworkConfig(allow_private_addresses=True))
+def _topics(network: NetworkPolicy) -> TopicOptions:
     return {
         "converter": MockSubtitleConverter(),
         "webhooks": WebhookParts(MemoryWebhookStore(), network.post),

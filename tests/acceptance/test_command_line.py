@@ -194,6 +194,34 @@ async def test_trackers_are_shown_added_and_removed_and_stats_add_up(tmp_path: P
         assert (await chilly("stats", "--json", env=env)).json["jobs"]["active"] == 1
 
 
+async def test_webhooks_are_listed_added_and_removed(tmp_path: Path) -> None:
+    """A secret is made up and printed once, or read from a file: it is in no list of processes."""
+    async with mock_server(tmp_path) as (_, env):
+        assert (await chilly("webhooks", env=env)).out == "There are no webhooks.\n"
+        address = "https://receiver.example/films"
+        typed = ("webhooks", "add", address, "--event", "completed", "--event", "error")
+        made = (await chilly(*typed, "--json", env=env)).json
+        assert (made["address"], made["events"]) == (address, ["completed", "error"])
+        assert made["secret"].startswith("whsec_")
+        (tmp_path / "secret").write_text("a-secret-of-the-users-own\n")
+        own = await chilly(
+            "webhooks", "add", address, "--secret-file", str(tmp_path / "secret"), env=env
+        )
+        assert own.out.endswith(" is told\n")
+        [first, second] = (await chilly("webhooks", "list", "--json", env=env)).json
+        assert (first["id"], second["events"]) == (made["id"], [])
+        assert "secret" not in first
+        table = (await chilly("webhooks", env=env)).out.splitlines()
+        assert table[0].split() == ["ID", "EVENTS", "ADDRESS"]
+        assert (await chilly("webhooks", "remove", made["id"], env=env)).out == (
+            f"{made['id']} is removed\n"
+        )
+        assert_sentence(await chilly("webhooks", "remove", made["id"], env=env), 1, "no webhook")
+        assert_sentence(await chilly("webhooks", "add", "nonsense", env=env), 1, "http")
+        missing = await chilly("webhooks", "add", address, "--secret-file", "no-such", env=env)
+        assert_sentence(missing, 1, "no-such")
+
+
 async def test_the_queue_is_shown_and_jobs_are_moved_in_it(tmp_path: Path) -> None:
     """Held jobs wait; `queue` puts them elsewhere and says where they are."""
     async with mock_server(tmp_path, "--max-active", "1") as (_, env):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,14 @@ import yaml
 
 from chilly_movies import errors
 from chilly_movies.api.openapi import DOWNLOAD_ROUTES, operations
+from chilly_movies.api.topics import TopicOptions
 from chilly_movies.api.wire.codes import CODES, OF_STATUS
 from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.jobs.events import EVENT_NAMES
 from chilly_movies.jobs.models import Source, SourceType
 from chilly_movies.mock import mock_parts
+from chilly_movies.notices.webhooks import WebhookParts
+from chilly_movies.storage.memory import MemoryWebhookStore
 from tests.contract.rig import reach_when
 from tests.contract.web import SECRET, api
 from tests.doubles import until
@@ -275,6 +278,16 @@ NOT_IN_THE_MOCK = {"getSubtitle": 404, "getWebhook": 404, "removeWebhook": 404}
 """No film of the mock has subtitles, and it makes up the ids of webhooks."""
 
 
+def topics() -> TopicOptions:
+    """What the mock has, but for the way to receivers of webhooks."""
+
+    async def take(_url: str, _body: bytes, _headers: Mapping[str, str]) -> int:
+        return 200
+
+    webhooks = WebhookParts(MemoryWebhookStore(), take)
+    return {**mock_parts(1).tools.topics, "webhooks": webhooks}
+
+
 async def test_the_examples_run() -> None:
     routes = [
         (method, path, operation)
@@ -283,7 +296,7 @@ async def test_the_examples_run() -> None:
         if operation["operationId"] not in ENDLESS
     ]
     routes.sort(key=lambda route: route[2]["operationId"] in LAST)  # the first is a start
-    async with api(**mock_parts(1).tools.topics) as web:
+    async with api(**topics()) as web:
         for method, path, operation in routes:
             name = operation["operationId"]
             target, request = request_of(path, operation)
@@ -307,7 +320,7 @@ async def test_what_a_page_sends_with_curl_is_taken(page: str) -> None:
     text = (ROOT / page).read_text()
     sent = re.findall(r"curl -X POST http://localhost:3000(\S+)[^`]*?-d '(\{.*?\})'", text)
     assert sent or page == "README.md"
-    async with api(**mock_parts(1).tools.topics) as web:
+    async with api(**topics()) as web:
         for path, body in sent:
             headers = {"content-type": "application/json"}
             answer = await web.client.post(path, content=body, headers=headers)

@@ -35,6 +35,7 @@ from chilly_movies.cli.setting_list import settings
 from chilly_movies.cli.swarm import stats, trackers
 from chilly_movies.cli.tracker import tracker
 from chilly_movies.cli.watch import watch
+from chilly_movies.cli.webhooks import webhooks
 from chilly_movies.errors import ChillyError
 
 _HELP = """Downloads films, and plays them while they arrive.
@@ -68,6 +69,8 @@ def build() -> App:
     for order, command in enumerate(commands):
         name = command.__name__.removesuffix("_jobs")
         app.command(command, name=name, sort_key=order)
+    webhooks.sort_key = [command.__name__ for command in commands].index("settings")
+    app.command(webhooks)
     return app
 
 
