@@ -75,6 +75,11 @@ class LibtorrentPeer(LinePeer):
         """Limits a torrent's upload from now on; 0 lifts the limit."""
         await self._ask("limit", key=key or self._last, rate=bytes_per_second)
 
+    async def sent(self, key: str) -> tuple[float, int]:
+        """Its own clock in seconds, and payload bytes sent to the peers of a torrent until then."""
+        seconds, sent = await self._ask("sent", key=key)
+        return float(seconds), int(sent)
+
 
 def _key(handle: lt.torrent_handle) -> str:
     return str(handle.info_hashes().get_best())
@@ -267,6 +272,11 @@ class _Child:
 
     async def do_reannounce(self, key: str) -> None:
         self._handles[key].force_reannounce(0, -1, lt.torrent_handle.ignore_min_interval)
+
+    async def do_sent(self, key: str) -> tuple[float, int]:
+        # the torrent's own count is renewed once a second only
+        peers = self._handles[key].get_peer_info()
+        return time.monotonic(), sum(peer.total_upload for peer in peers)
 
     async def do_limit(self, key: str, rate: int) -> None:
         self._handles[key].set_upload_limit(rate)

@@ -390,7 +390,7 @@ class Job:
     def priorities(self) -> dict[int, int]:
         """The priority of each of its files that is known; 0 = not wanted."""
         given = self.options.priorities_of(file.index for file in self.files)
-        return {**given, **{file.index: 0 for file in self.files if file.blocked}}
+        return {file.index: given[file.index] if file.wanted else 0 for file in self.files}
 
     @property
     def is_running(self) -> bool:

@@ -147,14 +147,15 @@ class TorrentDriver:
         run = self._runs.get(job.key)
         if run is None:
             return
-        before, run.job = run.job.options, replace(run.job, options=job.options)
+        before, files = run.job.options, job.files or run.job.files
+        run.job = replace(run.job, options=job.options, files=files)
         await self._take_over(job, before)
 
     async def _take_over(self, job: Job, before: Options) -> None:
         """Lets the engine know of a job's options, which were others before."""
         with suppress(RuntimeError):  # the torrent leaves the session meanwhile
             if (torrent := self._running.get(job.key)) is not None:
-                torrent.adjust(job.options)
+                torrent.adjust(job)
             if job.status is Status.ACTIVE and _selection(before) != _selection(job.options):
                 await self._readers.choose(job)
 
@@ -351,6 +352,7 @@ class TorrentDriver:
             save_path=self._root if run.published else staging,
             part_path=staging,
             options=run.job.options,
+            priorities=run.job.priorities(),
             resume=claim.data if claim is not None else None,
             trust_resume=trusted,
             renames=run.published_paths() if run.published else None,

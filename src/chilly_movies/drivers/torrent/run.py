@@ -60,13 +60,10 @@ class Run:
         """The files as they lie, or will lie, in the media root, and as they are wanted now."""
         if self.metadata is None or self.job.adopted:
             return self.job.files
-        known = self.metadata.facts.files
-        files, options = known, self.job.options
-        if options.files is not None or options.priorities:  # else the magnet may have chosen
-            priorities = options.priorities_of(file.index for file in known)
-            files = tuple(
-                replace(f, wanted=priorities[f.index] > 0 and not f.blocked) for f in known
-            )
+        wanted = {file.index: file.wanted for file in self.job.files}
+        files = tuple(
+            replace(f, wanted=wanted.get(f.index, f.wanted)) for f in self.metadata.facts.files
+        )
         if self.path is None:
             return files
         inner = {i: path.split("/")[1:] for i, path in self.metadata.disk_paths.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from chilly_movies.drivers.torrent.engine.urls import tidy_url
 from chilly_movies.drivers.torrent.mends.handshakes import is_websocket
 from chilly_movies.errors import InvalidSource, SourceRejected
 from chilly_movies.jobs.figures import Figures
-from chilly_movies.jobs.models import MediaFile, Source, SourceFacts, TrackerChoice
+from chilly_movies.jobs.models import Job, MediaFile, Source, SourceFacts, TrackerChoice
 from chilly_movies.jobs.options import MAX_FILES, NORMAL_PRIORITY, Options
 from chilly_movies.jobs.requests import MAX_TORRENT_BYTES
 from chilly_movies.jobs.torrents import InspectedTorrent
@@ -60,6 +60,7 @@ class AddRequest:
         save_path: the folder the files are in.
         part_path: the folder for pieces of unwanted files.
         options: file selection and limits.
+        priorities: of the files that are known already, by index; they say more than the options.
         renames: file index to path below `save_path`, replacing what the resume data says.
         webtorrent: keep WebSocket trackers.
         allow_private: keep trackers, web seeds and peers with private addresses.
@@ -79,6 +80,7 @@ class AddRequest:
     save_path: Path
     part_path: Path
     options: Options
+    priorities: Mapping[int, int] = field(default_factory=dict)
     resume: bytes | None = None
     renames: dict[int, str] | None = None
     allow_private: bool = False
@@ -194,7 +196,8 @@ def prepare(request: AddRequest) -> tuple[lt.add_torrent_params, Dropped]:
         params.flags = params.flags | flag if wanted else params.flags & ~flag
     if request.renames is not None:
         params.renamed_files = request.renames
-    if named := named_priorities(request.options):  # else all, or what the resume data says
+    named = named_priorities(request.options, request.priorities)
+    if named:  # else all files, or what the resume data says
         params.file_priorities = named
     if request.options.files is not None:
         params.flags |= lt.torrent_flags.default_dont_download
@@ -208,17 +211,18 @@ def prepare(request: AddRequest) -> tuple[lt.add_torrent_params, Dropped]:
     return params, dropped
 
 
-def named_priorities(options: Options) -> list[int]:
-    """The priorities of the first files, up to the last that the options name."""
-    named = {*(options.files or ()), *(index for index, _ in options.priorities)}
-    return list(options.priorities_of(range(max(named, default=-1) + 1)).values())
+def named_priorities(options: Options, known: Mapping[int, int]) -> list[int]:
+    """The priorities of the first files, up to the last that is named or known."""
+    named = {*(options.files or ()), *(index for index, _ in options.priorities), *known}
+    first = options.priorities_of(range(max(named, default=-1) + 1))
+    return list((first | {**known}).values())
 
 
-def selection_of(options: Options) -> vetting.Selection:
-    """Which files are wanted, of a torrent whose files are not known yet."""
-    rest = NORMAL_PRIORITY if options.files is None else 0
-    first = tuple(named_priorities(options))
-    return vetting.Selection(first, rest, programs=options.allow_executables)
+def selection_of(job: Job) -> vetting.Selection:
+    """Which files are wanted, of a torrent whose files the engine does not know yet."""
+    rest = NORMAL_PRIORITY if job.options.files is None else 0
+    first = tuple(named_priorities(job.options, job.priorities()))
+    return vetting.Selection(first, rest, programs=job.options.allow_executables)
 
 
 def rate(limit: int | None) -> int:

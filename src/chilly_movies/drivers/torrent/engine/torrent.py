@@ -47,8 +47,7 @@ from chilly_movies.errors import (
     SourceUnavailable,
 )
 from chilly_movies.jobs.figures import Figures
-from chilly_movies.jobs.models import Peer, TrackerChoice, Transports
-from chilly_movies.jobs.options import Options
+from chilly_movies.jobs.models import Job, Peer, TrackerChoice, Transports
 from chilly_movies.jobs.swarm import PieceMap, Tracker
 from chilly_movies.jobs.torrents import InspectedTorrent
 
@@ -441,12 +440,12 @@ class Torrent:
         self._handle.unset_flags(lt.torrent_flags.stop_when_ready)
         self._handle.resume()
 
-    def adjust(self, options: Options) -> None:
+    def adjust(self, job: Job) -> None:
         """Take over limits and, before its files are known, which of them are wanted."""
-        self._handle.set_download_limit(p.rate(options.download_limit))
-        self._handle.set_upload_limit(p.rate(options.upload_limit))
+        self._handle.set_download_limit(p.rate(job.options.download_limit))
+        self._handle.set_upload_limit(p.rate(job.options.upload_limit))
         if not self.state.has_metadata:
-            self.selection = p.selection_of(options)
+            self.selection = p.selection_of(job)
         self.touch()  # whoever watches it looks at the goal of seeding, too
 
     def run_check(self) -> None:

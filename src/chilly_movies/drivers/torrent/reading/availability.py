@@ -114,6 +114,7 @@ class Availability:
             tail = min(size, _TAIL)
             spans = ((0, 1), (size - tail, tail)) if size else ()
             self.order.ends.update(p for s in spans for p in self._geometry.span(index, *s))
+        self.order.began()
         if self.readers:  # what they wait for comes before the ends
             await self.refresh()
         self.order.raise_ends()

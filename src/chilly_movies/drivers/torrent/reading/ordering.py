@@ -98,6 +98,16 @@ class Order:
         if self._pieces is not None and not self._made:
             self._pieces.give_priorities(dict.fromkeys(sorted(self.ends), TOP_PRIORITY))
 
+    def began(self) -> None:
+        """The engine knows which files are wanted, and begins to fetch.
+
+        When no file was wanted before, which is so of every magnet, it (2.1.1) shows that it is
+        sequential and is not, until that is taken away and given again.
+        """
+        if self._pieces is not None and not self._made:
+            self._pieces.set_sequential(on=False)
+            self._pieces.set_sequential(on=self.is_sequential)  # readers ask for it themselves
+
     def renew(self, usual: Sequence[int]) -> None:
         """The engine's own priorities, while nothing of ours is in them."""
         self._usual = [TOP_PRIORITY if p in self.ends and v else v for p, v in enumerate(usual)]
