@@ -59,9 +59,8 @@ def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
     assert main(["--help"]) == 0
     help_text = " ".join(capsys.readouterr().out.split())
     for command in ("serve", "get", "add", "list", "status", "pause", "resume", "cancel",
-                    "recheck", "queue", "trackers", "stats", "move", "remove", "watch", "settings",
-                    "webhooks",
-                    "demo"):  # fmt: skip
+                    "recheck", "queue", "trackers", "stats", "move", "remove", "watch",
+                    "webhooks", "settings", "demo"):  # fmt: skip
         assert f"│ {command} " in help_text
     for code, meaning in EXIT_CODES:
         assert f"{int(code)} {meaning}" in help_text
