@@ -39,7 +39,7 @@ def backup(
 
     Args:
         file: The archive, .tar.gz; one that is there is not replaced.
-        with_secrets: Take the user names, passwords, cookies and headers of sources, too.
+        with_secrets: Take the user names, passwords, cookies and headers of sources, and webhooks.
         state_dir: Where the database is, instead of the setting.
         json: One JSON document.
     """
@@ -82,7 +82,7 @@ def backup(
     )
     out.say(f"{file} holds {render.count(taken.jobs, 'job')}, not the films.")
     if with_secrets:
-        out.say("It holds user names, passwords, cookies and headers of sources: keep it safe.")
+        out.say("It holds secrets of sources and webhooks: keep it safe.")
     elif left_out:
         out.say(
             f"User names, passwords, cookies and headers of the sources of "

@@ -30,7 +30,7 @@ from chilly_movies.storage import rows
 from chilly_movies.storage.sqlite.faults import FOREIGN, translate
 from chilly_movies.storage.sqlite.salvage import UNREADABLE, read_rows
 from chilly_movies.storage.sqlite.upgrade import NEWEST, reading, refuse_unknown, revisions_of
-from chilly_movies.storage.tables import jobs, meta, metadata, resume
+from chilly_movies.storage.tables import deliveries, jobs, meta, metadata, resume, webhooks
 
 _RUN = "run"
 _UNCLEAN = "open restored"
@@ -162,7 +162,7 @@ def copy(path: Path, target: Path) -> None:
 
 
 def forget_secrets(path: Path) -> int:
-    """Delete what the servers of sources want to know, so that no byte of it is left in the file.
+    """Delete what the servers of sources want to know, and webhooks: no byte of it is left.
 
     Returns:
         Of how many jobs it was deleted.
@@ -178,6 +178,9 @@ def forget_secrets(path: Path) -> int:
         with closing(sqlite3.connect(path)) as database:
             with database:
                 found = database.execute("UPDATE jobs SET secret = NULL WHERE secret IS NOT NULL")
+                for table in (webhooks.name, deliveries.name):  # without its secret it is of no use
+                    database.execute(f"DELETE FROM {table}")  # noqa: S608 (our own names)
+                database.execute("DELETE FROM followers WHERE name LIKE 'webhook-%'")
             database.execute("VACUUM")  # deleted rows, too, stay readable in a file otherwise
         _flush(path)
     except FOREIGN as error:
