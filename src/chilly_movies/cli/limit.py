@@ -15,7 +15,7 @@ from chilly_movies.cli.render import speed, table
 from chilly_movies.cli.running import run
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS: Final = re.compile(r"\s*(\S+)\s+(\d\d:\d\d)\s*-\s*(\d\d:\d\d)\s*")
@@ -48,12 +48,16 @@ never.
         time_zone: Whose clock counts for the hours, Europe/Berlin say; "default" = the server's.
         remote: Which server.
     """
+    spans: list[dict[str, Any]] | str | None = None
+    if hours is not None:
+        takes_back = [*hours] in (["none"], ["default"])
+        spans = "default" if takes_back else [read_hours(text) for text in hours]
     others = {
         "downloadLimit": alternative_download,
         "uploadLimit": alternative_upload,
         "enabled": None if alternative is None else alternative == "on",
         "timeZone": time_zone,
-        "hours": None if hours is None else _read_all(hours),
+        "hours": spans,
     }
     changes = _given({"downloadLimit": download, "uploadLimit": upload})
     if given := _given(others):
@@ -74,12 +78,6 @@ def _given(members: Mapping[str, Any]) -> dict[str, Any]:
     """What was typed; 'default' takes back what was set."""
     given = {name: value for name, value in members.items() if value is not None}
     return {name: None if value == "default" else value for name, value in given.items()}
-
-
-def _read_all(typed: Sequence[str]) -> list[dict[str, Any]] | str:
-    if [*typed] in (["none"], ["default"]):
-        return "default"
-    return [read_hours(text) for text in typed]
 
 
 def read_hours(text: str) -> dict[str, Any]:
@@ -112,7 +110,14 @@ def _days(part: str) -> Sequence[str | None]:
 
 def _show(limits: Mapping[str, Any], out: Output) -> None:
     alternative = limits["alternative"]
-    out.show(_table(limits, alternative))
+    spans = [f"{','.join(one['days'])} {one['from']}-{one['to']}" for one in alternative["hours"]]
+    zone = f" ({alternative['timeZone']})" if spans and alternative["timeZone"] else ""
+    when = "always" if alternative["enabled"] else f"{'; '.join(spans) or 'never'}{zone}"
+    rows = [
+        (name, _shown(which["downloadLimit"]), _shown(which["uploadLimit"]), holds)
+        for name, which, holds in (("usual", limits, "else"), ("alternative", alternative, when))
+    ]
+    out.show(table(("LIMITS", "DOWNLOAD", "UPLOAD", "WHEN"), rows))
     if alternative["active"]:
         why = "they are switched on" if alternative["enabled"] else "these are their hours"
         out.say(f"The alternative limits hold now: {why}.")
@@ -120,26 +125,5 @@ def _show(limits: Mapping[str, Any], out: Output) -> None:
         out.say(f"The alternative limits are switched off until {alternative['offUntil']}.")
 
 
-def _table(limits: Mapping[str, Any], alternative: Mapping[str, Any]) -> Table:
-    rows = [
-        ("usual", _shown(limits["downloadLimit"]), _shown(limits["uploadLimit"]), "else"),
-        (
-            "alternative",
-            _shown(alternative["downloadLimit"]),
-            _shown(alternative["uploadLimit"]),
-            _when(alternative),
-        ),
-    ]
-    return table(("LIMITS", "DOWNLOAD", "UPLOAD", "WHEN"), rows)
-
-
 def _shown(rate: int) -> str:
     return speed(rate) if rate else "unlimited"
-
-
-def _when(alternative: Mapping[str, Any]) -> str:
-    if alternative["enabled"]:
-        return "always"
-    spans = [f"{','.join(one['days'])} {one['from']}-{one['to']}" for one in alternative["hours"]]
-    zone = f" ({alternative['timeZone']})" if spans and alternative["timeZone"] else ""
-    return f"{'; '.join(spans) or 'never'}{zone}"

@@ -69,18 +69,17 @@ async def _changed(
 
 
 def _table(trackers: Sequence[dict[str, Any]]) -> Any:
+    rows = []
+    for one in trackers:
+        counts = ["" if one[name] is None else str(one[name]) for name in ("seeds", "peers")]
+        due, left = one["nextAnnounceAt"], ""
+        if due is not None:
+            seconds = int((datetime.fromisoformat(due) - datetime.now(UTC)).total_seconds())
+            left = render.duration(max(0, seconds))
+        message = str(one["message"] or "")
+        rows.append((str(one["tier"]), one["url"], one["status"], *counts, left, message))
     columns = ("TIER", "TRACKER", "STATUS", "SEEDS", "PEERS", "NEXT", "MESSAGE")
-    return render.table(columns, [_row(tracker) for tracker in trackers])
-
-
-def _row(tracker: dict[str, Any]) -> Sequence[str]:
-    counts = ["" if tracker[name] is None else str(tracker[name]) for name in ("seeds", "peers")]
-    due, left = tracker["nextAnnounceAt"], ""
-    if due is not None:
-        seconds = int((datetime.fromisoformat(due) - datetime.now(UTC)).total_seconds())
-        left = render.duration(max(0, seconds))
-    message = str(tracker["message"] or "")
-    return (str(tracker["tier"]), tracker["url"], tracker["status"], *counts, left, message)
+    return render.table(columns, rows)
 
 
 def stats(*, remote: Remote = HERE) -> int:

@@ -75,7 +75,10 @@ def add(
     """
     out = remote.output()
     made_up = secret_file is None
-    secret = _made_up() if secret_file is None else _read(secret_file)
+    if secret_file is None:
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
+    else:
+        secret = _read(secret_file)
 
     async def work() -> None:
         async with remote.client() as api:
@@ -107,10 +110,6 @@ def remove(webhook_id: Annotated[str, Parameter(name="ID")], /, *, remote: Remot
 
     run(work())
     return Exit.DONE
-
-
-def _made_up() -> str:
-    return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
 
 
 def _read(name: str) -> str:
