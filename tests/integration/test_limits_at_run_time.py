@@ -22,9 +22,11 @@ from tests.peers.torrents import Torrent, make_film, make_torrent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 MIB = 1 << 20
-SMALL = 400 * 1024
+SMALL = 200 * 1024
 WINDOW = 1.5
-"""Seconds; what a small limit lets by meanwhile is little beside what buffers hold."""
+LITTLE = 2 * MIB
+"""More than a small limit lets by in a window of seconds: the engine gives what it did not in the
+seconds before, too. Without a limit all of the film would pass."""
 BUFFERS = 2 * MIB
 
 
@@ -50,13 +52,13 @@ async def test_a_download_limit_that_is_set_while_a_film_arrives_is_seen_by_its_
         key = await seeder.seed(film.path, film.folder)
         await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
         await until(downloader, "a", lambda job: job.progress.bytes_downloaded > 0)
-        assert await amount(seeder, key, "uploaded") < MIB
+        assert await amount(seeder, key, "uploaded") < LITTLE
         await downloader.limits.change({"download_limit": 4 * MIB})
         began = asyncio.get_running_loop().time()
         await until(downloader, "a", lambda job: job.progress.bytes_downloaded > 8 * MIB)
-        assert 1 < asyncio.get_running_loop().time() - began < 15  # 2 s; before, 20 s
+        assert 1 < asyncio.get_running_loop().time() - began < 20  # 2 s; before, 40 s
         await downloader.limits.change({"download_limit": SMALL})
-        assert await amount(seeder, key, "uploaded") < MIB + BUFFERS
+        assert await amount(seeder, key, "uploaded") < LITTLE + BUFFERS
         await downloader.limits.change({"download_limit": 0})
         await asyncio.wait_for(downloader.wait("a"), 30)
 
@@ -76,7 +78,7 @@ async def test_an_upload_limit_that_is_set_while_a_film_is_seeded_is_seen_by_a_p
         await downloader.limits.change({"upload_limit": SMALL})
         key = await leecher.leech(magnet_to(film, await port_of(downloader)), tmp_path / "leech")
         await until(downloader, "a", lambda job: job.progress.ratio > 0)
-        assert await amount(leecher, key, "downloaded") < MIB
+        assert await amount(leecher, key, "downloaded") < LITTLE
         await downloader.limits.change({"upload_limit": 0})
         await leecher.wait_done(key, within=30)
 
