@@ -100,7 +100,7 @@ kills: setup ## kill -9 a busy writer of the database KILLS times
 .PHONY: queue
 queue: setup ## five clients move fifty jobs about, MOVES each; the server is killed ROUNDS times
 	@CHILLY_ROUNDS=$(or $(ROUNDS),50) CHILLY_MOVES=$(or $(MOVES),20) \
-		$(BIN)/python -m pytest -q --timeout 0 tests/acceptance/test_queue.py
+		$(BIN)/python -m pytest -q --timeout 0 tests/acceptance/test_queue_order.py
 
 followers: setup ## kill -9 a follower and a webhook's receiver KILLS times
 	@$(BIN)/python -m lab.crash.followers --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
