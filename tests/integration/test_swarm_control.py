@@ -273,7 +273,8 @@ async def test_the_piece_map_of_a_half_loaded_torrent_shows_what_is_there(tmp_pa
         await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
         with pytest.raises(NotReadable, match="not known yet"):
             await downloader.swarm.pieces("a")
-        await until(downloader, "a", lambda job: job.progress.bytes_downloaded == 12 * PIECE)
+        job = await until(downloader, "a", lambda j: j.progress.bytes_downloaded == 12 * PIECE)
+        assert job.figures.distributed_copies == round(12 / count, 2)
         found = await downloader.swarm.pieces("a")
         assert (found.count, found.piece_size, found.have) == (count, PIECE, wanted)
         await downloader.pause("a")

@@ -18,8 +18,8 @@ class Figures:
         seconds_active: seconds it ran, seeding included.
         seconds_seeding: seconds of those in which it was complete.
         last_activity_at: when payload moved last, None = never, or nobody counted.
-        distributed_copies: how often the connected peers together have the whole torrent, None if
-            unknown.
+        distributed_copies: how often the connected peers and this server together have the whole
+            torrent, None if unknown.
         swarm_seeds: peers of the swarm that have everything, as trackers tell, None if none does.
         swarm_peers: peers of the swarm, seeds included, as trackers tell, None if none does.
     """

@@ -38,7 +38,6 @@ _LABELS: Final = TypeAdapter(dict[str, str])
 _FIGURES: Final = TypeAdapter(Figures)
 _TRACKERS: Final = TypeAdapter(TrackerChoice)
 _MOVED: Final = TypeAdapter(Moved)
-_LIVE: Final = {"distributed_copies", "swarm_seeds", "swarm_peers"}
 _NO_FIGURES: Final = "{}"
 """What stands for the figures of a job that last ran in a version that kept none."""
 _NAMES: Final = TypeAdapter(tuple[str, ...])
@@ -281,11 +280,12 @@ def _error_from_json(text: str | None) -> JobError | None:
 
 
 def _figures_to_json(figures: Figures | None) -> str:
-    return _NO_FIGURES if figures is None else _FIGURES.dump_json(figures, exclude=_LIVE).decode()
+    return _NO_FIGURES if figures is None else _to_json(_FIGURES, figures)
 
 
 def _figures_from_json(text: str) -> Figures | None:
-    return None if text == _NO_FIGURES else _FIGURES.validate_json(text)
+    """What is stored; what only the run before knew is left out."""
+    return None if text == _NO_FIGURES else _FIGURES.validate_json(text).at_rest
 
 
 def readable(found: CursorResult[Any], read: Callable[[RowMapping], T]) -> Iterator[T]:

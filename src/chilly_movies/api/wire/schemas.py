@@ -167,7 +167,8 @@ class FiguresOut(Shown):
     seconds_seeding: int = Field(description="Seconds of those in which it was complete.")
     last_activity_at: Moment | None = Field(description="When payload moved last; null = never.")
     distributed_copies: float | None = Field(
-        description="How often the connected peers together have all of it; null if unknown."
+        description="How often the connected peers and the server together have all of it; "
+        "null if unknown."
     )
     swarm_seeds: int | None = Field(
         description="Peers of the swarm that have everything, as trackers tell; null if none does."

@@ -205,11 +205,13 @@ class TorrentDriver:
     async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """See `ports.Driver`."""
         run = Run(job, job.source, job.path, asked=check)
+        told = run.tally.figures
         async with aclosing(said_by(lambda: self._run(run))) as reports:
             async for report in reports:
                 torrent = self._running.get(job.key)
-                counted = run.tally.figures if torrent is None else run.tally.count(torrent.state)
-                yield replace(report, figures=counted)
+                now = run.tally.figures if torrent is None else run.tally.count(torrent.state)
+                is_new, told = now is not told, now
+                yield replace(report, figures=now) if is_new else report
 
     async def _run(self, run: Run) -> None:
         key = run.job.key

@@ -53,7 +53,7 @@ class Tally:
         if not state.checking:
             self._active += passed
             self._seeding += passed if state.finished else 0.0
-        if state is self._seen and at - self._made_at < _STANDS_STILL:
+        if state == self._seen and at - self._made_at < _STANDS_STILL:
             return self.figures
         self._active = max(self._active, state.active_time)
         self._seeding = max(self._seeding, state.seeding_time)

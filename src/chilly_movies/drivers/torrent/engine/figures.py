@@ -30,7 +30,7 @@ class TorrentState:
         wasted: bytes of those that had the wrong hash or were there already.
         active_time: seconds it ran.
         seeding_time: seconds spent complete and running.
-        copies: how often the connected peers have all of it, None if unknown.
+        copies: how often the connected peers and we together have all of it, None if unknown.
         swarm_seeds: as the trackers tell, None if none does.
         swarm_peers: the same, seeds included.
         rejected: bytes that arrived and did not have the right hash.
