@@ -79,6 +79,7 @@ async def test_an_upload_limit_that_is_set_while_a_film_is_seeded_is_seen_by_a_p
         key = await leecher.leech(magnet_to(film, await port_of(downloader)), tmp_path / "leech")
         await until(downloader, "a", lambda job: job.progress.ratio > 0)
         assert await amount(leecher, key, "downloaded") < LITTLE
+        assert (await leecher.stats(key)).downloaded < film.size / 2  # it did not all come at once
         await downloader.limits.change({"upload_limit": 0})
         await leecher.wait_done(key, within=30)
 
