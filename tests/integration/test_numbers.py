@@ -38,6 +38,7 @@ async def follow(store: SqliteJobStore) -> list[int]:
     seen = [0]
     while len(seen) <= CHANGES:
         seen += [change.seq for change in await store.changes_since(seen[-1], limit=50)]
+        await asyncio.sleep(0.002)  # so that writers, too, get their turn at the database
     return seen[1:]
 
 
