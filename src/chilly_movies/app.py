@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import singledispatch
@@ -31,7 +30,7 @@ from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.job_log import JobLog
 from chilly_movies.jobs.models import ListenPort, SourceType
 from chilly_movies.jobs.ports import Cursors, Driver, JobStore, ResumeStore
-from chilly_movies.jobs.retry import RetryPolicy
+from chilly_movies.jobs.retry import RetryPolicy, policy_of
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.jobs.stats import Stats
 from chilly_movies.jobs.swarm import SwarmControl
@@ -218,6 +217,8 @@ class WebTorrentDownloader(AssembledDownloader):
         max_active: how many jobs may download at once.
         min_free_space: bytes that stay free on the disk of the media folder.
         metadata_tries: how often a magnet waits for its metadata before it fails, 0 = without end.
+        source_tries: how often a source with trouble is tried before the next candidate is.
+        source_patience: seconds without data until the next candidate is tried.
         sole_server: refuse a media folder that another server uses, and keep others off it.
         **engine: further fields of `EngineConfig` (`port`, `dht`, `download_limit`, ...).
     """
@@ -230,6 +231,8 @@ class WebTorrentDownloader(AssembledDownloader):
         max_active: int = JobSettings.max_active,
         min_free_space: int = JobSettings.min_free_space,
         metadata_tries: int = JobSettings.metadata_tries,
+        source_tries: int = JobSettings.source_tries,
+        source_patience: int = JobSettings.source_patience,
         sole_server: bool = False,
         **engine: Unpack[EngineOptions],
     ) -> None:
@@ -241,7 +244,13 @@ class WebTorrentDownloader(AssembledDownloader):
                 state,
                 max_active=max_active,
                 min_free_space=min_free_space,
-                metadata_tries=metadata_tries,
+                retry=policy_of(
+                    JobSettings(
+                        metadata_tries=metadata_tries,
+                        source_tries=source_tries,
+                        source_patience=source_patience,
+                    )
+                ),
                 sole_server=sole_server,
             )
         )
@@ -253,7 +262,7 @@ def torrent_parts(
     *,
     max_active: int,
     min_free_space: int,
-    metadata_tries: int,
+    retry: RetryPolicy | None = None,
     max_active_disk: int = JobSettings.max_active_disk,
     sole_server: bool = False,
     topics: TopicOptions | None = None,
@@ -291,7 +300,7 @@ def torrent_parts(
                 **(topics or {}),
             },
         ),
-        retry=RetryPolicy(long_attempts=metadata_tries or math.inf),
+        retry=retry,
         max_active=max_active,
         max_active_disk=max_active_disk,
     )
@@ -433,7 +442,7 @@ def build_parts(settings: Settings) -> Parts:
         max_active=settings.jobs.max_active,
         max_active_disk=settings.jobs.max_active_disk,
         min_free_space=settings.jobs.min_free_space,
-        metadata_tries=settings.jobs.metadata_tries,
+        retry=policy_of(settings.jobs),
         sole_server=True,
         topics=TopicOptions(
             metadata=cached_provider(settings.catalogue, config.outbound, state.metadata_cache),

@@ -198,10 +198,20 @@ class DownloadError(ChillyError):
 
 
 class SourceUnavailable(DownloadError):
-    """The source does not answer or answers with an error; it may come back."""
+    """The source does not answer or answers with an error; it may come back.
+
+    Attributes:
+        is_final: it was waited for long enough, as there is another one.
+        is_ours: our own network is away, and the source not at fault.
+    """
 
     code = "source_unavailable"
     retryable = True
+
+    def __init__(self, message: str, *, is_final: bool = False, is_ours: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
+        self.is_ours = is_ours
 
 
 class NoMetadata(SourceUnavailable):

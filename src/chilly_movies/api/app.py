@@ -52,11 +52,10 @@ from chilly_movies.api.wire.schemas import (
 )
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.events import EVENT_NAMES
-from chilly_movies.jobs.labels import LABELS
 from chilly_movies.jobs.models import Status
 from chilly_movies.jobs.options import START_OPTIONS
 from chilly_movies.jobs.requests import JOB_ID_PATTERN
-from chilly_movies.jobs.start_request import StartRequest
+from chilly_movies.jobs.start_request import AS_JSON, StartRequest
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.version import __version__
 from chilly_movies.watching.facts import MediaFactsCache
@@ -84,7 +83,7 @@ def _as_text(says: str, pattern: str | None) -> tuple[Any, None]:
 _UPLOAD: dict[str, Any] = {
     "torrent": (bytes, Field(json_schema_extra={"format": "binary"})),
     "id": _as_text("Made up if absent.", JOB_ID_PATTERN),
-    "labels": _as_text("A JSON object. " + LABELS, None),
+    **{name: _as_text(f"As JSON. {says}", None) for name, says in AS_JSON.items()},
     **{one.wire: _as_text(one.says, one.pattern) for one in START_OPTIONS.values()},
 }
 StartUpload = create_model(

@@ -115,6 +115,7 @@ class _Getting:
             from chilly_movies.app import AssembledDownloader, engine_config, torrent_parts
             from chilly_movies.disk.volume import check_writable
             from chilly_movies.drivers.torrent.engine.config import with_typed
+            from chilly_movies.jobs.retry import policy_of
             from chilly_movies.storage.opened import Stores
             from chilly_movies.storage.spread import SpreadStores
 
@@ -127,8 +128,8 @@ class _Getting:
             self._films[0].state,
             max_active=len(self._films),
             min_free_space=self._settings.jobs.min_free_space,
-            metadata_tries=self._settings.jobs.metadata_tries,
             stores=Stores(stores, stores),
+            retry=policy_of(self._settings.jobs),
         )
         use = FilmsInUse(self._films, config.media_root)
         return AssembledDownloader(replace(parts, sole_use=use))

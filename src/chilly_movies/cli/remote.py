@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _StatusName = Literal["queued", "active", "paused", "completed", "failed", "canceled"]
 Ids = Annotated[list[str], Parameter(name="ID", negative="")]
+Sources = Annotated[list[str] | None, Parameter(negative="")]
 OneId = Annotated[str, Parameter(name="ID")]
 Flag = Parameter(negative="", show_default=False)
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}(/.*)?", re.ASCII)
@@ -112,6 +113,8 @@ def add(
     id: str | None = None,  # noqa: A002 (the contract's name)
     type: Annotated[str, Parameter(show=False)] = "torrent",  # noqa: A002
     label: LabelFlag = None,
+    candidate: Sources = None,
+    mirror: Sources = None,
     secrets: Path | None = None,
     options: OptionFlags = NOT_GIVEN,
     remote: Remote = HERE,
@@ -123,6 +126,8 @@ def add(
         id: Name for the job; the server makes one up if not given.
         type: Kind of source, for servers with drivers of their own.
         label: Kept with the downloads, as KEY=VALUE; repeatable.
+        candidate: Another source of the same film, taken if SOURCE is given up; repeatable.
+        mirror: Another link to the same bytes, asked beside SOURCE; repeatable.
         secrets: JSON file with username, password, cookies and headers for the source's server;
             - = standard input.
         options: What is asked of the downloads.
@@ -131,9 +136,12 @@ def add(
     wanted = read_sources(sources)
     if id is not None and len(wanted) > 1:
         raise CommandFailed("--id names one job: give one SOURCE with it.", Exit.USAGE)
-    if secrets is not None and len(wanted) > 1:
-        raise CommandFailed("--secrets is for one server: give one SOURCE with it.", Exit.USAGE)
+    if (secrets or candidate or mirror) and len(wanted) > 1:
+        sentence = "--candidate, --mirror and --secrets are for one film: give one SOURCE with it."
+        raise CommandFailed(sentence, Exit.USAGE)
     given = given_options(options) | read_secrets(secrets)
+    for name, links in (("candidates", candidate), ("mirrors", mirror)):
+        given[name] = [{"sourceUrn": link} for link in links] if links else None
     labels = read_labels(label) or None
 
     async def start(api: ApiClient, one: Wanted) -> dict[str, Any]:

@@ -7,7 +7,7 @@ or nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field, create_model
@@ -16,8 +16,22 @@ from pydantic.alias_generators import to_camel
 from chilly_movies.errors import FileNotFound, IllegalTransition, InvalidRequest, NotReadable
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.labels import LABELS, with_labels
-from chilly_movies.jobs.models import Job, MediaFile, Status, folder_of, in_folder
+from chilly_movies.jobs.models import (
+    Job,
+    MediaFile,
+    Status,
+    folder_of,
+    in_folder,
+)
 from chilly_movies.jobs.options import CHANGEABLE, DEFAULTS, NORMAL_PRIORITY, TOP_PRIORITY, Options
+from chilly_movies.jobs.secrets import Secret
+from chilly_movies.jobs.source_request import (
+    CANDIDATES,
+    MIRRORS,
+    Candidates,
+    Mirrors,
+    further,
+)
 from chilly_movies.jobs.spelling import Spelled
 from chilly_movies.jobs.start_request import LabelChanges, checked, option_members
 
@@ -36,6 +50,10 @@ class _AdjustRequest(Spelled):
 
     labels: LabelChanges | None = Field(
         None, description=f"{LABELS} A label that is null is removed, others are set or stay."
+    )
+    mirrors: Mirrors | None = Field(None, description=f"{MIRRORS} All of them; null = none.")
+    candidates: Candidates | None = Field(
+        None, description=f"{CANDIDATES} All of them; null = none."
     )
 
 
@@ -56,8 +74,9 @@ def parse_changes(changes: Mapping[str, Any]) -> AdjustRequest:
     """Checks what a Python program wants to change.
 
     Args:
-        changes: `labels` and the options that can be changed; camelCase works, too. None = the
-            server's default; other keys are ignored.
+        changes: `labels`, `mirrors`, `candidates` and the options that can be changed; camelCase
+            works, too.
+            None = the server's default; other keys are ignored.
 
     Raises:
         InvalidRequest: a value has the wrong form.
@@ -80,10 +99,17 @@ def adjusted(job: Job, wanted: AdjustRequest) -> e.Adjusted | None:
     if "labels" in given:
         changes = given["labels"]
         labels = {} if changes is None else with_labels(job.labels, changes)
+    mirrors = further(given["mirrors"]) if "mirrors" in given else job.mirrors
     options, files, target = _with_options(job, given)
-    if (options, labels, files, target) == (job.options, job.labels, job.files, job.moving_to):
-        return None
-    return e.Adjusted(options, labels, files, target)
+    others = further(given["candidates"]) if "candidates" in given else job.candidates
+    change = e.Adjusted(options, labels, files, target, mirrors, others)
+    is_so = all(getattr(job, known.name) == getattr(change, known.name) for known in fields(change))
+    return None if is_so and _secrets(change) == _secrets(job) else change
+
+
+def _secrets(sources: Job | e.Adjusted) -> list[Secret | None]:
+    """What is secret of each, which does not count when two are compared."""
+    return [one.source.secret for one in (*sources.mirrors, *sources.candidates)]
 
 
 def _with_options(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chilly_movies.errors import IdInUse, UnsupportedSource
+from chilly_movies.errors import IdInUse, InvalidRequest, UnsupportedSource
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.ledger import Ledger
 from chilly_movies.jobs.lifecycle import born
-from chilly_movies.jobs.models import Job, Source, SourceType, Status
+from chilly_movies.jobs.models import FurtherSource, Job, Source, SourceType, Status
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import Driver
 from chilly_movies.jobs.secrets import Secret
+from chilly_movies.jobs.source_request import further
+from chilly_movies.jobs.start_request import StartRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Wish:
         source: where the film comes from.
         options: what is asked of it.
         labels: what is kept with it.
+        mirrors: further places for the same bytes.
+        candidates: further sources for the same film.
         path: where in the media root its data lies already, None if it is to be downloaded.
         is_held: it is paused from the beginning.
     """
@@ -34,8 +38,23 @@ class Wish:
     source: Source
     options: Options
     labels: Mapping[str, str] = field(default_factory=dict)
+    mirrors: tuple[FurtherSource, ...] = ()
+    candidates: tuple[FurtherSource, ...] = ()
     path: str | None = None
     is_held: bool = False
+
+    @classmethod
+    def of(cls, request: StartRequest, source: Source) -> Wish:
+        """What a request for this source asks."""
+        return cls(
+            id=request.job_id,
+            source=source,
+            options=request.options,
+            labels=request.labels or {},
+            mirrors=further(request.mirrors),
+            candidates=further(request.candidates),
+            is_held=request.is_held,
+        )
 
 
 class Admission:
@@ -73,7 +92,8 @@ class Admission:
 
     async def _admit(self, wish: Wish) -> Job:
         birth = e.Held() if wish.is_held else e.Queued()
-        facts = self._driver(wish.source).identify(wish.source)
+        facts = _driver(self._drivers, wish.source).identify(wish.source)
+        check_candidates(self._drivers, wish.candidates)
         async with self._ledger.lock(wish.id):
             if wish.id in self._ledger:
                 job = self._same_or_refuse(wish.id, wish.source, facts.identities)
@@ -94,19 +114,12 @@ class Admission:
                 path=wish.path,
                 adopted=wish.path is not None,
                 labels=wish.labels,
+                mirrors=wish.mirrors,
+                candidates=wish.candidates,
             )
             job = await self._ledger.add(born(job, birth), birth)
         self._on_admitted()
         return job
-
-    def _driver(self, source: Source) -> Driver:
-        try:
-            return self._drivers[source.type]
-        except KeyError:
-            known = ", ".join(sorted(self._drivers))
-            raise UnsupportedSource(
-                f"This server has no driver for the source type '{source.type}'; it has: {known}."
-            ) from None
 
     def _same_or_refuse(self, job_id: str, source: Source, identities: tuple[str, ...]) -> Job:
         job = self._ledger.get(job_id)
@@ -119,3 +132,30 @@ class Admission:
         if secret in (None, job.source.secret) or job.status is Status.CANCELED:
             return job
         return await self._ledger.record(job.id, e.SecretReplaced(secret))
+
+
+def check_candidates(
+    drivers: Mapping[SourceType, Driver], candidates: Iterable[FurtherSource]
+) -> None:
+    """Refuse candidates that no driver can read.
+
+    Raises:
+        UnsupportedSource: no driver reads this kind of source.
+        InvalidSource: one is broken.
+    """
+    for one in candidates:
+        try:
+            _driver(drivers, one.source).identify(one.source)
+        except InvalidRequest as error:
+            error.field = "candidates"
+            raise
+
+
+def _driver(drivers: Mapping[SourceType, Driver], source: Source) -> Driver:
+    try:
+        return drivers[source.type]
+    except KeyError:
+        known = ", ".join(sorted(drivers))
+        raise UnsupportedSource(
+            f"This server has no driver for the source type '{source.type}'; it has: {known}."
+        ) from None

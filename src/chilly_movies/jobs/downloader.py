@@ -116,7 +116,9 @@ class Downloader:
         self._wake = asyncio.Event()
         guard, retry = guard or DiskGuard(), retry or RetryPolicy()
         self._guard = guard
-        self._runner = Runner(self._drivers, self._ledger, retry, clock, self._wake.set, guard)
+        self._runner = Runner(
+            self._drivers, self._ledger, retry, clock, self._wake.set, guard, self._halted
+        )
         self._reading = Reading(self._drivers, self._ledger, self._bus, self.resume, self._wake.set)
         if steady is None:
             steady = clocks.steady if clock is utc_now else lambda: clock().timestamp()
@@ -222,8 +224,8 @@ class Downloader:
             job: the seed's mapping (`{"id", "sourceType", "sourceUrn"}`); extra keys are ignored.
                 Or a request that was checked already.
             **wishes: the same by keyword: `id`, `source_type`, `source_urn`, `torrent` (bytes of
-                a `.torrent` file), `labels`, the fields of `Options`, and `held`: paused from the
-                beginning.
+                a `.torrent` file), `username`, `password`, `cookies`, `headers`, `labels`,
+                `mirrors`, the fields of `Options`, and `held`: paused from the beginning.
 
         Returns:
             The job; an id and source that are known already give the job as it stands, and a
@@ -238,10 +240,7 @@ class Downloader:
         request = job if isinstance(job, StartRequest) else parse({**(job or {}), **wishes})
         if request.source is None:
             return await self._start_known(request.job_id, held=request.is_held)
-        labels, held = request.labels or {}, request.is_held
-        return await self._admission.admit(
-            Wish(request.job_id, request.source, request.options, labels, is_held=held)
-        )
+        return await self._admission.admit(Wish.of(request, request.source))
 
     async def adopt(
         self,
@@ -453,7 +452,7 @@ class Downloader:
 
     async def peers(self, job_id: str) -> Sequence[Peer]:
         """The peers a job is connected to right now."""
-        job = await self.status(job_id)
+        job = (await self.status(job_id)).as_run
         driver = self._drivers.get(job.source.type)
         return () if driver is None else await driver.peers(job)
 
@@ -584,6 +583,9 @@ class Downloader:
     def network_problem(self) -> str | None:
         """One clause for why nothing is sent or received at the moment, None if it may be."""
         return None
+
+    def _halted(self) -> str | None:
+        return self.network_problem
 
     @property
     def listening(self) -> tuple[ListenPort, ...]:

@@ -13,12 +13,15 @@ from typing import Any, ClassVar
 
 from chilly_movies.jobs.figures import Figures
 from chilly_movies.jobs.models import (
+    FurtherSource,
     Job,
     JobError,
     MediaFile,
     Place,
     Progress,
+    Source,
     SourceFacts,
+    SourceType,
     Status,
     TrackerChoice,
 )
@@ -141,6 +144,8 @@ class Adjusted(Event):
         labels: the same.
         files: the same; another selection changes which of them are wanted.
         moving_to: where a finished film is to be moved to, None if it stays where it is.
+        mirrors: all of them, as they are from now on.
+        candidates: the same.
     """
 
     name = "adjusted"
@@ -148,6 +153,8 @@ class Adjusted(Event):
     labels: Mapping[str, str] = field(default_factory=dict)
     files: tuple[MediaFile, ...] = ()
     moving_to: str | None = None
+    mirrors: tuple[FurtherSource, ...] = ()
+    candidates: tuple[FurtherSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +235,33 @@ class Waiting(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SourceChanged(Event):
+    """A source was given up, and nothing is left of its data: the next one is taken.
+
+    Attributes:
+        before: the one that was given up.
+        source: the one that is taken.
+        facts: what its text says of it.
+        key: the job's new key.
+        error: why the one before was given up.
+    """
+
+    name = "source"
+    before: Source = field(default_factory=lambda: Source(SourceType.TORRENT, ""))
+    source: Source = field(default_factory=lambda: Source(SourceType.TORRENT, ""))
+    facts: SourceFacts = field(default_factory=SourceFacts)
+    key: str = ""
+    error: JobError = field(default_factory=lambda: JobError("", ""))
+
+    @property
+    def news(self) -> Mapping[str, Any]:
+        """See `Event`."""
+        named = {"from": self.before, "to": self.source}
+        told = {k: {"sourceType": s.type.value, "sourceUrn": s.urn} for k, s in named.items()}
+        return {**told, "reason": self.error.message}
+
+
+@dataclass(frozen=True, slots=True)
 class Completed(Event):
     """Every wanted byte is verified and published.
 
@@ -297,7 +331,7 @@ NEWS = (FILE, STREAM)
 
 EVENT_NAMES = (
     "queued", "started", "metadata", "files", "moved", "adjusted", "progress", "paused", "resumed",
-    "retrying", "completed", "canceled", "error", "removed", "placed", *NEWS,
+    "retrying", "completed", "canceled", "error", "removed", "placed", "source", *NEWS,
 )  # fmt: skip
 
 

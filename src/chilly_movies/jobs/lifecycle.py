@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final
 
 from chilly_movies.errors import IllegalTransition
 from chilly_movies.jobs import events as e
-from chilly_movies.jobs.models import Job, Progress, Status, Transports, folder_of
+from chilly_movies.jobs.models import (
+    Job,
+    Progress,
+    Status,
+    TrackerChoice,
+    Transports,
+    folder_of,
+)
 
 QUEUED, ACTIVE, PAUSED = Status.QUEUED, Status.ACTIVE, Status.PAUSED
 COMPLETED, FAILED, CANCELED = Status.COMPLETED, Status.FAILED, Status.CANCELED
@@ -47,6 +54,7 @@ TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.Resumed: _rule(PAUSED, FAILED, to=QUEUED),
     e.Retrying: _rule(ACTIVE, to=QUEUED),
     e.Waiting: _rule(ACTIVE, to=QUEUED),
+    e.SourceChanged: _rule(ACTIVE, to=QUEUED),
     e.Completed: _rule(ACTIVE, to=COMPLETED),
     e.SeedingStopped: _rule(COMPLETED),
     e.Checked: _rule(PAUSED, COMPLETED, FAILED),
@@ -95,12 +103,14 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
             return _effects_on_place(job, event)
         case e.TrackersChosen(trackers=trackers):
             return {"trackers": trackers}
-        case e.SecretReplaced(secret=secret):
-            return {"source": replace(job.source, secret=secret)}
+        case e.SecretReplaced() | e.SourceChanged():
+            return _effects_on_source(job, event)
         case e.Retrying() | e.Waiting() | e.Failed() | e.Damaged():
             return _effects_of_trouble(job, event)
         case e.Resumed():
-            return {"error": None, "attempts": 0, "next_attempt_at": None, "reason": None}
+            spent = () if job.status is FAILED else job.spent
+            changes = {"error": None, "attempts": 0, "next_attempt_at": None, "reason": None}
+            return {**changes, "spent": spent}
         case e.SeedingStopped(reason=reason):
             return {"seeding": False, "progress": _still(job.progress), "reason": reason}
         case e.Paused() | e.Canceled():
@@ -123,6 +133,28 @@ def _effects_on_figures(
             return {**changes, "completed_at": at, "error": None, "attempts": 0, "reason": None}
 
 
+def _effects_on_source(job: Job, event: e.SecretReplaced | e.SourceChanged) -> dict[str, Any]:
+    if isinstance(event, e.SecretReplaced):
+        return {"source": replace(job.source, secret=event.secret)}
+    return {
+        "active_source": event.source,
+        "spent": (*job.spent, event.before.name),
+        "key": event.key,
+        "identities": tuple(dict.fromkeys((*event.facts.identities, *job.identities))),
+        "name": event.facts.name or job.name,
+        "files": (),
+        "path": None,
+        # which files and trackers are wanted was said of another source
+        "options": replace(job.options, files=None, priorities=()),
+        "trackers": TrackerChoice(),
+        "progress": Progress(),
+        "reason": event.error.message,
+        "error": None,
+        "attempts": 0,
+        "next_attempt_at": None,
+    }
+
+
 def _effects_of_trouble(
     job: Job, event: e.Retrying | e.Waiting | e.Failed | e.Damaged
 ) -> dict[str, Any]:
@@ -141,7 +173,10 @@ def _effects_on_files(
 ) -> dict[str, Any]:
     match event:
         case e.MetadataReceived(facts=facts):
-            identities = tuple(dict.fromkeys((*job.identities, *facts.identities)))
+            known, new = job.identities, facts.identities
+            # those of the source that is run come first; of the only source those of its text
+            both = (*known, *new) if job.active_source is None else (*new, *known)
+            identities = tuple(dict.fromkeys(both))
             learned = {"name": facts.name, "files": facts.files, "identities": identities}
             return {**learned, "reason": facts.note or job.reason}
         case e.FilesChosen(priorities=priorities):
@@ -150,9 +185,9 @@ def _effects_on_files(
             return {"files": job.files_wanted(chosen), "options": options}
         case e.Publishing(path=path, progress=progress):
             return {"path": path, "files": job.files_at(path), "progress": progress, "reason": None}
-        case e.Adjusted(options=options, labels=labels, files=files, moving_to=target):
-            changes = {"options": options, "labels": labels, "files": files}
-            return {**changes, "moving_to": target}
+        case e.Adjusted():
+            names = (known.name for known in fields(event))
+            return {name: getattr(event, name) for name in names}
 
 
 def _effects_on_place(

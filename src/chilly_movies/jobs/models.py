@@ -82,6 +82,26 @@ class Source:
     data: bytes | None = None
     secret: Secret | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def name(self) -> str:
+        """What says which of a job's sources it is."""
+        return f"{self.type} {self.urn}"
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherSource:
+    """Another place that a film can be had from, beside its job's source.
+
+    Attributes:
+        source: where it is.
+        checksum: `sha256:` and the digest in hex of what is there, None if it is not known.
+        size: bytes of what is there, None if they are not known.
+    """
+
+    source: Source
+    checksum: str | None = None
+    size: int | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class MediaFile:
@@ -339,6 +359,11 @@ class Job:
         counted: what it moved, None = it last ran in a version that kept no figures.
         owner: the name of the server that runs it, None where there is only one.
         epoch: how often its owner changed; nothing is written under an older one.
+        mirrors: further places for the same bytes, which its driver may use.
+        candidates: further sources for the same film, which are tried in turn once `source` is
+            given up.
+        active_source: the one that is run, None = `source`, and no other ever was.
+        spent: the names of those that were given up since the last resume.
     """
 
     id: str
@@ -369,6 +394,32 @@ class Job:
     owner: str | None = None
     epoch: int = 0
     trackers: TrackerChoice = field(default_factory=TrackerChoice)
+    mirrors: tuple[FurtherSource, ...] = ()
+    candidates: tuple[FurtherSource, ...] = ()
+    active_source: Source | None = None
+    spent: tuple[str, ...] = ()
+
+    @property
+    def running_source(self) -> Source:
+        """The source that is run now, or will be."""
+        return self.active_source or self.source
+
+    @property
+    def next_source(self) -> Source | None:
+        """The source that is taken when this one is given up, None if there is none.
+
+        A film that was complete once is not given up for another.
+        """
+        if self.completed_at is not None or self.adopted:
+            return None
+        spent = {*self.spent, self.running_source.name}
+        every = (self.source, *(one.source for one in self.candidates))
+        return next((source for source in every if source.name not in spent), None)
+
+    @property
+    def as_run(self) -> Job:
+        """The job as a driver knows it: of several sources with the one that is run."""
+        return self if self.active_source is None else replace(self, source=self.active_source)
 
     @property
     def figures(self) -> Figures:
@@ -384,7 +435,8 @@ class Job:
     @property
     def info_hash(self) -> str | None:
         """The info hash in hex (v1 if there is one, else v2), None for other sources."""
-        hashes = [i.split(":", 1)[1] for i in sorted(self.identities) if i.startswith("bt")]
+        known = sorted(self.identities) if self.active_source is None else self.identities
+        hashes = [i.split(":", 1)[1] for i in known if i.startswith("bt")]
         return hashes[0] if hashes else None
 
     def priorities(self) -> dict[int, int]:

@@ -33,6 +33,7 @@ _ENDS = {
     "error": "The download failed.",
     "canceled": "The download was canceled.",
     "removed": "The download was removed.",
+    "source": "The download goes on from another source; open it again.",
 }
 _PAUSED = "The download is paused; resume it, or ask with resume=true."
 
@@ -113,7 +114,8 @@ class Reading:
         """Open it where it lies; where that is may have changed since the job was looked up."""
         while True:
             try:
-                return await self._driver(job).open_file(job, index, bitrate=bitrate, quiet=quiet)
+                driver = self._driver(job)
+                return await driver.open_file(job.as_run, index, bitrate=bitrate, quiet=quiet)
             except FileNotFound:
                 before, job = job, self._ledger.get(job.id)
                 if job is before:  # places are not compared: it may have gone and come back
@@ -130,9 +132,9 @@ class Reading:
         self._ledger.tell(job_id, e.STREAM, {"index": index, "readers": readers})
 
     def _driver(self, job: Job) -> Driver:
-        driver = self._drivers.get(job.source.type)
-        if driver is None:
-            raise UnsupportedSource(f"There is no driver for the source type '{job.source.type}'.")
+        kind = job.running_source.type
+        if (driver := self._drivers.get(kind)) is None:
+            raise UnsupportedSource(f"There is no driver for the source type '{kind}'.")
         return driver
 
     async def _set_going(self, job: Job, *, resume: bool) -> None:
@@ -202,10 +204,10 @@ class Reading:
 
     async def files(self, job: Job) -> tuple[FileStanding, ...]:
         """See `Downloader.files`."""
-        driver = self._drivers.get(job.source.type)
+        driver = self._drivers.get(job.running_source.type)
         if driver is None or not job.files:
             return ()
-        return await driver.files(job)
+        return await driver.files(job.as_run)
 
     async def choose(self, job: Job, priorities: Mapping[int, int]) -> Job:
         """See `Downloader.choose_files`; the caller holds the job's lock."""
@@ -214,7 +216,7 @@ class Reading:
             return job
         job = await self._ledger.record(job.id, e.FilesChosen(tuple(sorted(chosen.items()))))
         if job.is_running:
-            await self._driver(job).adjust(job)
+            await self._driver(job).adjust(job.as_run)
         return job
 
 

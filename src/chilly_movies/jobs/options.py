@@ -213,10 +213,12 @@ class Option:
 
 
 def to_text(value: object) -> str:
-    """The text that `Option.from_text` reads as this value; of labels their JSON."""
+    """The text that `Option.from_text` reads as this value; of what has members its JSON."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, dict):
+    if isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(each, dict) for each in value)
+    ):
         return json.dumps(value)
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 

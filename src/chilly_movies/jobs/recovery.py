@@ -81,7 +81,9 @@ class Upkeep:
         found: list[str] = []
         for driver in {id(d): d for d in self._drivers.values()}.values():
             jobs: list[Job] = [
-                job for job in self._ledger if self._drivers.get(job.source.type) is driver
+                job.as_run
+                for job in self._ledger
+                if self._drivers.get(job.running_source.type) is driver
             ]
             try:
                 found += await driver.reconcile(jobs)

@@ -23,10 +23,10 @@ from chilly_movies.errors import (
     DownloadError,
     EngineError,
     EngineRestarts,
-    NoMetadata,
     SourceUnavailable,
     StoreError,
 )
+from chilly_movies.jobs.settings import JobSettings
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -40,28 +40,43 @@ class Patience(Enum):
     BOUNDED = auto()
     """It is tried so many times, then it fails: the source or the driver is at fault."""
     LONG = auto()
-    """The same with many more tries: nobody is at fault, but perhaps there is nothing to find."""
+    """The same with many more tries: the source may come back, or there is nothing to find."""
+    SHORT = auto()
+    """It is tried a few times, then the next source is taken."""
     ENDLESS = auto()
-    """It is tried as long as it is wanted, ever more rarely: the network is at fault."""
+    """It is tried as long as it is wanted, ever more rarely: something of ours is at fault."""
     AT_ONCE = auto()
     """It goes on at once, and that counts as no attempt: neither job nor source is at fault."""
     UNTIL_WELL = auto()
     """It goes on when the disk or the database is well again; that counts as no attempt."""
 
 
-def patience_with(error: ChillyError) -> Patience:
-    """How often a job is tried again after this error."""
+def patience_with(error: ChillyError, *, has_another: bool = False) -> Patience:
+    """How often a job is tried again after this error.
+
+    Args:
+        error: what ended the attempt.
+        has_another: the job has another source that may be tried.
+    """
     if isinstance(error, DiskError | StoreError):
         return Patience.UNTIL_WELL
     if isinstance(error, EngineRestarts):
         return Patience.AT_ONCE
-    if isinstance(error, NoMetadata):
-        return Patience.LONG
-    if isinstance(error, SourceUnavailable | EngineError):
+    if isinstance(error, EngineError):
         return Patience.ENDLESS
+    if isinstance(error, SourceUnavailable):
+        return _with_source(error, has_another=has_another)
     if isinstance(error, DownloadError) and error.retryable:
-        return Patience.BOUNDED
+        return Patience.SHORT if has_another else Patience.BOUNDED
     return Patience.NONE
+
+
+def _with_source(error: SourceUnavailable, *, has_another: bool) -> Patience:
+    if error.is_ours:
+        return Patience.ENDLESS
+    if error.is_final:
+        return Patience.NONE
+    return Patience.SHORT if has_another else Patience.LONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,8 @@ class RetryPolicy:
         max_attempts: tries in all, the first one included; at least 1.
         long_attempts: the same where patience is `LONG`. By default a day of them, more or less,
             if each takes two minutes.
+        short_attempts: the same where it is `SHORT`.
+        silence: seconds without data after which a source is given up for the next one.
         base: seconds of the first wait before jitter.
         cap: seconds no wait exceeds.
 
@@ -81,6 +98,8 @@ class RetryPolicy:
 
     max_attempts: int = 5
     long_attempts: float = 100
+    short_attempts: int = 5
+    silence: float = 1800.0
     base: float = 5.0
     cap: float = 900.0
 
@@ -96,7 +115,17 @@ class RetryPolicy:
             Patience.NONE: 1,
             Patience.BOUNDED: self.max_attempts,
             Patience.LONG: self.long_attempts,
+            Patience.SHORT: self.short_attempts,
         }.get(patience, math.inf)
+
+
+def policy_of(settings: JobSettings) -> RetryPolicy:
+    """How often and how patiently jobs are tried, as the user set it."""
+    return RetryPolicy(
+        long_attempts=settings.metadata_tries or math.inf,
+        short_attempts=settings.source_tries,
+        silence=settings.source_patience,
+    )
 
 
 CALL_POLICY = RetryPolicy(max_attempts=3, base=0.5, cap=5.0)

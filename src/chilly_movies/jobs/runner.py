@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
+import uuid
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -19,18 +21,31 @@ from chilly_movies.errors import (
     DuplicateDownload,
     EngineError,
     FilmDamaged,
+    InvalidRequest,
     JobLost,
     OutOfDescriptors,
     SourceRejected,
+    SourceUnavailable,
     StoreError,
 )
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import Job, JobError, Report, SourceFacts, SourceType, Status
+from chilly_movies.jobs.models import (
+    Job,
+    JobError,
+    Report,
+    Source,
+    SourceFacts,
+    SourceType,
+    Status,
+)
 from chilly_movies.jobs.ports import Driver
 from chilly_movies.jobs.retry import Patience, RetryPolicy, next_delay, patience_with
+from chilly_movies.jobs.silence import Silence
+from chilly_movies.runtime import failpoints
 from chilly_movies.runtime.descriptors import shortage
+from chilly_movies.runtime.tasks import to_the_end
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +69,7 @@ class Runner:
         clock: the present time, aware.
         on_slot: called when a job may have left its slot.
         guard: who knows whether the disk is well.
+        halted: says why nothing may be sent or received at the moment, None if it may be.
     """
 
     def __init__(
@@ -64,6 +80,7 @@ class Runner:
         clock: Callable[[], datetime],
         on_slot: Callable[[], None],
         guard: DiskGuard,
+        halted: Callable[[], str | None],
     ) -> None:
         self._drivers = drivers
         self._ledger = ledger
@@ -71,6 +88,7 @@ class Runner:
         self._clock = clock
         self._on_slot = on_slot
         self._guard = guard
+        self._halted = halted
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._disk_trouble: dict[str, int] = {}
         self._to_check: set[str] = set()
@@ -204,10 +222,11 @@ class Runner:
         return True
 
     async def _consume(self, job: Job, *, check: bool) -> Report:
+        job = job.as_run
         driver = self._drivers.get(job.source.type)
         if driver is None:
             raise SourceRejected(f"There is no driver for the source type '{job.source.type}'.")
-        report = Report(job.progress)
+        report, silence = Report(job.progress), Silence(time.monotonic())
         try:
             async with aclosing(driver.run(job, check=check)) as reports:
                 async for report in reports:
@@ -216,11 +235,26 @@ class Runner:
                     await self._take(job.id, report)
                     if self._must_move(job):
                         break
+                    self._refuse_silence(job.id, silence, report)
         except OSError as error:  # may come from whatever opens something
             if (short := shortage(error.errno)) is None:
                 raise
             raise OutOfDescriptors(short) from None
         return report
+
+    def _refuse_silence(self, job_id: str, silence: Silence, report: Report) -> None:
+        """Give up a source that sends nothing, if there is another one.
+
+        Raises:
+            SourceUnavailable: it is given up.
+        """
+        halted = self._halted() is not None
+        seconds = silence.lasts(report.progress, time.monotonic(), halted=halted)
+        job = self._ledger.get(job_id)
+        if seconds >= self._retry.silence and job.status is Status.ACTIVE and job.next_source:
+            why = report.reason or "nothing was sent"
+            sentence = f"Nothing came for {seconds:.0f} s: {why.removesuffix('.')}."
+            raise SourceUnavailable(sentence, is_final=True)
 
     def _is_current(self, job_id: str) -> bool:
         """Whether this task still runs the job.
@@ -312,9 +346,35 @@ class Runner:
         if job.status is Status.COMPLETED:
             await self._insist(job_id, e.SeedingStopped(str(error)))
         elif job.status is Status.ACTIVE:
-            await self._insist(job_id, self._verdict(job, error, problem))
+            verdict = self._verdict(job, error, problem)
+            if isinstance(verdict, e.Failed) and job.next_source is not None:
+                verdict = await to_the_end(self._next_source(job, job.next_source, problem))
+            await self._insist(job_id, verdict)
+            if isinstance(verdict, e.SourceChanged):
+                failpoints.reach("source.changed")
         elif job.status in (Status.PAUSED, Status.FAILED):
             await self._insist(job_id, e.Checked(job.progress, str(error)))
+
+    async def _next_source(
+        self, job: Job, source: Source, problem: JobError
+    ) -> e.SourceChanged | e.Waiting:
+        """Delete what there is of the source that is given up, and only then take another.
+
+        After a crash in between the one before is tried anew, from nothing. The next one gets a
+        key of its own, so that none of its data is ever taken for data of another.
+        """
+        before, driver = job.as_run, self._drivers.get(job.running_source.type)
+        try:
+            if driver is not None:
+                await driver.remove(before, delete_files=False)
+        except ChillyError as error:
+            pause = self._clock() + self._disk_pause(job.id, error)
+            return e.Waiting(JobError(error.code, str(error)), pause)
+        failpoints.reach("source.removed")
+        other, facts = self._drivers.get(source.type), SourceFacts()
+        with suppress(InvalidRequest):  # its run will say what is wrong
+            facts = other.identify(source) if other is not None else facts
+        return e.SourceChanged(before.source, source, facts, uuid.uuid4().hex, problem)
 
     async def _insist(self, job_id: str, event: e.Event) -> None:
         """Record something, however long the store fails: what is there is not given up."""
@@ -335,7 +395,7 @@ class Runner:
 
     def _verdict(self, job: Job, error: ChillyError, problem: JobError) -> e.Event:
         """Go on at once, try again later, wait for the disk, or give up."""
-        patience = patience_with(error)
+        patience = patience_with(error, has_another=job.next_source is not None)
         if patience is Patience.AT_ONCE:
             return e.Waiting(problem)
         if patience is Patience.UNTIL_WELL:

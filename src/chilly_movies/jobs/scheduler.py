@@ -92,7 +92,7 @@ class Slots:
 
     def _pool_of(self, job: Job) -> Pool:
         """A job whose driver is gone waits with the most, and will fail."""
-        driver = self._drivers.get(job.source.type)
+        driver = self._drivers.get(job.running_source.type)
         return Pool.NETWORK if driver is None else driver.pool
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from chilly_movies.errors import InvalidRequest
 
@@ -23,6 +23,7 @@ MAX_SECRETS: Final = 50
 TOKEN: Final = r"^[!#$%&'*+.^_`|~0-9A-Za-z\-]{1,200}$"  # noqa: S105 (a name's form, no secret)
 _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 _USER: Final = re.compile(r"([a-z][a-z0-9+.-]*://)([^/?#\\]*)@(.*)", re.IGNORECASE | re.DOTALL)
+_PLAIN_USER: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:\-]*")
 _OURS: Final = frozenset(
     ("host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te",
      "trailer", "expect", "range", "if-range", "accept-encoding", "proxy-authorization")
@@ -68,14 +69,16 @@ class Secret:
         given = {name.lower() for name, _ in self.headers}
         return {k: v for k, v in made.items() if k.lower() not in given} | dict(self.headers)
 
-    def in_link(self, link: str) -> str:
-        """A link with user name and password in it, for a library that takes them nowhere else."""
+    def in_link(self, link: str) -> str | None:
+        """A link with user name and password in it, for a library that takes them nowhere else.
+
+        None if one of them has a sign that is encoded in links: such a library decodes nothing.
+        """
         if self.username is None and self.password is None:
             return link
         scheme, _, rest = link.partition("://")
-        return (
-            f"{scheme}://{quote(self.username or '', '')}:{quote(self.password or '', '')}@{rest}"
-        )
+        user = f"{self.username or ''}:{self.password or ''}"
+        return f"{scheme}://{user}@{rest}" if _PLAIN_USER.fullmatch(user) else None
 
 
 _NOTHING = Secret()

@@ -21,3 +21,9 @@ class JobSettings:
     metadata_tries: int = setting(
         100, "how often it waits so before it fails, 0 = without end", ge=0, le=10**6
     )
+    source_tries: int = setting(
+        5, "tries of a source with trouble before the job's next candidate is taken", ge=1, le=1000
+    )
+    source_patience: int = setting(
+        1800, "seconds without data until the job's next candidate is taken", ge=1, le=10**7
+    )

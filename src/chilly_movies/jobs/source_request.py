@@ -1,12 +1,23 @@
-"""A source as a request gives it: what its server wants to know is taken and never given back."""
+"""Sources as a request gives them: what their servers want to know is never given back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
 
+from chilly_movies.errors import InvalidRequest, UnsupportedSource
+from chilly_movies.jobs.models import FurtherSource, Source, SourceType
+from chilly_movies.jobs.requests import MAX_URN, check_link
 from chilly_movies.jobs.secrets import (
     MAX_SECRET,
     MAX_SECRETS,
@@ -15,10 +26,14 @@ from chilly_movies.jobs.secrets import (
     check_pairs,
     check_text,
     in_pairs,
+    merged,
+    without_user,
 )
 from chilly_movies.jobs.spelling import Spelled
 
 _HIDDEN: dict[str, Any] = {"writeOnly": True}
+MAX_FURTHER: Final = 50
+"""Mirrors of one job, and candidates."""
 _PAIRS = {
     "type": "object",
     "maxProperties": MAX_SECRETS,
@@ -57,3 +72,67 @@ class Credentials(Spelled):
         """All of it; empty if nothing was given."""
         cookies, headers = in_pairs(self.cookies), in_pairs(self.headers)
         return Secret(self.username, self.password, cookies, headers)
+
+
+class FurtherIn(Credentials):
+    """A further place that a film can be had from."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, strict=True)
+    usual: ClassVar[SourceType] = SourceType.TORRENT
+
+    source_type: str | None = Field(None, max_length=32, description="Absent: the usual one.")
+    source_urn: str = Field(min_length=1, max_length=MAX_URN, repr=False)
+    checksum: str | None = Field(
+        None,
+        pattern="^sha256:[0-9A-Fa-f]{64}$",
+        description="Of what is there, for drivers that have no hashes of their own.",
+    )
+    size: int | None = Field(None, ge=0, le=2**53 - 1, description="Bytes of what is there.")
+    _further: FurtherSource | None = PrivateAttr(None)
+
+    @property
+    def further(self) -> FurtherSource:
+        """The same as the value that a job keeps."""
+        assert self._further is not None  # noqa: S101 (for the type checker)
+        return self._further
+
+    @model_validator(mode="after")
+    def _find_source(self) -> Self:
+        try:
+            kind = SourceType(self.source_type or self.usual)
+        except ValueError:
+            raise UnsupportedSource("There is no such source type.") from None
+        link, user = without_user(check_link(self.source_urn, kind))
+        source = Source(kind, link, None, merged(user, self.secret))
+        self._further = FurtherSource(source, self.checksum, self.size)
+        return self
+
+
+class MirrorIn(FurtherIn):
+    """A further place for the same bytes: an http or https link."""
+
+    usual: ClassVar[SourceType] = SourceType.HTTP
+
+    @model_validator(mode="after")
+    def _be_a_link(self) -> Self:
+        source = self.further.source
+        is_link = source.urn.lower().startswith(("http://", "https://"))
+        if source.type is not SourceType.HTTP or not is_link:
+            sentence = "A mirror is a link that begins with http:// or https://."
+            raise InvalidRequest(sentence, field="mirrors")
+        return self
+
+
+class CandidateIn(FurtherIn):
+    """A further source for the same film; absent sourceType: torrent."""
+
+
+MIRRORS: Final = "Further places for the same bytes, whose servers are asked beside the source."
+CANDIDATES: Final = "Further sources for the same film, tried in turn once its source is given up."
+Mirrors = Annotated[list[MirrorIn], Field(max_length=MAX_FURTHER)]
+Candidates = Annotated[list[CandidateIn], Field(max_length=MAX_FURTHER)]
+
+
+def further(given: Iterable[FurtherIn] | None) -> tuple[FurtherSource, ...]:
+    """What a job keeps of a list of further sources; none of a list that was not given."""
+    return tuple(one.further for one in given or ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -43,7 +43,13 @@ from chilly_movies.jobs.requests import (
     new_id,
 )
 from chilly_movies.jobs.secrets import merged, without_user
-from chilly_movies.jobs.source_request import Credentials
+from chilly_movies.jobs.source_request import (
+    CANDIDATES,
+    MIRRORS,
+    Candidates,
+    Credentials,
+    Mirrors,
+)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -128,10 +134,13 @@ class _StartRequest(Credentials):
     source_urn: str | None = Field(
         None,
         max_length=MAX_URN,
+        repr=False,
         description="Magnet link, info hash or link to a torrent file; absent: start the known id.",
         examples=[EXAMPLE_URN],
     )
     labels: Labels | None = Field(None, description=LABELS)
+    mirrors: Mirrors | None = Field(None, description=MIRRORS)
+    candidates: Candidates | None = Field(None, description=CANDIDATES)
     _source: Source | None = PrivateAttr(None)
 
     @property
@@ -182,6 +191,8 @@ else:
         "StartRequest", __base__=_StartRequest, __doc__=_StartRequest.__doc__, **option_members()
     )
 
+AS_JSON: Final = {"labels": LABELS, "mirrors": MIRRORS, "candidates": CANDIDATES}
+"""Members that a form gives as the text of a JSON value, and what they say."""
 _WIRE = {name: str(member.alias) for name, member in StartRequest.model_fields.items()}
 
 
@@ -209,19 +220,20 @@ def parse_form(fields: Mapping[str, str], torrent: bytes) -> StartRequest:
         InvalidRequest: a value has the wrong form.
     """
     given: dict[str, Any] = dict(fields)
-    if "labels" in given:
-        given["labels"] = _labels_in(given["labels"])
+    for name in AS_JSON:
+        if name in given:
+            given[name] = _json_in(given[name], name)
     for option in START_OPTIONS.values():
         if option.wire in given:
             given[option.wire] = option.from_text(given[option.wire])
     return checked(StartRequest, given, torrent=torrent)
 
 
-def _labels_in(text: str) -> object:
+def _json_in(text: str, name: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidRequest("The labels are no JSON object.", field="labels") from None
+        raise InvalidRequest(f"The {name} are no JSON.", field=name) from None
 
 
 def checked(model: type[M], value: object, **beside: Any) -> M:

@@ -39,7 +39,7 @@ class Swarm:
         self._verb = verb
 
     async def _of(self, job_id: str) -> tuple[SwarmControl, Job]:
-        job = await self._status(job_id)
+        job = (await self._status(job_id)).as_run
         control = self._controls.get(job.source.type)
         if control is None:
             raise NoSwarm(f"Job '{job_id}' is no torrent: it has no swarm.")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from chilly_movies.errors import IllegalTransition, StoreError
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.adjustments import AdjustRequest, adjusted, destination
+from chilly_movies.jobs.admission import check_candidates
 from chilly_movies.jobs.ledger import Ledger
 from chilly_movies.jobs.models import Job, SourceType, Status
 from chilly_movies.jobs.ports import Driver
@@ -68,6 +69,7 @@ class Verbs:
 
     async def _forget(self, job: Job, *, delete_files: bool) -> None:
         """Let the driver delete what it keeps; a job whose driver is gone has nothing left."""
+        job = job.as_run
         driver = self._drivers.get(job.source.type)
         if driver is not None:
             await driver.remove(job, delete_files=delete_files)
@@ -107,14 +109,16 @@ class Verbs:
     async def adjust(self, job: Job, wanted: AdjustRequest) -> Job:
         """See `Downloader.adjust`."""
         change = adjusted(job, wanted)
+        if change is not None and change.candidates != job.candidates:
+            check_candidates(self._drivers, change.candidates)
         if change is None:
             return job
         changed = await self._ledger.record(job.id, change)
         if changed.moving_to is not None:
             return await self._set_off(job)
-        driver = self._drivers.get(job.source.type)
+        driver = self._drivers.get(changed.running_source.type)
         if changed.is_running and driver is not None:
-            await driver.adjust(changed)
+            await driver.adjust(changed.as_run)
         return self._ledger.get(job.id)
 
     async def place(self, job: Job, to: To | None, before: str | None) -> Job:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import socket
 
 import httpx2
 
@@ -31,6 +33,11 @@ def why_unreachable(error: Exception) -> str:
     if code is None:
         return "the connection broke" if "Connect" not in type(error).__name__ else "no connection"
     return os.strerror(code) if code > 0 else "its name does not resolve"
+
+
+def is_ours(error: Exception) -> bool:
+    """Whether our own network is away, so that no server could be reached."""
+    return _errno(error) in (socket.EAI_AGAIN, errno.ENETUNREACH, errno.ENETDOWN)
 
 
 def _errno(error: BaseException | None) -> int | None:

@@ -10,7 +10,7 @@ import httpx2
 
 from chilly_movies.errors import SourceNotFound, SourceRejected, SourceUnavailable
 from chilly_movies.net.addresses import literal_host_is_public, resolves_to_public
-from chilly_movies.net.failures import why_unreachable
+from chilly_movies.net.failures import is_ours, why_unreachable
 from chilly_movies.net.outbound import NOT_LET
 
 _MAX_HOPS = 5
@@ -132,8 +132,9 @@ async def _check(url: str, *, allow_private: bool, resolve: bool) -> None:
         public = literal_host_is_public(parts.hostname)
         if public and resolve:
             public = await resolves_to_public(parts.hostname, port)
-    except OSError:
-        raise SourceUnavailable(f"The name '{parts.hostname}' does not resolve.") from None
+    except OSError as error:
+        sentence = f"The name '{parts.hostname}' does not resolve."
+        raise SourceUnavailable(sentence, is_ours=is_ours(error)) from None
     if not public:
         raise SourceRejected(
             "The link leads to a private address; CHILLY_ALLOW_PRIVATE_ADDRESSES allows that."
@@ -171,4 +172,5 @@ def _refusal(url: str, error: httpx2.HTTPError) -> SourceRejected | SourceUnavai
     if NOT_LET in str(error):
         return SourceRejected("The link leads to an address that is blocked.")
     server, why = urlsplit(url).netloc.rpartition("@")[2], why_unreachable(error)
-    return SourceUnavailable(f"The link's server {server} does not answer ({why}).")
+    sentence = f"The link's server {server} does not answer ({why})."
+    return SourceUnavailable(sentence, is_ours=is_ours(error))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import zip_longest
 from types import NoneType
 from typing import Any, Final, TypeVar
 
@@ -15,6 +16,7 @@ from sqlalchemy import CursorResult, RowMapping
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.figures import Figures, Moved
 from chilly_movies.jobs.models import (
+    FurtherSource,
     Job,
     JobError,
     MediaFile,
@@ -51,8 +53,42 @@ class _Secrets:
     """All that is secret of one job, which no other column holds."""
 
     source: Secret | None = None
+    mirrors: tuple[Secret | None, ...] = ()
+    candidates: tuple[Secret | None, ...] = ()
+    active: Secret | None = None
+
+    @classmethod
+    def of(cls, job: Job) -> _Secrets:
+        """What is secret of a job."""
+        active = None if job.active_source is None else job.active_source.secret
+        others = _secrets_of(job.mirrors), _secrets_of(job.candidates)
+        return cls(job.source.secret, *others, active)
 
 
+def _secrets_of(sources: tuple[FurtherSource, ...]) -> tuple[Secret | None, ...]:
+    found = tuple(one.source.secret for one in sources)
+    return found if any(found) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Active:
+    """Which of a job's sources is run, and the names of those that were given up."""
+
+    source: Source | None = None
+    spent: tuple[str, ...] = ()
+
+    def among(self, source: Source, secret: Secret | None) -> _Active:
+        """The same with what is not in its column: the secret, or all of the job's own source."""
+        if self.source is None:
+            return self
+        own = self.source.name == source.name
+        return replace(self, source=source if own else replace(self.source, secret=secret))
+
+
+_ACTIVE: Final = TypeAdapter(_Active)
+_FURTHER: Final = TypeAdapter(tuple[FurtherSource, ...])
+_SHOWN: Final[Any] = {"__all__": {"source": {"type", "urn"}, "checksum": True, "size": True}}
+"""What of them stands in their own column."""
 _SECRETS: Final = TypeAdapter(_Secrets)
 
 # Fields that are stored as they are, under their own name, and what they may be: SQLite keeps a
@@ -78,7 +114,10 @@ def job_to_row(job: Job) -> dict[str, Any]:
         "source_type": job.source.type.value,
         "source_urn": job.source.urn,
         "source_data": job.source.data,
-        "secret": _secrets_to_json(_Secrets(job.source.secret)),
+        "secret": _secrets_to_json(_Secrets.of(job)),
+        "mirrors": _FURTHER.dump_json(job.mirrors, include=_SHOWN).decode(),
+        "candidates": _FURTHER.dump_json(job.candidates, include=_SHOWN).decode(),
+        "active_source": _active_to_json(job),
         "progress": _to_json(_PROGRESS, job.progress),
         "options": _to_json(_OPTIONS, job.options),
         "identities": _to_json(_IDENTITIES, job.identities),
@@ -97,15 +136,17 @@ def job_from_row(row: RowMapping) -> Job:
         ValueError: the row is damaged.
     """
     secrets = _SECRETS.validate_json(row["secret"] or "{}")
+    source = Source(
+        SourceType(row["source_type"]),
+        _value(row, "source_urn", str),
+        _value(row, "source_data", *_BYTES),
+        secrets.source,
+    )
+    active = _ACTIVE.validate_json(row["active_source"] or "{}").among(source, secrets.active)
     return Job(
         **{name: _value(row, name, *types) for name, types in _PLAIN.items()},
         status=Status(row["status"]),
-        source=Source(
-            SourceType(row["source_type"]),
-            _value(row, "source_urn", str),
-            _value(row, "source_data", *_BYTES),
-            secrets.source,
-        ),
+        source=source,
         progress=_PROGRESS.validate_json(row["progress"]),
         options=_OPTIONS.validate_json(row["options"]),
         identities=_IDENTITIES.validate_json(row["identities"]),
@@ -114,6 +155,18 @@ def job_from_row(row: RowMapping) -> Job:
         labels=_LABELS.validate_json(row["labels"]),
         counted=_figures_from_json(row["figures"]),
         trackers=_TRACKERS.validate_json(row["trackers"]),
+        mirrors=_further(row["mirrors"], secrets.mirrors),
+        candidates=_further(row["candidates"], secrets.candidates),
+        active_source=active.source,
+        spent=active.spent,
+    )
+
+
+def _further(text: str, secrets: tuple[Secret | None, ...]) -> tuple[FurtherSource, ...]:
+    """Further sources with what is secret of each; a backup may have left that out."""
+    found = zip_longest(_FURTHER.validate_json(text), secrets)
+    return tuple(
+        replace(one, source=replace(one.source, secret=secret)) for one, secret in found if one
     )
 
 
@@ -308,3 +361,11 @@ def _secrets_to_json(secrets: _Secrets) -> str | None:
     if secrets == _Secrets():
         return None
     return _SECRETS.dump_json(secrets, exclude_defaults=True).decode()
+
+
+def _active_to_json(job: Job) -> str | None:
+    """Which source is run as text; None if no other than the job's own ever was."""
+    if job.active_source is None:
+        return None
+    shown: Any = {"source": {"type", "urn"}, "spent": True}
+    return _ACTIVE.dump_json(_Active(job.active_source, job.spent), include=shown).decode()

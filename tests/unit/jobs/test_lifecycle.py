@@ -58,6 +58,7 @@ EVENTS: dict[str, e.Event] = {
     "Resumed": e.Resumed(),
     "Retrying": e.Retrying(ERROR, DUE),
     "Waiting": e.Waiting(ERROR, DUE),
+    "SourceChanged": e.SourceChanged(key="k2", error=ERROR),
     "Completed": e.Completed(DONE, seeding=True),
     "SeedingStopped": e.SeedingStopped("goal reached"),
     "Checked": e.Checked(MOVING, "checked"),
@@ -90,6 +91,7 @@ Paused            paused    paused     .         .          .         .
 Resumed           .         .          queued    .          queued    .
 Retrying          .         queued     .         .          .         .
 Waiting           .         queued     .         .          .         .
+SourceChanged     .         queued     .         .          .         .
 Completed         .         completed  .         .          .         .
 SeedingStopped    .         .          .         completed  .         .
 Checked           .         .          paused    completed  failed    .
@@ -146,10 +148,13 @@ def test_a_refusal_of_a_step_that_leads_nowhere_else_says_only_where_the_job_is(
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
 def test_no_event_touches_who_the_job_is(event: e.Event) -> None:
-    same = ["id", "key", "source", "created_at"]
+    same = ["id", "source", "created_at"]
+    if not isinstance(event, e.SourceChanged):
+        same.append("key")
     if not isinstance(event, e.Placed):
         same += ["position", "fraction"]
-    if not isinstance(event, e.FilesChosen | e.FolderChosen | e.Adjusted | e.Moved | e.NotMoved):
+    asks = e.FilesChosen | e.FolderChosen | e.Adjusted | e.SourceChanged | e.Moved | e.NotMoved
+    if not isinstance(event, asks):
         same.append("options")
     for source in TRANSITIONS[type(event)].sources:
         before = make_job("a", source, options=replace(make_job().options, files=(1,)))

@@ -85,7 +85,7 @@ async def attempt(
         (errors.DiskFull, Patience.UNTIL_WELL),
         (errors.OutOfDescriptors, Patience.UNTIL_WELL),
         (errors.StoreError, Patience.UNTIL_WELL),
-        (errors.SourceUnavailable, Patience.ENDLESS),
+        (errors.SourceUnavailable, Patience.LONG),
         (errors.EngineError, Patience.ENDLESS),
         (errors.EngineRestarts, Patience.AT_ONCE),
         (errors.NoMetadata, Patience.LONG),
@@ -125,12 +125,27 @@ def test_the_default_doubles_from_five_seconds_to_a_quarter_of_an_hour() -> None
     assert delays == [5, 10, 20, 640, 900, 900]
 
 
+def test_less_patience_is_had_with_a_source_if_there_is_another_and_endless_with_ourselves() -> (
+    None
+):
+    def patience(error: errors.ChillyError) -> Patience:
+        return patience_with(error, has_another=True)
+
+    dead = (errors.SourceUnavailable("x"), errors.NoMetadata("x"), errors.SourceNotFound("x"))
+    assert {patience(error) for error in dead} == {Patience.SHORT}
+    assert patience(SourceUnavailable("x", is_final=True)) is Patience.NONE
+    ours = (SourceUnavailable("x", is_ours=True), errors.EngineError("x"))
+    assert {patience(error) for error in ours} == {Patience.ENDLESS}
+    assert patience_with(ours[0]) is Patience.ENDLESS
+
+
 def test_patience_says_how_often_a_job_is_tried_in_all() -> None:
-    policy = RetryPolicy(max_attempts=7, long_attempts=70)
+    policy = RetryPolicy(max_attempts=7, long_attempts=70, short_attempts=3)
     assert [policy.attempts(patience) for patience in Patience] == [
         1,
         7,
         70,
+        3,
         math.inf,
         math.inf,
         math.inf,

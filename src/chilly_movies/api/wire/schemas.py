@@ -31,6 +31,7 @@ from chilly_movies.jobs.labels import LABELS
 from chilly_movies.jobs.models import Job, JobError, Phase, Progress, SourceType, Status, Transport
 from chilly_movies.jobs.options import MAX_FOLDER, OPTIONS
 from chilly_movies.jobs.queue import To
+from chilly_movies.jobs.source_request import CANDIDATES, MIRRORS
 from chilly_movies.jobs.spelling import Spelled
 
 JobId = start_request.JobId
@@ -219,6 +220,30 @@ else:
 LabelsOut = Annotated[dict[str, str], Field(description=LABELS)]
 
 
+class FurtherSourceOut(Shown):
+    """A further place of a film, without what is secret of it."""
+
+    source_type: SourceType = Field(validation_alias=_of("source", "type"))
+    source_urn: str = Field(validation_alias=_of("source", "urn"))
+    checksum: str | None
+    size: int | None
+
+
+class SourceOut(Shown):
+    """Where a film comes from."""
+
+    source_type: SourceType = Field(validation_alias=named("source_type", "type"))
+    source_urn: str = Field(validation_alias=named("source_urn", "urn"))
+
+
+class SourceChangeOut(Shown):
+    """That a source was given up for the next one."""
+
+    from_: SourceOut = Field(alias="from")
+    to: SourceOut
+    reason: str = Field(description="Why, in one sentence.")
+
+
 class JobDetail(JobOut):
     """A job with all that is known of it."""
 
@@ -226,6 +251,12 @@ class JobDetail(JobOut):
     labels: LabelsOut
     source_type: SourceType = Field(validation_alias=_of("source", "type"))
     source_urn: str = Field(validation_alias=_of("source", "urn"))
+    active_source: SourceOut = Field(
+        validation_alias=named("active_source", "running_source"),
+        description="The one that is run: `sourceUrn`, or a candidate after that was given up.",
+    )
+    candidates: list[FurtherSourceOut] = Field(description=CANDIDATES)
+    mirrors: list[FurtherSourceOut] = Field(description=MIRRORS)
     info_hash: str | None
     path: str | None = Field(description="Where the film lies in the media folder.")
     missing: bool = Field(
@@ -301,6 +332,7 @@ class EventOut(JobOut):
     )
     stream: FileReadersOut | None = Field(None, description="Of a `stream` event.")
     placed: PlacedOut | None = Field(None, description="Of a `placed` event.")
+    source: SourceChangeOut | None = Field(None, description="Of a `source` event.")
 
 
 class ListenPortOut(Shown):

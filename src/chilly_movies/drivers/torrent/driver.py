@@ -148,7 +148,7 @@ class TorrentDriver:
         if run is None:
             return
         before, files = run.job.options, job.files or run.job.files
-        run.job = replace(run.job, options=job.options, files=files)
+        run.job = replace(run.job, options=job.options, files=files, mirrors=job.mirrors)
         await self._take_over(job, before)
 
     async def _take_over(self, job: Job, before: Options) -> None:
@@ -156,6 +156,8 @@ class TorrentDriver:
         with suppress(RuntimeError):  # the torrent leaves the session meanwhile
             if (torrent := self._running.get(job.key)) is not None:
                 torrent.adjust(job)
+                if not torrent.read_only:
+                    self._session.mirror(torrent, job.mirrors)
             if job.status is Status.ACTIVE and _selection(before) != _selection(job.options):
                 await self._readers.choose(job)
 
@@ -383,6 +385,8 @@ class TorrentDriver:
             stamps=None if writes else known,
         )
         saver.watch(run.disk_paths())
+        if writes:
+            self._session.mirror(torrent, run.job.mirrors)
         self._running[key] = torrent
         run.tally.begin()
         self._readers.attach(key, torrent.pieces, run.job.options.order)
@@ -464,6 +468,8 @@ class TorrentDriver:
             run.metadata = run.metadata or visit.torrent.metadata()
         if run.metadata is None or not state.has_metadata:
             return None
+        if run.job.mirrors:
+            self._session.mirror(visit.torrent, run.job.mirrors)
         files, paths = run.metadata.facts.files, run.disk_paths()
         order = run.job.options.order
         await self._readers.learn(run.job.key, order, files, run.folder, paths, run.held)

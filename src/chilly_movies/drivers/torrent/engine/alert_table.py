@@ -199,6 +199,7 @@ def _end_wait(torrent: Torrent, alert: Any) -> None:
     match alert:
         case lt.save_resume_data_alert():
             params = alert.params
+            torrent.mirrors.leave_out(params)
             torrent.dropped.put_back(params)
             torrent.waits.end_save(lt.write_resume_data_buf(params))
         case lt.save_resume_data_failed_alert():

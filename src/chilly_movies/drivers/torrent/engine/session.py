@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
@@ -19,7 +19,12 @@ from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.alert_table import AlertTable
 from chilly_movies.drivers.torrent.engine.alerts import AlertNotifier, mask
 from chilly_movies.drivers.torrent.engine.announces import PeerIds
-from chilly_movies.drivers.torrent.engine.config import EngineConfig, for_engine, settings_pack
+from chilly_movies.drivers.torrent.engine.config import (
+    EngineConfig,
+    for_engine,
+    gate_of,
+    settings_pack,
+)
 from chilly_movies.drivers.torrent.engine.dropped import Dropped
 from chilly_movies.drivers.torrent.engine.filters import limit_everyone
 from chilly_movies.drivers.torrent.engine.listening import Listening
@@ -31,7 +36,7 @@ from chilly_movies.drivers.torrent.mends.stun import StunCheck
 from chilly_movies.drivers.torrent.mends.tracker_sockets import forget, shut_for_good
 from chilly_movies.drivers.torrent.mends.web_seeds import WebSeeds
 from chilly_movies.errors import EngineRestarts
-from chilly_movies.jobs.models import ListenPort
+from chilly_movies.jobs.models import FurtherSource, ListenPort
 from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.runtime import tasks
 from chilly_movies.runtime.clocks import TimeOfDay
@@ -269,9 +274,8 @@ class TorrentSession:
             self.traffic.needs_all()
         if not private or any(map(is_websocket, params.trackers)):
             await self._stun.spare(self._ses)
-        if params.url_seeds and not self._has_web_seeds:
-            self._has_web_seeds = True
-            self._ses.apply_settings({"alert_mask": self._alert_mask()})
+        if params.url_seeds:
+            self._hear_web_seeds()
         try:
             handle = await asyncio.to_thread(self._peer_ids.add, self._ses, params, hashes)
         except RuntimeError as error:
@@ -296,6 +300,17 @@ class TorrentSession:
         torrent.update(await asyncio.to_thread(handle.status))
         self._join_webrtc(torrent)
         return torrent
+
+    def _hear_web_seeds(self) -> None:
+        if not self._has_web_seeds:
+            self._has_web_seeds = True
+            self._ses.apply_settings({"alert_mask": self._alert_mask()})
+
+    def mirror(self, torrent: Torrent, mirrors: Sequence[FurtherSource]) -> None:
+        """Ask a torrent's mirrors, and no longer those that it had before; see `MirrorLinks`."""
+        if mirrors:
+            self._hear_web_seeds()
+        torrent.mirrors.take(mirrors, gate_of(self._config))
 
     def _join_webrtc(self, torrent: Torrent) -> None:
         if self._config.uses_webrtc:

@@ -31,6 +31,7 @@ from chilly_movies.drivers.torrent.engine.figures import (
 )
 from chilly_movies.drivers.torrent.engine.gate import Selection
 from chilly_movies.drivers.torrent.engine.meter import Meter, Sum
+from chilly_movies.drivers.torrent.engine.mirrors import MirrorLinks
 from chilly_movies.drivers.torrent.engine.pieces import Pieces, bits
 from chilly_movies.drivers.torrent.engine.standings import Endpoint, Standings, TrackerStanding
 from chilly_movies.drivers.torrent.engine.waits import Waits, answer
@@ -91,6 +92,7 @@ class Torrent:
         disk_problem: what the disk refused, None if nothing.
         lost: why it must leave the session, None if it may stay.
         pieces: which of them are there, and the order of the others.
+        mirrors: the web seeds among them that the user named.
         choosing: the wanted files are being told to the engine, which until then wants nothing.
         held: the folder of its unfinished data.
         shut_out: addresses that were, as wrong data came from there.
@@ -126,6 +128,7 @@ class Torrent:
         self.encoding, self.patience = encoding, patience
         self.dropped = dropped or Dropped()
         self.web_seeds = web_seeds or WebSeeds(handle)
+        self.mirrors = MirrorLinks(handle, self.web_seeds)
         self._changed = asyncio.Event()
         self._changed.set()
         self.waits = Waits()

@@ -8,7 +8,7 @@ libtorrent 2.0 and 2.1 never ask a web seed again that once answered with an err
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 _RARELY = 900.0
@@ -40,6 +40,23 @@ class WebSeeds:
         self._waits: dict[str, float] = {}
         self._due: dict[str, float] = {}
         self._connected = False
+
+    def change(self, gone: Collection[str], new: Iterable[str], problems: dict[str, str]) -> None:
+        """Takes some out and others in.
+
+        Args:
+            gone: those that may be asked no more, unless they are among the new ones.
+            new: those that the engine was given.
+            problems: of those that it was not given.
+        """
+        new = list(new)
+        for url in gone:
+            if url not in new:
+                self._due.pop(url, None)
+                self._waits.pop(url, None)
+                self.problems.pop(url, None)
+        self.urls = list(dict.fromkeys([u for u in self.urls if u not in gone] + new))
+        self.problems |= problems
 
     def failed(self, url: str, problem: str, now: float) -> None:
         """The engine gave one up, or where it led to.
