@@ -291,7 +291,8 @@ class ApiClient:
 
     async def announce(self, job_id: str) -> Sequence[dict[str, Any]]:
         """Ask the trackers of a torrent that runs for peers now."""
-        return await self._trackers("POST", job_id, "/announce")
+        path = f"/downloads/{_segment(job_id)}/announce"
+        return list((await self._ask("POST", path))["trackers"])
 
     async def _trackers(
         self, method: str, job_id: str, rest: str = "", **request: Any

@@ -104,9 +104,11 @@ async def test_a_change_of_nothing_and_an_unknown_tracker_are_refused() -> None:
 async def test_an_announce_is_for_a_job_that_runs() -> None:
     async with api() as web:
         await half_there(web)
-        assert (await web.post(f"{PATH}/announce")).json()["trackers"][0]["status"] == "working"
+        assert (await web.post("/downloads/a/announce")).json()["trackers"][0][
+            "status"
+        ] == "working"
         await web.post("/download/pause", {"id": "a"})
-        problem(await web.post(f"{PATH}/announce"), 409, "not_readable")
+        problem(await web.post("/downloads/a/announce"), 409, "not_readable")
 
 
 async def test_a_peer_is_added_and_a_banned_one_is_seen_no_more() -> None:
@@ -142,7 +144,7 @@ async def test_the_pieces_are_bits_and_the_torrent_comes_as_a_file() -> None:
 
 
 ROUTES = (
-    ("GET", "trackers"), ("POST", "trackers"), ("POST", "trackers/announce"),
+    ("GET", "trackers"), ("POST", "trackers"), ("POST", "announce"),
     ("PATCH", f"trackers/{'0' * 16}"), ("DELETE", f"trackers/{'0' * 16}"), ("POST", "peers"),
     ("POST", "peers/ban"), ("GET", "pieces"), ("GET", "torrent"), ("GET", "magnet"),
 )  # fmt: skip

@@ -153,7 +153,7 @@ async def add_trackers(request: Request, id: JobId, body: TrackersBody) -> Respo
 
 
 @router.post(
-    "/downloads/{id}/trackers/announce",
+    "/downloads/{id}/announce",
     response_model=TrackersOut,
     responses=documented(404, 409, 422),
 )
