@@ -15,6 +15,7 @@ from chilly_movies.errors import JobLost
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.figures import Figures, Moved
 from chilly_movies.jobs.models import (
+    FurtherSource,
     Job,
     JobError,
     MediaFile,
@@ -27,6 +28,7 @@ from chilly_movies.jobs.models import (
 )
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import JobStore, ResumeStore
+from chilly_movies.jobs.secrets import Secret
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 
@@ -34,6 +36,7 @@ pytestmark = pytest.mark.anyio
 
 NOON = datetime(2030, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
 
+SECRET = Secret("ü", "p", (("sid", "1"),), (("X-Token", "t"),))
 FULL_JOB = Job(
     id="película/✓ '\"%\\ \x01",
     key="k-full",
@@ -75,6 +78,10 @@ FULL_JOB = Job(
     counted=Figures(2**41, 2**42, 3, 4, 5, NOON + timedelta(seconds=6)),
     owner="node-1",
     epoch=3,
+    mirrors=(FurtherSource(Source(SourceType.HTTP, "https://a.example/ü"), "sha256:0", 7),),
+    candidates=(FurtherSource(Source(SourceType.HTTP, "https://b.example/", None, SECRET)),),
+    active_source=Source(SourceType.HTTP, "https://b.example/", None, SECRET),
+    spent=("torrent magnet:?x", "http https://c.example/"),
 )
 
 
@@ -152,6 +159,16 @@ def test_the_full_job_differs_from_a_fresh_one_in_every_field() -> None:
 async def test_every_field_of_a_job_comes_back(store: JobStore, job: Job) -> None:
     await record(store, 1, job)
     assert await load_jobs(store) == [job]
+
+
+async def test_what_is_secret_of_each_source_comes_back(store: JobStore) -> None:
+    source = replace(FULL_JOB.source, secret=SECRET)
+    await record(store, 1, replace(FULL_JOB, source=source))
+    [job] = await load_jobs(store)
+    sources = [job.source, *(one.source for one in (*job.candidates, *job.mirrors))]
+    assert [one.secret for one in sources] == [SECRET, SECRET, None]
+    assert job.active_source is not None
+    assert job.active_source.secret == SECRET
 
 
 @pytest.mark.parametrize("status", list(Status))
