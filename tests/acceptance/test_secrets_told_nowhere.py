@@ -92,4 +92,4 @@ async def test_a_password_of_a_link_is_nowhere_but_in_the_column_for_secrets(
     assert "--with-secrets" in said
     copy, said = await backup(tmp_path, "whole.tar.gz", "--with-secrets")
     assert columns_with_canaries(copy) == {"jobs.secret"}
-    assert "passwords" in said
+    assert "secrets of sources" in said

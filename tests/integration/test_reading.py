@@ -234,7 +234,7 @@ async def test_a_choice_of_files_holds_while_somebody_reads_elsewhere(
     async with running(tmp_path) as downloader:
         await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
         job = await until(downloader, "a", lambda job: bool(job.files))
-        number = {file.path.split("/")[1]: file.index for file in job.files}
+        number = {file.path.rpartition("/")[2]: file.index for file in job.files}
         async with asyncio.timeout(40), downloader.open_file("a", number["one.mkv"]) as reader:
             assert await reader.read(20 * MIB, 1000)
             await downloader.choose_files("a", {number["two.mkv"]: 0})
@@ -256,9 +256,9 @@ async def test_files_show_how_far_they_are_and_can_be_chosen_while_it_runs(
     await seeder.seed(torrent.path, torrent.folder)
     await seeder.set_upload_limit(2 * MIB)
     async with running(tmp_path) as downloader:
-        await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
+        await downloader.start(id="a", torrent=torrent.path.read_bytes())
         job = await until(downloader, "a", lambda job: bool(job.files))
-        number = {file.path.split("/")[1]: file.index for file in job.files}
+        number = {file.path.rpartition("/")[2]: file.index for file in job.files}
         job = await downloader.choose_files("a", {number["two.mkv"]: 0, number["three.srt"]: 7})
         assert [f.path for f in job.files if not f.wanted] == ["show/two.mkv"]
         with pytest.raises(NotReadable):
@@ -267,6 +267,8 @@ async def test_files_show_how_far_they_are_and_can_be_chosen_while_it_runs(
         with pytest.raises(FileNotFound):
             async with downloader.open_file("a", 99):
                 pass
+        await downloader.swarm.add_peer("a", f"127.0.0.1:{seeder.port}")  # nothing came before
+        await until(downloader, "a", lambda job: job.progress.bytes_downloaded > 0)
         await downloader.pause("a")
         paused = {f.index: f for f in await downloader.files("a")}
         assert paused[number["three.srt"]].priority == 7

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from chilly_movies.errors import DuplicateDownload, JobLost, JobNotFound
+from chilly_movies.errors import DuplicateDownload, JobLost, JobNotFound, StoreError
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.alone import Alone
 from chilly_movies.jobs.bus import EventBus
@@ -83,6 +84,8 @@ class Ledger:
         for job in loaded.jobs:
             self._put(job)
         self._seq = loaded.last_seq
+        with suppress(StoreError):  # it is tried again with the next figures
+            await self.save_totals()
         return loaded
 
     @property

@@ -333,6 +333,7 @@ def test_no_sequence_of_events_leaves_the_states_or_breaks_a_job(names: list[str
             "FilesChosen",
             "FolderChosen",
             "Adjusted",
+            "Placed",
             "TrackersChosen",
         ):
             assert (after.progress.download_speed, after.progress.phase) == (0, None)
