@@ -20,9 +20,7 @@ import pytest
 from tests.acceptance.backend import Backend
 from tests.peers.available import require
 
-pytestmark = [
-    pytest.mark.anyio, pytest.mark.timeout(900), pytest.mark.xdist_group("generated clients"),
-]  # fmt: skip
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -105,7 +103,7 @@ class Workshop:
     def take_examples(self) -> None:
         """Writes the programs of the docs beside ours, and the body of the README with its type."""
         docs = (ROOT / "docs" / "api.md").read_text()
-        for ending, number in (("ts", 1), ("python", 1)):
+        for ending, number in (("ts", 1), ("python", 2)):  # the second one verifies webhooks
             blocks = re.findall(rf"^```{ending}\n(.*?)^```", docs, re.DOTALL | re.MULTILINE)
             assert len(blocks) == number
             (self.folder / f"docs_api.{ending.removesuffix('thon')}").write_text(blocks[0])
@@ -139,7 +137,18 @@ async def workshop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wo
     shutil.rmtree(folder)
 
 
-async def test_two_linters_find_no_error_in_the_contracts(workshop: Workshop) -> None:
+async def test_linters_find_no_error_and_the_clients_of_each_generator_and_the_docs_work(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    """One test, as each worker that runs a part would install the tools and make all clients."""
+    await linters_find_no_error(workshop)
+    async with Backend(tmp_path, None, "--mock", warm=True) as ours:
+        await clients_start_follow_pause_resume_and_cancel(workshop, ours)
+    async with Backend(tmp_path / "docs", None, "--mock", warm=True) as ours:
+        await the_python_example_of_the_docs_runs(workshop, ours)
+
+
+async def linters_find_no_error(workshop: Workshop) -> None:
     rules = workshop.folder / "spectral.yaml"
     rules.write_text('extends: ["spectral:oas"]\n')
     both = " ".join(map(str, CONTRACTS))
@@ -147,11 +156,8 @@ async def test_two_linters_find_no_error_in_the_contracts(workshop: Workshop) ->
     await workshop.run(f"node_modules/.bin/spectral lint -r {rules} {both}")
 
 
-async def test_the_clients_of_each_generator_start_follow_pause_resume_and_cancel(
-    workshop: Workshop, tmp_path: Path
-) -> None:
-    async with Backend(tmp_path, None, "--mock", warm=True) as ours:
-        said = {name: await workshop.run(command, SERVER=ours.url) for name, command in RUNS}
+async def clients_start_follow_pause_resume_and_cancel(workshop: Workshop, ours: Backend) -> None:
+    said = {name: await workshop.run(command, SERVER=ours.url) for name, command in RUNS}
     for name, text in said.items():
         told = [json.loads(line) for line in text.splitlines() if line.startswith('"')]
         begun, event, paused, resumed, canceled, code = told
@@ -160,10 +166,9 @@ async def test_the_clients_of_each_generator_start_follow_pause_resume_and_cance
         assert code == "invalid_request", name
 
 
-async def test_the_python_example_of_the_docs_runs(workshop: Workshop, tmp_path: Path) -> None:
-    async with Backend(tmp_path, None, "--mock", warm=True) as ours:
-        program = (workshop.folder / "docs_api.py").read_text().replace(SERVER, ours.url)
-        (workshop.folder / "example.py").write_text(MAGNET.sub(SOURCE, program))
-        said = (await workshop.run("py/bin/python example.py")).splitlines()
+async def the_python_example_of_the_docs_runs(workshop: Workshop, ours: Backend) -> None:
+    program = (workshop.folder / "docs_api.py").read_text().replace(SERVER, ours.url)
+    (workshop.folder / "example.py").write_text(MAGNET.sub(SOURCE, program))
+    said = (await workshop.run("py/bin/python example.py")).splitlines()
     assert said[0].startswith("started")
     assert said[-1] == "canceled"
