@@ -207,7 +207,7 @@ const timings = (base) => performance.getEntriesByType('resource')
       const at = (path) => base + path + (key ? `${path.includes('?') ? '&' : '?'}api_key=${key}` : '')
       for (const [name, run] of Object.entries({...reads(at, plan.film), ...writes(at, plan.wish, plan.fresh)})) {
         if (only?.length && !only.includes(name)) continue
-        const read = await within(3000, run().catch(() => null))
+        const read = await within(plan.patience, run().catch(() => null))
         const seen = await (await tell('/mark', {name})).json()
         found.push({name, base, key, read, seen})
       }
