@@ -37,6 +37,8 @@ class Figures:
     @property
     def at_rest(self) -> Figures:
         """The same without what only a run knows."""
+        if (self.distributed_copies, self.swarm_seeds, self.swarm_peers) == (None, None, None):
+            return self
         return replace(self, distributed_copies=None, swarm_seeds=None, swarm_peers=None)
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from itertools import zip_longest
 from types import NoneType
 from typing import Any, Final, TypeVar
@@ -90,6 +91,9 @@ _FURTHER: Final = TypeAdapter(tuple[FurtherSource, ...])
 _SHOWN: Final[Any] = {"__all__": {"source": {"type", "urn"}, "checksum": True, "size": True}}
 """What of them stands in their own column."""
 _SECRETS: Final = TypeAdapter(_Secrets)
+_NO_SECRETS: Final = _Secrets()
+_SHORT: Final = 500
+"""Characters; most jobs have the same few options, labels and trackers, if any."""
 
 # Fields that are stored as they are, under their own name, and what they may be: SQLite keeps a
 # value of any type in any column.
@@ -135,26 +139,26 @@ def job_from_row(row: RowMapping) -> Job:
     Raises:
         ValueError: the row is damaged.
     """
-    secrets = _SECRETS.validate_json(row["secret"] or "{}")
+    secrets = _SECRETS.validate_json(row["secret"]) if row["secret"] else _NO_SECRETS
     source = Source(
         SourceType(row["source_type"]),
         _value(row, "source_urn", str),
         _value(row, "source_data", *_BYTES),
         secrets.source,
     )
-    active = _ACTIVE.validate_json(row["active_source"] or "{}").among(source, secrets.active)
+    active = _from_json(_ACTIVE, row["active_source"] or "{}").among(source, secrets.active)
     return Job(
         **{name: _value(row, name, *types) for name, types in _PLAIN.items()},
         status=Status(row["status"]),
         source=source,
         progress=_PROGRESS.validate_json(row["progress"]),
-        options=_OPTIONS.validate_json(row["options"]),
+        options=_from_json(_OPTIONS, row["options"]),
         identities=_IDENTITIES.validate_json(row["identities"]),
         files=_FILES.validate_json(row["files"]),
         error=_error_from_json(row["error"]),
-        labels=_LABELS.validate_json(row["labels"]),
+        labels=_from_json(_LABELS, row["labels"]),
         counted=_figures_from_json(row["figures"]),
-        trackers=_TRACKERS.validate_json(row["trackers"]),
+        trackers=_from_json(_TRACKERS, row["trackers"]),
         mirrors=_further(row["mirrors"], secrets.mirrors),
         candidates=_further(row["candidates"], secrets.candidates),
         active_source=active.source,
@@ -164,7 +168,7 @@ def job_from_row(row: RowMapping) -> Job:
 
 def _further(text: str, secrets: tuple[Secret | None, ...]) -> tuple[FurtherSource, ...]:
     """Further sources with what is secret of each; a backup may have left that out."""
-    found = zip_longest(_FURTHER.validate_json(text), secrets)
+    found = zip_longest(_from_json(_FURTHER, text), secrets)
     return tuple(
         replace(one, source=replace(one.source, secret=secret)) for one, secret in found if one
     )
@@ -220,7 +224,7 @@ def change_from_row(row: RowMapping) -> Change:
         reason=_value(row, "reason", *_TEXT),
         news=_news(_value(row, "news", *_TEXT)),
         name=_value(row, "name", *_TEXT),
-        labels=_LABELS.validate_json(row["labels"]),
+        labels=_from_json(_LABELS, row["labels"]),
     )
 
 
@@ -324,6 +328,18 @@ def _to_json(adapter: TypeAdapter[Any], value: object) -> str:
     return adapter.dump_json(value).decode()
 
 
+def _from_json(adapter: TypeAdapter[Any], text: str) -> Any:
+    """What a text stands for: one value, never changed, for all short texts that are alike."""
+    if isinstance(text, str) and len(text) <= _SHORT:
+        return _value_of(adapter, text)
+    return adapter.validate_json(text)
+
+
+@lru_cache(maxsize=1000)
+def _value_of(adapter: TypeAdapter[Any], text: str) -> Any:
+    return adapter.validate_json(text)
+
+
 def _error_to_json(error: JobError | None) -> str | None:
     return None if error is None else _to_json(_ERROR, error)
 
@@ -358,7 +374,7 @@ def readable(found: CursorResult[Any], read: Callable[[RowMapping], T]) -> Itera
 
 def _secrets_to_json(secrets: _Secrets) -> str | None:
     """What is secret as text; None if nothing is."""
-    if secrets == _Secrets():
+    if secrets == _NO_SECRETS:
         return None
     return _SECRETS.dump_json(secrets, exclude_defaults=True).decode()
 
