@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from chilly_movies.disk.files import delete_files
 from chilly_movies.disk.plain import NotPlainError, harmless
 
@@ -49,6 +51,29 @@ def test_nothing_elsewhere_is_deleted_while_a_folder_is_swapped_for_a_link(tmp_p
             with suppress(OSError):
                 delete_files(tmp_path / "media", ["films/film.mkv"])
     assert victim.read_bytes() == b"mine"
+
+
+def test_nothing_elsewhere_is_deleted_if_a_folder_is_a_link_once_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, outside = tmp_path / "media/films", tmp_path / "outside"
+    for folder in (place, outside):
+        folder.mkdir(parents=True)
+        (folder / "film.mkv").write_bytes(b"mine")
+    usual, swaps = os.open, []
+
+    def late(path: str | Path, *flags: int, **more: int) -> int:
+        if str(path) == place.name:
+            place.rename(place.with_name("aside"))
+            place.symlink_to(outside)
+            swaps.append(path)
+        return usual(path, *flags, **more)
+
+    monkeypatch.setattr(os, "open", late)
+    with suppress(OSError):
+        delete_files(tmp_path / "media", ["films/film.mkv"])
+    assert swaps
+    assert (outside / "film.mkv").read_bytes() == b"mine"
 
 
 def test_no_rights_elsewhere_are_changed_while_a_folder_is_swapped_for_a_link(
