@@ -38,9 +38,9 @@ WISHES = {
     "wish": {"id": CANARY},
     "fresh": {"id": "planted", "sourceUrn": "magnet:?xt=urn:btih:" + "d" * 40},
 }
-"""What the pages look at, want to stop or remove, and want to start; ms that a try may take."""
+"""What pages look at, want to stop or remove, and want to start; the ms that a try may take."""
 PATIENT = {"patience": 30_000}
-"""The ms that a try may take: each answers a page that may call, however busy we are."""
+"""The ms that a try may take of a page that may call: it is answered, however busy we are."""
 _WITHIN = 30.0
 _LATE = 3.0
 """Seconds a line of the log may come after the page had its answer."""

@@ -93,7 +93,7 @@ _SHOWN: Final[Any] = {"__all__": {"source": {"type", "urn"}, "checksum": True, "
 _SECRETS: Final = TypeAdapter(_Secrets)
 _NO_SECRETS: Final = _Secrets()
 _SHORT: Final = 500
-"""Characters; most jobs have the same few options, labels and trackers, if any."""
+"""The characters of a text that many jobs are likely to share: options, labels, trackers."""
 
 # Fields that are stored as they are, under their own name, and what they may be: SQLite keeps a
 # value of any type in any column.
@@ -329,7 +329,7 @@ def _to_json(adapter: TypeAdapter[Any], value: object) -> str:
 
 
 def _from_json(adapter: TypeAdapter[Any], text: str) -> Any:
-    """What a text stands for: one value, never changed, for all short texts that are alike."""
+    """Reads a JSON text. Equal short texts give one shared value, which nobody may change."""
     if isinstance(text, str) and len(text) <= _SHORT:
         return _value_of(adapter, text)
     return adapter.validate_json(text)
