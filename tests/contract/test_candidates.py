@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from chilly_movies.jobs.models import Job, Phase, Progress, Status
 from chilly_movies.jobs.silence import Silence
 from tests.contract.rig import Rig, history, reach, reach_when
 from tests.contract.web import api
+from tests.doubles import GatedStore, idle
 
 pytestmark = pytest.mark.anyio
 DEAD = "mock:?fail=source_rejected&failAt=0&name=dead"
@@ -209,3 +211,56 @@ def test_silence_is_time_in_which_data_was_to_come_and_did_not() -> None:
     assert lasts(14, Phase.DOWNLOADING, 1) == 3
     assert lasts(20, Phase.CHECKING, 1) == 0
     assert lasts(21, Phase.DOWNLOADING, 1) == 1
+
+
+async def test_a_candidate_that_another_job_has_is_passed_over_and_harms_it_not(rig: Rig) -> None:
+    downloader = rig.make()
+    rig.pace.hold()
+    await rig.add("owner", source_urn=ALIVE)
+    await reach(downloader, "owner", Status.ACTIVE)
+    last = "mock:?name=last"
+    await rig.add("a", source_urn=DEAD, candidates=given(ALIVE, last))
+    rig.pace.flow()
+    job = await downloader.wait("a")
+    assert (job.status, job.running_source.urn) == (Status.COMPLETED, last)
+    assert await switches(downloader) == [(DEAD, last)]
+    assert (await downloader.wait("owner")).status is Status.COMPLETED
+
+
+async def test_a_candidate_that_another_job_got_meanwhile_is_not_taken(rig: Rig) -> None:
+    store = GatedStore()
+    downloader = rig.make(store=store)
+    rig.pace.hold()
+    await rig.add("a", source_urn=DEAD, candidates=given(ALIVE))
+    await rig.reach_active("a")
+    store.holding = True
+    start = asyncio.create_task(rig.add("owner", source_urn=ALIVE, held=True))
+    await idle()
+    rig.pace.flow()
+    await idle()
+    store.holding = False
+    for held in list(store.held):
+        await held.release()
+    await start
+    assert (await downloader.wait("a")).status is Status.FAILED
+    assert await switches(downloader) == []
+
+
+@pytest.mark.parametrize("way", ["candidates", "start"])
+async def test_credentials_given_later_are_those_of_the_source_that_is_run(
+    rig: Rig, way: str
+) -> None:
+    """A source that was taken once knows no others than those the job keeps for it now."""
+    downloader = rig.make()
+    await rig.add("a", source_urn=DEAD, candidates=given(ALSO_DEAD))
+    await reach(downloader, "a", Status.FAILED)
+    if way == "candidates":
+        await downloader.adjust("a", candidates=[{"sourceUrn": ALSO_DEAD, "username": "later"}])
+    else:
+        await downloader.resume("a")  # it comes back to its own source
+        await reach(downloader, "a", Status.FAILED)
+        await rig.add("a", source_urn=DEAD, username="later")
+    source = (await downloader.status("a")).as_run.source
+    assert source.urn == (ALSO_DEAD if way == "candidates" else DEAD)
+    assert source.secret is not None
+    assert source.secret.username == "later"

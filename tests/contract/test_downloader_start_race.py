@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 
+from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.jobs.disk_watch import DiskWatch
-from chilly_movies.jobs.models import Status
+from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.models import (
+    Job,
+    MediaFile,
+    Progress,
+    Report,
+    SourceFacts,
+    SourceType,
+    Status,
+)
 from tests.contract.rig import Rig, reach
 from tests.doubles import GatedStore, idle
 
@@ -61,3 +72,33 @@ async def test_jobs_go_on_although_whoever_opened_the_downloader_left_meanwhile(
     go.set()
     await second
     await reach(downloader, "a", Status.COMPLETED)
+
+
+async def test_two_jobs_that_learn_at_once_that_they_are_one_film_do_not_both_go_on() -> None:
+    store, learned = GatedStore(), asyncio.Event()
+
+    class Same(MockDriver):
+        """Whatever the source is, it turns out to be one and the same film."""
+
+        async def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
+            """Learn it once both run, then stand still."""
+            await learned.wait()
+            files = (MediaFile(0, "film.mkv", 1),)
+            yield Report(Progress(), facts=SourceFacts(("btih:" + "1" * 40,), "film", files))
+            await asyncio.Event().wait()
+
+    downloader = Downloader(dict.fromkeys(SourceType, Same()), store)
+    async with downloader:
+        for name in "ab":
+            await downloader.start(id=name, source_urn=f"https://films.example/{name}")
+            await reach(downloader, name, Status.ACTIVE)
+        store.holding = True
+        learned.set()
+        await idle()
+        store.holding = False
+        for held in list(store.held):
+            await held.release()
+        jobs = {job.status: job for job in await downloader.list()}
+        assert jobs.keys() == {Status.ACTIVE, Status.FAILED}
+        assert jobs[Status.FAILED].error is not None
+        assert jobs[Status.FAILED].error.code == "source_rejected"

@@ -8,7 +8,7 @@ number of the newest stored change that it builds on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -170,7 +170,7 @@ class Ledger:
         else:
             self._running.pop(job.id, None)
         self._position = max(self._position, job.position)
-        self._own(job)
+        self._own(job.id, job.identities)
 
     def _count(self, job: Job) -> None:
         """Add what it moved since it was last heard of to what all moved."""
@@ -184,15 +184,15 @@ class Ledger:
         self._hush(job.id)
         self._told_at.pop(job.id, None)
         self._told_phase.pop(job.id, None)
-        self._disown(job)
+        self._disown(job.id, job.identities)
 
-    def _own(self, job: Job) -> None:
-        for identity in job.identities:
-            self._owners.setdefault(identity, set()).add(job.id)
+    def _own(self, job_id: str, identities: Iterable[str]) -> None:
+        for identity in identities:
+            self._owners.setdefault(identity, set()).add(job_id)
 
-    def _disown(self, job: Job) -> None:
-        for identity in job.identities:
-            self._owners.get(identity, set()).discard(job.id)
+    def _disown(self, job_id: str, identities: Iterable[str]) -> None:
+        for identity in identities:
+            self._owners.get(identity, set()).discard(job_id)
             if not self._owners.get(identity):
                 self._owners.pop(identity, None)
 
@@ -219,23 +219,34 @@ class Ledger:
 
     async def add(self, job: Job, birth: e.Queued | e.Held = _QUEUED) -> Job:
         """Record the birth of a job. Its film counts as taken from before the write."""
-        self._own(job)
+        self._own(job.id, job.identities)
         try:
             await self._commit(self._store.add, birth, job, self._put)
         except BaseException:
-            self._disown(job)
+            self._disown(job.id, job.identities)
             raise
         return job
 
     async def record(self, job_id: str, event: e.Event) -> Job:
         """Apply a state change, store it, then tell it.
 
+        A film that the event makes the job's counts as taken from before the write.
+
         Raises:
             IllegalTransition: nothing was changed.
+            DuplicateDownload: the same; the film is another job's.
             StoreError: it could not be stored; nothing was changed.
         """
-        job = apply(self.get(job_id), event, self._clock())
-        await self._commit(self._store.record, event, job, self._put)
+        known = self.get(job_id)
+        job = apply(known, event, self._clock())
+        new = tuple(identity for identity in job.identities if identity not in known.identities)
+        self.refuse_duplicate(job_id, new)
+        self._own(job_id, new)
+        try:
+            await self._commit(self._store.record, event, job, self._put)
+        except BaseException:
+            self._disown(job_id, new)
+            raise
         return job
 
     async def place(self, job_id: str, to: To | None, before: str | None) -> Job:

@@ -405,21 +405,37 @@ class Job:
         return self.active_source or self.source
 
     @property
-    def next_source(self) -> Source | None:
-        """The source that is taken when this one is given up, None if there is none.
+    def sources(self) -> tuple[Source, ...]:
+        """Its source, and all further ones for the same film."""
+        return (self.source, *(one.source for one in self.candidates))
+
+    @property
+    def next_sources(self) -> tuple[Source, ...]:
+        """The sources that may be taken when this one is given up, in turn.
 
         A film that was complete once is not given up for another.
         """
         if self.completed_at is not None or self.adopted:
-            return None
+            return ()
         spent = {*self.spent, self.running_source.name}
-        every = (self.source, *(one.source for one in self.candidates))
-        return next((source for source in every if source.name not in spent), None)
+        return tuple(source for source in self.sources if source.name not in spent)
+
+    @property
+    def next_source(self) -> Source | None:
+        """The first of them, None if there is none."""
+        return next(iter(self.next_sources), None)
 
     @property
     def as_run(self) -> Job:
-        """The job as a driver knows it: of several sources with the one that is run."""
-        return self if self.active_source is None else replace(self, source=self.active_source)
+        """The job as a driver knows it: of several sources with the one that is run.
+
+        With its secret of now, which may be another than when it was taken.
+        """
+        active = self.active_source
+        if active is None:
+            return self
+        same = (source for source in self.sources if source.name == active.name)
+        return replace(self, source=next(same, active))
 
     @property
     def figures(self) -> Figures:

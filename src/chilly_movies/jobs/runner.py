@@ -251,7 +251,7 @@ class Runner:
         halted = self._halted() is not None
         seconds = silence.lasts(report.progress, time.monotonic(), halted=halted)
         job = self._ledger.get(job_id)
-        if seconds >= self._retry.silence and job.status is Status.ACTIVE and job.next_source:
+        if seconds >= self._retry.silence and job.status is Status.ACTIVE and self._another(job):
             why = report.reason or "nothing was sent"
             sentence = f"Nothing came for {seconds:.0f} s: {why.removesuffix('.')}."
             raise SourceUnavailable(sentence, is_final=True)
@@ -301,13 +301,15 @@ class Runner:
 
     async def _learn(self, job: Job, facts: SourceFacts) -> None:
         """Record new facts. Only they show that the film of a URL, say, is downloaded already."""
+        known = [(file.index, file.size, file.wanted) for file in job.files]
+        is_new = known != [(file.index, file.size, file.wanted) for file in facts.files]
         try:
             self._ledger.refuse_duplicate(job.id, facts.identities)
+            if is_new:
+                await self._insist(job.id, e.MetadataReceived(facts))
         except DuplicateDownload as error:
             raise SourceRejected(str(error)) from None
-        known = [(file.index, file.size, file.wanted) for file in job.files]
-        if known != [(file.index, file.size, file.wanted) for file in facts.files]:
-            await self._insist(job.id, e.MetadataReceived(facts))
+        if is_new:
             await self._fit(job.id)
 
     async def _fit(self, job_id: str) -> None:
@@ -346,14 +348,43 @@ class Runner:
         if job.status is Status.COMPLETED:
             await self._insist(job_id, e.SeedingStopped(str(error)))
         elif job.status is Status.ACTIVE:
-            verdict = self._verdict(job, error, problem)
-            if isinstance(verdict, e.Failed) and job.next_source is not None:
-                verdict = await to_the_end(self._next_source(job, job.next_source, problem))
-            await self._insist(job_id, verdict)
-            if isinstance(verdict, e.SourceChanged):
-                failpoints.reach("source.changed")
+            try:
+                await self._insist_on_verdict(job, error, problem)
+            except DuplicateDownload:  # another job got the next source's film meanwhile
+                await self._went_wrong(job_id, error)
         elif job.status in (Status.PAUSED, Status.FAILED):
             await self._insist(job_id, e.Checked(job.progress, str(error)))
+
+    async def _insist_on_verdict(self, job: Job, error: ChillyError, problem: JobError) -> None:
+        """Record what becomes of a job whose attempt failed.
+
+        Raises:
+            DuplicateDownload: another job has the film of the source that was to be taken.
+        """
+        verdict, another = self._verdict(job, error, problem), self._another(job)
+        if isinstance(verdict, e.Failed) and another is not None:
+            verdict = await to_the_end(self._next_source(job, another, problem))
+        await self._insist(job.id, verdict)
+        if isinstance(verdict, e.SourceChanged):
+            failpoints.reach("source.changed")
+
+    def _another(self, job: Job) -> Source | None:
+        """The source that is taken when this one is given up, None if there is none.
+
+        One whose film another job has is passed over.
+        """
+        for source in job.next_sources:
+            with suppress(DuplicateDownload):
+                self._ledger.refuse_duplicate(job.id, self._facts_of(source).identities)
+                return source
+        return None
+
+    def _facts_of(self, source: Source) -> SourceFacts:
+        """What the source's text says; nothing if it is broken: its run will say how."""
+        driver = self._drivers.get(source.type)
+        with suppress(InvalidRequest):
+            return SourceFacts() if driver is None else driver.identify(source)
+        return SourceFacts()
 
     async def _next_source(
         self, job: Job, source: Source, problem: JobError
@@ -371,9 +402,7 @@ class Runner:
             pause = self._clock() + self._disk_pause(job.id, error)
             return e.Waiting(JobError(error.code, str(error)), pause)
         failpoints.reach("source.removed")
-        other, facts = self._drivers.get(source.type), SourceFacts()
-        with suppress(InvalidRequest):  # its run will say what is wrong
-            facts = other.identify(source) if other is not None else facts
+        facts = self._facts_of(source)
         return e.SourceChanged(before.source, source, facts, uuid.uuid4().hex, problem)
 
     async def _insist(self, job_id: str, event: e.Event) -> None:
@@ -395,7 +424,7 @@ class Runner:
 
     def _verdict(self, job: Job, error: ChillyError, problem: JobError) -> e.Event:
         """Go on at once, try again later, wait for the disk, or give up."""
-        patience = patience_with(error, has_another=job.next_source is not None)
+        patience = patience_with(error, has_another=self._another(job) is not None)
         if patience is Patience.AT_ONCE:
             return e.Waiting(problem)
         if patience is Patience.UNTIL_WELL:
