@@ -136,6 +136,86 @@ ROOMS: dict[str, Room] = {
             ),
         },
     ),
+    "notices": Room(
+        paths=(
+            f"{SOURCE}/notices",
+            f"{SOURCE}/api/routes/webhooks.py",
+            f"{SOURCE}/cli/webhooks.py",
+            f"{SOURCE}/storage/notices.py",
+        ),
+        lines={
+            f"{SOURCE}/app.py": (
+                "from chilly_movies.notices.webhooks import WebhookParts",
+                "webhooks=WebhookParts(stores.webhooks, network.post),",
+            ),
+            f"{SOURCE}/api/openapi.py": (
+                '"webhooks": "Addresses that are told of every state change.",',
+            ),
+            f"{SOURCE}/api/topics.py": (
+                "from chilly_movies.api.routes.webhooks import TOPIC as WEBHOOKS",
+                "from chilly_movies.notices.webhooks import WebhookParts",
+                "WEBHOOKS,",
+                "webhooks: WebhookParts | None",
+            ),
+            f"{SOURCE}/cli/commands.py": (
+                "from chilly_movies.cli.webhooks import webhooks",
+                'webhooks.sort_key = [command.__name__ for command in commands].index("settings")',
+                "app.command(webhooks)",
+            ),
+            f"{SOURCE}/mock.py": (
+                "from chilly_movies.notices.webhooks import WebhookParts",
+                '"webhooks": WebhookParts(MemoryWebhookStore(), network.post),',
+            ),
+            f"{SOURCE}/storage/memory.py": (
+                "from chilly_movies.notices.models import Delivery, Webhook",
+                "from chilly_movies.notices.ports import KEPT_DELIVERIES",
+            ),
+            f"{SOURCE}/storage/opened.py": (
+                "from chilly_movies.notices.ports import WebhookStore",
+                "from chilly_movies.storage.memory import MemoryWebhookStore",
+                "from chilly_movies.storage.notices import SqliteWebhookStore",
+                "webhooks: WebhookStore = field(default_factory=MemoryWebhookStore)",
+                "webhooks=SqliteWebhookStore(database),",
+            ),
+            f"{SOURCE}/storage/rows.py": (
+                "from chilly_movies.notices.models import Delivery, Webhook",
+            ),
+            f"{SOURCE}/storage/sqlite/salvage.py": (
+                "webhooks.name: rows.webhook_from_row,",
+                "deliveries.name: rows.delivery_from_row,",
+            ),
+            "pyproject.toml": ('"notices",', '"chilly_movies.notices",'),
+            "tests/contract/test_written_contract.py": (
+                "from chilly_movies.notices.webhooks import WebhookParts",
+                "from chilly_movies.storage.memory import MemoryWebhookStore",
+            ),
+        },
+        swaps={
+            f"{SOURCE}/mock.py": (("MemoryResumeStore, MemoryWebhookStore", "MemoryResumeStore"),),
+            "pyproject.toml": (
+                ('"chilly_movies.disk", "chilly_movies.notices"', '"chilly_movies.disk"'),
+            ),
+            "tests/contract/test_written_contract.py": (
+                ("    webhooks = WebhookParts(MemoryWebhookStore(), take)\n", ""),
+                (
+                    '{**mock_parts(1).tools.topics, "webhooks": webhooks}',
+                    "mock_parts(1).tools.topics",
+                ),
+            ),
+            "tests/unit/cli/test_cli.py": (('"webhooks", "settings"', '"settings"'),),
+        },
+        drops={
+            f"{SOURCE}/storage/memory.py": ("MemoryWebhookStore",),
+            f"{SOURCE}/storage/rows.py": (
+                "webhook_from_row",
+                "delivery_to_row",
+                "delivery_from_row",
+            ),
+            "tests/acceptance/test_command_line.py": (
+                "test_webhooks_are_listed_added_and_removed",
+            ),
+        },
+    ),
     "subtitles": Room(
         paths=(
             f"{SOURCE}/api/routes/subtitles.py",

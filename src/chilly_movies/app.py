@@ -44,7 +44,7 @@ from chilly_movies.notices.webhooks import WebhookParts
 from chilly_movies.runtime.setting_fields import values_of
 from chilly_movies.runtime.state_folder import StateFolder
 from chilly_movies.settings import Settings, standings
-from chilly_movies.storage.memory import MemoryWebhookStore
+from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 from chilly_movies.storage.opened import Stores, open_all
 from chilly_movies.storage.sqlite.answers import cached_provider
 from chilly_movies.watching.ports import MediaProbe
@@ -82,12 +82,20 @@ class _NoNetwork:
         """See `Network`."""
 
 
-def _usual_topics() -> TopicOptions:
-    """What answers the topics of other rooms, where nothing else is set."""
-    network = NetworkPolicy(NetworkConfig())
+def _usual_topics(
+    network: NetworkPolicy | None = None, stores: Stores | None = None
+) -> TopicOptions:
+    """What answers the topics of other rooms, where nothing else is set.
+
+    Args:
+        network: how others are reached, None = as without settings.
+        stores: where what has to last is kept, None = in memory.
+    """
+    network = network or NetworkPolicy(NetworkConfig())
+    stores = stores or Stores(MemoryJobStore(), MemoryResumeStore())
     return TopicOptions(
         converter=SandboxConverter(),
-        webhooks=WebhookParts(MemoryWebhookStore(), network.post),
+        webhooks=WebhookParts(stores.webhooks, network.post),
     )
 
 
@@ -294,11 +302,7 @@ def torrent_parts(
         tools=Tools(
             maker=MediaTorrentMaker(config.media_root, trackers, gate_of(config)),
             inspector=driver.inspector,
-            topics={
-                **_usual_topics(),
-                "webhooks": WebhookParts(stores.webhooks, network.post),
-                **(topics or {}),
-            },
+            topics={**_usual_topics(network, stores), **(topics or {})},
         ),
         retry=retry,
         max_active=max_active,

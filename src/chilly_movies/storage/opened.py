@@ -45,9 +45,9 @@ def open_all(path: Path) -> Stores:
     """
     database = Database(path)
     return Stores(
-        SqliteJobStore(database),
-        SqliteResumeStore(database),
-        SqliteCursors(database),
-        SqliteWebhookStore(database),
-        SqliteSettingStore(database),
+        jobs=SqliteJobStore(database),
+        resume=SqliteResumeStore(database),
+        cursors=SqliteCursors(database),
+        webhooks=SqliteWebhookStore(database),
+        settings=SqliteSettingStore(database),
     )
