@@ -100,5 +100,6 @@ async def test_two_jobs_that_learn_at_once_that_they_are_one_film_do_not_both_go
             await held.release()
         jobs = {job.status: job for job in await downloader.list()}
         assert jobs.keys() == {Status.ACTIVE, Status.FAILED}
-        assert jobs[Status.FAILED].error is not None
-        assert jobs[Status.FAILED].error.code == "source_rejected"
+        error = jobs[Status.FAILED].error
+        assert error is not None
+        assert error.code == "source_rejected"

@@ -99,9 +99,8 @@ async def test_figures_and_totals_survive_a_kill_in_the_middle(tmp_path: Path) -
     assert abs(gave.uploaded - done["downloaded"]) < 2.5 * RATE, "more than seconds were lost"
 
 
-async def test_a_job_whose_resume_data_is_lost_keeps_its_figures_and_its_ratio(
-    tmp_path: Path,
-) -> None:
+async def give_all(tmp_path: Path) -> Figures:
+    """What a seeder in `one` moved once it gave all of its film; it has ended by then."""
     torrent = film(tmp_path / "one")
     async with running(tmp_path / "one", seed_ratio=9.0) as seeder:
         port = await adopted(seeder, torrent)
@@ -109,7 +108,13 @@ async def test_a_job_whose_resume_data_is_lost_keeps_its_figures_and_its_ratio(
             await leecher.leech(torrent.path, tmp_path / "two")
             await leecher.connect(port)
             await leecher.wait_done()
-            gave = await moved(seeder, "seed", lambda figures: figures.uploaded >= SIZE)
+            return await moved(seeder, "seed", lambda figures: figures.uploaded >= SIZE)
+
+
+async def test_a_job_whose_resume_data_is_lost_keeps_its_figures_and_its_ratio(
+    tmp_path: Path,
+) -> None:
+    gave = await give_all(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / "one/state/chilly.db")) as database:
         database.execute("DELETE FROM resume")
         database.commit()
@@ -123,14 +128,7 @@ async def test_a_job_whose_resume_data_is_lost_keeps_its_figures_and_its_ratio(
 async def test_a_job_of_a_version_without_figures_gets_those_of_its_resume_data(
     tmp_path: Path,
 ) -> None:
-    torrent = film(tmp_path / "one")
-    async with running(tmp_path / "one", seed_ratio=9.0) as seeder:
-        port = await adopted(seeder, torrent)
-        async with LibtorrentPeer() as leecher:  # it stays: the engine counts once a second
-            await leecher.leech(torrent.path, tmp_path / "two")
-            await leecher.connect(port)
-            await leecher.wait_done()
-            await moved(seeder, "seed", lambda figures: figures.uploaded >= SIZE)
+    await give_all(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / "one/state/chilly.db")) as database:
         [[blob]] = database.execute("SELECT data FROM resume").fetchall()
         database.execute("UPDATE jobs SET figures = '{}'")

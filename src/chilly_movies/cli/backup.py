@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,22 +59,14 @@ def backup(
             left_out = 0 if with_secrets else _forget_secrets(contents[DATABASE])
             if config_file().is_file():
                 contents[SETTINGS] = config_file()
-            manifest = Manifest(
-                version=__version__,
-                media_root=str(settings.media_root.absolute()),
-                state_dir=str(state.path),
-                jobs=taken.jobs,
-                created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                files={name: archive.digest(path) for name, path in contents.items()},
-            )
+            manifest = _manifest(settings.media_root, state.path, taken.jobs, contents)
             archive.pack(file, manifest, contents)
     except OSError as error:
         raise CommandFailed(f"The backup cannot be written: {error.strerror}.") from None
-    size = file.stat().st_size
     out.document(
         {
             "file": str(file),
-            "bytes": size,
+            "bytes": file.stat().st_size,
             "jobs": taken.jobs,
             "settings": SETTINGS in contents,
             "secrets": with_secrets,
@@ -93,6 +86,18 @@ def backup(
     else:
         out.say("There is no settings file; what the environment says is not in it.")
     return _complain(out, taken, "'chilly restore' brings back what is in the archive.")
+
+
+def _manifest(media_root: Path, state: Path, jobs: int, contents: Mapping[str, Path]) -> Manifest:
+    """What an archive made now says of itself."""
+    return Manifest(
+        version=__version__,
+        media_root=str(media_root.absolute()),
+        state_dir=str(state),
+        jobs=jobs,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        files={name: archive.digest(path) for name, path in contents.items()},
+    )
 
 
 def _forget_secrets(database: Path) -> int:
