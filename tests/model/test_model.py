@@ -19,14 +19,15 @@ import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis import Phase as Stage
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import precondition, rule
 
-from chilly_movies.errors import ChillyError, DiskError, SourceRejected, SourceUnavailable
-from chilly_movies.jobs.events import Change
-from chilly_movies.jobs.models import Job, Phase, Report, SourceFacts
+from chilly_movies.errors import DiskError, SourceRejected, SourceUnavailable
+from chilly_movies.jobs.models import Phase, Report, SourceFacts
+from chilly_movies.jobs.swarm import Tracker
 from chilly_movies.storage.jobs import open_stores
-from tests.model.spec import Known, Spec, asked_of
-from tests.model.world import Run, World, moving
+from tests.model.machine import Watched
+from tests.model.spec import urns_in
+from tests.model.world import OWN_TRACKER, moving
 
 IDS = st.sampled_from(["a", "b", "c"])
 SOURCES = st.sampled_from(["film-1", "film-2", "film-3"])
@@ -34,13 +35,33 @@ VERBS = st.sampled_from(["pause", "resume", "cancel", "resume", "cancel"])
 ENDS = st.sampled_from(["top", "bottom", "up", "down"])
 HOW = st.sampled_from(["", "", "", "held", "forced"])
 LATE = st.sampled_from(["pause", "resume", "cancel", "move", "adjust"])
+CANDIDATES = st.lists(
+    st.builds(
+        lambda urn, user: {"sourceType": "http", "sourceUrn": urn} | user,
+        st.sampled_from(["spare-1", "spare-2", "film-1", "film-2", "film-3"]),
+        st.sampled_from([{}, {"username": "u"}, {"username": "v"}]),
+    ),
+    max_size=3,
+)
+MIRRORS = st.sampled_from([[], [{"sourceUrn": "http://mirror.example/1"}]])
+MORE: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.fixed_dictionaries(
+    {"candidates": CANDIDATES},
+    optional={"mirrors": MIRRORS, "username": st.sampled_from("uv")},
+)
+TRACKERS = st.sampled_from([OWN_TRACKER, "http://a.example/announce", "http://b.example/announce"])
+TIERS = st.sampled_from([None, 0, 5, 99])
 LABELS = st.dictionaries(st.sampled_from("xy"), st.sampled_from(["1", "2", None]), max_size=2)
 OPTIONS = st.fixed_dictionaries(
     {},
     optional={
         "download_limit": st.sampled_from([None, 7]),
+        "upload_limit": st.sampled_from([None, 9]),
         "seed_ratio": st.just(2.0),
+        "seed_time": st.sampled_from([None, 60]),
+        "order": st.sampled_from(["usual", "sequential"]),
         "forced": st.booleans(),
+        "mirrors": MIRRORS,
+        "candidates": CANDIDATES,
     },
 )
 PICK = st.integers(0, 7)
@@ -61,77 +82,30 @@ def quiet_logs() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(Watched):
     """Any order of verbs, driver events, failures, crashes; the specification watches."""
 
-    folder: Path | None = None
-    empty: Path | None = None
-
-    @initialize(max_active=st.integers(1, 3))
-    def begin(self, max_active: int) -> None:
-        """An empty store."""
-        if self.empty is not None:
-            self.folder = Path(tempfile.mkdtemp(dir=self.empty.parent))
-        self.world = World(self.folder, self.empty, max_active, self._committed)
-        self.spec = Spec(max_active, self.world.clock, self.world.disk.complete)
-        self.verbs: list[tuple[str, str, asyncio.Task[Any]]] = []
-        self.may_lag = False
-        self.reordered = False  # a real store ends writes in the order they came in
-        self._open()
-
-    def _committed(self, change: Change, job: Job | None) -> None:
-        self.spec.commit(change, job)
-
-    def _open(self) -> None:
-        self.world.open()
-        driver = self.world.driver
-        driver.may_remove = self._given_up
-        loaded = {job.id: str(job.status) for job in self.world.downloader._ledger}
-        assert loaded.keys() == self.spec.jobs.keys(), "a restart loses or invents jobs"
-        listed = self.world.do(self.world.downloader.list())
-        assert [job.id for job in listed] == self.spec.order(), "a restart changes the order"
-
-    def _given_up(self, job: Job) -> bool:
-        known = self.spec.jobs.get(job.id)
-        return known is None or known.key != job.key or known.status in ANSWERED
-
-    # --- verbs ----------------------------------------------------------------------------------
-
-    def _alone(self) -> bool:
-        store = self.world.store
-        return not (self.verbs or store.holding or store.held or store.failing or self.may_lag)
-
-    def _verb(self, verb: str, job_id: str, work: Any, source: str = "", before: str = "") -> None:
-        alone, expected = self._alone(), self.spec.expected(verb, job_id, source, before)
-        task = self.world.launch(work)
-        self.verbs.append((verb, job_id, task))
-        if alone and task.done():
-            assert outcome(task) == expected, f"{verb} {job_id}: {outcome(task)}, not {expected}"
-        self._collect()
-
-    def _collect(self) -> None:
-        """Look at the verbs that ended."""
-        for verb, job_id, task in [entry for entry in self.verbs if entry[2].done()]:
-            self.verbs.remove((verb, job_id, task))
-            if task.cancelled():
-                continue
-            error = task.exception()
-            assert error is None or isinstance(error, ChillyError), repr(error)
-            if error is None and verb in PROMISES:
-                assert outcome(task) in PROMISES[verb], f"{verb} gave {outcome(task)}"
-
-    @rule(job_id=IDS, source=SOURCES, how=HOW)
-    def start(self, job_id: str, source: str, how: str) -> None:
+    @rule(job_id=IDS, source=SOURCES, how=HOW, more=MORE)
+    def start(self, job_id: str, source: str, how: str, more: dict[str, Any]) -> None:
         """A wish, perhaps one that is known, perhaps under a name that is taken."""
-        more = {how: True} if how else {}
-        work = self.world.downloader.start(id=job_id, source_type="http", source_urn=source, **more)
+        known, alone = self.spec.jobs.get(job_id), self._alone()
+        given = more | ({how: True} if how else {})
+        work = self.world.downloader.start(
+            id=job_id, source_type="http", source_urn=source, **given
+        )
         self._verb("held" if how == "held" else "start", job_id, work, source)
+        now = self.spec.jobs.get(job_id)
+        if alone and now and now is not known and job_id not in self.spec.lost:
+            user = more.get("username")
+            assert user in (None, now.asked.users[0]), f"{now} does not know '{user}'"
+            others = tuple(urns_in(more.get("candidates")))
+            assert known or now.asked.candidates == others, f"{now} does not know {others}"
 
     @rule(job_id=IDS, how=HOW)
     def queue_up(self, job_id: str, how: str) -> None:
         """Every name is started, with a film of its own, and one of them in another way."""
         for name, source in zip("abc", ("film-1", "film-2", "film-3"), strict=True):
-            self.start(job_id=name, source=source, how=how if name == job_id else "")
+            self.start(job_id=name, source=source, how=how if name == job_id else "", more={})
 
     @rule(job_id=IDS, to=ENDS)
     def place(self, job_id: str, to: Any) -> None:
@@ -180,7 +154,44 @@ class Machine(RuleBasedStateMachine):
         work = self.world.downloader.adjust(job_id, labels=labels, **options)
         self._verb("adjust", job_id, work)
         now = self.spec.jobs.get(job_id)
+        alone &= job_id not in self.spec.lost
         assert not alone or (now and now.asked) == expected, f"{now} is not {expected}"
+
+    @rule(
+        job_id=IDS,
+        verb=st.sampled_from(["add", "edit", "drop"]),
+        old=TRACKERS,
+        url=TRACKERS | st.sampled_from([None, "udp://a.example:6969"]),
+        tier=TIERS,
+    )
+    def trackers(self, job_id: str, verb: str, old: str, url: str | None, tier: int | None) -> None:
+        """Whom to ask for peers."""
+        swarm, url = self.world.downloader.swarm, old if verb == "add" and url is None else url
+        expected = self.spec.expected_trackers(verb, job_id, old, url, tier)
+        if verb == "add":
+            work = swarm.add_trackers(job_id, [url or old], tier)
+        elif verb == "edit":
+            work = swarm.edit_tracker(job_id, Tracker(old, 0).id, url=url, tier=tier)
+        else:
+            work = swarm.remove_tracker(job_id, Tracker(old, 0).id)
+        self._leads_to("" if job_id in self.spec.lost else expected, verb, job_id, work)
+
+    @rule(job_id=IDS)
+    def announce(self, job_id: str) -> None:
+        """All trackers are asked now, if it runs."""
+        expected = self.spec.expected_trackers("announce", job_id, "", None, None)
+        known = self.spec.jobs.get(job_id)
+        if known and not known.adopted and known.key not in self.world.driver.runs:
+            expected = "NotReadable"
+        work = self.world.downloader.swarm.announce(job_id)
+        self._leads_to("" if job_id in self.spec.lost else expected, "announce", job_id, work)
+
+    @rule(job_id=IDS, really=st.sampled_from([False, False, False, False, True]))
+    def another_server_takes_over(self, job_id: str, really: bool) -> None:
+        """This one was frozen, perhaps, and does not hear of it."""
+        if really and job_id in self.spec.jobs:
+            self.world.take_over(job_id)
+            self.spec.lost.add(job_id)
 
     @rule(job_id=IDS, verbs=st.lists(VERBS, min_size=2, max_size=3))
     def clash(self, job_id: str, verbs: list[str]) -> None:
@@ -222,16 +233,6 @@ class Machine(RuleBasedStateMachine):
 
     # --- the driver -----------------------------------------------------------------------------
 
-    def _runs(self) -> list[Run]:
-        return [run for run in self.world.driver.runs.values() if run.closing is None]
-
-    def _order(self, pick: int, *orders: Report | Exception | None) -> None:
-        runs = self._runs()
-        for order in orders:
-            runs[pick % len(runs)].orders.put_nowait(order)
-        self.world.wait_idle()
-        self._collect()
-
     @precondition(lambda self: self._runs())
     @rule(pick=PICK, name=SOURCES)
     def learns(self, pick: int, name: str) -> None:
@@ -272,15 +273,24 @@ class Machine(RuleBasedStateMachine):
         self._order(pick, FAILURES[kind])
 
     @precondition(lambda self: self._runs())
-    @rule(pick=PICK, times=st.integers(2, 3))
-    def fails_again_and_again(self, pick: int, times: int) -> None:
+    @rule(
+        pick=PICK,
+        times=st.integers(2, 4),
+        kind=st.sampled_from(["crash", "crash", "unavailable", "rejected"]),
+    )
+    def fails_again_and_again(self, pick: int, times: int, kind: str) -> None:
         """Each attempt goes wrong, and the next one is due soon."""
         self._flow()
         for _ in range(times):
             if self._runs():
-                self._order(pick, FAILURES["crash"])
+                self._order(pick, FAILURES[kind])
             self.world.forward(1000)
             self._collect()
+
+    @rule(times=st.integers(1, 2))
+    def deletes_nothing(self, times: int) -> None:
+        """The data of the next sources that are given up stays where it is."""
+        self.world.driver.stuck = times
 
     @rule()
     def closes_slowly(self) -> None:
@@ -292,13 +302,6 @@ class Machine(RuleBasedStateMachine):
     def lets_go(self, pick: int) -> None:
         """A run that was closed slowly is closed."""
         self._let_go(pick)
-
-    def _let_go(self, pick: int) -> None:
-        closing = [run.closing for run in self.world.driver.runs.values() if run.closing]
-        if closing and not (gate := closing[pick % len(closing)]).done():
-            gate.set_result(None)
-        self.world.wait_idle()
-        self._collect()
 
     # --- the store ------------------------------------------------------------------------------
 
@@ -314,25 +317,11 @@ class Machine(RuleBasedStateMachine):
         """One of the waiting writes ends."""
         self._write(pick, works)
 
-    def _write(self, pick: int, works: bool) -> None:
-        held = self.world.store.held
-        self.world.store.failing = 0 if works else 1
-        self.may_lag |= not works
-        self.reordered |= pick % len(held) > 0
-        held[pick % len(held)].gate.set_result(None)
-        self.world.wait_idle()
-        self._collect()
-
     @precondition(lambda self: self.world.store.holding)
     @rule()
     def flows(self) -> None:
         """Writes wait no more."""
         self._flow()
-
-    def _flow(self) -> None:
-        self.world.store.holding = False
-        while self.world.store.held:
-            self._write(0, works=True)
 
     @precondition(lambda self: not self.world.store.holding)
     @rule(times=st.integers(1, 2))
@@ -381,135 +370,6 @@ class Machine(RuleBasedStateMachine):
     def calms_down(self) -> None:
         """Everything that is under way ends, and then all must be in its place."""
         self._calm_down()
-
-    def _calm_down(self) -> None:
-        self._flow()
-        self.world.store.failing = 0
-        self.world.driver.sticky = False
-        while len(self._runs()) < len(self.world.driver.runs):
-            self._let_go(0)
-        for _ in range(3):
-            self.world.forward(6)
-        self._collect()
-        self.may_lag = False
-        assert not self.verbs, f"{self.verbs} take for ever"
-        self._check_what_was_heard()
-        self._check_runs()
-        self._check_identities()
-
-    # --- what must hold -------------------------------------------------------------------------
-
-    @invariant()
-    def nothing_is_wrong(self) -> None:
-        """Checked after each step."""
-        if not hasattr(self, "world"):
-            return
-        assert not self.spec.wrong, self.spec.wrong
-        assert not self.world.driver.wrong, self.world.driver.wrong
-        if self._alone():
-            self.spec.quiet_times += 1
-        self.spec.check_numbers(self.world.heard)
-        stored = {(change.seq, change.event, change.id) for change in self.world.disk.log}
-        for change in self.world.heard:
-            assert not change.durable or (change.seq, change.event, change.id) in stored, (
-                f"'{change.event}' of '{change.id}' is told and not stored"
-            )
-        writing = {write.change.id for write in self.world.store.held}
-        jobs = {job.id: job for job in self.world.downloader._ledger if job.id not in writing}
-        for job_id, known in self.spec.jobs.items():
-            if job_id not in writing:
-                assert same(jobs.get(job_id), known), f"'{job_id}' in memory is not as stored"
-        assert jobs.keys() <= self.spec.jobs.keys(), "a job in memory is not stored"
-
-    def _check_what_was_heard(self) -> None:
-        told = [(c.seq, c.event, c.id, c.status) for c in self.world.heard if c.durable]
-        stored = [(c.seq, c.event, c.id, c.status) for c in self.world.disk.log]
-        assert told == stored, f"untold: {set(stored) - set(told)}, not stored: {told}"
-        order = listed(self.world.heard)
-        assert self.reordered or order == self.spec.order(), "events tell of another order"
-
-    def _check_runs(self) -> None:
-        due, active = self.spec.due(), [j for j in self.spec.jobs.values() if j.status == "active"]
-        full = self.spec.taken() >= self.spec.max_active
-        late = {job_id for job_id, job in due.items() if job.forced or not full}
-        assert not late, f"{late} wait for a free slot"
-        wanted = {job.key for job in active} | {
-            j.key for j in self.spec.jobs.values() if j.seeding or j.moving
-        }
-        assert set(self.world.driver.runs) == wanted, "what runs is not what should"
-        asked = {job.key: job.asked[1] for job in self.spec.jobs.values()}
-        for key, run in self.world.driver.runs.items():
-            assert asked_of(run.job)[1] == asked[key], (
-                "a driver knows other options than are stored"
-            )
-        given_up = [job.key for job in self.spec.jobs.values() if job.status == "canceled"]
-        assert all(key not in self.world.driver.runs for key in given_up)
-
-    def _check_identities(self) -> None:
-        lasting = [job for job in self.spec.jobs.values() if job.status != "canceled"]
-        all_of_them = [identity for job in lasting for identity in job.identities]
-        assert len(all_of_them) == len(set(all_of_them)), "two jobs have the same film"
-
-    def teardown(self) -> None:
-        """The end of every run: calm down, close, and look at what is stored."""
-        if not hasattr(self, "world"):
-            return
-        try:
-            if not self.spec.wrong:
-                self._calm_down()
-                self._check_stored()
-        finally:
-            self.world.destroy()
-            if self.folder is not None:
-                shutil.rmtree(self.folder)
-
-    def _check_stored(self) -> None:
-        stored = self.world.do(self.world.store.changes_since(0))
-        heard = [(c.seq, c.event, c.id) for c in self.world.heard if c.durable]
-        assert [(c.seq, c.event, c.id) for c in stored][:1000] == heard[:1000]
-
-
-ANSWERED = ("canceled", "completed", "failed")
-PROMISES = {
-    "pause": {"paused", "completed"},
-    "cancel": {"canceled", "completed"},
-}
-
-
-def same(job: Job | None, known: Known) -> bool:
-    """Whether memory agrees with what is stored."""
-    return job is not None and (
-        job.status, job.attempts, job.key, job.seeding, job.moving_to is not None, job.place,
-        asked_of(job),
-    ) == (
-        known.status, known.attempts, known.key, known.seeding, known.moving, known.place,
-        known.asked,
-    )  # fmt: skip
-
-
-def listed(heard: list[Change]) -> list[str]:
-    """The list that somebody has who only follows the events, as docs/api.md tells them to."""
-    order: list[str] = []
-    for change in heard:
-        if change.durable and change.event in ("queued", "paused") and change.id not in order:
-            order.append(change.id)
-        elif change.event == "removed":
-            order.remove(change.id)
-        elif change.event == "placed":
-            before = (change.news or {})["before"]
-            order.remove(change.id)
-            order.insert(len(order) if before is None else order.index(before), change.id)
-    return order
-
-
-def outcome(task: asyncio.Task[Any]) -> str:
-    """What a verb led to: a status, `gone`, or the name of an error."""
-    if task.cancelled():
-        return "cancelled"
-    error = task.exception()
-    if error is not None:
-        return type(error).__name__
-    return "gone" if task.result() is None else str(task.result().status)
 
 
 def profile(examples: int) -> settings:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from chilly_movies.drivers.mock.driver import MockDriver
-from chilly_movies.errors import StoreError
+from chilly_movies.errors import DiskError, InvalidRequest, JobLost, StoreError
 from chilly_movies.jobs.bus import Subscription
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.events import Change
@@ -32,6 +33,7 @@ from chilly_movies.jobs.models import (
 )
 from chilly_movies.jobs.ports import JobStore, Loaded
 from chilly_movies.jobs.retry import RetryPolicy
+from chilly_movies.jobs.swarm import Metainfo, PieceMap, Tracker
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore
 from tests.doubles import Clock
@@ -40,6 +42,10 @@ T = TypeVar("T")
 
 ATTEMPTS = 3
 """How many tries the downloader of this world has."""
+TRIES = 2
+"""How many it has with a source while there is another one."""
+OWN_TRACKER = "http://own.example/announce"
+"""The one that every torrent of this world names itself."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -71,11 +77,14 @@ class Disk:
 
     Attributes:
         on_commit: called with each change that became durable and the job after it.
+        complete: the keys of which all data is there.
+        emptied: those of which nothing is there, as their source was given up.
     """
 
     on_commit: Callable[[Change, Job | None], None]
     log: list[Change] = field(default_factory=list)
     complete: set[str] = field(default_factory=set)
+    emptied: set[str] = field(default_factory=set)
 
 
 class GatedStore:
@@ -93,6 +102,7 @@ class GatedStore:
         self.at_work = 0
         self.rests = asyncio.Event()
         self.held: list[Write] = []
+        self.refused: set[str] = set()
         self._tasks: set[asyncio.Task[int]] = set()
 
     @property
@@ -169,7 +179,11 @@ class GatedStore:
             finally:
                 self.held.remove(held)
         self._fail_if_told()
-        change = replace(change, seq=await self._working(write()))
+        try:
+            change = replace(change, seq=await self._working(write()))
+        except JobLost:
+            self.refused.add(change.id)
+            raise
         self._disk.log.append(change)
         self._disk.on_commit(change, job)
         return change.seq
@@ -209,7 +223,11 @@ class PuppetDriver(MockDriver):
     Attributes:
         runs: what runs now, by the job's key.
         sticky: closing a run lasts until `let_go`.
+        stuck: so many times the data of a source that is given up cannot be deleted.
         wrong: what the core did wrong.
+        may_remove: whether a job is given up for good.
+        is_left: whether the source of a job may be given up for another.
+        on_run: called with each job that is run, as it is then.
     """
 
     def __init__(self, disk: Disk) -> None:
@@ -218,9 +236,12 @@ class PuppetDriver(MockDriver):
         self.runs: dict[str, Run] = {}
         self.removed: set[str] = set()
         self.sticky = False
+        self.stuck = 0
         self.dead = False
         self.wrong: list[str] = []
         self.may_remove: Callable[[Job], bool] = lambda _job: True
+        self.is_left: Callable[[Job], bool] = lambda _job: False
+        self.on_run: Callable[[Job], None] = lambda _job: None
 
     def identify(self, source: Source) -> SourceFacts:
         """One identity for each source."""
@@ -234,6 +255,8 @@ class PuppetDriver(MockDriver):
             self.wrong.append(f"two runs of '{job.id}' at the same time")
         if job.key in self.removed and job.moving_to is None:
             self.wrong.append(f"'{job.id}' runs after its data was deleted")
+        self._disk.emptied.discard(job.key)
+        self.on_run(job)
         run = self.runs[job.key] = Run(job)
         try:
             if job.moving_to is not None:
@@ -267,6 +290,12 @@ class PuppetDriver(MockDriver):
         """Note it; a job that runs or is still wanted may not be removed."""
         if job.key in self.runs:
             self.wrong.append(f"data of '{job.id}' deleted while it runs")
+        if self.is_left(job):
+            if self.stuck:
+                self.stuck -= 1
+                raise DiskError("The job's files cannot be deleted.")
+            self._disk.emptied.add(job.key)
+            return
         if not self.may_remove(job):
             self.wrong.append(f"data of '{job.id}' deleted before its row says so")
         self.removed.add(job.key)
@@ -279,6 +308,55 @@ class PuppetDriver(MockDriver):
         """All runs must be closed by now."""
         if self.runs and not self.dead:
             self.wrong.append("the driver was closed while it ran jobs")
+
+
+class PuppetSwarm:
+    """What a driver of torrents knows of swarms, as far as the core asks.
+
+    Args:
+        driver: runs the jobs.
+    """
+
+    def __init__(self, driver: PuppetDriver) -> None:
+        self._driver = driver
+
+    async def trackers(self, job: Job) -> Sequence[Tracker]:
+        """The torrent's own, and what the user made of them."""
+        known = {OWN_TRACKER: 0}
+        for url in job.trackers.removed:
+            known.pop(url, None)
+        known |= dict(job.trackers.added)
+        return [Tracker(url, tier) for url, tier in sorted(known.items())]
+
+    async def vet_tracker(self, url: str) -> str:
+        """Only http is spoken here."""
+        if not url.startswith("http"):
+            raise InvalidRequest("It is no announce URL.", field="urls")
+        return url
+
+    async def choose_trackers(self, job: Job) -> None:
+        """Take over the choice."""
+        if (run := self._driver.runs.get(job.key)) is not None:
+            run.job = replace(run.job, trackers=job.trackers)
+
+    async def announce(self, job: Job) -> bool:
+        """Whether it runs."""
+        return job.key in self._driver.runs
+
+    async def call(self, job: Job, address: str) -> bool:
+        """Whether it runs."""
+        return job.key in self._driver.runs
+
+    async def ban(self, job: Job, address: str) -> None:
+        """Nobody is there."""
+
+    async def pieces(self, job: Job) -> PieceMap | None:
+        """None."""
+        return None
+
+    async def metainfo(self, job: Job) -> Metainfo | None:
+        """None."""
+        return None
 
 
 def moving(percent: float, phase: Phase | None = Phase.DOWNLOADING) -> Progress:
@@ -375,8 +453,12 @@ class World:
             if step >= end:
                 return
 
-    def open(self) -> None:
-        """A new process over what is on the disk."""
+    def open(self, set_up: Callable[[PuppetDriver], None]) -> None:
+        """A new process over what is on the disk.
+
+        Args:
+            set_up: called with its driver before anything is run.
+        """
         inner: JobStore = self._memory
         if self._folder is not None:
             inner, _ = open_stores(self._path)
@@ -384,12 +466,14 @@ class World:
         removed = self.driver.removed if hasattr(self, "driver") else set()
         self.driver = PuppetDriver(self.disk)
         self.driver.removed = removed
+        set_up(self.driver)
         self.downloader = Downloader(
             dict.fromkeys(SourceType, self.driver),
             self.store,
             max_active=self._max_active,
-            retry=RetryPolicy(ATTEMPTS, base=60.0, cap=600.0),
+            retry=RetryPolicy(ATTEMPTS, short_attempts=TRIES, base=60.0, cap=600.0),
             clock=self.clock,
+            swarms={SourceType.HTTP: PuppetSwarm(self.driver)},
         )
         self._ears = [self.downloader._bus.subscribe(size=100_000)]
         known, since = len(self.heard), self.heard[-1].seq if self.heard else 0
@@ -398,6 +482,16 @@ class World:
         live = [change.seq for change in self.heard[known:] if change.durable]
         first = live[0] if live else float("inf")
         self.heard[known:known] = [change for change in missed if change.seq < first]
+
+    def take_over(self, job_id: str) -> None:
+        """Another server takes a job from this one, which does not hear of it."""
+        if self._folder is None:
+            job = self._memory._jobs[job_id]
+            self._memory._jobs[job_id] = replace(job, owner="other", epoch=job.epoch + 1)
+            return
+        with closing(sqlite3.connect(self._path)) as other, other:
+            words = "UPDATE jobs SET owner = 'other', epoch = epoch + 1 WHERE id = ?"
+            other.execute(words, (job_id,))
 
     def crash(self, survives: Callable[[int], bool]) -> None:
         """Kill the process; of the writes under way those survive whose number says so."""
