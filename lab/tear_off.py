@@ -216,6 +216,30 @@ ROOMS: dict[str, Room] = {
             ),
         },
     ),
+    "local": Room(
+        paths=(f"{SOURCE}/drivers/local",),
+        lines={
+            f"{SOURCE}/app.py": (
+                "from chilly_movies.drivers.local.driver import LocalDriver",
+                "SourceType.LOCAL: LocalDriver(media, roots, stores.resume),",
+            ),
+            "pyproject.toml": ('"chilly_movies.drivers.local",',),
+        },
+    ),
+    "inbox": Room(
+        paths=(f"{SOURCE}/inbox",),
+        lines={
+            f"{SOURCE}/app.py": (
+                "from chilly_movies.inbox.inbox import watch_folders",
+                "companions.append(watch_folders(settings.inbox, roots, state.path))",
+            ),
+            f"{SOURCE}/settings.py": (
+                "from chilly_movies.inbox.settings import InboxSettings",
+                "inbox: InboxSettings = field(default_factory=InboxSettings)",
+            ),
+            "pyproject.toml": ('"inbox",', '"chilly_movies.inbox",'),
+        },
+    ),
     "subtitles": Room(
         paths=(
             f"{SOURCE}/api/routes/subtitles.py",

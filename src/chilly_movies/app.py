@@ -18,13 +18,16 @@ from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope
 from chilly_movies.api.settings import HttpSettings
 from chilly_movies.api.topics import AppOptions, TopicOptions, close_topics, split_options
+from chilly_movies.disk.roots import Roots, read_roots
 from chilly_movies.disk.server_note import ServerNote, SoleUse
 from chilly_movies.disk.volume import MediaVolume, check_writable
+from chilly_movies.drivers.local.driver import LocalDriver
 from chilly_movies.drivers.torrent.driver import TorrentDriver
 from chilly_movies.drivers.torrent.engine.config import EngineConfig, gate_of
 from chilly_movies.drivers.torrent.engine.options import EngineOptions
 from chilly_movies.drivers.torrent.making.maker import MediaTorrentMaker
 from chilly_movies.errors import SettingsError
+from chilly_movies.inbox.inbox import watch_folders
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.job_log import JobLog
@@ -71,6 +74,16 @@ class Use(Protocol):
 
     async def end(self) -> None:
         """Give it back. Idempotent."""
+
+
+class Companion(Protocol):
+    """Works beside a downloader for as long as that is open."""
+
+    def open(self, downloader: Downloader) -> None:
+        """Begin; the downloader is open. Idempotent."""
+
+    async def aclose(self) -> None:
+        """End; the downloader is still open. Idempotent."""
 
 
 class _NoNetwork:
@@ -137,6 +150,7 @@ class Parts:
         swarms: what knows the swarms of which kind of source.
         tools: what answers beside the downloader.
         retry: how often and when a failed attempt is repeated.
+        companions: what works beside the downloader while it is open.
     """
 
     drivers: Mapping[SourceType, Driver]
@@ -155,6 +169,7 @@ class Parts:
     swarms: Mapping[SourceType, SwarmControl] = field(default_factory=dict)
     tools: Tools = field(default_factory=Tools)
     retry: RetryPolicy | None = None
+    companions: tuple[Companion, ...] = ()
 
 
 class AssembledDownloader(Downloader):
@@ -207,9 +222,13 @@ class AssembledDownloader(Downloader):
         if self.parts.sole_use is not None:
             await self.parts.sole_use.begin()
         await super().open()
+        for companion in self.parts.companions:
+            companion.open(self)
 
     async def aclose(self) -> None:
         """Stop everything and keep it. Idempotent."""
+        for companion in self.parts.companions:
+            await companion.aclose()
         await super().aclose()
         if self.parts.sole_use is not None:
             await self.parts.sole_use.end()
@@ -440,9 +459,15 @@ def build_parts(settings: Settings) -> Parts:
     config, state = engine_config(settings), StateFolder(settings.state_dir)
     if config.webtorrent and config.why_no_webrtc is not None:
         log.info("WebRTC is off, it would go round a setting", setting=config.why_no_webrtc)
-    return torrent_parts(
+    media, stores = settings.media_root.absolute(), open_all(state.database)
+    roots = Roots(read_roots(settings.disk.roots), (media, state.path))
+    parts = torrent_parts(
         config,
         state,
+        stores=stores,
+        others=lambda _network: {
+            SourceType.LOCAL: LocalDriver(media, roots, stores.resume),
+        },
         max_active=settings.jobs.max_active,
         max_active_disk=settings.jobs.max_active_disk,
         min_free_space=settings.jobs.min_free_space,
@@ -452,6 +477,9 @@ def build_parts(settings: Settings) -> Parts:
             metadata=cached_provider(settings.catalogue, config.outbound, state.metadata_cache),
         ),
     )
+    companions: list[Companion] = []
+    companions.append(watch_folders(settings.inbox, roots, state.path))
+    return replace(parts, companions=tuple(companions))
 
 
 def _link_secret(settings: Settings) -> bytes:

@@ -32,8 +32,10 @@ from pydantic_settings import (
 
 from chilly_movies.api.settings import HttpSettings
 from chilly_movies.catalogue.settings import CatalogueSettings
+from chilly_movies.disk.settings import DiskSettings
 from chilly_movies.drivers.torrent.settings import TorrentSettings
 from chilly_movies.errors import SettingsError
+from chilly_movies.inbox.settings import InboxSettings
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.net.settings import NetworkSettings
 from chilly_movies.runtime import failpoints
@@ -73,6 +75,8 @@ class Settings:
     jobs: JobSettings = field(default_factory=JobSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     torrent: TorrentSettings = field(default_factory=TorrentSettings)
+    disk: DiskSettings = field(default_factory=DiskSettings)
+    inbox: InboxSettings = field(default_factory=InboxSettings)
     catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
 

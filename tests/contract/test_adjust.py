@@ -33,6 +33,7 @@ from tests.doubles import GatedStore, until
 pytestmark = pytest.mark.anyio
 KINDS = ["memory", "sqlite"]
 SIMPLE = [name for name in CHANGEABLE if name != "files"]
+FIXED = {"allow_executables", "mode", "checksum"}
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def wants(job: Job, files: int = 3) -> Job:
 
 def test_every_option_but_those_of_a_start_alone_can_be_changed() -> None:
     assert set(AdjustRequest.model_fields) >= {*CHANGEABLE, "labels"}
-    assert {name for name in OPTIONS if name not in CHANGEABLE} == {"allow_executables"}
+    assert {name for name in OPTIONS if name not in CHANGEABLE} == FIXED
 
 
 @pytest.mark.parametrize("name", SIMPLE)

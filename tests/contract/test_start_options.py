@@ -24,7 +24,8 @@ GIVEN: dict[str, tuple[Any, str]] = {
     "files": ([2, 0], "2,0"), "download_limit": (7, "7"), "upload_limit": (0, "0"),
     "seed_ratio": (1.5, "1.5"), "seed_time": (60, "60"), "allow_executables": (True, "true"),
     "folder": ("Films/2024", "Films/2024"), "forced": (True, "true"),
-    "order": ("ends-first", "ends-first"),
+    "order": ("ends-first", "ends-first"), "mode": ("copy", "copy"),
+    "checksum": ("md5:" + "0" * 32, "md5:" + "0" * 32),
 }  # fmt: skip
 """A value of each option, and how it is typed in a form."""
 

@@ -62,7 +62,8 @@ def test_the_parts_that_settings_give_are_complete_and_cannot_be_exchanged(
     assert mock or parts.max_active_disk == 5
     assert parts.tools.maker is not None
     assert parts.tools.inspector is not None
-    assert set(parts.drivers) == (set(SourceType) if mock else {SourceType.TORRENT})
+    known = {SourceType.TORRENT, SourceType.LOCAL}
+    assert set(parts.drivers) == (set(SourceType) if mock else known)
     assert parts.network.halted is None
     parts.network.read_lists()
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -19,7 +19,13 @@ from chilly_movies.runtime.stages import say
 
 
 async def publish(
-    staged: Path, place: Place, progress: Progress, *, folder: str, check: Callable[[], None]
+    staged: Path,
+    place: Place,
+    progress: Progress,
+    *,
+    folder: str,
+    check: Callable[[], None],
+    flush: Callable[[Path], None] = disk.flush_tree,
 ) -> str:
     """Flush verified data and rename it into the media root; the name is told before.
 
@@ -35,6 +41,8 @@ async def publish(
         folder: of the media root; "" = the media root itself.
         check: called in a thread just before the rename; it raises a `DiskError` if what is
             staged is no longer what was verified.
+        flush: makes what is staged survive a power cut; another than the usual one for links to
+            files that are not ours alone (`disk.flush_own`).
 
     Returns:
         Where the film is, relative to the media root.
@@ -47,7 +55,7 @@ async def publish(
         check()
         disk.publish(staged, target)
 
-    await on_disk(lambda: disk.flush_tree(staged))
+    await on_disk(lambda: flush(staged))
     failpoints.reach("publish.flushed")
     while True:
         wanted = "/".join(filter(None, (folder, staged.name)))

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from chilly_movies.errors import IdInUse, InvalidRequest, UnsupportedSource
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.ledger import Ledger
 from chilly_movies.jobs.lifecycle import born
-from chilly_movies.jobs.models import FurtherSource, Job, Source, SourceType, Status
+from chilly_movies.jobs.models import (
+    FurtherSource,
+    Job,
+    Progress,
+    Source,
+    SourceFacts,
+    SourceType,
+    Status,
+)
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import Driver
 from chilly_movies.jobs.secrets import Secret
@@ -93,7 +101,8 @@ class Admission:
     async def _admit(self, wish: Wish) -> Job:
         birth = e.Held() if wish.is_held else e.Queued()
         facts = _driver(self._drivers, wish.source).identify(wish.source)
-        check_candidates(self._drivers, wish.candidates)
+        candidates = check_candidates(self._drivers, wish.candidates)
+        wish = replace(wish, source=_as_stored(wish.source, facts), candidates=candidates)
         async with self._ledger.lock(wish.id):
             if wish.id in self._ledger:
                 job = self._same_or_refuse(wish.id, wish.source, facts.identities)
@@ -108,6 +117,7 @@ class Admission:
                 updated_at=now,
                 position=self._ledger.next_position(),
                 options=wish.options,
+                progress=Progress(needs=facts.needs),
                 name=facts.name,
                 identities=facts.identities,
                 files=facts.files,
@@ -136,19 +146,27 @@ class Admission:
 
 def check_candidates(
     drivers: Mapping[SourceType, Driver], candidates: Iterable[FurtherSource]
-) -> None:
-    """Refuse candidates that no driver can read.
+) -> tuple[FurtherSource, ...]:
+    """The candidates as they are stored; those that no driver can read are refused.
 
     Raises:
         UnsupportedSource: no driver reads this kind of source.
         InvalidSource: one is broken.
     """
+    found = []
     for one in candidates:
         try:
-            _driver(drivers, one.source).identify(one.source)
+            facts = _driver(drivers, one.source).identify(one.source)
         except InvalidRequest as error:
             error.field = "candidates"
             raise
+        found.append(replace(one, source=_as_stored(one.source, facts)))
+    return tuple(found)
+
+
+def _as_stored(source: Source, facts: SourceFacts) -> Source:
+    """The source under the name that its driver gives it."""
+    return source if facts.urn is None else replace(source, urn=facts.urn)
 
 
 def _driver(drivers: Mapping[SourceType, Driver], source: Source) -> Driver:

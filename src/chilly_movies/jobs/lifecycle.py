@@ -147,7 +147,7 @@ def _effects_on_source(job: Job, event: e.SecretReplaced | e.SourceChanged) -> d
         # which files and trackers are wanted was said of another source
         "options": replace(job.options, files=None, priorities=()),
         "trackers": TrackerChoice(),
-        "progress": Progress(),
+        "progress": Progress(needs=event.facts.needs),
         "reason": event.error.message,
         "error": None,
         "attempts": 0,

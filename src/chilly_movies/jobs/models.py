@@ -254,12 +254,16 @@ class SourceFacts:
         name: display name, None if not known yet.
         files: empty if not known yet.
         note: one sentence on what is special about them, None if nothing is.
+        urn: how the source is stored and shown, None = as the caller wrote it.
+        needs: bytes it has to write until its files are known, None if that cannot be said.
     """
 
     identities: tuple[str, ...] = ()
     name: str | None = None
     files: tuple[MediaFile, ...] = ()
     note: str | None = None
+    urn: str | None = None
+    needs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ flag of `chilly add`. Loads nothing heavy: the command line reads it before it k
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from chilly_movies.errors import InvalidRequest
 from chilly_movies.names import safe_name
@@ -19,12 +20,15 @@ from chilly_movies.names import safe_name
 T = TypeVar("T")
 
 FetchOrder = Literal["usual", "sequential", "ends-first"]
+ImportMode = Literal["hardlink", "reflink", "copy"]
 
 NORMAL_PRIORITY = 4
 TOP_PRIORITY = 7
 MAX_FILES = 20_000
 """Files a torrent may have; a file index is below that."""
 MAX_FOLDER = 1000
+CHECKSUMS: Final = {"sha256": 64, "sha1": 40, "md5": 32}
+"""How many hexadecimal digits each kind of checksum has."""
 MAX_NUMBER = 2**53 - 1
 """The largest whole number that JavaScript reads as it is."""
 
@@ -47,6 +51,20 @@ def check_folder(folder: object) -> str:
             field="folder",
         )
     return folder
+
+
+def check_checksum(text: str) -> str:
+    """The checksum in lower case.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    kind, _, digits = text.partition(":")
+    if not re.fullmatch("[0-9A-Fa-f]+", digits) or len(digits) != CHECKSUMS.get(kind):
+        raise InvalidRequest(
+            "A checksum is sha256:, sha1: or md5: and its hexadecimal digits.", field="checksum"
+        )
+    return text.lower()
 
 
 def in_order(indices: Iterable[int]) -> tuple[int, ...]:
@@ -78,6 +96,11 @@ class Options:
             before them the ends of films, which players look at early; `sequential`: from the
             first to the last, after these ends; `ends-first`: the ends of every file, then rare
             ones.
+        checksum: `sha256:`, `sha1:` or `md5:` and the hexadecimal digits of the file behind the
+            source's link; a torrent has hashes of its own.
+        mode: how a file of this machine comes to the media folder: as a second name of the same
+            file, as one that shares its blocks until one of both is changed, or as a copy; None =
+            the first of these that the disks allow.
     """
 
     files: tuple[int, ...] | None = _option(
@@ -122,6 +145,23 @@ class Options:
         "In which order the data is fetched while nobody watches: usual = what few peers have "
         "first; sequential = from the beginning; ends-first = both ends of every file first.",
         example="sequential",
+    )
+    mode: ImportMode | None = _option(  # noqa: RUF009 (as above)
+        None,
+        "How a file of the server's disks (sourceType local) comes to the media folder: hardlink = "
+        "a second name of the same file; reflink = its blocks are shared; copy. If not given: the "
+        "first of these that goes.",
+        example="copy",
+        fixed=True,
+    )
+    checksum: str | None = _option(
+        None,
+        "Of the file behind a link: sha256:, sha1: or md5: and hexadecimal digits. What arrives is "
+        "compared with it before it is published; torrents do not need it.",
+        example="sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        check=check_checksum,
+        length={"max_length": 71},
+        fixed=True,
     )
 
     def priorities_of(self, indices: Iterable[int]) -> dict[int, int]:
@@ -179,7 +219,7 @@ class Option:
     @property
     def given(self) -> Any:
         """The type of a value that is given: without None."""
-        if get_origin(self.type) is not UnionType:
+        if get_origin(self.type) not in (Union, UnionType):  # the first with a Literal in it
             return self.type
         return next(kind for kind in get_args(self.type) if kind is not NoneType)
 

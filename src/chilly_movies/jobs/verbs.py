@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from chilly_movies.errors import IllegalTransition, StoreError
 from chilly_movies.jobs import events as e
@@ -110,7 +111,8 @@ class Verbs:
         """See `Downloader.adjust`."""
         change = adjusted(job, wanted)
         if change is not None and change.candidates != job.candidates:
-            check_candidates(self._drivers, change.candidates)
+            candidates = check_candidates(self._drivers, change.candidates)
+            change = replace(change, candidates=candidates)
         if change is None:
             return job
         changed = await self._ledger.record(job.id, change)
