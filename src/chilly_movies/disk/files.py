@@ -77,13 +77,17 @@ def flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def flush_tree(top: Path) -> None:
+def flush_tree(top: Path, *, shared: bool = False) -> None:
     """Make a file, or all files and folders under it, survive a power cut, and nothing but files.
+
+    Args:
+        top: the file or folder.
+        shared: its files are the user's, too, under other names: nothing of them is changed.
 
     Raises:
         NotPlainError: there is a link in it, which must not be published.
     """
-    harmless(top)
+    harmless(top, shared=shared)
     if not top.is_dir():
         _flush_file(top)
         return

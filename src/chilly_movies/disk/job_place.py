@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from chilly_movies.disk import files as disk
@@ -26,6 +27,13 @@ class Place:
     def staging(self, key: str) -> Path:
         """The folder of a job's unfinished data."""
         return disk.staging_folder(self.root, key)
+
+    def linked(self, key: str) -> Path:
+        """The folder in it for second names of files that are the user's: no driver writes there.
+
+        All others below the staging folder have one name, and nobody else has them.
+        """
+        return self.staging(key) / ".linked"
 
     def require(self) -> None:
         """Make sure that the media root is there.
@@ -60,15 +68,17 @@ class Place:
 
     def clear_staging(self, key: str) -> None:
         """Remove the staging folder if nothing is in it."""
-        try:
-            self.staging(key).rmdir()
-        except OSError:
-            return  # pieces of files that were left out lie there, or it is gone
+        for folder in (self.linked(key), self.staging(key)):
+            with suppress(OSError):  # pieces of files that were left out lie there, or it is gone
+                folder.rmdir()
 
     def has_staged(self, key: str) -> bool:
         """Whether unfinished data is there; hidden files are the engine's own."""
         folder = self.staging(key)
-        return folder.is_dir() and any(e.name[:1] != "." for e in folder.iterdir())
+        linked = self.linked(key)
+        return (folder.is_dir() and any(e.name[:1] != "." for e in folder.iterdir())) or (
+            linked.is_dir() and any(linked.iterdir())
+        )
 
     def was_published(self, job: Job) -> bool:
         """Whether something lies where the job was about to publish, and nothing is staged."""

@@ -130,8 +130,12 @@ async def hold_plain(staging: Path) -> Held:
         raise DiskError(sentence) from None
 
 
-def harmless(top: Path) -> None:
+def harmless(top: Path, *, shared: bool = False) -> None:
     """Look at a file or folder before it is published, and take all rights to execute.
+
+    Args:
+        top: the file or folder.
+        shared: its files are the user's, too, under other names: nothing of them is changed.
 
     Raises:
         NotPlainError: it, or anything in it, is a link or no ordinary file.
@@ -140,7 +144,7 @@ def harmless(top: Path) -> None:
     folder = os.open(top.parent, _FOLDER & ~os.O_NOFOLLOW if ours else _FOLDER)
     try:
         status = os.stat(top.name, dir_fd=folder, follow_symlinks=False)
-        _require_plain_entry(folder, top.name, status, strip=True)
+        _require_plain_entry(folder, top.name, status, strip=not shared, shared=shared)
     finally:
         os.close(folder)
 
@@ -159,21 +163,23 @@ def _enter(parent: int, name: str) -> int:
     return inner
 
 
-def _walk(folder: int, *, strip: bool) -> None:
+def _walk(folder: int, *, strip: bool, shared: bool = False) -> None:
     with os.scandir(folder) as entries:
         found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
     for name, status in found:
-        _require_plain_entry(folder, name, status, strip=strip)
+        _require_plain_entry(folder, name, status, strip=strip, shared=shared)
 
 
-def _require_plain_entry(folder: int, name: str, status: os.stat_result, *, strip: bool) -> None:
+def _require_plain_entry(
+    folder: int, name: str, status: os.stat_result, *, strip: bool, shared: bool
+) -> None:
     if stat.S_ISDIR(status.st_mode):
         inner = os.open(name, _FOLDER, dir_fd=folder)
         try:
-            _walk(inner, strip=strip)
+            _walk(inner, strip=strip, shared=shared)
         finally:
             os.close(inner)
-    elif not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+    elif not stat.S_ISREG(status.st_mode) or (status.st_nlink > 1 and not shared):
         raise NotPlainError(f"'{name}' is a link or no ordinary file")
     elif strip and status.st_mode & 0o111:
         handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
