@@ -9,7 +9,15 @@ from tests.contract.rig import reach_when
 from tests.contract.web import Api, api, problem
 
 pytestmark = pytest.mark.anyio
-ALL = ["uploaded", "downloaded", "wasted", "secondsActive", "secondsSeeding", "lastActivityAt"]
+ALL = [
+    "uploaded",
+    "downloaded",
+    "wasted",
+    "found",
+    "secondsActive",
+    "secondsSeeding",
+    "lastActivityAt",
+]
 LIVE = ["distributedCopies", "swarmSeeds", "swarmPeers"]
 
 

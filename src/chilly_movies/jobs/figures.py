@@ -22,6 +22,7 @@ class Figures:
             torrent, None if unknown.
         swarm_seeds: peers of the swarm that have everything, as trackers tell, None if none does.
         swarm_peers: peers of the swarm, seeds included, as trackers tell, None if none does.
+        found: bytes that lay here already, so that they were not fetched.
     """
 
     uploaded: int = 0
@@ -33,6 +34,7 @@ class Figures:
     distributed_copies: float | None = None
     swarm_seeds: int | None = None
     swarm_peers: int | None = None
+    found: int = 0
 
     @property
     def at_rest(self) -> Figures:

@@ -164,6 +164,9 @@ class FiguresOut(Shown):
     uploaded: int = Field(description="Payload bytes that were sent to peers.")
     downloaded: int = Field(description="Payload bytes that came, the wasted ones included.")
     wasted: int = Field(description="Bytes of those with a wrong hash, or that were there already.")
+    found: int = Field(
+        description="Bytes of its files that lay here already, and were not fetched."
+    )
     seconds_active: int = Field(description="Seconds it ran, seeding included.")
     seconds_seeding: int = Field(description="Seconds of those in which it was complete.")
     last_activity_at: Moment | None = Field(description="When payload moved last; null = never.")

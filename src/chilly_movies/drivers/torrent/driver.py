@@ -16,10 +16,10 @@ from typing import Literal
 
 import structlog
 
+from chilly_movies.disk.files import flush_tree
 from chilly_movies.disk.job_place import Place
-from chilly_movies.disk.publishing import publish, with_move_finished
+from chilly_movies.disk.publishing import publish
 from chilly_movies.disk.threads import on_disk
-from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.torrent import adopted
 from chilly_movies.drivers.torrent.belief import Beliefs, damaged
 from chilly_movies.drivers.torrent.engine import params as p
@@ -28,12 +28,14 @@ from chilly_movies.drivers.torrent.engine.fetch import fetch_checked
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.drivers.torrent.engine.session import TorrentSession
 from chilly_movies.drivers.torrent.engine.torrent import Torrent
+from chilly_movies.drivers.torrent.found import BytesAreHereError, FoundData, unshare_film
 from chilly_movies.drivers.torrent.inspector import Inspector
 from chilly_movies.drivers.torrent.reading.readers import Readers
 from chilly_movies.drivers.torrent.reasons import why_still
+from chilly_movies.drivers.torrent.removal import Removal
 from chilly_movies.drivers.torrent.resume_claim import decode
 from chilly_movies.drivers.torrent.resume_saver import ResumeSaver
-from chilly_movies.drivers.torrent.run import Run, figures, goal
+from chilly_movies.drivers.torrent.run import Run, figures, goal, selection
 from chilly_movies.drivers.torrent.swarm import TorrentSwarm
 from chilly_movies.errors import (
     ChillyError,
@@ -114,6 +116,8 @@ class TorrentDriver:
         self._root = config.media_root
         self._place = Place(config.media_root)
         self._beliefs = Beliefs(resume_store, self._place)
+        self._removal = Removal(self._place, resume_store, self._beliefs)
+        self._found = FoundData(config, self._place, resume_store)
         self._running: dict[str, Torrent] = {}
         self._readers = Readers(self._root, self._session.hear_pieces)
         self._runs: dict[str, Run] = {}
@@ -158,7 +162,7 @@ class TorrentDriver:
                 torrent.adjust(job)
                 if not torrent.read_only:
                     self._session.mirror(torrent, job.mirrors)
-            if job.status is Status.ACTIVE and _selection(before) != _selection(job.options):
+            if job.status is Status.ACTIVE and selection(before) != selection(job.options):
                 await self._readers.choose(job)
 
     @property
@@ -176,31 +180,12 @@ class TorrentDriver:
         await self._session.aclose()
 
     async def remove(self, job: Job, *, delete_files: bool) -> None:
-        """See `ports.Driver`. The claim goes last: it tells what is ours if this is done again."""
-        job = await on_disk(lambda: with_move_finished(job, self._root))
-        claim = decode(await self._resume.load_resume(job.key))
-        files = job.files or (adopted.facts_of(job).files if job.adopted else ())
-        ours = partial(self._beliefs.is_ours, claim)
-        try:
-            await asyncio.to_thread(
-                self._place.delete, job, files, delete_files=delete_files, ours=ours
-            )
-        except OSError as error:
-            sentence = f"The job's files cannot be deleted: {error.strerror}."
-            raise disk_error(error.errno, sentence) from None
-        failpoints.reach("remove.deleted")
-        await self._resume.drop_resume(job.key)
+        """See `ports.Driver`."""
+        await self._removal.remove(job, delete_files=delete_files)
 
     async def reconcile(self, jobs: Sequence[Job]) -> Sequence[str]:
         """See `ports.Driver`."""
-        by_key = {job.key: job for job in jobs}
-        staged = await on_disk(lambda: set(self._place.staged_keys()))
-        for job in jobs:
-            if job.status is Status.CANCELED and (job.key in staged or job.path is not None):
-                await self.remove(job, delete_files=False)
-            elif job.status is Status.COMPLETED and job.key in staged:
-                await asyncio.to_thread(self._place.clear_staging, job.key)
-        return sorted(staged - by_key.keys())
+        return await self._removal.reconcile(jobs)
 
     # --- running ----------------------------------------------------------------------------
 
@@ -213,7 +198,8 @@ class TorrentDriver:
                 torrent = self._running.get(job.key)
                 now = run.tally.figures if torrent is None else run.tally.count(torrent.state)
                 is_new, told = now is not told, now
-                yield replace(report, figures=now) if is_new else report
+                needs = report.needs if run.linked is None else 0  # nothing is written to those
+                yield replace(report, figures=now if is_new else report.figures, needs=needs)
 
     async def _run(self, run: Run) -> None:
         key = run.job.key
@@ -228,6 +214,7 @@ class TorrentDriver:
                 await self._seed_while_there(run, asked=run.asked)
             elif run.job.status is not Status.ACTIVE:
                 await on_disk(self._place.require)
+                await self._found.clear(run)
                 run.published = run.job.completed_at is not None or run.job.adopted
                 await self._compare(run)
             else:
@@ -254,12 +241,21 @@ class TorrentDriver:
         if run.job.completed_at is not None:  # asked for: the film is not what it was
             trusts, run.published = False, True
             await on_disk(lambda: self._place.require_room(run.published_files()))
-        elif await self._recognise(run):
+            await on_disk(lambda: unshare_film(self._root, run.published_files()))
+        elif await self._recognise(run) or await self._found.take(run, self._compare, self._finish):
             return
-        async with self._torrent(run, trusts=trusts, writes=True) as visit:
-            await self._download(run, visit)
-            await visit.torrent.leave_swarm()  # soon it is added again, where it is published
-            final = figures(visit.torrent.state, Phase.POST_PROCESSING)
+        try:
+            async with self._torrent(run, trusts=trusts and not run.placed, writes=True) as visit:
+                await self._download(run, visit)
+                await visit.torrent.leave_swarm()  # soon it is added again, where it is published
+                final = figures(visit.torrent.state, Phase.POST_PROCESSING)
+        except BytesAreHereError:
+            await self._fetch_and_publish(run)
+        else:
+            await self._finish(run, final)
+
+    async def _finish(self, run: Run, final: Progress) -> None:
+        """Publish what was verified, unless it lies where it belongs, and tell that it is whole."""
         if was_staged := not run.published:
             await self._publish(run, final)
         await on_disk(run.refuse_changed)
@@ -279,10 +275,16 @@ class TorrentDriver:
         """
         staged, folder = run.folder / run.top, run.job.options.folder
         run.path = await publish(
-            staged, self._place, progress, folder=folder, check=run.refuse_changed
+            staged,
+            self._place,
+            progress,
+            folder=folder,
+            check=run.refuse_changed,
+            flush=partial(flush_tree, shared=run.linked is not None),
         )
         run.published = True
         run.take(self._root)
+        run.linked = None
         self._readers.place(run.job.key, self._root, run.published_paths())
         await on_disk(lambda: self._place.clear_staging(run.job.key))
 
@@ -328,7 +330,8 @@ class TorrentDriver:
                     return None
                 percent = round(min(99.9, 100 * state.checked), 2)
                 checked = replace(figures(state, Phase.CHECKING), percent=percent)
-                await say(Report(checked, self._policy.halted))
+                what = "what is here already is compared" if run.linked else None
+                await say(Report(checked, self._policy.halted or what))
             if state.finished or not run.published:
                 await visit.saver.vouch(before)
         await on_disk(run.refuse_changed)
@@ -353,13 +356,13 @@ class TorrentDriver:
             await self._resume.save_resume(key, replace(claim, closed=False).encode())
         request = p.AddRequest(
             source=run.source,
-            save_path=self._root if run.published else staging,
+            save_path=run.linked or (self._root if run.published else staging),
             part_path=staging,
             options=run.job.options,
             priorities=run.job.priorities(),
             resume=claim.data if claim is not None else None,
             trust_resume=trusted,
-            renames=run.published_paths() if run.published else None,
+            renames=run.disk_paths() if run.published or run.linked or run.placed else None,
             allow_private=self._config.allow_private_addresses,
             read_only=not writes,
             only_check=not (trusts or writes),
@@ -430,6 +433,10 @@ class TorrentDriver:
                 seeds = torrent.web_seeds.problems
                 why = why_still(state, torrent.trackers, webrtc, dropped, seeds)
                 await say(Report(figures(run.steady(state)), self._policy.halted or why, facts))
+                if facts is not None and await self._found.look(run, torrent):
+                    raise BytesAreHereError
+                if run.placed and is_known and not state.checking:
+                    await self._found.count(run, torrent)
                 if state.finished and is_known:
                     if state.wanted >= run.wanted:
                         break
@@ -584,8 +591,3 @@ class TorrentDriver:
                         return "doubted"
                     if not await self._beliefs.holds(run, claim):
                         return "changed"
-
-
-def _selection(options: Options) -> tuple[object, ...]:
-    """What of the options says which pieces are fetched, and in which order."""
-    return options.files, options.priorities, options.order

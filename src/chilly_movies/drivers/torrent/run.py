@@ -17,6 +17,7 @@ from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.drivers.torrent.tally import Tally
 from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Source
+from chilly_movies.jobs.options import Options
 from chilly_movies.runtime.tasks import begin
 
 
@@ -31,6 +32,11 @@ class Run:
         seen: the figures that were last shown.
         folder: where the engine reads and writes.
         held: that folder, if it is held open; publishing needs it longer than the engine does.
+        searched: its files were looked for among the user's.
+        late: that was when some of them may have begun to arrive.
+        here: the user's files that seem to be some of them, by file index.
+        linked: the folder in which all of them are, under second names; nothing is written there.
+        placed: the files of which copies were staged, and not compared yet.
         compared: how the files looked when they were last compared with their hashes.
         tally: what its job moved over all its runs.
     """
@@ -45,6 +51,11 @@ class Run:
     seen: TorrentState = field(default_factory=TorrentState)
     folder: Path = Path()
     held: Held | None = None
+    searched: bool = False
+    late: bool = False
+    here: Mapping[int, Path] = field(default_factory=dict)
+    linked: Path | None = None
+    placed: frozenset[int] = frozenset()
     compared: Mapping[int, FileStamp] = field(default_factory=dict)
     tally: Tally = field(init=False)
 
@@ -194,3 +205,8 @@ def phase_of(state: TorrentState) -> Phase:
     if not state.has_metadata:
         return Phase.METADATA
     return Phase.CHECKING if state.checking else Phase.DOWNLOADING
+
+
+def selection(options: Options) -> tuple[object, ...]:
+    """What of the options says which pieces are fetched, and in which order."""
+    return options.files, options.priorities, options.order

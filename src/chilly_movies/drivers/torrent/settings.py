@@ -41,5 +41,8 @@ class TorrentSettings:
     metadata_timeout: int = setting(
         120, "seconds a magnet waits before others get its slot", ge=5, le=86_400
     )
+    find_data: bool = setting(
+        True, "take what lies here already, under whatever name, before anything is fetched"
+    )
     seed_ratio: float = setting(1.0, "stop seeding there, 0 = never seed", ge=0, le=1000)
     seed_time: int = setting(86_400, "seconds, 0 = never seed", ge=0, le=10**9)

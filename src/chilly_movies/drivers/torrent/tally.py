@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from chilly_movies.drivers.torrent.engine.figures import TorrentState
@@ -61,6 +62,10 @@ class Tally:
         self._seen, self._made_at = state, at
         return self.figures
 
+    def find(self, amount: int) -> None:
+        """So many bytes lay here already."""
+        self.figures = replace(self.figures, found=self.figures.found + amount)
+
     def _made_of(self, state: TorrentState) -> Figures:
         before, seen = self.figures, self._seen  # what resume data brings did not move just now
         moved = seen is not None and state.moved != seen.moved
@@ -68,6 +73,7 @@ class Tally:
             uploaded=max(before.uploaded, state.uploaded),
             downloaded=max(before.downloaded, state.downloaded),
             wasted=max(before.wasted, state.wasted),
+            found=before.found,
             seconds_active=int(self._active),
             seconds_seeding=int(self._seeding),
             last_activity_at=self._now() if moved else before.last_activity_at,

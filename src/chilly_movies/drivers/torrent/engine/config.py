@@ -77,6 +77,7 @@ class EngineConfig(NetworkConfig, TorrentSettings):
         save_within: seconds after which all that arrived is flushed, however little it is.
         look_interval: seconds between two looks at a film that seeds: is it there, and unchanged?
         metadata_timeout: seconds a magnet waits for its metadata before others get its slot.
+        film_folders: where the user's films are, beside the media folder; only read.
         typed: trackers and peers the user typed, for every torrent.
         web_seed_retry: seconds until a web seed that failed is asked again; then ever later.
         extra: raw libtorrent settings, for tests and benchmarks.
@@ -91,6 +92,7 @@ class EngineConfig(NetworkConfig, TorrentSettings):
     metadata_timeout: float = field(  # type: ignore[assignment] # people set whole seconds
         default=TorrentSettings.metadata_timeout, kw_only=True
     )
+    film_folders: tuple[Path, ...] = ()
     typed: Typed = field(default_factory=Typed)
     web_seed_retry: float = 30.0
     extra: dict[str, Any] = field(default_factory=dict)

@@ -36,6 +36,8 @@ class EngineOptions(TypedDict, total=False):
     look_interval: float
     metadata_timeout: float
     own_ports: set[int]
+    find_data: bool
+    film_folders: tuple[Path, ...]
     typed: Typed
     web_seed_retry: float
     extra: dict[str, Any]

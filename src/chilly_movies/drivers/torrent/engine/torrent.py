@@ -32,6 +32,7 @@ from chilly_movies.drivers.torrent.engine.figures import (
 from chilly_movies.drivers.torrent.engine.gate import Selection
 from chilly_movies.drivers.torrent.engine.meter import Meter, Sum
 from chilly_movies.drivers.torrent.engine.mirrors import MirrorLinks
+from chilly_movies.drivers.torrent.engine.piece_hashes import PieceHashes, piece_hashes
 from chilly_movies.drivers.torrent.engine.pieces import Pieces, bits
 from chilly_movies.drivers.torrent.engine.standings import Endpoint, Standings, TrackerStanding
 from chilly_movies.drivers.torrent.engine.waits import Waits, answer
@@ -262,6 +263,11 @@ class Torrent:
         return p.read_metadata(
             info, priorities, programs=self.selection.programs, encoding=self.encoding
         )
+
+    def piece_hashes(self) -> PieceHashes | None:
+        """The hashes of its files, None before they are known. Those of a v2 torrent are few."""
+        info = self._handle.torrent_file()
+        return None if info is None else piece_hashes(info)
 
     def take_metadata(self) -> None:
         """The metadata came: look at the files, and only then want any of them."""

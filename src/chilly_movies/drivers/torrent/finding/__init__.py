@@ -1,0 +1,1 @@
+"""Finds bytes of a torrent that lie here already, under whatever name."""
