@@ -17,7 +17,7 @@ PROGRESS := | while read -r did what _; do case "$$did $$what" in \
 
 EXAMPLES ?= 2000
 
-.PHONY: tear-off points damage cancels restarts clock sleep network setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills followers model model-breaks bench-events bench-stream contract lock clean
+.PHONY: found-data tear-off points damage cancels restarts clock sleep network setup demo serve test check bench bench-scale bench-webrtc soak power-cuts kills followers model model-breaks bench-events bench-stream contract lock clean
 
 .PHONY: help
 help: ## this list
@@ -107,6 +107,9 @@ followers: setup ## kill -9 a follower and a webhook's receiver KILLS times
 
 points: setup ## kill the server at each failpoint, at its first, second, ... time
 	@$(BIN)/python -m lab.crash.points
+
+found-data: setup ## TORRENTS whose FILES lie here renamed and moved: what is found, and that nothing is changed
+	@$(BIN)/python -m lab.found_data --torrents $(or $(TORRENTS),100) --files $(or $(FILES),20000)
 
 damage: setup ## damage TRIALS files while nobody looks; SEED= repeats a run
 	@$(BIN)/python -m lab.crash.damage --trials $(or $(TRIALS),600) $(if $(SEED),--seed $(SEED))

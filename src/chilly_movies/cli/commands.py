@@ -24,6 +24,7 @@ from chilly_movies.cli.exits import (
     Exit,
     exit_of_error,
 )
+from chilly_movies.cli.find_data import find_data
 from chilly_movies.cli.get import get
 from chilly_movies.cli.limit import limit
 from chilly_movies.cli.output import Output, drop_stdout
@@ -61,13 +62,13 @@ def build() -> App:
     commands: tuple[Callable[..., int], ...] = (
         serve, get, play, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
         remote.resume, remote.cancel, remote.recheck, remote.move, remote.label,
-        remote.adjust, remote.remove, queue, trackers, limit, stats, watch,
+        remote.adjust, remote.remove, find_data, queue, trackers, limit, stats, watch,
         settings, doctor, backup, restore,
         tracker, demo,
         completion,
     )  # fmt: skip
     for order, command in enumerate(commands):
-        name = command.__name__.removesuffix("_jobs")
+        name = command.__name__.removesuffix("_jobs").replace("_", "-")
         app.command(command, name=name, sort_key=order)
     webhooks.sort_key = [command.__name__ for command in commands].index("settings")
     app.command(webhooks)
