@@ -83,13 +83,10 @@ async def test_a_copy_is_paused_killed_and_gone_on_with(tmp_path: Path) -> None:
     assert sorted(path.name for path in film.parent.iterdir()) == ["a.mkv", "a.srt", "b.mkv"]
 
 
-@pytest.mark.parametrize("step", ["publish.told", "publish.renamed"])
-async def test_a_kill_around_the_publishing_makes_no_second_film(tmp_path: Path, step: str) -> None:
-    settings = rooted(tmp_path)
+async def test_a_kill_as_a_film_was_published_makes_no_second_one(tmp_path: Path) -> None:
+    settings, fails = rooted(tmp_path), {"CHILLY_FAILPOINT": "publish.renamed:exit"}
     make_film(tmp_path / "films/Film/a.mkv", MIB)
-    async with Backend(
-        tmp_path, {**settings, "CHILLY_FAILPOINT": f"{step}:exit"}, warm=True
-    ) as ours:
+    async with Backend(tmp_path, {**settings, **fails}, warm=True) as ours:
         await start_local(ours, "films/Film", "a", held=True)
         asking = asyncio.create_task(ours.http.post("/download/resume", json={"id": "a"}))
         assert await ours.died() == -9

@@ -57,18 +57,21 @@ class Inbox:
         self._rest = rest
         self._seen: dict[str, tuple[str, float]] = {}
         self._refused: dict[str, str] = {}
+        self._troubles: dict[str, str] = {}
+        self._closed = False
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def open(self, downloader: Downloader) -> None:
         """Begin to watch. Idempotent."""
-        if self._folders and not self._tasks:
+        if self._folders and not self._tasks and not self._closed:
             downloader.on("completed", self._on_completed)
             work = ((self._run(downloader), "inbox"), (self._listen(), "inbox-watch"))
             self._tasks = [asyncio.create_task(each, name=name) for each, name in work]
 
     async def aclose(self) -> None:
         """Stop watching. Idempotent."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -97,15 +100,22 @@ class Inbox:
             for watch, folder in self._folders:
                 try:
                     waits = await self._look(downloader, watch, folder) or waits
+                    self._troubles.pop(folder.urn, None)
                 except (ChillyError, OSError) as error:
-                    log.warning(
-                        "a watch folder was not read", folder=folder.urn, problem=_why(error)
-                    )
+                    self._say_once(folder.urn, _why(error))
+                except Exception:  # the other folders must not suffer
+                    log.exception("a watch folder was not looked at", folder=folder.urn)
             pause = min(_LOOK_AGAIN, self._rest / 2) if waits else _LOOK_AGAIN
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
             await asyncio.sleep(min(0.2, self._rest / 4))  # a file that grows wakes all the time
+
+    def _say_once(self, folder: str, problem: str) -> None:
+        """Log why a folder cannot be read, once for as long as it is so."""
+        if self._troubles.get(folder) != problem:
+            self._troubles[folder] = problem
+            log.warning("a watch folder cannot be read", folder=folder, problem=problem)
 
     async def _look(self, downloader: Downloader, watch: Watch, folder: RootedPath) -> bool:
         """Take what rests in a folder; whether something there has to be looked at again soon."""

@@ -237,7 +237,9 @@ class Import:
         found = self._found.files[file.index]
         source, target = self._source.child(*found.path), self._held.path / file.path
         await on_disk(lambda: target.parent.mkdir(parents=True, exist_ok=True))
-        if self._mode != "copy" and await self._of_source(lambda: self._linked(source, target)):
+        if self._mode != "copy" and await of_source(
+            source.urn, lambda: self._linked(source, target)
+        ):
             self.done[file.index] = file.size
             await self._say_now_and_then()
         else:
@@ -254,7 +256,7 @@ class Import:
 
     async def _copy(self, file: MediaFile, source: RootedPath, target: Path) -> None:
         found, at = self._found.files[file.index], self.done.setdefault(file.index, 0)
-        reading = await self._of_source(source.open_file)
+        reading = await of_source(source.urn, source.open_file)
         try:
             writing = await self._of_source(lambda: _open_target(target, at))
             try:
