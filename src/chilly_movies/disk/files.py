@@ -110,26 +110,6 @@ def _flush_file(path: Path) -> None:
         os.close(handle)
 
 
-def flush_own(top: Path) -> None:
-    """Make a file, or all folders and files under it, survive a power cut; but for further names.
-
-    A file that has another name elsewhere is the user's own: neither its data nor its rights are
-    ours to see to.
-    """
-    if not top.is_dir():
-        _flush_unlinked(top)
-        return
-    for folder, _, names in os.walk(top):
-        for name in names:
-            _flush_unlinked(Path(folder, name))
-        flush_folder(Path(folder))
-
-
-def _flush_unlinked(path: Path) -> None:
-    if path.lstat().st_nlink == 1:
-        _flush_file(path)
-
-
 def cut_to_size(sizes: Iterable[tuple[Path, int]]) -> None:
     """Cut files that are longer than they should be; shorter and missing ones stay as they are."""
     for path, size in sizes:

@@ -42,7 +42,7 @@ async def publish(
         check: called in a thread just before the rename; it raises a `DiskError` if what is
             staged is no longer what was verified.
         flush: makes what is staged survive a power cut; another than the usual one for links to
-            files that are not ours alone (`disk.flush_own`).
+            files that are not ours alone.
 
     Returns:
         Where the film is, relative to the media root.

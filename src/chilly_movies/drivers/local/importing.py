@@ -306,7 +306,7 @@ class Import:
             final,
             folder=self.job.options.folder,
             check=self._held.refuse_swapped,
-            flush=disk.flush_own if self._mode == "hardlink" else disk.flush_tree,
+            flush=partial(disk.flush_tree, shared=self._mode == "hardlink"),
         )
 
     def _drop_unwanted(self) -> None:
