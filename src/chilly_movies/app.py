@@ -21,6 +21,7 @@ from chilly_movies.api.topics import AppOptions, TopicOptions, close_topics, spl
 from chilly_movies.disk.roots import Roots, read_roots
 from chilly_movies.disk.server_note import ServerNote, SoleUse
 from chilly_movies.disk.volume import MediaVolume, check_writable
+from chilly_movies.drivers.http.driver import HttpDriver
 from chilly_movies.drivers.local.driver import LocalDriver
 from chilly_movies.drivers.torrent.driver import TorrentDriver
 from chilly_movies.drivers.torrent.engine.config import EngineConfig, gate_of
@@ -465,7 +466,8 @@ def build_parts(settings: Settings) -> Parts:
         config,
         state,
         stores=stores,
-        others=lambda _network: {
+        others=lambda network: {
+            SourceType.HTTP: HttpDriver(media, stores.resume, network, settings.http_source),
             SourceType.LOCAL: LocalDriver(media, roots, stores.resume),
         },
         max_active=settings.jobs.max_active,

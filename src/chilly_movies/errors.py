@@ -203,15 +203,24 @@ class SourceUnavailable(DownloadError):
     Attributes:
         is_final: it was waited for long enough, as there is another one.
         is_ours: our own network is away, and the source not at fault.
+        retry_after: seconds its server wants to be left alone, None if it said nothing.
     """
 
     code = "source_unavailable"
     retryable = True
 
-    def __init__(self, message: str, *, is_final: bool = False, is_ours: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        is_final: bool = False,
+        is_ours: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.is_final = is_final
         self.is_ours = is_ours
+        self.retry_after = retry_after
 
 
 class NoMetadata(SourceUnavailable):

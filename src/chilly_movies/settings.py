@@ -33,6 +33,7 @@ from pydantic_settings import (
 from chilly_movies.api.settings import HttpSettings
 from chilly_movies.catalogue.settings import CatalogueSettings
 from chilly_movies.disk.settings import DiskSettings
+from chilly_movies.drivers.http.settings import HttpSourceSettings
 from chilly_movies.drivers.torrent.settings import TorrentSettings
 from chilly_movies.errors import SettingsError
 from chilly_movies.inbox.settings import InboxSettings
@@ -77,6 +78,7 @@ class Settings:
     torrent: TorrentSettings = field(default_factory=TorrentSettings)
     disk: DiskSettings = field(default_factory=DiskSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
+    http_source: HttpSourceSettings = field(default_factory=HttpSourceSettings)
     catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
 

@@ -71,8 +71,11 @@ async def test_a_password_of_a_link_is_nowhere_but_in_the_column_for_secrets(
             answers = [json.dumps(await ours.start(link, id="a", **more))]
             gone = f"http://x:canary-removed@127.0.0.1:{web.port}/gone.torrent"
             await ours.start(gone, id="b")
+            film = f"http://canary-user:canary-pass@127.0.0.1:{web.port}/film.mkv"
+            answers.append(json.dumps(await ours.start(film, id="c", sourceType="http", **more)))
+            await web.until_asked("/film.mkv", 1)
             await ours.until("a", lambda event: event["event"] == "retrying")
-            paths = ("/downloads", "/downloads/a", "/download/status/a", "/health")
+            paths = ("/downloads", "/downloads/a", "/downloads/c", "/download/status/a", "/health")
             answers += [(await ours.http.get(path)).text for path in paths]
             async with ours.listen("/events", last_id=0) as events:
                 async for event in events:

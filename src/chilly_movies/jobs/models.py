@@ -281,6 +281,8 @@ class Report:
         needs: bytes it still has to write, None = those that are missing. A film that is only
             linked needs none; one that is made of two parts needs room for the parts, too.
         figures: what the job moved over all its runs, None = as before.
+        anew: the file changed where it comes from: what came before is thrown away, and the
+            download begins again; `reason` says so.
     """
 
     progress: Progress
@@ -290,6 +292,7 @@ class Report:
     complete: bool = False
     needs: int | None = None
     figures: Figures | None = None
+    anew: bool = False
 
     @property
     def progress_now(self) -> Progress:

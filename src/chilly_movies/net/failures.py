@@ -7,6 +7,7 @@ import os
 import re
 import socket
 
+import httpcore2
 import httpx2
 
 _ERRNO = re.compile(r"\[Errno (-?\d+)\]")
@@ -27,7 +28,7 @@ def why_unreachable(error: Exception) -> str:
     text = str(error)
     if any(sign in text for sign in _NO_TLS):
         return "it does not speak TLS"
-    if isinstance(error, httpx2.TimeoutException):
+    if isinstance(error, httpx2.TimeoutException | httpcore2.TimeoutException):
         return "no answer in time"
     code = _errno(error)
     if code is None:

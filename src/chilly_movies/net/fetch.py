@@ -54,12 +54,12 @@ async def get(
         SourceNotFound: the server says that there is no such thing.
         SourceRejected: an answer that is too large or none, or a place we must not reach.
     """
-    origin = _origin(url)
+    origin = origin_of(url)
     for _ in range(_MAX_HOPS + 1):
         if stops(url):
             return url
-        await _check(url, allow_private=allow_private, resolve=resolve)
-        told = headers if _origin(url) == origin else None
+        await check_place(url, allow_private=allow_private, resolve=resolve)
+        told = headers if origin_of(url) == origin else None
         answer = await _get(client, url, limit, what, told)
         if isinstance(answer, bytes):
             return answer
@@ -93,7 +93,7 @@ async def post(
         SourceUnavailable: no answer.
         SourceRejected: a place we must not reach.
     """
-    await _check(url, allow_private=allow_private, resolve=resolve)
+    await check_place(url, allow_private=allow_private, resolve=resolve)
     try:
         async with (
             asyncio.timeout(_LONGEST_POST),
@@ -108,8 +108,8 @@ async def post(
         raise _refusal(url, error) from None
 
 
-def _origin(url: str) -> tuple[str, str]:
-    """Which server an address is of: scheme, host and port (RFC 6454)."""
+def origin_of(url: str) -> tuple[str, str]:
+    """Which server a link is of: scheme, host and port (RFC 6454)."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -117,8 +117,13 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme.lower(), parts.netloc.rpartition("@")[2].lower()
 
 
-async def _check(url: str, *, allow_private: bool, resolve: bool) -> None:
-    """Refuse a place we must not reach; what a name means to a proxy only the proxy knows."""
+async def check_place(url: str, *, allow_private: bool, resolve: bool) -> None:
+    """Refuse a place we must not reach; what a name means to a proxy only the proxy knows.
+
+    Raises:
+        SourceRejected: it is one, or no link.
+        SourceUnavailable: its name does not resolve.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -97,16 +97,32 @@ class _Direct(httpx2.AsyncHTTPTransport):
             ssl_context=trust(),
             max_connections=20,
             keepalive_expiry=5.0,
-            network_backend=_Backend(interface, judge),
+            network_backend=Backend(interface, judge),
         )
 
 
-class _Backend(httpcore2.AsyncNetworkBackend):
-    """Connects as `Outbound` says; httpcore's own binds a socket when it is connected already."""
+async def _plain_stream(sock: socket.socket) -> httpcore2.AsyncNetworkStream:
+    return _Stream(*await asyncio.open_connection(sock=sock, limit=_CHUNK))
 
-    def __init__(self, interface: str | None, judge: Judge | None) -> None:
+
+class Backend(httpcore2.AsyncNetworkBackend):
+    """Connects as `Outbound` says; httpcore's own binds a socket when it is connected already.
+
+    Args:
+        interface: name or address of the only interface to use, None = any.
+        judge: whether an address may be connected to; None = any may.
+        opened: makes of a connected socket what reads and writes it.
+    """
+
+    def __init__(
+        self,
+        interface: str | None,
+        judge: Judge | None,
+        opened: Callable[[socket.socket], Awaitable[httpcore2.AsyncNetworkStream]] = _plain_stream,
+    ) -> None:
         self._interface = interface
         self._judge = judge
+        self._opened = opened
 
     async def connect_tcp(
         self,
@@ -117,7 +133,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         """Connect to the first address of the host that answers."""
-        async with _mapped(httpcore2.ConnectTimeout, httpcore2.ConnectError, timeout):
+        async with mapped(httpcore2.ConnectTimeout, httpcore2.ConnectError, timeout):
             loop = asyncio.get_running_loop()
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             if self._judge and not all(self._judge(str(entry[4][0])) for entry in found):
@@ -141,7 +157,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
                 interfaces.bind(sock, self._interface)
             await asyncio.get_running_loop().sock_connect(sock, address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return _Stream(*await asyncio.open_connection(sock=sock, limit=_CHUNK))
+            return await self._opened(sock)
         except BaseException:
             sock.close()
             raise
@@ -164,7 +180,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> bytes:
         """What came, at least one byte unless it is over."""
-        async with _mapped(httpcore2.ReadTimeout, httpcore2.ReadError, timeout):
+        async with mapped(httpcore2.ReadTimeout, httpcore2.ReadError, timeout):
             return await self._reader.read(max_bytes)
 
     async def write(
@@ -173,7 +189,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> None:
         """Send it."""
-        async with _mapped(httpcore2.WriteTimeout, httpcore2.WriteError, timeout):
+        async with mapped(httpcore2.WriteTimeout, httpcore2.WriteError, timeout):
             self._writer.write(buffer)
             await self._writer.drain()
 
@@ -188,7 +204,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> httpcore2.AsyncNetworkStream:
         """Go on encrypted, with a server that proved its name."""
-        async with _mapped(httpcore2.ConnectTimeout, httpcore2.ConnectError, timeout):
+        async with mapped(httpcore2.ConnectTimeout, httpcore2.ConnectError, timeout):
             await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
         return self
 
@@ -201,11 +217,12 @@ class _Stream(httpcore2.AsyncNetworkStream):
 
 
 @asynccontextmanager
-async def _mapped(
+async def mapped(
     late: type[Exception],
     broken: type[Exception],
     timeout: float | None,  # noqa: ASYNC109
 ) -> AsyncIterator[None]:
+    """Bounds what is done with a connection, and gives its failures the types of httpcore."""
     try:
         async with asyncio.timeout(timeout):
             yield

@@ -1,0 +1,282 @@
+"""Brings a file over several connections: begins and ends segments, and says what goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from chilly_movies.drivers.http.answers import Part
+from chilly_movies.drivers.http.arrival import Arrival, SourceChangedError
+from chilly_movies.drivers.http.hosts import Host, Version, why_nothing, worst
+from chilly_movies.drivers.http.requests import Answer, Requests
+from chilly_movies.drivers.http.segments import (
+    Ramp,
+    Segment,
+    leading_segment,
+    next_segment,
+    serves,
+)
+from chilly_movies.errors import DiskError, DownloadError, SourceUnavailable
+
+_BLOCK = 256 * 1024
+_PATIENT = 0.05
+"""Seconds a block may take to become so large, if no reader waits for it."""
+_LEADING = 3.0
+"""Seconds for which all other connections leave the way to a reader that waits."""
+_MEASURE = 0.3
+"""Seconds between two looks at the speed."""
+_WINDOW = 3.0
+"""Seconds over which the speed is shown."""
+
+
+class Transfer:
+    """The connections of one run of a job.
+
+    Args:
+        arrival: the file.
+        hosts: where it comes from, the source itself first; more may be added while it runs.
+        requests: asks them.
+        take: waits until so many bytes may pass.
+        begin: called with the first answer of the source itself, before any byte is written.
+
+    Attributes:
+        hosts: the same.
+        received: payload bytes that came.
+        dropped: those of them that another connection brings, or brought.
+        on_written: called after each write with its place, the first byte and the one behind.
+    """
+
+    def __init__(
+        self,
+        arrival: Arrival,
+        hosts: list[Host],
+        requests: Requests,
+        take: Callable[[int], Awaitable[None]],
+        begin: Callable[[Answer], Awaitable[None]],
+    ) -> None:
+        self.arrival, self.hosts = arrival, hosts
+        self.received = self.dropped = 0
+        self._requests, self._take, self._begin = requests, take, begin
+        self._has_begun = False
+        self.on_written: Callable[[Host, int, int], None] | None = None
+        self._clock = asyncio.get_running_loop().time
+        self._ramp = Ramp(max(host.most for host in hosts))
+        self._tasks: dict[asyncio.Task[None], Segment] = {}
+        self._news = asyncio.Event()
+        self._problem: BaseException | None = None
+        self._gave_at = 0.0
+        self._moved: deque[tuple[float, int]] = deque([(self._clock(), 0)])
+        self._measured: tuple[float, int] = self._moved[0]
+
+    @property
+    def version(self) -> Version:
+        """Of the file at its source."""
+        return self.hosts[0].version
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The parts that are fetched now, without those that give way."""
+        return [segment for task, segment in self._tasks.items() if not task.cancelling()]
+
+    @property
+    def speed(self) -> int:
+        """Bytes per second of late."""
+        (then, before), (now, after) = self._moved[0], (self._clock(), self.received)
+        return int((after - before) / max(0.5, now - then))
+
+    @property
+    def reason(self) -> str | None:
+        """One clause for why nothing comes, None if something does."""
+        if self.speed and self._tasks:
+            return None
+        return why_nothing(self.hosts, self._clock()) or "waiting for the link's server to answer"
+
+    def wake(self) -> None:
+        """A reader waits, or a place was added."""
+        self._news.set()
+
+    async def step(self, tick: float) -> None:
+        """Begins what may begin, and waits for news, at most for so many seconds.
+
+        Raises:
+            SourceChangedError: the file is another one now.
+            DownloadError: no place sends anything more, or the disk refused.
+        """
+        self._fill()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(tick):
+                await self._news.wait()
+        self._news.clear()
+        if self._problem is not None:
+            raise self._problem
+        is_idle = not self._tasks and not self.arrival.is_complete
+        if is_idle and all(host.given_up is not None for host in self.hosts):
+            raise worst(self.hosts)
+        self._measure()
+
+    async def aclose(self) -> None:
+        """Ends all connections. Idempotent."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    # --- which connections there are --------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Begin as many segments as are of use now; where a reader jumped to comes first."""
+        places = self.arrival.jumped(self._clock(), _LEADING)
+        if places and self.hosts[0].ranges:
+            self._give_way(places[0])
+        elif any(reader.waits for reader in self.arrival.readers):
+            self._give_one()
+        while not self.arrival.is_complete:
+            if not places and len(self._tasks) >= self._ramp.allowed:
+                return
+            if (segment := self._next(places)) is None:
+                return
+            task = asyncio.create_task(self._run(segment), name=f"segment at {segment.at}")
+            self._tasks[task] = segment
+            task.add_done_callback(self._ended)
+
+    def _give_way(self, place: int) -> None:
+        """End all segments but the one that brings what a reader waits for."""
+        gap = self.arrival.spans.gap_from(place, self.arrival.size or 0)
+        for task, segment in self._tasks.items():
+            if gap is not None and not task.cancelling() and not serves(segment, gap[0]):
+                task.cancel()
+
+    def _give_one(self) -> None:
+        """End the segment that is the least use to readers, now and then, if there is no room."""
+        now = self._clock()
+        if len(self._tasks) < self._ramp.allowed or now - self._gave_at < _MEASURE:
+            return
+        for task, segment in self._tasks.items():
+            if not task.cancelling() and not self.arrival.is_near(segment.at, segment.end):
+                self._gave_at = now
+                task.cancel()
+                return
+
+    def _next(self, places: list[int]) -> Segment | None:
+        """The next segment; only one that leads if a reader jumped to one of the places."""
+        now, running = self._clock(), self.segments
+        for host in sorted(self.hosts, key=self._running_of):
+            size, spans = self.arrival.size, self.arrival.spans
+            if not host.has_room(self._running_of(host), now):
+                continue
+            if size is None or not host.ranges:
+                if running:
+                    continue
+                gap = (0, None) if size is None else spans.gap_from(0, size)
+                return None if gap is None else Segment(host, *gap)
+            if places:
+                return leading_segment(host, spans, size, running, places)
+            segment = next_segment(host, spans, size, running, self.arrival.coming())
+            if segment is not None:
+                return segment
+        return None
+
+    def _running_of(self, host: Host) -> int:
+        return sum(segment.host is host for segment in self._tasks.values())
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Learn from how a segment ended."""
+        segment = self._tasks.pop(task)
+        self._news.set()
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, DownloadError) and not isinstance(error, DiskError):
+            host = segment.host
+            moved, others = segment.at - segment.began, self._running_of(host)
+            host.failed(error, self._clock(), moved=moved, others=others)
+        else:
+            self._problem = self._problem or error
+
+    def _measure(self) -> None:
+        now = self._clock()
+        if now - self._moved[-1][0] >= _MEASURE:
+            self._moved.append((now, self.received))
+        while len(self._moved) > 2 and now - self._moved[0][0] > _WINDOW:
+            self._moved.popleft()
+        then, before = self._measured
+        if now - then >= _MEASURE and self.arrival.size is not None:
+            left = self.arrival.size - self.arrival.spans.total
+            speed = (self.received - before) / (now - then)
+            self._ramp.measure(speed, len(self._tasks), left, now)
+            self._measured = now, self.received
+
+    # --- one connection ---------------------------------------------------------------------
+
+    async def _run(self, segment: Segment) -> None:
+        host, condition = segment.host, segment.host.version.condition
+        opened = self._requests.open(host, segment.at, segment.end, condition)
+        async with opened as answer:
+            self._compare(segment.host, answer.part)
+            if not self._has_begun and segment.host is self.hosts[0]:
+                self._has_begun = True
+                await self._begin(answer)
+            self._accept(segment, answer.part)
+            await self._receive(segment, answer)
+
+    def _compare(self, host: Host, part: Part) -> None:
+        """Compare an answer with what is known of the file.
+
+        Raises:
+            SourceChangedError: it is of another version.
+            SourceUnavailable: it is of another file.
+        """
+        known = Version(size=self.arrival.size)
+        if not (host.version.differs(part.version) or known.differs(part.version)):
+            return
+        if host is self.hosts[0]:
+            raise SourceChangedError
+        host.given_up = SourceUnavailable(f"{host.name} has another file.")
+        raise host.given_up
+
+    def _accept(self, segment: Segment, part: Part) -> None:
+        """Learn from an answer.
+
+        Raises:
+            SourceUnavailable: another connection has the file from its beginning already.
+        """
+        host, arrival = segment.host, self.arrival
+        host.version = part.version if host.version == Version() else host.version
+        host.ranges = part.ranges and part.total is not None
+        if arrival.size is None and part.total is not None:
+            arrival.fit(part.total)
+        segment.end = arrival.size if segment.end is None else segment.end
+        if host.ranges and arrival.size is not None:
+            self._ramp.begin(arrival.size)
+        elif self._running_of(host) > 1:
+            raise SourceUnavailable(f"{host.name} sends no parts of the file.")
+        self._news.set()
+
+    async def _receive(self, segment: Segment, answer: Answer) -> None:
+        """Write what comes until the segment ends; where it does may change meanwhile."""
+        at, silence, began = answer.part.begin, self._requests.patience.silence, segment.at
+        while segment.end is None or segment.at < segment.end:
+            hurry = segment.leads or any(reader.waits for reader in self.arrival.readers)
+            block = await answer.block(_BLOCK, 0.0 if hurry else _PATIENT, silence)
+            if not block:
+                break
+            self.received += len(block)
+            await self._take(len(block))
+            known, whole = max(0, segment.at - at), len(block)
+            at += whole
+            block = block[known:]
+            if segment.end is not None:
+                block = block[: max(0, segment.end - segment.at)]
+            self.dropped += whole - len(block)
+            if block:
+                await self.arrival.write(segment.at, block)
+                if self.on_written is not None:
+                    self.on_written(segment.host, segment.at, segment.at + len(block))
+                segment.at += len(block)
+                segment.host.sent(len(block))
+        if segment.end is None and not answer.part.ranges:
+            self.arrival.fit(segment.at)
+        elif segment.end is not None and segment.at == began < segment.end:
+            raise SourceUnavailable(f"{segment.host.name} sends no more of the file.")
