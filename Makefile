@@ -105,6 +105,10 @@ queue: setup ## five clients move fifty jobs about, MOVES each; the server is ki
 followers: setup ## kill -9 a follower and a webhook's receiver KILLS times
 	@$(BIN)/python -m lab.crash.followers --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
 
+.PHONY: old-jobs
+old-jobs: setup ## take over JOBS jobs of the first version; TREE= is a clone at 9e7d285, set up
+	@$(BIN)/python -m lab.old_jobs --tree $(TREE) --jobs $(or $(JOBS),1000)
+
 points: setup ## kill the server at each failpoint, at its first, second, ... time
 	@$(BIN)/python -m lab.crash.points
 

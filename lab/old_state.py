@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import sqlite3
 import sys
 import tarfile
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,45 @@ async def report(ours: Backend, folder: Path) -> None:
     """Writes what the API says of all jobs."""
     page = (await ours.http.get("/downloads", params={"limit": 100})).json()
     folder.joinpath("jobs.json").write_text(json.dumps(page, indent=1, sort_keys=True))
+
+
+# --- what later versions make of it -----------------------------------------------------------
+
+
+def opened_again(left: Path, folder: Path) -> None:
+    """Puts a copy of what was left at a place where, as far as it knows, it always was."""
+    shutil.copytree(left, folder)
+    media = folder / "media"
+    mark = {"path": str(media), "device": media.stat().st_dev, "mounted": False}
+    (folder / "state" / "media-root.json").write_text(json.dumps(mark))
+
+
+def stored_events(folder: Path) -> list[tuple[int, str, str]]:
+    """Number, job and name of every event that is stored."""
+    with closing(sqlite3.connect(folder / "state" / "chilly.db")) as database:
+        return list(database.execute("SELECT id, job_id, event FROM events ORDER BY id"))
+
+
+async def replayed(ours: Backend, last: int, since: int = 0) -> list[tuple[int, str, str]]:
+    """What a listener who heard all up to one number is told, up to another."""
+    told: list[tuple[int, str, str]] = []
+    async with asyncio.timeout(30), ours.listen("/events", last_id=since) as events:
+        async for event in events:
+            told.append((event["_id"], event["id"], event["event"]))
+            if event["_id"] >= last:
+                break
+    return told
+
+
+def same_member(name: str, before: Any, now: Any) -> bool:
+    """Whether a member of a job is what it was, as far as that does not move by itself."""
+    if name in ("progress", "reason", "updatedAt", "nextAttemptAt", "error", "attempts", "status"):
+        return True
+    if name == "position":  # counts from 1 by now, and only what waits or runs
+        return True
+    if name == "options":  # more may be asked of a job by now
+        return all(now[option] == value for option, value in before.items())
+    return bool(before == now)
 
 
 async def main(target: Path) -> None:

@@ -71,18 +71,24 @@ class Herd:
         piece: int = 64 * 1024,
         rate: int = 0,
         trackers: Iterable[str] = (),
+        have: range | None = None,
     ) -> list[Small]:
-        """So many new films; with trackers, only those know where the seeder is."""
-        return [await self._film(size, piece, rate, tuple(trackers)) for _ in range(count)]
+        """So many new films; with trackers, only those know where the seeder is.
 
-    async def _film(self, size: int, piece: int, rate: int, trackers: tuple[str, ...]) -> Small:
+        Of a film with `have` the seeder has these pieces and will never have others.
+        """
+        return [await self._film(size, piece, rate, tuple(trackers), have) for _ in range(count)]
+
+    async def _film(
+        self, size: int, piece: int, rate: int, trackers: tuple[str, ...], have: range | None
+    ) -> Small:
         self._made += 1
         name = f"film {self._made}"
         content = self._folder / name / f"{name}.mkv"
         digest = make_film(content, size, seed=self._made)
         path = self._folder / f"{name}.torrent"
         torrent = make_torrent(content, path, piece_size=piece)
-        key = await self._seeder.seed(torrent.path, torrent.folder, upload_limit=rate)
+        key = await self._seeder.seed(torrent.path, torrent.folder, upload_limit=rate, have=have)
         where = "".join(f"&tr={quote(url, safe='')}" for url in trackers)
         where = where or f"&x.pe={self._host}:{self._seeder.port}"
         return Small(torrent, digest, torrent.magnet + where, key, piece)

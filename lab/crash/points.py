@@ -12,8 +12,10 @@ import contextlib
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -32,7 +34,15 @@ POINTS = (
     ),
     *(f"{step}@{n}" for step in ("canceled.stored", "remove.deleted") for n in (1, 2)),
     *(f"move.{step}@{n}" for step in ("told", "renamed") for n in (1, 2)),
+    *(
+        f"source:{step}@{n}"
+        for step in ("remove.deleted", "source.removed", "source.changed")
+        for n in (1, 2)
+    ),
 )
+"""A word before `:` says what is done; without one that is what the point's name begins with."""
+_PATIENCE = {"CHILLY_SOURCE_PATIENCE": "2"}
+"""A source that stands still is left so soon, in the lives that are about that."""
 _SIZE = 1_900_000
 _RATE = 300_000
 _WITHIN = 60.0
@@ -64,9 +74,15 @@ async def kill_at(point: str, folder: Path, herd: Herd, account: Account) -> Non
     jobs = {f"job-{number}": film for number, film in enumerate(films)}
     ended: dict[str, str] = {}
     begun: set[str] = set()
-    ours = Backend(folder / "server", {**SETTINGS, "CHILLY_FAILPOINT": f"{point}:exit"}, warm=True)
+    verb, settings = _verb_of(point), SETTINGS
+    halves: dict[str, Small] = {}
+    if verb == "source":  # of the first source of each there is a part, and never more
+        begins = await herd.grow(4, _SIZE, piece=32 * 1024, have=range(10))
+        halves, settings = dict(zip(jobs, begins, strict=True)), {**SETTINGS, **_PATIENCE}
+    fatal = {**settings, "CHILLY_FAILPOINT": f"{point.rpartition(':')[2]}:exit"}
+    ours = Backend(folder / "server", fatal, warm=True)
     async with ours:
-        acting = asyncio.create_task(_act(ours, point, jobs, begun, ended))
+        acting = asyncio.create_task(_act(ours, verb, jobs, halves, begun, ended))
         try:
             await ours.died(within=_WITHIN)
             account.killed.append(point)
@@ -81,8 +97,23 @@ async def kill_at(point: str, folder: Path, herd: Herd, account: Account) -> Non
     jobs = {name: film for name, film in jobs.items() if name in begun | stored.jobs.keys()}
     account.broken += [f"{point}: {name} is lost" for name in _lost(jobs, ended, stored)]
     await herd.limit(films, 0)
-    async with Backend(folder / "server", SETTINGS, warm=True) as ours:
+    async with Backend(folder / "server", settings, warm=True) as ours:
         account.broken += [f"{point}: {why}" for why in await _verdict(ours, jobs, ended)]
+        if halves:
+            shown = await listed(ours)
+            wrong = [n for n in jobs if not _is_switched(shown[n], halves[n], jobs[n])]
+            account.broken += [f"{point}: {name} names other sources" for name in wrong]
+
+
+def _verb_of(point: str) -> str:
+    """What is done until the server is killed there."""
+    given, colon, _ = point.partition(":")
+    return given if colon else point.partition(".")[0]
+
+
+def _is_switched(job: Mapping[str, Any], first: Small, second: Small) -> bool:
+    """Whether a job is called after its first source and runs its second."""
+    return (job["sourceUrn"], job["activeSource"]["sourceUrn"]) == (first.magnet, second.magnet)
 
 
 def _lost(jobs: dict[str, Small], ended: dict[str, str], stored: store.Stored) -> list[str]:
@@ -90,15 +121,23 @@ def _lost(jobs: dict[str, Small], ended: dict[str, str], stored: store.Stored) -
 
 
 async def _act(
-    ours: Backend, point: str, jobs: dict[str, Small], acked: set[str], ended: dict[str, str]
+    ours: Backend,
+    verb: str,
+    jobs: dict[str, Small],
+    halves: dict[str, Small],
+    acked: set[str],
+    ended: dict[str, str],
 ) -> None:
     """What leads to the point: downloads, and for some points verbs, job by job."""
     with contextlib.suppress(httpx2.HTTPError):
         for name, film in jobs.items():
-            await ours.start(film.magnet, id=name)
+            if name in halves:
+                others = [{"sourceUrn": film.magnet}]
+                await ours.start(halves[name].magnet, id=name, candidates=others)
+            else:
+                await ours.start(film.magnet, id=name)
             acked.add(name)
-        verb = point.partition(".")[0]
-        if verb in ("resume", "closing", "publish"):
+        if verb in ("resume", "closing", "publish", "source"):
             return
         begun = lambda job: job["progress"]["bytesDownloaded"] > 0  # noqa: E731
         done = lambda job: job["status"] == "completed"  # noqa: E731
@@ -123,9 +162,7 @@ async def _verdict(ours: Backend, jobs: dict[str, Small], ended: dict[str, str])
     settled = lambda job: job["status"] == "completed" and not job.get("movingTo")  # noqa: E731
     late = await until_all(ours, wanted, settled, _WITHIN)
     found = [f"{name} does not finish: {job.get('status')}" for name, job in late.items()]
-    shown, keys = await listed(ours), {}
-    for name, job in store.read(ours.media.parent / "state").jobs.items():
-        keys[name] = job.key
+    shown = await listed(ours)
     for name in jobs:
         status = shown.get(name, {}).get("status", "missing")
         path = ours.media / str(shown.get(name, {}).get("path"))
@@ -140,10 +177,12 @@ async def _verdict(ours: Backend, jobs: dict[str, Small], ended: dict[str, str])
     known = {str(job["path"]) for job in shown.values() if job.get("path")}
     found += [f"{name} belongs to nobody" for name in sorted(there - known)]
     staged = ours.media / ".incomplete"
-    async with asyncio.timeout(5):
-        while any(any((staged / key).rglob("*.mkv")) for key in keys.values()):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-    return found
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            while any(staged.rglob("*.mkv")):  # noqa: ASYNC110 (another process)
+                await asyncio.sleep(0.05)
+    left = sorted(str(path.relative_to(staged)) for path in staged.rglob("*.mkv"))
+    return found + [f"{path} is left over" for path in left]
 
 
 async def all_points(folder: Path, points: list[str], at_once: int) -> Account:

@@ -90,6 +90,7 @@ class Backend:
         folder: media and state lie below it.
         settings: environment variables.
         arguments: further words of the command line.
+        program: what is started, another version's say.
         warm: start it faster, by a fork (`warm.py`).
     """
 
@@ -98,9 +99,11 @@ class Backend:
         folder: Path,
         settings: Mapping[str, str] | None = None,
         *arguments: str,
+        program: Path = CHILLY,
         warm: bool = False,
     ) -> None:
         self._folder = folder
+        self._program = program
         self._environment = clean_environment(folder, settings)
         self._arguments = arguments
         # what is preloaded is loaded with the program, which a fork is not
@@ -132,7 +135,7 @@ class Backend:
                 )
             else:
                 self._process = await asyncio.create_subprocess_exec(
-                    CHILLY, *words, env=self._environment, cwd=self._folder,
+                    self._program, *words, env=self._environment, cwd=self._folder,
                     stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
                 )  # fmt: skip
         try:

@@ -5,17 +5,20 @@ The archive was made by `lab.old_state` with the tree at 9e7d285 and holds 20 jo
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sqlite3
 import tarfile
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lab.old_state import make_torrents, seeder
+from lab.old_state import (
+    make_torrents,
+    opened_again,
+    replayed,
+    same_member,
+    seeder,
+    stored_events,
+)
 from tests.acceptance.backend import Backend
 from tests.peers.torrents import sha256_of
 
@@ -30,37 +33,9 @@ GO_ON = ("queued-1", "queued-2", "queued-3", "queued-4", "active-magnet-1", "act
 def old(tmp_path: Path) -> Path:
     """The installation at a new place; as far as it knows, its media folder was always there."""
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
-    media = tmp_path / "media"
-    mark = {"path": str(media), "device": media.stat().st_dev, "mounted": False}
-    (tmp_path / "state" / "media-root.json").write_text(json.dumps(mark))
-    return tmp_path
-
-
-def stored_events(folder: Path) -> list[tuple[int, str, str]]:
-    with closing(sqlite3.connect(folder / "state" / "chilly.db")) as database:
-        return list(database.execute("SELECT id, job_id, event FROM events ORDER BY id"))
-
-
-async def replayed(ours: Backend, last: int) -> list[tuple[int, str, str]]:
-    """What a listener that never heard anything is told, up to a number."""
-    told: list[tuple[int, str, str]] = []
-    async with asyncio.timeout(30), ours.listen("/events", last_id=0) as events:
-        async for event in events:
-            told.append((event["_id"], event["id"], event["event"]))
-            if event["_id"] >= last:
-                break
-    return told
-
-
-def same_member(name: str, before: Any, now: Any) -> bool:
-    if name in ("progress", "reason", "updatedAt", "nextAttemptAt", "error", "attempts", "status"):
-        return True  # what goes on by itself
-    if name == "position":  # counts from 1 by now, and only what waits or runs
-        return True
-    if name == "options":  # more may be asked of a job by now
-        return all(now[option] == value for option, value in before.items())
-    return bool(before == now)
+        archive.extractall(tmp_path / "left", filter="data")
+    opened_again(tmp_path / "left", tmp_path / "old")
+    return tmp_path / "old"
 
 
 async def test_twenty_jobs_of_the_first_version_are_there_and_go_on(old: Path) -> None:
