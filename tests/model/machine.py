@@ -138,9 +138,9 @@ class Watched(RuleBasedStateMachine):
         self._collect()
 
     def _flow(self) -> None:
-        self.world.store.holding = False
-        while self.world.store.held:
+        while self.world.store.held:  # none that comes now overtakes those that wait
             self._write(0, works=True)
+        self.world.store.holding = False
 
     def _calm_down(self) -> None:
         self._flow()

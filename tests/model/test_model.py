@@ -343,11 +343,11 @@ class Machine(Watched):
         """The program ends in order and begins again."""
         store = self.world.store
         closing = self.world.launch(self.world.downloader.aclose())
-        store.holding = False
         for _ in range(50):
             if store.held:
                 self._write(0, works)
             self._let_go(0)
+        store.holding = False
         self.world.forward(20)
         self._collect()
         assert closing.done(), "closing takes for ever"
