@@ -180,11 +180,11 @@ async def went_on(ours: Backend, left: Left) -> list[str]:
         for film in left.waiting.values():
             await peer.seed(film.path, film.folder)
         late = await until_all(ours, left.waiting, lambda job: job["status"] == "completed", 120.0)
-        wanted, numbers = set(left.waiting), []
+        wanted, numbers = set(left.waiting), list[int]()
         async with asyncio.timeout(30):
             while wanted:
                 event = await anext(events)
-                numbers.append(event["_id"])
+                numbers += [] if event["_id"] is None else [event["_id"]]
                 wanted -= {event["id"]} if event["event"] == "completed" else set()
     wrong = [f"{name} does not go on: {job['status']}" for name, job in late.items()]
     if numbers != sorted(numbers) or numbers[0] < left.heard:
