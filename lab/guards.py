@@ -44,6 +44,7 @@ _CONNECTIONS = "tests/security/test_edge_connections.py::"
 _HOSTILE = "tests/security/test_hostile_torrents.py::"
 _VETTING = "tests/security/test_vetting.py::"
 _PUBLISH = "tests/unit/disk/test_files.py::"
+_ROOTS = "tests/unit/disk/test_roots.py::"
 _TORRENT = "drivers/torrent/"
 
 GUARDS = (
@@ -345,6 +346,15 @@ GUARDS = (
     Guard("a body for a face has an end", "api/gates/faces.py",
           "limit=face.body_limit", "limit=ROOM",
           76, _FACES + "test_a_face_has_a_limit_of_its_own_for_bodies_of_any_type"),
+    Guard("no link below a root is followed", "disk/roots.py",
+          "return os.open(name, flags | os.O_NOFOLLOW, dir_fd=parent)", "return os.open(name, flags, dir_fd=parent)",
+          77, _ROOTS + "test_no_link_below_a_root_is_followed"),
+    Guard("a path does not climb out of its root", "disk/roots.py",
+          '        if ".." in path.parts:', "        if False:",
+          77, _ROOTS + "test_what_lies_in_no_root_is_refused_without_its_path"),
+    Guard("what we keep ourselves is no source", "disk/roots.py",
+          "            if real.is_relative_to(ours) or ours.is_relative_to(real):", "            if False:",
+          77, _ROOTS + "test_what_we_keep_ourselves_is_no_source_nor_what_holds_it"),
 )  # fmt: skip
 
 
