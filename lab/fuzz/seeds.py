@@ -44,6 +44,23 @@ def torrents() -> tuple[bytes, ...]:
     return tuple(lt.bencode(layout) for layout in (*_LAYOUTS, *hostile))
 
 
+_DIGEST = "ab" * 32
+METALINKS = (
+    *(
+        f"<metalink xmlns='urn:ietf:params:xml:ns:metalink'><file name='{name}'><size>3</size>"
+        f"<hash type='sha-256'>{_DIGEST}</hash><pieces length='2' type='sha-256'>"
+        f"<hash>{_DIGEST}</hash><hash>{_DIGEST}</hash></pieces>"
+        "<url priority='1' location='de'>http://a.example/f</url></file></metalink>".encode()
+        for name in ("film.mkv", "a/b/../c", "/etc/passwd", "a\\..\\b", "con", "\u202efilm")
+    ),
+    b"<!DOCTYPE m [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><m>&a;</m>",
+    f"<metalink version='3.0' xmlns='http://www.metalinker.org/'><files><file name='f'>"
+    f"<verification><hash type='sha256'>{_DIGEST}</hash></verification><resources>"
+    "<url type='http' preference='10'>http://a.example/f</url></resources></file></files>"
+    "</metalink>".encode(),
+    b'<http://b.example/f>; rel=duplicate; pri=1; geo="gb", <c>; rel="describedby duplicate"',
+    b"SHA-256=q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=,MD5=x",
+)
 NAMES = (*HOSTILE, b"a\nA\na\n\xc3\xa9\ne\xcc\x81\na/b\na/./b", b"Film.S01E02.en.forced.srt")
 RANGES = tuple(
     b"\x02" + fields + b"\n" + b"\n".join(values)

@@ -28,6 +28,7 @@ from chilly_movies.api.gates.security import ApiOptions, HostGate
 from chilly_movies.api.routes.files import ChoiceBody
 from chilly_movies.api.routes.torrents import CreateBody
 from chilly_movies.api.wire.ranges import MAX_PARTS, Entity, decide
+from chilly_movies.drivers.http import metalink as documents
 from chilly_movies.drivers.torrent.engine import params as p
 from chilly_movies.drivers.torrent.engine.gate import Gate, vet
 from chilly_movies.errors import ChillyError, InvalidRequest, SettingsError
@@ -444,6 +445,28 @@ def subtitles(data: bytes) -> None:
         assert "-->" not in line or _CUE.fullmatch(line), line
 
 
+# --- metalinks ------------------------------------------------------------------------------
+
+
+def metalink(data: bytes) -> None:
+    """A document has files with harmless names, or is refused; headers break nothing."""
+    told = documents.told_by(
+        [("Link", data.decode("latin-1")), ("Digest", _text(data))], "http://a/"
+    )
+    _assert(all(link.url.startswith(("http:", "https:")) for link in told.mirrors), "a mirror")
+    try:
+        files = documents.parse(data)
+    except ChillyError as error:
+        _assert(str(error).endswith("."), "the sentence has no end")
+        return
+    _assert(len({file.path.lower() for file in files}) == len(files), "two of one name")
+    for file in files:
+        inside = (_ROOT / file.path).resolve()
+        _assert(_ROOT in inside.parents and ".." not in file.path.split("/"), "it leads out")
+        _assert(0 < len(file.links) <= documents.MAX_LINKS, "its links")
+        _assert(all(link.url.lower().startswith("http") for link in file.links), "a link")
+
+
 TARGETS = {
     "source": Target(source, seeds.SOURCES),
     "urls": Target(urls, seeds.URLS, 600),
@@ -456,4 +479,5 @@ TARGETS = {
     "announces": Target(announces, seeds.ANNOUNCES),
     "frames": Target(frames, seeds.FRAMES),
     "subtitles": Target(subtitles, seeds.SUBTITLES),
+    "metalink": Target(metalink, seeds.METALINKS),
 }

@@ -40,6 +40,8 @@ class Arrival:
         proof: a place and bytes that are there: a server that says nothing of the version of its
             file must send the same ones.
         wake: called when a reader begins to wait.
+        right: what was compared with hashes of pieces, None if there are none.
+        step: bytes of a piece, which can be read only as a whole; 1 without pieces.
         in_use: a run writes it.
     """
 
@@ -53,13 +55,20 @@ class Arrival:
         self.proof: tuple[int, bytes] | None = None
         self.wake: Callable[[], None] | None = None
         self.in_use = False
+        self.right: Spans | None = None
+        self.step = 1
         self._handle = -1
         self._news = asyncio.Event()
 
     @property
     def is_complete(self) -> bool:
-        """Whether every byte is there."""
-        return self.size is not None and self.spans.total >= self.size
+        """Whether every byte is there, and right as far as that is known."""
+        return self.size is not None and self.visible.total >= self.size
+
+    @property
+    def visible(self) -> Spans:
+        """What may be read."""
+        return self.spans if self.right is None else self.right
 
     def open(self, path: Path) -> None:
         """Makes the file, or opens it, to write to it. Blocks.
@@ -130,6 +139,14 @@ class Arrival:
         self.wasted += len(block) - new
         self.tell()
 
+    def read(self, begin: int, end: int) -> bytes:
+        """Bytes that are there. Blocks.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        return os.pread(self._handle, end - begin, begin)
+
     def end(self, why: str) -> None:
         """What is there may not be read any more."""
         self.gone = why
@@ -157,11 +174,11 @@ class Arrival:
         for reader in self.readers:
             if reader.jumped_at is None:
                 continue
-            fed = self.spans.run_from(reader.place) >= min(size, reader.place + LEAD)
+            fed = self.visible.run_from(reader.place) >= min(size, reader.place + LEAD)
             if fed or now - reader.jumped_at > longest:
                 reader.jumped_at = None
             else:
-                found.append((reader.jumped_at, reader.place))
+                found.append((reader.jumped_at, reader.place // self.step * self.step))
         return [place for _, place in sorted(found, reverse=True)]
 
     def coming(self) -> list[int]:
@@ -222,7 +239,7 @@ class ArrivingReader(DiskReader):
 
     def available(self, offset: int) -> int:
         """See `ports.FileReader`."""
-        end = min(self.size, self._arrival.spans.run_from(offset))
+        end = min(self.size, self._arrival.visible.run_from(offset))
         return max(0, end - offset) if self._arrival.gone is None else 0
 
     async def read(self, offset: int, length: int) -> bytes:

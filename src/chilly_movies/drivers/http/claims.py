@@ -37,6 +37,7 @@ class Claim:
         spans: first byte, and the one behind the last, of each range that is there.
         stamp: how the file looked after it was flushed.
         closed: nothing was written after that.
+        metalink: the link is of a metalink, whose hash stands for the version.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Claim:
     spans: tuple[tuple[int, int], ...] = ()
     stamp: FileStamp | None = None
     closed: bool = False
+    metalink: bool = False
 
     @property
     def total(self) -> int:
@@ -63,6 +65,7 @@ class Claim:
                 "version": [self.version.etag, self.version.modified, self.version.size],
                 "stamp": stamp and [stamp.path, stamp.size, stamp.mtime_ns, stamp.ctime_ns],
                 "closed": self.closed,
+                "metalink": self.metalink,
             },
             separators=(",", ":"),
         ).encode()
@@ -86,10 +89,11 @@ def decode(blob: bytes | None) -> Claim | None:
         known = json.loads(blob)
         if known["format"] != _FORMAT:
             return None
+        closed, metalink = bool(known["closed"]), bool(known.get("metalink"))
         spans = tuple((int(begin), int(end)) for begin, end in known["spans"])
         stamp = known["stamp"] and FileStamp(*known["stamp"])
         version, size = Version(*known["version"]), known["size"]
-        return Claim(str(known["name"]), version, size, spans, stamp, bool(known["closed"]))
+        return Claim(str(known["name"]), version, size, spans, stamp, closed, metalink)
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -105,6 +109,7 @@ class ClaimSaver:
         name: the file's name.
         version: says which version of the file it is.
         dirty: how many bytes are new when a save begins, if the disk has time for it.
+        metalink: the link is of a metalink.
         within: seconds after which all that came is saved, however little it is.
     """
 
@@ -117,12 +122,13 @@ class ClaimSaver:
         name: str,
         version: Callable[[], Version],
         *,
+        metalink: bool = False,
         dirty: int = 4 << 20,
         within: float = 5.0,
     ) -> None:
         self._store, self._key, self._arrival = store, key, arrival
         self._held, self._name, self._version = held, name, version
-        self._dirty, self._within = dirty, within
+        self._dirty, self._within, self._metalink = dirty, within, metalink
         self._clock = asyncio.get_running_loop().time
         self._stamps: dict[int, FileStamp] = {}
         self._saved_total = arrival.spans.total
@@ -179,7 +185,7 @@ class ClaimSaver:
             sentence = f"The unfinished data cannot be saved: {error.strerror}."
             raise disk_error(error.errno, sentence) from None
         failpoints.reach("claim.flushed")
-        claim = Claim(self._name, version, size, spans, stamps.get(0), closed)
+        claim = Claim(self._name, version, size, spans, stamps.get(0), closed, self._metalink)
         await self._store.save_resume(self._key, claim.encode())
         failpoints.reach("claim.stored")
         self._saved_total, self._saved_at = total, began

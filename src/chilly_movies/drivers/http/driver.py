@@ -23,8 +23,9 @@ from chilly_movies.drivers.http.arrival import Arrival, ArrivingReader
 from chilly_movies.drivers.http.checksums import Checksum, parse_checksum
 from chilly_movies.drivers.http.claims import Claim, decode, save_published
 from chilly_movies.drivers.http.fetching import Arrivals, Fetching, hashed
-from chilly_movies.drivers.http.hosts import Host, Patience
+from chilly_movies.drivers.http.hosts import Patience
 from chilly_movies.drivers.http.links import identity, name_of
+from chilly_movies.drivers.http.mirrors import hosts_of
 from chilly_movies.drivers.http.requests import Requests
 from chilly_movies.drivers.http.settings import HttpSourceSettings
 from chilly_movies.drivers.http.spans import Spans
@@ -130,18 +131,13 @@ class HttpDriver:
             self._place,
             self._resume,
             self._arrivals,
-            self._hosts(job),
+            hosts_of(job, self._settings.http_connections, self._patience),
             self._requests,
             share,
             tally,
             self._checksum(job),
         )
         await fetching.run(partial(self._publish, job))
-
-    def _hosts(self, job: Job) -> list[Host]:
-        """Where the file comes from, the source itself first."""
-        most = self._settings.http_connections
-        return [Host(job.source.urn, job.source.secret, most, self._patience)]
 
     def _checksum(self, job: Job) -> Checksum | None:
         """What was said of the file that is fetched now."""

@@ -17,12 +17,17 @@ from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.http.arrival import Arrival, SourceChangedError
 from chilly_movies.drivers.http.checksums import Checksum
 from chilly_movies.drivers.http.claims import Claim, ClaimSaver, decode
+from chilly_movies.drivers.http.documents import MetalinkFoundError, ask_document
 from chilly_movies.drivers.http.hosts import Host, Version
 from chilly_movies.drivers.http.links import identity, name_of
+from chilly_movies.drivers.http.metalink import MetalinkFile, told_by
+from chilly_movies.drivers.http.mirrors import hosts_at
+from chilly_movies.drivers.http.pieces import PieceCheck
 from chilly_movies.drivers.http.requests import Answer, Requests
 from chilly_movies.drivers.http.spans import Spans
 from chilly_movies.drivers.http.tally import Tally
 from chilly_movies.drivers.http.transfer import Transfer
+from chilly_movies.drivers.http.trust import Trust
 from chilly_movies.errors import ChillyError, SourceRejected, SourceUnavailable
 from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Report, SourceFacts
 from chilly_movies.jobs.ports import ResumeStore
@@ -37,6 +42,7 @@ _STEP = 0.1
 _CHANGES = 3
 """How often a file may change at its source in one run."""
 _CHANGED = "the file changed at its source, so it is fetched anew from its beginning"
+_DOUBTED = "the film does not have its checksum, so it is fetched anew from all its places"
 _GONE = "The file changed at its source, and what was there is given up; open it again."
 
 
@@ -96,6 +102,8 @@ class Fetching:
         self._name = name_of(job.source.urn)
         self._saver: ClaimSaver | None = None
         self._facts: SourceFacts | None = None
+        self._metalink: MetalinkFile | None = None
+        self._trust = Trust(self._arrival, hosts, None)
 
     async def run(self, publish: Callable[[Path, Claim, Progress, Held], Awaitable[None]]) -> None:
         """Fetches what is missing and verifies it.
@@ -114,13 +122,15 @@ class Fetching:
             await self._take_up()
             for _ in range(_CHANGES):
                 try:
-                    await self._transfer()
+                    await self._fetch_right()
                     break
+                except MetalinkFoundError as found:
+                    self._learn(found.file)
+                    await self._begin_empty()
                 except SourceChangedError:
-                    await self._begin_anew()
+                    await self._begin_anew(_CHANGED)
             else:
                 raise SourceUnavailable("The file changes at its source again and again.")
-            await self._verify()
             claim = await self._require_saver().save(closed=True)
             final = self._figures(Phase.POST_PROCESSING, 0)
             await publish(self._held.path / self._name, claim, final, self._held)
@@ -139,11 +149,16 @@ class Fetching:
     async def _take_up(self) -> None:
         """Go on from what is claimed, if it is there; else from nothing."""
         claim = decode(await self._store.load_resume(self._job.key))
+        if claim is not None and claim.metalink:
+            self._learn(await ask_document(self._hosts[0], self._requests))
+            claim = None if self._version.differs(claim.version) else claim
         if claim is not None and await on_disk(lambda: claim.holds(self._held.path)):
-            self._name, self._hosts[0].version = claim.name, claim.version
+            self._name = claim.name
+            if self._metalink is None:
+                self._hosts[0].version = claim.version
             self._arrive(Arrival(claim.size, Spans(claim.spans)))
             await self._open()
-            if claim.version.condition is None:
+            if claim.version.condition is None and len(self._hosts) == 1:
                 await on_disk(self._arrival.take_proof)
             if claim.closed:  # from now on the file changes
                 await self._store.save_resume(self._job.key, replace(claim, closed=False).encode())
@@ -151,7 +166,32 @@ class Fetching:
                 self._facts = self._made_facts(claim.size)
         else:
             await self._clear()
-            self._arrive(Arrival())
+            await self._begin_empty()
+
+    async def _begin_empty(self) -> None:
+        """Begin with nothing; what a metalink says of the file is known."""
+        size = None if self._metalink is None else self._metalink.size
+        self._arrive(Arrival(size))
+        if size is not None:
+            await self._open()
+            self._facts = self._made_facts(size)
+
+    def _learn(self, file: MetalinkFile) -> None:
+        """Take over what a metalink says: where the file comes from, and how it is known."""
+        own = self._hosts[0]
+        places = hosts_at(file.links, self._job.source, own.most, own.patience)
+        self._metalink, self._hosts[:] = file, [*places, *self._hosts[1:]]
+        self._name = file.path.rpartition("/")[2]
+        self._refuse_program()
+        if self._checksum is None and file.digest is not None:
+            self._checksum = Checksum(file.digest.kind, file.digest.value.hex())
+
+    @property
+    def _version(self) -> Version:
+        """What tells the file from others."""
+        if self._metalink is None:
+            return self._hosts[0].version
+        return Version(self._metalink.fingerprint, size=self._metalink.size)
 
     def _arrive(self, arrival: Arrival) -> None:
         before = self._arrivals.get(self._job.key)
@@ -172,7 +212,8 @@ class Fetching:
             self._arrival,
             self._held,
             self._name,
-            lambda: self._hosts[0].version,
+            lambda: self._version,
+            metalink=self._metalink is not None,
         )
 
     def _require_saver(self) -> ClaimSaver:
@@ -190,8 +231,8 @@ class Fetching:
         await self._store.drop_resume(self._job.key)
         await on_disk(clear)
 
-    async def _begin_anew(self) -> None:
-        """Give up what is there: it is of another version of the file."""
+    async def _begin_anew(self, why: str) -> None:
+        """Give up what is there: it is of another version of the file, or not right."""
         self._arrival.end(_GONE)
         self._tally.waste(self._arrival.spans.total)
         self._arrival.close()
@@ -201,15 +242,40 @@ class Fetching:
         self._saver, self._facts = None, None
         for host in self._hosts:
             host.version, host.ranges = Version(), None
-        self._arrive(Arrival())
-        await say(Report(Progress(phase=Phase.METADATA), _CHANGED, anew=True))
+        await self._begin_empty()
+        await say(Report(Progress(phase=Phase.METADATA), why, anew=True))
 
     # --- fetching ---------------------------------------------------------------------------
 
+    async def _fetch_right(self) -> None:
+        """Fetch what is missing, and what proves wrong, until the file is what it should be."""
+        file, pieces = self._metalink, None
+        if file is not None and file.pieces is not None and file.size is not None:
+            pieces = PieceCheck(file.pieces, file.size)
+        self._trust = Trust(self._arrival, self._hosts, pieces)
+        await self._transfer()
+        while not await self._is_right():
+            if await self._trust.suspect():
+                await self._transfer()
+                await self._trust.settle()
+            elif len(self._hosts) > 1 and not self._trust.knows_all:
+                await self._begin_anew(_DOUBTED)
+                self._trust = Trust(self._arrival, self._hosts, pieces)
+                await self._transfer()
+            else:
+                await self._refuse(self._checksum.kind if self._checksum else "")
+
     async def _transfer(self) -> None:
         told: SourceFacts | None = None
+        source = self._hosts[0] if self._metalink is None else None
         transfer = Transfer(
-            self._arrival, self._hosts, self._requests, self._share.take, self._begin
+            self._arrival,
+            self._hosts,
+            source,
+            self._trust,
+            self._requests,
+            self._share.take,
+            self._begin,
         )
         self._arrival.wake = transfer.wake
         try:
@@ -231,6 +297,7 @@ class Fetching:
         until = clock() + TICK
         while (left := until - clock()) > 0:
             await transfer.step(min(left, _STEP))
+            await self._trust.compare()
             if self._saver is not None:
                 self._saver.save_if_due()
             if self._arrival.is_complete or self._facts is not told:
@@ -248,18 +315,35 @@ class Fetching:
         except ChillyError as error:
             log.warning("what arrived was not saved", job=self._job.id, problem=str(error))
 
-    async def _begin(self, answer: Answer) -> None:
+    async def _begin(self, answer: Answer, is_source: bool) -> None:
         """The first answer: the file gets its name, and a place on the disk."""
         if self._saver is None:
-            self._name = name_of(self._job.source.urn, answer.link, answer.headers)
-            if is_program(self._name) and not self._job.options.allow_executables:
-                raise SourceRejected(
-                    f"The link leads to a program ({self._name}), which no film is; with "
-                    "allowExecutables it is downloaded all the same."
-                )
+            if self._metalink is None:
+                self._name = name_of(self._job.source.urn, answer.link, answer.headers)
+                self._refuse_program()
             await self._open()
+        if is_source:
+            self._take_mirrors(answer)
         if answer.part.total is not None and self._facts is None:
             self._facts = self._made_facts(answer.part.total, ranges=answer.part.ranges)
+
+    def _refuse_program(self) -> None:
+        if is_program(self._name) and not self._job.options.allow_executables:
+            raise SourceRejected(
+                f"The link leads to a program ({self._name}), which no film is; with "
+                "allowExecutables it is downloaded all the same."
+            )
+
+    def _take_mirrors(self, answer: Answer) -> None:
+        """Ask the mirrors that the answer names, too, if it says how to tell whether they lie."""
+        told, own = told_by(answer.headers.items(), answer.link), self._hosts[0]
+        if not told.mirrors or told.digest is None:
+            return
+        if self._checksum is None:
+            self._checksum = Checksum(told.digest.kind, told.digest.value.hex())
+        known = {host.link for host in self._hosts}
+        places = hosts_at(told.mirrors, self._job.source, own.most, own.patience)
+        self._hosts += [host for host in places if host.link not in known]
 
     def _made_facts(self, size: int, *, ranges: bool = True) -> SourceFacts:
         note = None if ranges else "its server sends the file only from the beginning on"
@@ -287,26 +371,28 @@ class Fetching:
 
     # --- verifying --------------------------------------------------------------------------
 
-    async def _verify(self) -> None:
-        """Compare the file with its checksum, if it has one.
-
-        Raises:
-            SourceRejected: it is another file; it is deleted.
-        """
+    async def _is_right(self) -> bool:
+        """Compare the file with its checksum, if it has one."""
         if self._facts is None and self._arrival.size is not None:  # known at the end only
             self._facts = self._made_facts(self._arrival.size, ranges=False)
             await say(Report(self._figures(Phase.DOWNLOADING, 0), facts=self._facts))
-        if self._checksum is None:
-            return
         sum_, path = self._checksum, self._held.path / self._name
-        if await hashed(sum_, path, lambda: Report(self._figures(Phase.CHECKING, 0))):
-            return
+        if sum_ is None:
+            return True
+        return await hashed(sum_, path, lambda: Report(self._figures(Phase.CHECKING, 0)))
+
+    async def _refuse(self, kind: str) -> None:
+        """Delete the file, which does not have its checksum.
+
+        Raises:
+            SourceRejected: always.
+        """
         self._arrival.end(_GONE)
         self._tally.waste(self._arrival.spans.total)
         await self._clear()
         raise SourceRejected(
-            f"What the link's server sent does not have the {sum_.kind} that was given: it is "
-            "another file, or damaged."
+            f"What the link's server sent does not have the {kind} that was given: it is another "
+            "file, or damaged."
         )
 
 

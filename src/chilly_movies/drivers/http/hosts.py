@@ -151,6 +151,12 @@ def why_nothing(hosts: list[Host], now: float) -> str | None:
     return f"{str(host.problem).removesuffix('.')}{again}"
 
 
+def why_dropped(hosts: list[Host]) -> str | None:
+    """One clause for why places of several are asked no more, None if all still are."""
+    found = [str(host.given_up).removesuffix(".") for host in hosts if host.given_up is not None]
+    return "; ".join(found[:2]) if found and len(hosts) > 1 else None
+
+
 def worst(hosts: list[Host]) -> DownloadError:
     """What ends an attempt in which no place is left: an error that may pass, if there is one."""
     found = [host.given_up for host in hosts if host.given_up is not None]

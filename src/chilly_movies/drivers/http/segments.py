@@ -10,6 +10,8 @@ from chilly_movies.drivers.http.spans import Spans
 
 SMALLEST = 1 << 20
 """Bytes; a part that is no more than twice as large is not divided."""
+_OTHERS_SMALLEST = 64 * 1024
+"""Bytes; the same of a part that another place brings, which may be a slow one."""
 _SOON = 256 * 1024
 """Bytes; a reader waits for a part that has so few before it, rather than for a new connection."""
 
@@ -64,12 +66,18 @@ def leading_segment(
 
 
 def next_segment(
-    host: Host, spans: Spans, size: int, running: Collection[Segment], places: Iterable[int]
+    host: Host,
+    spans: Spans,
+    size: int,
+    running: Collection[Segment],
+    places: Iterable[int],
+    step: int = 1,
 ) -> Segment | None:
     """The part to begin with, None if all is there or on its way.
 
     What readers come to is first, then the first that is missing, and then a half of what another
-    connection has to do. For the arguments see `leading_segment`.
+    connection has to do. For the arguments see `leading_segment`; `step` is the length of a piece,
+    which comes from one place if that is possible.
     """
     if (leading := leading_segment(host, spans, size, running, places)) is not None:
         return leading
@@ -77,9 +85,13 @@ def next_segment(
     if free is not None:
         return Segment(host, *free)
     longest = max(running, key=lambda one: one.left, default=None)
-    if longest is None or longest.end is None or longest.left < 2 * SMALLEST:
+    if longest is None or longest.end is None:
+        return None
+    if longest.left < 2 * (SMALLEST if longest.host is host else _OTHERS_SMALLEST):
         return None
     middle = longest.at + longest.left // 2
+    aligned = middle // step * step
+    middle = aligned if aligned > longest.at else middle
     return _cut(host, longest, middle)
 
 

@@ -9,7 +9,8 @@ from contextlib import suppress
 
 from chilly_movies.drivers.http.answers import Part
 from chilly_movies.drivers.http.arrival import Arrival, SourceChangedError
-from chilly_movies.drivers.http.hosts import Host, Version, why_nothing, worst
+from chilly_movies.drivers.http.documents import MetalinkFoundError, is_document, read_document
+from chilly_movies.drivers.http.hosts import Host, Version, why_dropped, why_nothing, worst
 from chilly_movies.drivers.http.requests import Answer, Requests
 from chilly_movies.drivers.http.segments import (
     Ramp,
@@ -18,6 +19,7 @@ from chilly_movies.drivers.http.segments import (
     next_segment,
     serves,
 )
+from chilly_movies.drivers.http.trust import Trust, dropped
 from chilly_movies.errors import DiskError, DownloadError, SourceUnavailable
 
 _BLOCK = 256 * 1024
@@ -27,6 +29,8 @@ _LEADING = 3.0
 """Seconds for which all other connections leave the way to a reader that waits."""
 _MEASURE = 0.3
 """Seconds between two looks at the speed."""
+_MOST = 16
+"""Connections to all places together."""
 _WINDOW = 3.0
 """Seconds over which the speed is shown."""
 
@@ -36,44 +40,43 @@ class Transfer:
 
     Args:
         arrival: the file.
-        hosts: where it comes from, the source itself first; more may be added while it runs.
+        hosts: where it comes from; more may be added while it runs.
+        source: the one of them that says what the file is, None if a metalink did.
+        trust: judges them.
         requests: asks them.
         take: waits until so many bytes may pass.
-        begin: called with the first answer of the source itself, before any byte is written.
+        begin: called with the first answer, before any byte is written, and whether it is the
+            source's.
 
     Attributes:
         hosts: the same.
         received: payload bytes that came.
         dropped: those of them that another connection brings, or brought.
-        on_written: called after each write with its place, the first byte and the one behind.
     """
 
     def __init__(
         self,
         arrival: Arrival,
         hosts: list[Host],
+        source: Host | None,
+        trust: Trust,
         requests: Requests,
         take: Callable[[int], Awaitable[None]],
-        begin: Callable[[Answer], Awaitable[None]],
+        begin: Callable[[Answer, bool], Awaitable[None]],
     ) -> None:
         self.arrival, self.hosts = arrival, hosts
         self.received = self.dropped = 0
+        self._source, self._trust = source, trust
         self._requests, self._take, self._begin = requests, take, begin
         self._has_begun = False
-        self.on_written: Callable[[Host, int, int], None] | None = None
         self._clock = asyncio.get_running_loop().time
-        self._ramp = Ramp(max(host.most for host in hosts))
+        self._ramp = Ramp(min(_MOST, sum(host.most for host in hosts)))
         self._tasks: dict[asyncio.Task[None], Segment] = {}
         self._news = asyncio.Event()
         self._problem: BaseException | None = None
         self._gave_at = 0.0
         self._moved: deque[tuple[float, int]] = deque([(self._clock(), 0)])
         self._measured: tuple[float, int] = self._moved[0]
-
-    @property
-    def version(self) -> Version:
-        """Of the file at its source."""
-        return self.hosts[0].version
 
     @property
     def segments(self) -> list[Segment]:
@@ -89,9 +92,11 @@ class Transfer:
     @property
     def reason(self) -> str | None:
         """One clause for why nothing comes, None if something does."""
+        fault = why_dropped(self.hosts)
         if self.speed and self._tasks:
-            return None
-        return why_nothing(self.hosts, self._clock()) or "waiting for the link's server to answer"
+            return fault
+        waits = why_nothing(self.hosts, self._clock())
+        return waits or fault or "waiting for the link's server to answer"
 
     def wake(self) -> None:
         """A reader waits, or a place was added."""
@@ -111,7 +116,7 @@ class Transfer:
         self._news.clear()
         if self._problem is not None:
             raise self._problem
-        is_idle = not self._tasks and not self.arrival.is_complete
+        is_idle = not (self._tasks or self.arrival.is_complete or self._trust.is_behind)
         if is_idle and all(host.given_up is not None for host in self.hosts):
             raise worst(self.hosts)
         self._measure()
@@ -128,13 +133,16 @@ class Transfer:
 
     def _fill(self) -> None:
         """Begin as many segments as are of use now; where a reader jumped to comes first."""
+        for task, running in self._tasks.items():
+            if running.host.given_up is not None:
+                task.cancel()
         places = self.arrival.jumped(self._clock(), _LEADING)
-        if places and self.hosts[0].ranges:
+        if places and any(host.ranges for host in self.hosts):
             self._give_way(places[0])
         elif any(reader.waits for reader in self.arrival.readers):
             self._give_one()
         while not self.arrival.is_complete:
-            if not places and len(self._tasks) >= self._ramp.allowed:
+            if not places and len(self._tasks) >= self._allowed:
                 return
             if (segment := self._next(places)) is None:
                 return
@@ -152,13 +160,21 @@ class Transfer:
     def _give_one(self) -> None:
         """End the segment that is the least use to readers, now and then, if there is no room."""
         now = self._clock()
-        if len(self._tasks) < self._ramp.allowed or now - self._gave_at < _MEASURE:
+        if len(self._tasks) < self._allowed or now - self._gave_at < _MEASURE:
             return
         for task, segment in self._tasks.items():
             if not task.cancelling() and not self.arrival.is_near(segment.at, segment.end):
                 self._gave_at = now
                 task.cancel()
                 return
+
+    @property
+    def _allowed(self) -> int:
+        """How many connections there may be: one more for each place that has none."""
+        if self.arrival.size is None:
+            return self._ramp.allowed
+        idle = (host for host in self.hosts if host.given_up is None and host.ranges is not False)
+        return self._ramp.allowed + sum(not self._running_of(host) for host in idle)
 
     def _next(self, places: list[int]) -> Segment | None:
         """The next segment; only one that leads if a reader jumped to one of the places."""
@@ -167,14 +183,21 @@ class Transfer:
             size, spans = self.arrival.size, self.arrival.spans
             if not host.has_room(self._running_of(host), now):
                 continue
-            if size is None or not host.ranges:
+            if not places and self._running_of(host) and len(running) >= self._ramp.allowed:
+                continue  # the rest is for the places that have none
+            others = any(segment.host is not host for segment in running)
+            if host is not self._source and not self._trust.may_begin(host, others=others):
+                continue
+            is_probe = size is not None and host.ranges is None and bool(running)
+            if size is None or not (host.ranges or is_probe):
                 if running:
                     continue
                 gap = (0, None) if size is None else spans.gap_from(0, size)
                 return None if gap is None else Segment(host, *gap)
             if places:
                 return leading_segment(host, spans, size, running, places)
-            segment = next_segment(host, spans, size, running, self.arrival.coming())
+            coming, step = self.arrival.coming(), self.arrival.step
+            segment = next_segment(host, spans, size, running, coming, step)
             if segment is not None:
                 return segment
         return None
@@ -212,12 +235,17 @@ class Transfer:
 
     async def _run(self, segment: Segment) -> None:
         host, condition = segment.host, segment.host.version.condition
+        if host is not self._source:
+            await self._trust.admit(host, self._requests)
         opened = self._requests.open(host, segment.at, segment.end, condition)
         async with opened as answer:
-            self._compare(segment.host, answer.part)
-            if not self._has_begun and segment.host is self.hosts[0]:
+            if host is self._source and not self.arrival.spans.total and is_document(answer):
+                silence = self._requests.patience.silence
+                raise MetalinkFoundError(await read_document(answer, silence))
+            self._compare(host, answer.part)
+            if not self._has_begun:
                 self._has_begun = True
-                await self._begin(answer)
+                await self._begin(answer, host is self._source)
             self._accept(segment, answer.part)
             await self._receive(segment, answer)
 
@@ -231,9 +259,10 @@ class Transfer:
         known = Version(size=self.arrival.size)
         if not (host.version.differs(part.version) or known.differs(part.version)):
             return
-        if host is self.hosts[0]:
+        if host is self._source:
             raise SourceChangedError
-        host.given_up = SourceUnavailable(f"{host.name} has another file.")
+        what = "a file of another size" if known.differs(part.version) else "another file now"
+        host.given_up = dropped(host, f"has {what}")
         raise host.given_up
 
     def _accept(self, segment: Segment, part: Part) -> None:
@@ -250,7 +279,7 @@ class Transfer:
         segment.end = arrival.size if segment.end is None else segment.end
         if host.ranges and arrival.size is not None:
             self._ramp.begin(arrival.size)
-        elif self._running_of(host) > 1:
+        elif len(self._tasks) > 1:
             raise SourceUnavailable(f"{host.name} sends no parts of the file.")
         self._news.set()
 
@@ -271,9 +300,12 @@ class Transfer:
                 block = block[: max(0, segment.end - segment.at)]
             self.dropped += whole - len(block)
             if block:
-                await self.arrival.write(segment.at, block)
-                if self.on_written is not None:
-                    self.on_written(segment.host, segment.at, segment.at + len(block))
+                try:
+                    await self.arrival.write(segment.at, block)
+                finally:  # who is cancelled has written it all the same
+                    self._trust.wrote(segment.host, segment.at, segment.at + len(block))
+                if self._trust.is_behind or any(one.ranges is None for one in self.hosts):
+                    self._news.set()
                 segment.at += len(block)
                 segment.host.sent(len(block))
         if segment.end is None and not answer.part.ranges:
