@@ -94,6 +94,14 @@ leaks: setup ## let 50 jobs come and go for MINUTES and see what the server keep
 power-cuts: setup ## cut the power of a busy server CUTS times (root, loop devices)
 	@$(BIN)/python -m lab.crash.power --cuts $(or $(CUTS),50) $(if $(SEED),--seed $(SEED))
 
+.PHONY: http-kills http-power-cuts
+http-kills: setup ## kill -9 KILLS times during one http download of SIZE MiB, RATE MB/s, SEGMENTS at once
+	@$(BIN)/python -m lab.crash.http_kills --kills $(or $(KILLS),10) --size-mib $(or $(SIZE),1024) \
+		--rate $(or $(RATE),20) --segments $(or $(SEGMENTS),8) $(if $(SEED),--seed $(SEED))
+
+http-power-cuts: setup ## cut the power CUTS times during http downloads (root, loop devices)
+	@$(BIN)/python -m lab.crash.http_power --cuts $(or $(CUTS),20) $(if $(SEED),--seed $(SEED))
+
 kills: setup ## kill -9 a busy writer of the database KILLS times
 	@$(BIN)/python -m lab.crash.kills --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
 
@@ -142,8 +150,13 @@ bench-scale: setup ## what 100, 1,000 and 10,000 jobs cost; JOBS=, ACTIVE= choos
 bench-events: setup ## a thousand listeners of one job: delay, CPU per event, memory
 	@$(BIN)/python -m benchmarks.events
 
-bench-stream: setup ## watching a film while it arrives and after; ROUNDS=
-	@$(BIN)/python -m benchmarks.stream --rounds $(or $(ROUNDS),3)
+.PHONY: bench-http
+bench-http: setup ## over http beside curl, wget and aria2, free and at 6 MB/s a connection; ROUNDS= SIZE= ONLY=
+	@$(BIN)/python -m benchmarks.http --rounds $(or $(ROUNDS),5) $(if $(SIZE),--size-mib $(SIZE)) \
+		$(if $(ONLY),--only $(ONLY))
+
+bench-stream: setup ## watching a film while it arrives and after; ROUNDS= ONLY=http
+	@$(BIN)/python -m benchmarks.stream --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: siege
 siege: setup ## hostile clients by the thousand beside a local user; ATTACKS= REQUESTS=1000000

@@ -1,9 +1,10 @@
 """Watching a film while it arrives, and after: how soon, how fast, and what it costs.
 
-    python -m benchmarks.stream [--rounds 3] [--only swarm|disk|status] [--size 700]
+    python -m benchmarks.stream [--rounds 3] [--only swarm|http|disk|status] [--size 700]
 
-Three parts: a film that comes from a slow swarm (ours and WebTorrent's own server), a complete one
-over loopback (ours and nginx), and how soon `status` answers meanwhile. Every byte is compared.
+Four parts: a film that comes from a slow swarm (ours and WebTorrent's own server), one that comes
+from a web server as slow and as far away, a complete one over loopback (ours and nginx), and how
+soon `status` answers meanwhile. Every byte is compared.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from benchmarks import stream_disk, stream_swarm
+from benchmarks import stream_disk, stream_http, stream_swarm
 from benchmarks.stream_player import MIB
 
 
@@ -52,6 +53,8 @@ async def run(parts: list[str], rounds: int, size: int, contender: str) -> None:
         async with stream_swarm.swarm(folder, content) as common:
             if "swarm" in parts:
                 show_swarm(await stream_swarm.measure(common, rounds, contender), rounds)
+            if "http" in parts:
+                stream_http.show(await stream_http.measure(content, rounds), rounds)
             if "disk" in parts:
                 stream_disk.show_disk(await stream_disk.measure(folder, content, rounds), rounds)
             if "status" in parts:
@@ -65,10 +68,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, default=700, help="MiB of the film")
-    parser.add_argument("--only", choices=("swarm", "disk", "status"))
+    parser.add_argument("--only", choices=("swarm", "http", "disk", "status"))
     parser.add_argument("--contender", default="", help="of the swarm, only this one")
     given = parser.parse_args()
-    parts = [given.only] if given.only else ["swarm", "disk", "status"]
+    parts = [given.only] if given.only else ["swarm", "http", "disk", "status"]
     asyncio.run(run(parts, given.rounds, given.size, given.contender))
 
 
