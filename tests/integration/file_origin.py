@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -146,10 +147,12 @@ def redirect(target: str) -> Served:
 
 
 @asynccontextmanager
-async def file_origin(host: str = "127.0.0.1") -> AsyncIterator[FileOrigin]:
+async def file_origin(
+    host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[FileOrigin]:
     """Serves on loopback, until the end."""
     origin = FileOrigin()
-    server = await asyncio.start_server(origin.answer, host, 0)
+    server = await asyncio.start_server(origin.answer, host, 0, ssl=tls)
     origin.port = server.sockets[0].getsockname()[1]
     async with server:
         yield origin

@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import json
 import re
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -31,6 +33,7 @@ from chilly_movies.jobs.lifecycle import apply
 from chilly_movies.jobs.models import Job, Phase, Report, Source, SourceType, Status
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.secrets import Secret
+from chilly_movies.net import bulk
 from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
 from chilly_movies.net.proxies import Proxy
 from chilly_movies.storage.memory import MemoryResumeStore
@@ -369,6 +372,36 @@ async def test_everything_goes_through_the_proxy_and_it_resolves_names(
         assert rig.content(job) == film
         assert set(proxy.asked) == {f"films.example:{origin.port}"}
         assert "s3cret" not in "".join(asked.head for asked in origin.asked)
+        await rig.driver.aclose()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tls")
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=us"
+    more = "-addext subjectAltName=DNS:localhost -keyout key.pem -out tls.pem"
+    command = ["openssl", *words.split(), *more.split()]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize("scheme", [None, "socks5", "http"])
+async def test_a_file_comes_over_tls_too_straight_and_through_a_proxy(
+    tmp_path: Path, film: bytes, certificate: Path, monkeypatch: pytest.MonkeyPatch, scheme: Any
+) -> None:
+    trusting = ssl.create_default_context(cafile=certificate / "tls.pem")
+    monkeypatch.setattr(bulk, "trust", lambda: trusting)
+    tls, proxy = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ProxyServer()
+    tls.load_cert_chain(certificate / "tls.pem", certificate / "key.pem")
+    async with file_origin(tls=tls) as origin, proxy.listening("127.0.0.1") as port:
+        origin.serve("/film.mkv", film, rate=16 * MIB)
+        network = {} if scheme is None else {"proxy": Proxy(scheme, "127.0.0.1", port)}
+        rig = Rig(origin, tmp_path, MemoryResumeStore(), driver_at(tmp_path, **network))
+        link = origin.link("/film.mkv", "localhost").replace("http:", "https:")
+        job, _ = await rig.complete(rig.job(link))
+        assert rig.content(job) == film
+        assert len(origin.asked) > 1
+        assert bool(proxy.asked) == (scheme is not None)
         await rig.driver.aclose()
 
 

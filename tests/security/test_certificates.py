@@ -1,4 +1,4 @@
-"""Whatever is fetched over TLS comes from whom it should (A23): five ways, four bad servers."""
+"""Whatever is fetched over TLS comes from whom it should (A23): six ways, four bad servers."""
 
 from __future__ import annotations
 
@@ -173,6 +173,7 @@ async def use(ours: Backend, kind: str, port: int) -> None:
     answer = await ours.http.post("/download/start", data={"id": f"job-{port}"}, files=files)
     assert answer.status_code == 200, answer.text
     await ours.start(f"https://localhost:{port}/link.torrent", id=f"link-{port}")
+    await ours.start(f"https://localhost:{port}/film.mkv", id=f"film-{port}", sourceType="http")
 
 
 @contextmanager
@@ -190,7 +191,7 @@ async def test_nothing_is_sent_to_a_server_whose_certificate_is_not_right(tmp_pa
         async with Backend(tmp_path / "ours", settings, warm=True) as ours:
             for kind, one in all_of_them.items():
                 await use(ours, kind, one.port)
-            good, ways = all_of_them["good"], ("/tracker", "/seed", "/link", "/wss")
+            good, ways = all_of_them["good"], ("/tracker", "/seed", "/link", "/wss", "/film")
             await until(lambda: all(map(good.got, ways)), 40)  # so they trust what they should
             bad = [all_of_them[kind] for kind in BAD]
             await until(lambda: all(len(one.broken) >= len(ways) for one in bad), 40)
