@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from chilly_movies.drivers.http import requests
 from chilly_movies.drivers.http.driver import HttpDriver
 from chilly_movies.drivers.http.hosts import Patience
 from chilly_movies.drivers.http.settings import HttpSourceSettings
@@ -33,7 +34,6 @@ from chilly_movies.jobs.lifecycle import apply
 from chilly_movies.jobs.models import Job, Phase, Report, Source, SourceType, Status
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.secrets import Secret
-from chilly_movies.net import bulk
 from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
 from chilly_movies.net.proxies import Proxy
 from chilly_movies.storage.memory import MemoryResumeStore
@@ -204,8 +204,9 @@ async def test_after_a_restart_only_the_rest_is_fetched(
 async def test_without_tag_and_date_some_bytes_have_to_be_the_same(rig: Rig, film: bytes) -> None:
     link = rig.origin.serve("/film.mkv", film, rate=8 * MIB, etag=None)
     for key, body in (("a", film), ("b", film[::-1])):
+        rig.origin.files["/film.mkv"] = Served(film, None, rate=8 * MIB)
         job, _ = await rig.run_to(rig.job(link, key), lambda r: r.progress.bytes_downloaded > MIB)
-        rig.origin.files["/film.mkv"] = Served(body, None, rate=8 * MIB)
+        rig.origin.files["/film.mkv"] = Served(body, None)
         job, seen = await rig.complete(job)
         assert rig.content(job) == body
         assert any(report.anew for report in seen) == (key == "b")
@@ -390,12 +391,14 @@ async def test_a_file_comes_over_tls_too_straight_and_through_a_proxy(
     tmp_path: Path, film: bytes, certificate: Path, monkeypatch: pytest.MonkeyPatch, scheme: Any
 ) -> None:
     trusting = ssl.create_default_context(cafile=certificate / "tls.pem")
-    monkeypatch.setattr(bulk, "trust", lambda: trusting)
+    monkeypatch.setattr(requests, "trust", lambda: trusting)
     tls, proxy = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ProxyServer()
     tls.load_cert_chain(certificate / "tls.pem", certificate / "key.pem")
     async with file_origin(tls=tls) as origin, proxy.listening("127.0.0.1") as port:
         origin.serve("/film.mkv", film, rate=16 * MIB)
-        network = {} if scheme is None else {"proxy": Proxy(scheme, "127.0.0.1", port)}
+        network: dict[str, Any] = {}
+        if scheme is not None:
+            network = {"proxy": Proxy(scheme, "127.0.0.1", port)}
         rig = Rig(origin, tmp_path, MemoryResumeStore(), driver_at(tmp_path, **network))
         link = origin.link("/film.mkv", "localhost").replace("http:", "https:")
         job, _ = await rig.complete(rig.job(link))

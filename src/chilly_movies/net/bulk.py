@@ -16,25 +16,28 @@ from typing import Any
 
 import httpcore2
 
-from chilly_movies.net.outbound import Backend, Judge, Outbound, mapped, trust
+from chilly_movies.net.outbound import Backend, Judge, Outbound, mapped
 
 ROOM = 512 * 1024
 """Bytes that wait in a connection; while so many do, the other end has to wait, too."""
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
-def bulk_pool(outbound: Outbound, judge: Judge | None = None) -> httpcore2.AsyncConnectionPool:
+def bulk_pool(
+    outbound: Outbound, judge: Judge | None, tls: ssl.SSLContext | None
+) -> httpcore2.AsyncConnectionPool:
     """Reaches servers over `BulkStream` connections, each of which carries one body.
 
     Args:
         outbound: the way out: straight, over one interface, or through a proxy.
         judge: whether an address may be connected to; a proxy resolves names itself.
+        tls: whom TLS believes; None = nobody is reached over it.
     """
     proxy = outbound.proxy
     backend = Backend(outbound.interface, None if proxy else judge, _opened)
     auth = (proxy.user.encode(), proxy.password.encode()) if proxy and proxy.user else None
     return httpcore2.AsyncConnectionPool(
-        ssl_context=trust(),
+        ssl_context=tls,
         proxy=httpcore2.Proxy(f"{proxy.scheme}://{proxy.place}", auth=auth) if proxy else None,
         max_connections=None,
         keepalive_expiry=5.0,

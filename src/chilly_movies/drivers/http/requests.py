@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -17,7 +18,7 @@ from chilly_movies.errors import DownloadError, SourceRejected, SourceUnavailabl
 from chilly_movies.net.bulk import BulkStream, bulk_pool
 from chilly_movies.net.failures import is_ours, why_unreachable
 from chilly_movies.net.fetch import check_place, origin_of
-from chilly_movies.net.outbound import NOT_LET
+from chilly_movies.net.outbound import NOT_LET, trust
 from chilly_movies.net.policy import NetworkPolicy
 
 _MAX_HOPS = 10
@@ -119,7 +120,7 @@ class Requests:
     def __init__(self, policy: NetworkPolicy, patience: Patience) -> None:
         self._policy = policy
         self.patience = patience
-        self._pool: httpcore2.AsyncConnectionPool | None = None
+        self._pools: dict[bool, httpcore2.AsyncConnectionPool] = {}
 
     @asynccontextmanager
     async def open(
@@ -166,6 +167,14 @@ class Requests:
         if parts.port in config.own_ports and _means_us(parts.hostname or ""):
             raise SourceRejected("The link leads to this server itself.")
 
+    async def _pool(self, *, over_tls: bool) -> httpcore2.AsyncConnectionPool:
+        """What reaches servers; all the authorities of TLS are read with its first use only."""
+        tls = await asyncio.to_thread(trust) if over_tls and over_tls not in self._pools else None
+        if over_tls not in self._pools:
+            outbound = self._policy.config.outbound
+            self._pools[over_tls] = bulk_pool(outbound, self._policy.lets, tls)
+        return self._pools[over_tls]
+
     @asynccontextmanager
     async def _send(
         self, link: str, asked: Mapping[str, str], told: Host | None
@@ -192,9 +201,8 @@ class Requests:
             "pool": None,
         }
         fields = [(name.encode(), value.encode()) for name, value in headers.items()]
-        if self._pool is None:  # whom TLS trusts is read with the first one
-            self._pool = bulk_pool(self._policy.config.outbound, self._policy.lets)
-        sending = self._pool.stream("GET", where, headers=fields, extensions={"timeout": waits})
+        pool = await self._pool(over_tls=url.scheme == "https")
+        sending = pool.stream("GET", where, headers=fields, extensions={"timeout": waits})
         try:
             response = await sending.__aenter__()
         except Exception as error:  # noqa: BLE001 (what a broken proxy says may raise anything)
@@ -207,8 +215,8 @@ class Requests:
 
     async def aclose(self) -> None:
         """Closes what is idle. Idempotent."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
             await pool.aclose()
 
 

@@ -133,7 +133,7 @@ class Ramp:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._best = 0.0
+        self._best, self._enough = 0.0, 1
         self._settled_at: float | None = None
         self.allowed = 1
 
@@ -153,10 +153,10 @@ class Ramp:
         if running < self.allowed or size < 2 * SMALLEST * running:
             return
         if speed > self._best * _GAIN:
-            self._best, self._settled_at = speed, None
+            self._best, self._settled_at, self._enough = speed, None, self.allowed
             self.allowed = min(self._most, 2 * self.allowed)
         elif self._settled_at is None:
-            self._settled_at = now
+            self._settled_at, self.allowed = now, self._enough
         elif now - self._settled_at > _AGAIN:
             self._best, self._settled_at = speed / _GAIN, None
 

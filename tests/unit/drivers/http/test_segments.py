@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chilly_movies.drivers.http.hosts import Host
@@ -23,6 +24,7 @@ def begun(spans: Spans, connections: int, *places: int) -> list[Segment]:
     return running
 
 
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(st.integers(0, SIZE), st.integers(0, SIZE)), max_size=5),
     st.integers(1, 16),
@@ -65,16 +67,14 @@ def test_small_rests_are_not_divided() -> None:
     assert len(begun(spans, 16)) == 1
 
 
-def test_connections_are_added_as_long_as_they_make_it_faster() -> None:
-    ramp, now = Ramp(16), 0.0
+@pytest.mark.parametrize(
+    ("speeds", "connections"), [((4, 8, 16, 16, 16), 16), ((4, 8, 8, 8, 8), 8), ((4, 4, 4, 4), 4)]
+)
+def test_connections_are_added_as_long_as_they_make_it_faster(
+    speeds: tuple[int, ...], connections: int
+) -> None:
+    ramp = Ramp(16)
     ramp.begin(SIZE * 16)
-    for speed in (4, 8, 8, 8, 8):
-        now += 1
-        ramp.measure(speed * 1e6, ramp.allowed, SIZE * 16, now)
-    assert ramp.allowed == 16
-    slow = Ramp(16)
-    slow.begin(SIZE * 16)
-    for _ in range(5):
-        now += 1
-        slow.measure(4e6, slow.allowed, SIZE * 16, now)
-    assert slow.allowed == 8
+    for now, speed in enumerate(speeds):
+        ramp.measure(speed * 1e6, ramp.allowed, SIZE * 16, float(now))
+    assert ramp.allowed == connections

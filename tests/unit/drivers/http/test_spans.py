@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chilly_movies.drivers.http.spans import Spans
@@ -12,6 +12,7 @@ from chilly_movies.drivers.http.spans import Spans
 PAIRS = st.tuples(st.integers(0, 60), st.integers(0, 60))
 
 
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.booleans(), PAIRS), max_size=20), st.integers(0, 60))
 def test_it_is_a_set_of_bytes(steps: list[tuple[bool, tuple[int, int]]], at: int) -> None:
     spans, known = Spans(), set[int]()
