@@ -120,7 +120,7 @@ async def start_warm(
     """Run `main` of a program's module, as a leader of a session of its own.
 
     Args:
-        program: the module; it is one of those that are loaded.
+        program: the module; one that is none of ours has a process of its own it is forked from.
         words: of the command line.
         environment: all of it.
         folder: where it runs.
@@ -143,7 +143,7 @@ async def start_warm(
             stderr, complained = _pipe(ours, theirs)
             log = complained.fileno()
         handles = [network, *([told.fileno()] if told else []), said.fileno(), log]
-        starter = _starter()
+        starter = _starter(program)
         asked = asyncio.ensure_future(starter.ask(wish, *handles))
         try:
             pid = (await asyncio.shield(asked))["pid"]
@@ -175,13 +175,17 @@ def _pipe(readers: ExitStack, writers: ExitStack) -> tuple[io.FileIO, io.FileIO]
 
 
 class _Starter:
-    """The process that has the programs loaded."""
+    """The process that has the programs loaded.
 
-    def __init__(self) -> None:
+    Args:
+        programs: their modules.
+    """
+
+    def __init__(self, programs: Sequence[str]) -> None:
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.warm", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.warm", str(theirs.fileno()), *programs],
                 cwd=_ROOT, pass_fds=[theirs.fileno()], start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,  # pipes, as theirs will be
@@ -206,16 +210,17 @@ class _Starter:
         self.process.communicate()
 
 
-_only: list[_Starter] = []
+_known: dict[Sequence[str], _Starter] = {}
 _making = threading.Lock()
 
 
-def _starter() -> _Starter:
+def _starter(program: str) -> _Starter:
+    programs = _LOADED if program in _LOADED else (program,)
     with _making:
-        if not _only:
-            _only.append(_Starter())
-            atexit.register(_only[0].close)
-        return _only[0]
+        if programs not in _known:
+            _known[programs] = _Starter(programs)
+            atexit.register(_known[programs].close)
+        return _known[programs]
 
 
 # --- the other side -------------------------------------------------------------------------
@@ -275,7 +280,7 @@ def _serve(line: socket.socket) -> str | None:
 def main() -> int:
     """Load all programs, then fork."""
     with loading():
-        for name in _LOADED:
+        for name in sys.argv[2:]:
             importlib.import_module(name)
     program = _serve(socket.socket(fileno=int(sys.argv[1])))
     return 0 if program is None else int(importlib.import_module(program).main() or 0)

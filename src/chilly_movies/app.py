@@ -27,6 +27,7 @@ from chilly_movies.drivers.torrent.driver import TorrentDriver
 from chilly_movies.drivers.torrent.engine.config import EngineConfig, gate_of
 from chilly_movies.drivers.torrent.engine.options import EngineOptions
 from chilly_movies.drivers.torrent.making.maker import MediaTorrentMaker
+from chilly_movies.drivers.ytdlp.driver import YtdlpDriver
 from chilly_movies.errors import SettingsError
 from chilly_movies.inbox.inbox import watch_folders
 from chilly_movies.jobs.disk_guard import DiskGuard
@@ -469,6 +470,7 @@ def build_parts(settings: Settings) -> Parts:
         others=lambda network: {
             SourceType.HTTP: HttpDriver(media, stores.resume, network, settings.http_source),
             SourceType.LOCAL: LocalDriver(media, roots, stores.resume),
+            SourceType.YOUTUBE: YtdlpDriver(media, network),
         },
         max_active=settings.jobs.max_active,
         max_active_disk=settings.jobs.max_active_disk,

@@ -26,6 +26,7 @@ GIVEN: dict[str, tuple[Any, str]] = {
     "folder": ("Films/2024", "Films/2024"), "forced": (True, "true"),
     "order": ("ends-first", "ends-first"), "mode": ("copy", "copy"),
     "checksum": ("md5:" + "0" * 32, "md5:" + "0" * 32),
+    "video_quality": ("1080", "1080"), "subtitles": ("en,pt-BR", "en,pt-BR"),
 }  # fmt: skip
 """A value of each option, and how it is typed in a form."""
 

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 FetchOrder = Literal["usual", "sequential", "ends-first"]
 ImportMode = Literal["hardlink", "reflink", "copy"]
+VideoQuality = Literal["480", "720", "1080", "2160", "best", "audio"]
 
 NORMAL_PRIORITY = 4
 TOP_PRIORITY = 7
@@ -67,6 +68,24 @@ def check_checksum(text: str) -> str:
     return text.lower()
 
 
+_LANGUAGE = "[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}"
+_LANGUAGES = re.compile(f"{_LANGUAGE}(,{_LANGUAGE})*")
+
+
+def check_languages(text: str) -> str:
+    """Languages with commas between them, if they are tags of BCP 47; "" = none.
+
+    Raises:
+        InvalidRequest: one is none.
+    """
+    if text and not _LANGUAGES.fullmatch(text):
+        raise InvalidRequest(
+            "The subtitles must be languages like 'en' or 'pt-BR' with ',' between them.",
+            field="subtitles",
+        )
+    return text
+
+
 def in_order(indices: Iterable[int]) -> tuple[int, ...]:
     """File indices in ascending order, each once."""
     return tuple(sorted(set(indices)))
@@ -101,6 +120,9 @@ class Options:
         mode: how a file of this machine comes to the media folder: as a second name of the same
             file, as one that shares its blocks until one of both is changed, or as a copy; None =
             the first of these that the disks allow.
+        video_quality: of a film on a web page, the most lines its picture may have; `audio` = the
+            sound alone.
+        subtitles: of a film on a web page, languages with commas between them.
     """
 
     files: tuple[int, ...] | None = _option(
@@ -161,6 +183,20 @@ class Options:
         example="sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         check=check_checksum,
         length={"max_length": 71},
+        fixed=True,
+    )
+    video_quality: VideoQuality = _option(  # noqa: RUF009 (see above)
+        "best",
+        "Of films on web pages: the most lines the picture may have, or audio = the sound alone.",
+        example="1080",
+        fixed=True,
+    )
+    subtitles: str = _option(
+        "",
+        "Of films on web pages: languages whose subtitles are wanted, too, with ',' between them.",
+        example="en,pt-BR",
+        check=check_languages,
+        length={"max_length": 200},
         fixed=True,
     )
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import httpcore2
 import httpx2
@@ -32,7 +32,9 @@ _ONE_ADDRESS = 5.0
 NOT_LET = "the address is none we talk to"
 """What a `Judge` that says no makes of a connection."""
 
+T = TypeVar("T")
 Judge = Callable[[str], bool]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,63 @@ def trust() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
+async def streams(sock: socket.socket) -> Streams:
+    """What reads and writes a connected socket."""
+    return await asyncio.open_connection(sock=sock, limit=_CHUNK)
+
+
+async def dial(
+    host: str,
+    port: int,
+    opened: Callable[[socket.socket], Awaitable[T]],
+    *,
+    interface: str | None = None,
+    judge: Judge | None = None,
+) -> T:
+    """Connects to the first address of a host that answers.
+
+    Args:
+        host: a name, or an address.
+        port: where it listens.
+        opened: makes of a connected socket what reads and writes it.
+        interface: name or address of the only interface to use, None = any.
+        judge: whether an address may be connected to; asked of every address of a name.
+
+    Raises:
+        OSError: none answers, or one of the addresses is none we talk to (`NOT_LET`).
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if judge and not all(judge(str(entry[4][0])) for entry in found):
+        raise OSError(NOT_LET)
+    problem = OSError("the name has no address")
+    for number, (family, kind, protocol, _, address) in enumerate(found, 1):
+        try:
+            async with asyncio.timeout(_ONE_ADDRESS if number < len(found) else None):
+                sock = socket.socket(family, kind, protocol)
+                return await _connected(sock, address, interface, opened)
+        except OSError as error:
+            problem = error
+    raise problem
+
+
+async def _connected(
+    sock: socket.socket,
+    address: Any,
+    interface: str | None,
+    opened: Callable[[socket.socket], Awaitable[T]],
+) -> T:
+    try:
+        sock.setblocking(False)
+        if interface is not None:
+            interfaces.bind(sock, interface)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return await opened(sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
 class _Proxied(httpx2.AsyncHTTPTransport):
     """Everything through the proxy, nothing if it does not answer."""
 
@@ -102,7 +161,7 @@ class _Direct(httpx2.AsyncHTTPTransport):
 
 
 async def _plain_stream(sock: socket.socket) -> httpcore2.AsyncNetworkStream:
-    return _Stream(*await asyncio.open_connection(sock=sock, limit=_CHUNK))
+    return _Stream(*await streams(sock))
 
 
 class Backend(httpcore2.AsyncNetworkBackend):
@@ -134,33 +193,9 @@ class Backend(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         """Connect to the first address of the host that answers."""
         async with mapped(httpcore2.ConnectTimeout, httpcore2.ConnectError, timeout):
-            loop = asyncio.get_running_loop()
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            if self._judge and not all(self._judge(str(entry[4][0])) for entry in found):
-                raise OSError(NOT_LET)
-            problem = OSError("the name has no address")
-            for number, (family, kind, protocol, _, address) in enumerate(found, 1):
-                try:
-                    async with asyncio.timeout(_ONE_ADDRESS if number < len(found) else None):
-                        return await self._connect(family, kind, protocol, address)
-                except OSError as error:
-                    problem = error
-            raise problem
-
-    async def _connect(
-        self, family: int, kind: int, protocol: int, address: Any
-    ) -> httpcore2.AsyncNetworkStream:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)
-            if self._interface is not None:
-                interfaces.bind(sock, self._interface)
-            await asyncio.get_running_loop().sock_connect(sock, address)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return await self._opened(sock)
-        except BaseException:
-            sock.close()
-            raise
+            return await dial(
+                host, port, self._opened, interface=self._interface, judge=self._judge
+            )
 
     async def sleep(self, seconds: float) -> None:
         """Wait between two tries."""
