@@ -226,6 +226,16 @@ ROOMS: dict[str, Room] = {
             "pyproject.toml": ('"chilly_movies.drivers.local",',),
         },
     ),
+    "ytdlp": Room(
+        paths=(f"{SOURCE}/drivers/ytdlp",),
+        lines={
+            f"{SOURCE}/app.py": (
+                "from chilly_movies.drivers.ytdlp.driver import YtdlpDriver",
+                "SourceType.YOUTUBE: YtdlpDriver(media, network),",
+            ),
+            "pyproject.toml": ('"chilly_movies.drivers.ytdlp",',),
+        },
+    ),
     "inbox": Room(
         paths=(f"{SOURCE}/inbox",),
         lines={
