@@ -33,7 +33,7 @@ from tests.doubles import GatedStore, until
 pytestmark = pytest.mark.anyio
 KINDS = ["memory", "sqlite"]
 SIMPLE = [name for name in CHANGEABLE if name != "files"]
-FIXED = {"allow_executables", "mode", "checksum"}
+FIXED = {"allow_executables", "mode", "checksum", "video_quality", "subtitles"}
 
 
 @pytest.fixture

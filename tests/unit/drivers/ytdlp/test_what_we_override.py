@@ -11,7 +11,7 @@ from yt_dlp.networking import _urllib  # type: ignore[import-untyped]
 
 from chilly_movies.drivers.ytdlp.page import Page
 
-_NEW = {"moved", "processed", "finished"}
+_NEW = {"moved", "processed", "finished", "tell", "tell_now_and_then"}
 
 
 @pytest.mark.parametrize(
