@@ -136,6 +136,19 @@ ROOMS: dict[str, Room] = {
             ),
         },
     ),
+    "http": Room(
+        paths=(f"{SOURCE}/drivers/http",),
+        lines={
+            f"{SOURCE}/app.py": (
+                "from chilly_movies.drivers.http.driver import HttpDriver",
+                "SourceType.HTTP: HttpDriver(media, stores.resume, network, settings.http_source),",
+            ),
+            f"{SOURCE}/settings.py": (
+                "from chilly_movies.drivers.http.settings import HttpSourceSettings",
+                "http_source: HttpSourceSettings = field(default_factory=HttpSourceSettings)",
+            ),
+        },
+    ),
     "notices": Room(
         paths=(
             f"{SOURCE}/notices",
