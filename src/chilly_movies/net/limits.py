@@ -152,6 +152,7 @@ class SpeedLimits:
         interval: seconds between two looks at it while there are hours.
 
     Attributes:
+        limiter: the same.
         stored: what the user set.
     """
 
@@ -163,7 +164,7 @@ class SpeedLimits:
         clock: Callable[[], datetime] = utc_now,
         interval: float = _LOOK_INTERVAL,
     ) -> None:
-        self._limiter = limiter or SpeedLimiter()
+        self.limiter = limiter or SpeedLimiter()
         self._store = store or NothingStored()
         self._clock = clock
         self._interval = interval
@@ -191,7 +192,7 @@ class SpeedLimits:
         self._is_open = True
         self._hold()
         if self.stored != StoredLimits():
-            rates = self._limiter.rates
+            rates = self.limiter.rates
             log.info("stored speed limits hold", download=rates.download, upload=rates.upload)
 
     async def aclose(self) -> None:
@@ -205,7 +206,7 @@ class SpeedLimits:
 
     def now(self) -> Limits:
         """The limits, and which of them hold at the moment."""
-        usual, stored, alternative = self._limiter.usual, self.stored, self.stored.alternative
+        usual, stored, alternative = self.limiter.usual, self.stored, self.stored.alternative
         return Limits(
             download_limit=_first(stored.download_limit, usual.download),
             upload_limit=_first(stored.upload_limit, usual.upload),
@@ -264,14 +265,14 @@ class SpeedLimits:
 
     def _hold(self) -> None:
         """Lets those limits hold that are to hold now, and watches the clock if it decides."""
-        self._limiter.set(self.now().rates)
+        self.limiter.set(self.now().rates)
         if self.stored.alternative.hours and self._watch is None and not self._is_closed:
             self._watch = asyncio.create_task(
                 every(self._interval, self._look, "looking at the clock"), name="limit-hours"
             )
 
     async def _look(self) -> None:
-        self._limiter.set(self.now().rates)
+        self.limiter.set(self.now().rates)
 
 
 def _first(stored: int | None, usual: int) -> int:

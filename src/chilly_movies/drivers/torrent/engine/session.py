@@ -361,6 +361,7 @@ class TorrentSession:
         if next(self._ticks) % _PEER_TICKS:
             return
         self.traffic.end_expired([t.private for t in self._torrents.values()], time.monotonic())
+        self.traffic.settle({torrent: torrent.state for torrent in self._torrents.values()})
         for torrent in tuple(self._torrents.values()):
             if torrent.state.peers:
                 await torrent.peers()

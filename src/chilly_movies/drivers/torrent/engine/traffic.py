@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import structlog
 
 from chilly_movies.drivers.torrent.engine.config import EngineConfig, settings_pack
+from chilly_movies.drivers.torrent.engine.figures import TorrentState
 from chilly_movies.drivers.torrent.engine.filters import AddressFilter
 from chilly_movies.drivers.torrent.mends.bans import BanRecord, Bans
 from chilly_movies.net.policy import NetworkPolicy
@@ -71,6 +72,7 @@ class Traffic:
         self._judging: set[asyncio.Task[None]] = set()
         self._open_to_all = False
         self._needed = -math.inf
+        self._came: dict[Any, int] = {}
 
     async def prepare(self) -> None:
         """Learn whom we may talk to, before anybody is.
@@ -94,6 +96,8 @@ class Traffic:
         """It is gone."""
         self._session = None
         self._policy.limiter.unsubscribe(self._limits_changed)
+        self._policy.limiter.release()
+        self._came = {}
         await self._policy.unsubscribe(self)
 
     async def lists_changed(self) -> None:
@@ -103,9 +107,26 @@ class Traffic:
         self._filter.put(session, made, self._bans.addresses())
 
     def _limits_changed(self) -> None:
-        rates = self._policy.limiter.rates
+        rates = self._policy.limiter.engine_rates
         limits = {"download_rate_limit": rates.download, "upload_rate_limit": rates.upload}
         self._session.apply_settings(limits)
+
+    def settle(self, states: Mapping[Any, TorrentState]) -> None:
+        """Tell the limiter what came since the last call, so that other drivers have their part.
+
+        Args:
+            states: of each torrent in the engine.
+        """
+        limiter = self._policy.limiter
+        if not limiter.is_limited:
+            self._came.clear()
+            limiter.settle(0, 0)
+            return
+        came = {torrent: state.downloaded for torrent, state in states.items()}
+        new = sum(max(0, now - self._came.get(torrent, now)) for torrent, now in came.items())
+        self._came = came
+        fetching = sum(1 for state in states.values() if state.peers and not state.finished)
+        limiter.settle(new, fetching)
 
     def network_changed(self) -> None:
         """See `policy.Subscriber`."""
