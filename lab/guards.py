@@ -300,7 +300,7 @@ GUARDS = (
           "        outbound = self.config.outbound\n", "        outbound = Outbound()\n",
           68, _PROXY + "test_with_a_dead_proxy_no_packet_goes_anywhere_else"),
     Guard("all stops when the interface goes", "net/policy.py",
-          "        self._halted = why\n", "        self._halted = why = None\n",
+          "        self._halted = self._seen = why\n", "        self._halted = self._seen = why = None\n",
           69, _INTERFACE + "test_what_begins_while_the_interface_is_away_waits_for_it"),
     Guard("calls are bound to the device of an address", "drivers/torrent/engine/config.py",
           "interfaces.outgoing(config.interface)", "config.interface",

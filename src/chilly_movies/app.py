@@ -247,7 +247,9 @@ class WebTorrentDownloader(AssembledDownloader):
         min_free_space: bytes that stay free on the disk of the media folder.
         metadata_tries: how often a magnet waits for its metadata before it fails, 0 = without end.
         source_tries: how often a source with trouble is tried before the next candidate is.
-        source_patience: seconds without data until the next candidate is tried.
+        source_patience: seconds without data until the next candidate is tried, 0 = never for that.
+        source_slow: seconds below `source_min_speed` until it is, 0 = never for that.
+        source_min_speed: bytes per second.
         sole_server: refuse a media folder that another server uses, and keep others off it.
         **engine: further fields of `EngineConfig` (`port`, `dht`, `download_limit`, ...).
     """
@@ -262,6 +264,8 @@ class WebTorrentDownloader(AssembledDownloader):
         metadata_tries: int = JobSettings.metadata_tries,
         source_tries: int = JobSettings.source_tries,
         source_patience: int = JobSettings.source_patience,
+        source_slow: int = JobSettings.source_slow,
+        source_min_speed: int = JobSettings.source_min_speed,
         sole_server: bool = False,
         **engine: Unpack[EngineOptions],
     ) -> None:
@@ -278,6 +282,8 @@ class WebTorrentDownloader(AssembledDownloader):
                         metadata_tries=metadata_tries,
                         source_tries=source_tries,
                         source_patience=source_patience,
+                        source_slow=source_slow,
+                        source_min_speed=source_min_speed,
                     )
                 ),
                 sole_server=sole_server,

@@ -16,11 +16,14 @@ from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import Job, Report, SourceType, Status
 from chilly_movies.jobs.ports import Cluster, Cursors, Driver, JobStore, ResumeStore
 from chilly_movies.jobs.retry import RetryPolicy
+from chilly_movies.jobs.source_rules import SourceRules
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 from tests import doubles
 from tests.doubles import Clock, until
 
+NO_RULES = SourceRules(silence=0, slow=0)
+"""No source is left for its silence: the clock of these tests does not move by itself."""
 SCRIPT = MockScript(size=1000, seconds=4.0, metadata_seconds=1.0, seed_seconds=0.0)
 
 
@@ -109,7 +112,7 @@ class Rig:
         self.clock = Clock()
         self._opened: list[Downloader] = []
 
-    def _stores(self) -> tuple[JobStore, ResumeStore]:
+    def stores(self) -> tuple[JobStore, ResumeStore]:
         if self.kind == "sqlite":
             return open_stores(self.path)
         return self._jobs, self._resume
@@ -126,16 +129,17 @@ class Rig:
         guard: DiskGuard | None = None,
         cluster: Cluster | None = None,
         cursors: Cursors | None = None,
+        rules: SourceRules = NO_RULES,
     ) -> Downloader:
         """A downloader that nobody opened yet."""
-        jobs, resume = self._stores() if store is None else (store, self._resume)
+        jobs, resume = self.stores() if store is None else (store, self._resume)
         self.driver = NotingDriver(script, resume_store=resume, tick=1.0, sleep=self.pace.sleep)
         self.downloader = Downloader(
             dict.fromkeys(SourceType, self.driver) if drivers is None else drivers,
             jobs,
             max_active=max_active,
             max_active_disk=max_active_disk,
-            retry=RetryPolicy(attempts, base=60.0, cap=600.0),
+            retry=RetryPolicy(attempts, base=60.0, cap=600.0, rules=rules),
             clock=self.clock,
             guard=guard,
             cluster=cluster,

@@ -9,8 +9,7 @@ import pytest
 
 from chilly_movies.errors import DiskError, InvalidRequest
 from chilly_movies.jobs.downloader import Downloader
-from chilly_movies.jobs.models import Job, Phase, Progress, Status
-from chilly_movies.jobs.silence import Silence
+from chilly_movies.jobs.models import Job, Status
 from tests.contract.rig import Rig, history, reach, reach_when
 from tests.contract.web import api
 from tests.doubles import GatedStore, idle
@@ -195,22 +194,6 @@ async def test_the_api_shows_both_sources_and_tells_the_change_without_secrets()
         assert news is not None
         assert news["reason"] == "This mock download was scripted to fail here."
         assert "canary" not in f"{shown} {changes} {patched.text}"
-
-
-def test_silence_is_time_in_which_data_was_to_come_and_did_not() -> None:
-    silence = Silence(0.0)
-
-    def lasts(now: float, phase: Phase, done: int = 0, *, halted: bool = False) -> float:
-        progress = Progress(phase=phase, bytes_downloaded=done)
-        return silence.lasts(progress, now, halted=halted)
-
-    assert lasts(5, Phase.METADATA) == 5
-    assert lasts(7, Phase.METADATA, halted=True) == 0
-    assert lasts(9, Phase.DOWNLOADING) == 2
-    assert lasts(11, Phase.DOWNLOADING, 1) == 0
-    assert lasts(14, Phase.DOWNLOADING, 1) == 3
-    assert lasts(20, Phase.CHECKING, 1) == 0
-    assert lasts(21, Phase.DOWNLOADING, 1) == 1
 
 
 async def test_a_candidate_that_another_job_has_is_passed_over_and_harms_it_not(rig: Rig) -> None:

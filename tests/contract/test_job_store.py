@@ -82,6 +82,9 @@ FULL_JOB = Job(
     candidates=(FurtherSource(Source(SourceType.HTTP, "https://b.example/", None, SECRET)),),
     active_source=Source(SourceType.HTTP, "https://b.example/", None, SECRET),
     spent=("torrent magnet:?x", "http https://c.example/"),
+    again=("http https://c.example/",),
+    left=Figures(1, 2, 2, 3, 4, NOON + timedelta(seconds=4)),
+    generation=2,
 )
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 _LATER = {
     "jobs": "adopted moving_to labels candidates mirrors active_source secret figures trackers "
-    "owner epoch fraction",
+    "owner epoch fraction generation",
     "events": "name labels news",
 }
 """The columns the first version did not have."""

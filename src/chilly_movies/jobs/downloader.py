@@ -44,7 +44,7 @@ from chilly_movies.jobs.ports import Cluster, Cursors, Driver, FileReader, JobSt
 from chilly_movies.jobs.recovery import Upkeep
 from chilly_movies.jobs.requests import check_id, check_path, check_torrent, missing_source, new_id
 from chilly_movies.jobs.retry import RetryPolicy
-from chilly_movies.jobs.runner import DISK_PAUSES, Runner
+from chilly_movies.jobs.runner import DISK_PAUSES, Network, Runner
 from chilly_movies.jobs.scheduler import Scheduler, Slots, Waits
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.jobs.start_request import StartRequest, parse
@@ -116,8 +116,9 @@ class Downloader:
         self._wake = asyncio.Event()
         guard, retry = guard or DiskGuard(), retry or RetryPolicy()
         self._guard = guard
+        network = Network(lambda: self.network_problem, lambda: self.limits.limiter.rates.download)
         self._runner = Runner(
-            self._drivers, self._ledger, retry, clock, self._wake.set, guard, self._halted
+            self._drivers, self._ledger, retry, clock, self._wake.set, guard, network
         )
         self._reading = Reading(self._drivers, self._ledger, self._bus, self.resume, self._wake.set)
         if steady is None:
@@ -583,9 +584,6 @@ class Downloader:
     def network_problem(self) -> str | None:
         """One clause for why nothing is sent or received at the moment, None if it may be."""
         return None
-
-    def _halted(self) -> str | None:
-        return self.network_problem
 
     @property
     def listening(self) -> tuple[ListenPort, ...]:

@@ -244,6 +244,7 @@ class SourceChanged(Event):
         facts: what its text says of it.
         key: the job's new key.
         error: why the one before was given up.
+        may_return: the one before was only silent or slow, so it may be tried once more.
     """
 
     name = "source"
@@ -252,13 +253,37 @@ class SourceChanged(Event):
     facts: SourceFacts = field(default_factory=SourceFacts)
     key: str = ""
     error: JobError = field(default_factory=lambda: JobError("", ""))
+    may_return: bool = False
 
     @property
     def news(self) -> Mapping[str, Any]:
         """See `Event`."""
-        named = {"from": self.before, "to": self.source}
-        told = {k: {"sourceType": s.type.value, "sourceUrn": s.urn} for k, s in named.items()}
-        return {**told, "reason": self.error.message}
+        return _source_news(self.before, self.source, self.error.message)
+
+
+@dataclass(frozen=True, slots=True)
+class BegunAnew(Event):
+    """The file changed where it comes from: what there was of it is thrown away.
+
+    Attributes:
+        source: the one that is run.
+        reason: a sentence.
+    """
+
+    name = "source"
+    source: Source = field(default_factory=lambda: Source(SourceType.TORRENT, ""))
+    reason: str = ""
+
+    @property
+    def news(self) -> Mapping[str, Any]:
+        """See `Event`."""
+        return _source_news(self.source, self.source, self.reason)
+
+
+def _source_news(before: Source, after: Source, reason: str) -> Mapping[str, Any]:
+    named = {"from": before, "to": after}
+    told = {k: {"sourceType": str(s.type), "sourceUrn": s.urn} for k, s in named.items()}
+    return {**told, "reason": reason}
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,25 @@ class Figures:
             return self
         return replace(self, distributed_copies=None, swarm_seeds=None, swarm_peers=None)
 
+    def plus(self, left: Figures | None) -> Figures:
+        """The same and what the sources moved that were left before."""
+        return self if left is None else self._summed(left, 1)
+
+    def minus(self, left: Figures | None) -> Figures:
+        """The same without what those moved."""
+        return self if left is None else self._summed(left, -1)
+
+    def _summed(self, other: Figures, sign: int) -> Figures:
+        names = ("uploaded", "downloaded", "wasted", "seconds_active", "seconds_seeding")
+        sums = {name: max(0, getattr(self, name) + sign * getattr(other, name)) for name in names}
+        moved_at = self.last_activity_at or other.last_activity_at
+        return replace(self, **sums, last_activity_at=moved_at)
+
+    @property
+    def in_vain(self) -> Figures:
+        """The same where nothing of what came is kept."""
+        return replace(self.at_rest, wasted=max(self.wasted, self.downloaded))
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:

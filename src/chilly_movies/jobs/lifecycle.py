@@ -55,6 +55,7 @@ TRANSITIONS: Final[Mapping[type[e.Event], Rule]] = {
     e.Retrying: _rule(ACTIVE, to=QUEUED),
     e.Waiting: _rule(ACTIVE, to=QUEUED),
     e.SourceChanged: _rule(ACTIVE, to=QUEUED),
+    e.BegunAnew: _rule(ACTIVE),
     e.Completed: _rule(ACTIVE, to=COMPLETED),
     e.SeedingStopped: _rule(COMPLETED),
     e.Checked: _rule(PAUSED, COMPLETED, FAILED),
@@ -103,14 +104,13 @@ def _effects(job: Job, event: e.Event, at: datetime) -> dict[str, Any]:
             return _effects_on_place(job, event)
         case e.TrackersChosen(trackers=trackers):
             return {"trackers": trackers}
-        case e.SecretReplaced() | e.SourceChanged():
+        case e.SecretReplaced() | e.SourceChanged() | e.BegunAnew():
             return _effects_on_source(job, event)
         case e.Retrying() | e.Waiting() | e.Failed() | e.Damaged():
             return _effects_of_trouble(job, event)
         case e.Resumed():
-            spent = () if job.status is FAILED else job.spent
             changes = {"error": None, "attempts": 0, "next_attempt_at": None, "reason": None}
-            return {**changes, "spent": spent}
+            return {**changes, "spent": (), "again": ()} if job.status is FAILED else changes
         case e.SeedingStopped(reason=reason):
             return {"seeding": False, "progress": _still(job.progress), "reason": reason}
         case e.Paused() | e.Canceled():
@@ -133,12 +133,23 @@ def _effects_on_figures(
             return {**changes, "completed_at": at, "error": None, "attempts": 0, "reason": None}
 
 
-def _effects_on_source(job: Job, event: e.SecretReplaced | e.SourceChanged) -> dict[str, Any]:
+def _effects_on_source(
+    job: Job, event: e.SecretReplaced | e.SourceChanged | e.BegunAnew
+) -> dict[str, Any]:
     if isinstance(event, e.SecretReplaced):
         return {"source": replace(job.source, secret=event.secret)}
+    anew = {"generation": job.generation + 1}
+    if isinstance(event, e.BegunAnew):
+        return {**anew, "reason": event.reason, "progress": Progress(phase=job.progress.phase)}
+    in_vain = None if job.counted is None else job.counted.in_vain
     return {
+        **anew,
+        "reason": event.error.message,
         "active_source": event.source,
-        "spent": (*job.spent, event.before.name),
+        "spent": tuple(dict.fromkeys((*job.spent, event.before.name))),
+        "again": _again(job, event),
+        "left": in_vain,
+        "counted": in_vain,
         "key": event.key,
         "identities": tuple(dict.fromkeys((*event.facts.identities, *job.identities))),
         "name": event.facts.name or job.name,
@@ -148,11 +159,19 @@ def _effects_on_source(job: Job, event: e.SecretReplaced | e.SourceChanged) -> d
         "options": replace(job.options, files=None, priorities=()),
         "trackers": TrackerChoice(),
         "progress": Progress(needs=event.facts.needs),
-        "reason": event.error.message,
         "error": None,
         "attempts": 0,
         "next_attempt_at": None,
     }
+
+
+def _again(job: Job, event: e.SourceChanged) -> tuple[str, ...]:
+    """What may be tried once more, once: last what sent something, as it is the best there is."""
+    before = event.before.name
+    others = tuple(name for name in job.again if name not in (before, event.source.name))
+    if not event.may_return or before in job.spent:
+        return others
+    return (*others, before) if job.progress.bytes_downloaded else (before, *others)
 
 
 def _effects_of_trouble(

@@ -280,7 +280,8 @@ class Report:
             on to seed.
         needs: bytes it still has to write, None = those that are missing. A film that is only
             linked needs none; one that is made of two parts needs room for the parts, too.
-        figures: what the job moved over all its runs, None = as before.
+        figures: what the job moved over all its runs, None = its driver does not count; then the
+            core counts what arrives.
         anew: the file changed where it comes from: what came before is thrown away, and the
             download begins again; `reason` says so.
     """
@@ -371,6 +372,9 @@ class Job:
             given up.
         active_source: the one that is run, None = `source`, and no other ever was.
         spent: the names of those that were given up since the last resume.
+        again: the names of those of them that may be tried once more, in this order.
+        left: what those moved that were given up, None = nobody counted; part of `counted`.
+        generation: how often what there was of its data was thrown away for other data.
     """
 
     id: str
@@ -405,6 +409,9 @@ class Job:
     candidates: tuple[FurtherSource, ...] = ()
     active_source: Source | None = None
     spent: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
+    left: Figures | None = None
+    generation: int = 0
 
     @property
     def running_source(self) -> Source:
@@ -420,12 +427,16 @@ class Job:
     def next_sources(self) -> tuple[Source, ...]:
         """The sources that may be taken when this one is given up, in turn.
 
-        A film that was complete once is not given up for another.
+        One that nobody tried yet, else one that only was silent or slow. A film that was complete
+        once is not given up for another.
         """
         if self.completed_at is not None or self.adopted:
             return ()
-        spent = {*self.spent, self.running_source.name}
-        return tuple(source for source in self.sources if source.name not in spent)
+        every = {source.name: source for source in reversed(self.sources)}
+        fresh = dict.fromkeys(one.name for one in self.sources if one.name not in self.spent)
+        names = dict.fromkeys((*fresh, *self.again))
+        names.pop(self.running_source.name, None)
+        return tuple(every[name] for name in names if name in every)
 
     @property
     def next_source(self) -> Source | None:
@@ -433,16 +444,24 @@ class Job:
         return next(iter(self.next_sources), None)
 
     @property
+    def announced(self) -> FurtherSource | None:
+        """What was said of the source that is run, None if it is no candidate."""
+        running = self.running_source.name
+        return next((one for one in self.candidates if one.source.name == running), None)
+
+    @property
     def as_run(self) -> Job:
         """The job as a driver knows it: of several sources with the one that is run.
 
-        With its secret of now, which may be another than when it was taken.
+        With its secret of now, which may be another than when it was taken, and with the figures of
+        that source alone.
         """
         active = self.active_source
         if active is None:
             return self
         same = (source for source in self.sources if source.name == active.name)
-        return replace(self, source=next(same, active))
+        counted = None if self.counted is None else self.counted.minus(self.left)
+        return replace(self, source=next(same, active), counted=counted)
 
     @property
     def figures(self) -> Figures:

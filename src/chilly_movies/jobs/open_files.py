@@ -33,7 +33,7 @@ _ENDS = {
     "error": "The download failed.",
     "canceled": "The download was canceled.",
     "removed": "The download was removed.",
-    "source": "The download goes on from another source; open it again.",
+    "source": "The download begins anew; open it again.",
 }
 _PAUSED = "The download is paused; resume it, or ask with resume=true."
 

@@ -64,7 +64,10 @@ class Driver(Protocol):
     def run(self, job: Job, *, check: bool = False) -> AsyncGenerator[Report, None]:
         """Download the job, from what is already there, and then seed it to its goal.
 
-        Yields a report at least once a second, and a last one before it ends. Ending = done.
+        Yields a report at least once a second, and a last one before it ends. Ending = done. By
+        them the core leaves a source that is silent, slow or no film, if the job has another; and
+        while nothing may be sent it closes a run that fetches, unless the report's `reason` says
+        just that.
         Closing the iterator (or cancelling the task in it) = stop all traffic now and keep what
         is needed to run again. A completed job is only seeded. An active one that was completed
         before is mended where it was published.

@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from chilly_movies.errors import (
     StoreError,
 )
 from chilly_movies.jobs.settings import JobSettings
+from chilly_movies.jobs.source_rules import SourceRules
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -88,7 +89,7 @@ class RetryPolicy:
         long_attempts: the same where patience is `LONG`. By default a day of them, more or less,
             if each takes two minutes.
         short_attempts: the same where it is `SHORT`.
-        silence: seconds without data after which a source is given up for the next one.
+        rules: when a source is given up for the next one though it did not fail.
         base: seconds of the first wait before jitter.
         cap: seconds no wait exceeds.
 
@@ -99,7 +100,7 @@ class RetryPolicy:
     max_attempts: int = 5
     long_attempts: float = 100
     short_attempts: int = 5
-    silence: float = 1800.0
+    rules: SourceRules = field(default_factory=SourceRules)
     base: float = 5.0
     cap: float = 900.0
 
@@ -124,7 +125,9 @@ def policy_of(settings: JobSettings) -> RetryPolicy:
     return RetryPolicy(
         long_attempts=settings.metadata_tries or math.inf,
         short_attempts=settings.source_tries,
-        silence=settings.source_patience,
+        rules=SourceRules(
+            settings.source_patience, settings.source_slow, settings.source_min_speed
+        ),
     )
 
 
@@ -186,7 +189,7 @@ async def retry_call(
             return await call()
         except ChillyError as error:
             failures += 1
-            hint = _hint(error)
+            hint = hint_of(error)
             delay = next_delay(failures, policy, rand) if hint is None else hint
             if not error.retryable or failures >= policy.max_attempts:
                 raise
@@ -196,8 +199,8 @@ async def retry_call(
         await asyncio.sleep(delay)
 
 
-def _hint(error: ChillyError) -> float | None:
-    """The error's `retry_after`, None if it has none that makes sense."""
+def hint_of(error: ChillyError) -> float | None:
+    """Seconds that the other side asks to wait, None if it says nothing that makes sense."""
     hint = getattr(error, "retry_after", None)
     if isinstance(hint, bool) or not isinstance(hint, int | float) or math.isnan(hint):
         return None

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -31,9 +31,11 @@ from chilly_movies.errors import (
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.ledger import Ledger
+from chilly_movies.jobs.meter import Meter
 from chilly_movies.jobs.models import (
     Job,
     JobError,
+    Pool,
     Report,
     Source,
     SourceFacts,
@@ -41,8 +43,8 @@ from chilly_movies.jobs.models import (
     Status,
 )
 from chilly_movies.jobs.ports import Driver
-from chilly_movies.jobs.retry import Patience, RetryPolicy, next_delay, patience_with
-from chilly_movies.jobs.silence import Silence
+from chilly_movies.jobs.retry import Patience, RetryPolicy, hint_of, next_delay, patience_with
+from chilly_movies.jobs.source_rules import FETCHING, SourceWatch, own_limit, why_no_film
 from chilly_movies.runtime import failpoints
 from chilly_movies.runtime.descriptors import shortage
 from chilly_movies.runtime.tasks import to_the_end
@@ -57,6 +59,27 @@ _PATIENCE = 4.0
 """Seconds that running jobs get to save what they have when the program ends."""
 _LOOK_AGAIN = 2.0
 """Seconds between two looks at a media folder that is not well."""
+_LONGEST_HINT = 4
+"""A server may ask to wait so many times longer than we would at most."""
+_HALTED_PAUSE = 0.5
+"""Seconds between two looks at a network over which nothing may be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What may be sent and received at the moment.
+
+    Attributes:
+        halted: says why nothing may be, None if it may.
+        limit: says how many bytes per second all jobs together may download, 0 = unlimited.
+    """
+
+    halted: Callable[[], str | None]
+    limit: Callable[[], int]
+
+
+class _HaltedError(Exception):
+    """Nothing may be sent, and the driver does not wait for that by itself."""
 
 
 class Runner:
@@ -69,7 +92,7 @@ class Runner:
         clock: the present time, aware.
         on_slot: called when a job may have left its slot.
         guard: who knows whether the disk is well.
-        halted: says why nothing may be sent or received at the moment, None if it may be.
+        network: what may be sent and received at the moment.
     """
 
     def __init__(
@@ -80,7 +103,7 @@ class Runner:
         clock: Callable[[], datetime],
         on_slot: Callable[[], None],
         guard: DiskGuard,
-        halted: Callable[[], str | None],
+        network: Network,
     ) -> None:
         self._drivers = drivers
         self._ledger = ledger
@@ -88,7 +111,8 @@ class Runner:
         self._clock = clock
         self._on_slot = on_slot
         self._guard = guard
-        self._halted = halted
+        self._network = network
+        self._watches: dict[str, tuple[str, SourceWatch]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._disk_trouble: dict[str, int] = {}
         self._to_check: set[str] = set()
@@ -120,6 +144,7 @@ class Runner:
 
     async def stop(self, job_id: str) -> None:
         """End the job's task; when this returns the driver has let go of the job."""
+        self._watches.pop(job_id, None)
         task = self._tasks.pop(job_id, None)
         if task is not None:
             task.cancel()
@@ -169,6 +194,13 @@ class Runner:
         """Run the job once; False if it only seeds, and what stopped it is over."""
         try:
             last = await self._consume(job, check=check)
+        except _HaltedError:
+            await self._outlast_halt(job.id)
+            return False
+        except SourceUnavailable:
+            if not await self._outlast_halt(job.id):
+                raise
+            return False
         except (EngineError, OutOfDescriptors) as error:
             if not self._only_seeds(job.id):
                 raise
@@ -207,6 +239,27 @@ class Runner:
             await asyncio.sleep(_LOOK_AGAIN)
         return waited
 
+    async def _outlast_halt(self, job_id: str) -> bool:
+        """Wait until something may be sent again; False if that is not what the job waits for."""
+        waited = False
+        while (why := self._network.halted()) is not None and self._fetches(job_id):
+            waited = True
+            job = self._ledger.get(job_id)
+            still = replace(job.progress, download_speed=0, upload_speed=0, time_remaining=None)
+            if (still, why) != (job.progress, job.reason):
+                self._ledger.note(job_id, e.Progressed(still, why))
+            await asyncio.sleep(_HALTED_PAUSE)
+        return waited
+
+    def _fetches(self, job_id: str) -> bool:
+        """Whether this task is to fetch the job's film over the network."""
+        if not self._is_current(job_id):
+            return False
+        job = self._ledger.get(job_id)
+        driver = self._drivers.get(job.running_source.type)
+        networked = driver is not None and driver.pool is Pool.NETWORK
+        return networked and job.status is Status.ACTIVE
+
     async def _may_come_back(self, job_id: str, *, asked: bool) -> bool:
         """Wait for a film that is not there; False if that is to be told instead.
 
@@ -226,35 +279,60 @@ class Runner:
         driver = self._drivers.get(job.source.type)
         if driver is None:
             raise SourceRejected(f"There is no driver for the source type '{job.source.type}'.")
-        report, silence = Report(job.progress), Silence(time.monotonic())
+        report, watch = Report(job.progress), self._watch_of(job)
+        meter = Meter(job, counts=driver.pool is Pool.NETWORK)
         try:
             async with aclosing(driver.run(job, check=check)) as reports:
                 async for report in reports:
                     if not self._is_current(job.id):
                         break  # a driver that goes on after it was told to stop
-                    await self._take(job.id, report)
+                    await self._take(job.id, report, meter)
                     if self._must_move(job):
                         break
-                    self._refuse_silence(job.id, silence, report)
+                    self._refuse_halt(job.id, report)
+                    self._refuse_dead(job.id, watch, report)
         except OSError as error:  # may come from whatever opens something
             if (short := shortage(error.errno)) is None:
                 raise
             raise OutOfDescriptors(short) from None
         return report
 
-    def _refuse_silence(self, job_id: str, silence: Silence, report: Report) -> None:
-        """Give up a source that sends nothing, if there is another one.
+    def _watch_of(self, job: Job) -> SourceWatch:
+        """The watch over the source that is run; over several attempts it is the same."""
+        key, watch = self._watches.get(job.id, ("", None))
+        if watch is None or key != job.key or not job.attempts:
+            watch = SourceWatch(self._retry.rules, time.monotonic())
+            self._watches[job.id] = (job.key, watch)
+        else:
+            watch.go_on(time.monotonic())
+        return watch
+
+    def _refuse_halt(self, job_id: str, report: Report) -> None:
+        """Stop a run that fetches while nothing may be sent, unless it says itself that it waits.
+
+        Raises:
+            _HaltedError: it is to run again later.
+        """
+        why = self._network.halted()
+        fetches = report.progress.phase in FETCHING and self._fetches(job_id)
+        if why is not None and why != report.reason and fetches and not report.complete:
+            raise _HaltedError(why)
+
+    def _refuse_dead(self, job_id: str, watch: SourceWatch, report: Report) -> None:
+        """Give up a source that is silent or slow, if there is another one.
 
         Raises:
             SourceUnavailable: it is given up.
         """
-        halted = self._halted() is not None
-        seconds = silence.lasts(report.progress, time.monotonic(), halted=halted)
         job = self._ledger.get(job_id)
-        if seconds >= self._retry.silence and job.status is Status.ACTIVE and self._another(job):
-            why = report.reason or "nothing was sent"
-            sentence = f"Nothing came for {seconds:.0f} s: {why.removesuffix('.')}."
-            raise SourceUnavailable(sentence, is_final=True)
+        if job.status is not Status.ACTIVE or not job.next_sources:
+            return
+        active = sum(1 for other in self._ledger.running() if other.status is Status.ACTIVE)
+        most = own_limit(job.options.download_limit, self._network.limit(), active)
+        halted = self._network.halted() is not None
+        why = watch.verdict(report, time.monotonic(), halted=halted, most=most)
+        if why is not None and self._another(job) is not None:
+            raise SourceUnavailable(why, is_final=True)
 
     def _is_current(self, job_id: str) -> bool:
         """Whether this task still runs the job.
@@ -264,9 +342,13 @@ class Runner:
         """
         return self._tasks.get(job_id) is asyncio.current_task()
 
-    async def _take(self, job_id: str, report: Report) -> None:
+    async def _take(self, job_id: str, report: Report, meter: Meter) -> None:
         """Record what a report says, in the order facts, path, completion, figures."""
         job = self._ledger.get(job_id)
+        figures = meter.figures(job, report, self._clock())
+        if report.anew and job.status is Status.ACTIVE:
+            why = report.reason or "The file changed where it comes from."
+            await self._insist(job_id, e.BegunAnew(job.running_source, why))
         if report.facts is not None and job.status is Status.ACTIVE:
             if report.needs is not None:  # before it is asked whether there is room
                 self._ledger.note(job_id, e.Progressed(report.progress_now, report.reason))
@@ -275,13 +357,13 @@ class Runner:
             await self._place(job, report.path, report)
         if report.complete and self._ledger.get(job_id).status is Status.ACTIVE:
             seeds = report.progress.phase is not None
-            done = e.Completed(report.progress_now, seeding=seeds, figures=report.figures)
+            done = e.Completed(report.progress_now, seeding=seeds, figures=figures)
             await self._insist(job_id, done)
             self._on_slot()
             if (target := self._ledger.get(job_id).goes_to) is not None:
                 await self._insist(job_id, e.Moving(target))
         elif self._ledger.get(job_id).status is not Status.CANCELED:
-            moved = e.Progressed(report.progress_now, report.reason, report.figures)
+            moved = e.Progressed(report.progress_now, report.reason, figures)
             self._ledger.note(job_id, moved)
 
     async def _place(self, job: Job, path: str, report: Report) -> None:
@@ -305,12 +387,26 @@ class Runner:
         is_new = known != [(file.index, file.size, file.wanted) for file in facts.files]
         try:
             self._ledger.refuse_duplicate(job.id, facts.identities)
+            self._refuse_fake(job, facts)
             if is_new:
                 await self._insist(job.id, e.MetadataReceived(facts))
         except DuplicateDownload as error:
             raise SourceRejected(str(error)) from None
         if is_new:
             await self._fit(job.id)
+
+    def _refuse_fake(self, job: Job, facts: SourceFacts) -> None:
+        """Give up a source that has no film, if there is another one and nobody chose its files.
+
+        Raises:
+            SourceRejected: it is given up.
+        """
+        if not job.next_sources or job.options.files is not None:
+            return
+        size = None if job.announced is None else job.announced.size
+        why = why_no_film(facts.files, size)
+        if why is not None and self._another(job) is not None:
+            raise SourceRejected(why)
 
     async def _fit(self, job_id: str) -> None:
         """Now that the size is known: let the job wait before it writes what has no room."""
@@ -363,7 +459,9 @@ class Runner:
         """
         verdict, another = self._verdict(job, error, problem), self._another(job)
         if isinstance(verdict, e.Failed) and another is not None:
-            verdict = await to_the_end(self._next_source(job, another, problem))
+            returns = isinstance(error, SourceUnavailable)
+            work = self._next_source(job, another, problem, may_return=returns)
+            verdict = await to_the_end(work)
         await self._insist(job.id, verdict)
         if isinstance(verdict, e.SourceChanged):
             failpoints.reach("source.changed")
@@ -387,7 +485,7 @@ class Runner:
         return SourceFacts()
 
     async def _next_source(
-        self, job: Job, source: Source, problem: JobError
+        self, job: Job, source: Source, problem: JobError, *, may_return: bool
     ) -> e.SourceChanged | e.Waiting:
         """Delete what there is of the source that is given up, and only then take another.
 
@@ -402,8 +500,9 @@ class Runner:
             pause = self._clock() + self._disk_pause(job.id, error)
             return e.Waiting(JobError(error.code, str(error)), pause)
         failpoints.reach("source.removed")
-        facts = self._facts_of(source)
-        return e.SourceChanged(before.source, source, facts, uuid.uuid4().hex, problem)
+        return e.SourceChanged(
+            before.source, source, self._facts_of(source), uuid.uuid4().hex, problem, may_return
+        )
 
     async def _insist(self, job_id: str, event: e.Event) -> None:
         """Record something, however long the store fails: what is there is not given up."""
@@ -432,8 +531,16 @@ class Runner:
         attempt = job.attempts + 1
         if attempt >= self._retry.attempts(patience):
             return e.Failed(_given_up(problem, attempt))
-        delay = next_delay(attempt, self._retry, random.random)
+        asked = min(hint_of(error) or 0.0, _LONGEST_HINT * self._retry.cap)
+        delay = max(asked, next_delay(attempt, self._retry, random.random))
+        if patience is Patience.SHORT and self._is_overdue(job, delay):
+            return e.Failed(problem)
         return e.Retrying(problem, self._clock() + timedelta(seconds=delay))
+
+    def _is_overdue(self, job: Job, delay: float) -> bool:
+        """Whether its source will have been silent for too long when it is tried again."""
+        watch = self._watches.get(job.id)
+        return watch is not None and watch[1].pause(time.monotonic(), delay)
 
     def _disk_pause(self, job_id: str, error: ChillyError) -> timedelta:
         """A full disk is looked at all the time; other trouble is seen by trying again only."""
@@ -445,6 +552,7 @@ class Runner:
     def forget(self, job_id: str) -> None:
         """The job is gone from the list."""
         self._disk_trouble.pop(job_id, None)
+        self._watches.pop(job_id, None)
 
 
 def _given_up(problem: JobError, attempts: int) -> JobError:

@@ -25,5 +25,21 @@ class JobSettings:
         5, "tries of a source with trouble before the job's next candidate is taken", ge=1, le=1000
     )
     source_patience: int = setting(
-        1800, "seconds without data until the job's next candidate is taken", ge=1, le=10**7
+        90,
+        "seconds without data until the job's next candidate is taken, 0 = never for that",
+        ge=0,
+        le=10**7,
+    )
+    source_slow: int = setting(
+        300,
+        "seconds below the speed of source_min_speed until the job's next candidate is taken, "
+        "0 = never for that",
+        ge=0,
+        le=10**7,
+    )
+    source_min_speed: int = setting(
+        30_000,
+        "bytes per second that a source with candidates behind it has to send",
+        ge=0,
+        le=10**9,
     )

@@ -8,6 +8,7 @@ back. The user's lists of addresses are read again when their files change.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 _TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
 _POLL_SECONDS = 0.4
 """Seconds between two looks at the interface."""
+_FRESH_SECONDS = 0.1
+"""For so long the answer of a look holds for those who ask."""
 _LIST_POLL_SECONDS = 1.0
 """Seconds between two looks at the files of the lists."""
 
@@ -91,13 +94,23 @@ class NetworkPolicy:
         self._watch: asyncio.Task[None] | None = None
         self._list_watch: asyncio.Task[None] | None = None
         self._halted: str | None = None
+        self._seen: str | None = None
+        self._seen_at = 0.0
         self._reading = asyncio.Lock()
         self._read_all = asyncio.Event()
 
     @property
     def halted(self) -> str | None:
-        """One clause for why nothing is sent at the moment, None if it may be."""
-        return self._halted if self._watch is not None else self._why_halted()
+        """One clause for why nothing is sent at the moment, None if it may be.
+
+        It is newer than what subscribers were told: who hears of a broken connection asks for it.
+        """
+        if self.config.interface is None:
+            return None
+        now = time.monotonic()
+        if self._watch is None or now - self._seen_at >= _FRESH_SECONDS:
+            self._seen, self._seen_at = self._why_halted(), now
+        return self._seen
 
     async def prepare(self) -> None:
         """Learn whom we may talk to, before anybody is.
@@ -229,7 +242,8 @@ class NetworkPolicy:
 
     def _check_interface(self) -> None:
         why, was = self._why_halted(), self._halted
-        self._halted = why
+        self._halted = self._seen = why
+        self._seen_at = time.monotonic()
         if why == was:
             return
         if was is None:

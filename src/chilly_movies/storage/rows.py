@@ -73,10 +73,12 @@ def _secrets_of(sources: tuple[FurtherSource, ...]) -> tuple[Secret | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Active:
-    """Which of a job's sources is run, and the names of those that were given up."""
+    """Which of a job's sources is run, and what is known of those that were given up."""
 
     source: Source | None = None
     spent: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
+    left: Figures | None = None
 
     def among(self, source: Source, secret: Secret | None) -> _Active:
         """The same with what is not in its column: the secret, or all of the job's own source."""
@@ -104,6 +106,7 @@ _PLAIN: Final[dict[str, tuple[type, ...]]] = {
     "moving_to": _TEXT, "seeding": (bool,), "adopted": (bool,), "attempts": (int,),
     "created_at": (datetime,), "updated_at": (datetime,), "started_at": _TIME,
     "completed_at": _TIME, "next_attempt_at": _TIME, "owner": _TEXT, "epoch": (int,),
+    "generation": (int,),
 }  # fmt: skip
 
 
@@ -163,6 +166,8 @@ def job_from_row(row: RowMapping) -> Job:
         candidates=_further(row["candidates"], secrets.candidates),
         active_source=active.source,
         spent=active.spent,
+        again=active.again,
+        left=active.left,
     )
 
 
@@ -383,5 +388,6 @@ def _active_to_json(job: Job) -> str | None:
     """Which source is run as text; None if no other than the job's own ever was."""
     if job.active_source is None:
         return None
-    shown: Any = {"source": {"type", "urn"}, "spent": True}
-    return _ACTIVE.dump_json(_Active(job.active_source, job.spent), include=shown).decode()
+    shown: Any = {"source": {"type", "urn"}, "spent": True, "again": True, "left": True}
+    active = _Active(job.active_source, job.spent, job.again, job.left)
+    return _ACTIVE.dump_json(active, include=shown).decode()

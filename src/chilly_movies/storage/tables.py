@@ -97,6 +97,7 @@ jobs = Table(
     Column("owner", Text),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
     Column("fraction", Text, nullable=False, server_default=""),
+    Column("generation", Integer, nullable=False, server_default="0"),
 )
 
 # No foreign key to jobs: the changes of a removed job stay, listeners may still ask for them.

@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 
 from chilly_movies.errors import IllegalTransition
 from chilly_movies.jobs import events as e
+from chilly_movies.jobs.figures import Figures
 from chilly_movies.jobs.lifecycle import TRANSITIONS, apply
 from chilly_movies.jobs.models import (
+    FurtherSource,
     Job,
     JobError,
     MediaFile,
     Phase,
     Progress,
+    Source,
     SourceFacts,
+    SourceType,
     Status,
     TrackerChoice,
     Transports,
@@ -59,6 +63,7 @@ EVENTS: dict[str, e.Event] = {
     "Retrying": e.Retrying(ERROR, DUE),
     "Waiting": e.Waiting(ERROR, DUE),
     "SourceChanged": e.SourceChanged(key="k2", error=ERROR),
+    "BegunAnew": e.BegunAnew(reason="It changed."),
     "Completed": e.Completed(DONE, seeding=True),
     "SeedingStopped": e.SeedingStopped("goal reached"),
     "Checked": e.Checked(MOVING, "checked"),
@@ -92,6 +97,7 @@ Resumed           .         .          queued    .          queued    .
 Retrying          .         queued     .         .          .         .
 Waiting           .         queued     .         .          .         .
 SourceChanged     .         queued     .         .          .         .
+BegunAnew         .         active     .         .          .         .
 Completed         .         completed  .         .          .         .
 SeedingStopped    .         .          .         completed  .         .
 Checked           .         .          paused    completed  failed    .
@@ -364,3 +370,37 @@ def test_an_illegal_event_changes_nothing(name: str, status: Status) -> None:
 def test_every_event_has_a_name_listeners_can_ask_for() -> None:
     assert {kind.name for kind in KINDS} == set(e.EVENT_NAMES) - set(e.NEWS)
     assert [kind for kind in KINDS if not kind.durable] == [e.Progressed]
+
+
+def test_what_began_anew_has_nothing_and_says_why_and_is_another_generation() -> None:
+    job = walk(Status.ACTIVE, e.BegunAnew(reason="It changed."), progress=MOVING, generation=1)
+    assert (job.generation, job.reason, job.key) == (2, "It changed.", make_job("a").key)
+    assert job.progress == Progress(phase=Phase.DOWNLOADING)
+
+
+def test_what_a_source_that_is_left_sent_was_in_vain_and_stays_counted() -> None:
+    counted = Figures(uploaded=1, downloaded=100, wasted=5, seconds_active=7)
+    job = walk(Status.ACTIVE, EVENTS["SourceChanged"], counted=counted, generation=3)
+    assert (job.counted, job.generation) == (replace(counted, wasted=100), 4)
+    assert job.as_run.counted == Figures()
+    assert Figures(downloaded=9).plus(job.left) == replace(counted, downloaded=109, wasted=100)
+
+
+def test_a_source_that_was_silent_or_slow_is_tried_once_more_when_no_other_is_left() -> None:
+    own, *others = sources = [Source(SourceType.HTTP, f"https://{name}/") for name in "abcd"]
+    job = make_job("a", Status.ACTIVE, source=own, candidates=tuple(map(FurtherSource, others)))
+    tried = []
+    for may_return, done in ((True, 5), (False, 5), (True, 0), (True, 9), (True, 0), (True, 9)):
+        after = job.next_source
+        assert after is not None
+        tried.append(after.urn[8])
+        changed = e.SourceChanged(
+            job.running_source, after, key="k", error=ERROR, may_return=may_return
+        )
+        progress = Progress(bytes_downloaded=done)
+        job = replace(apply(replace(job, progress=progress), changed, LATER), status=Status.ACTIVE)
+    # b has no film; c sent nothing, so it comes before those that did
+    assert ("".join(tried), job.next_source) == ("bcdcad", None)
+    assert {source.name for source in sources} == set(job.spent)
+    failed = apply(apply(job, e.Failed(ERROR), LATER), e.Resumed(), LATER)
+    assert failed.next_source == own

@@ -266,8 +266,13 @@ def _fields(scope: Scope) -> Mapping[str, Sequence[str]]:
 
 
 def _entity(job: Job, index: int, size: int) -> Entity:
-    """Returns the entity for caches: the info hash, or else the job, determines its bytes."""
+    """Returns the entity for caches: the info hash, or else the job, determines its bytes.
+
+    So does how often they were thrown away for others.
+    """
     told = f"{job.info_hash or job.key}/{index}/{size}"
+    if job.generation:
+        told += f"/{job.generation}"
     digest = hashlib.sha256(told.encode()).hexdigest()[:32]
     return Entity(size, f'"{digest}"', job.created_at)
 

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("owner", sa.Text),
         sa.Column("epoch", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("fraction", sa.Text, nullable=False, server_default=""),
+        sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     ):
         op.add_column("jobs", column)
     _take_users_out_of_links()
