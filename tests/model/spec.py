@@ -32,7 +32,9 @@ STEPS: dict[tuple[str, str | None], str | None] = {
 ADDS = {"retrying", "error"}
 NOBODYS_FAULT = {"disk_error", "disk_full", "out_of_descriptors", "store_unavailable"}
 CLEARS = {"queued", "resumed", "completed", "source"}
-PASSING = {"Nobody has it.", "The driver stopped unexpectedly (RuntimeError)."}
+AWAY = "Nobody has it."
+"""Why a source may be tried once more when no other is left."""
+PASSING = {AWAY, "The driver stopped unexpectedly (RuntimeError)."}
 """Trouble that may be over at the next try."""
 OPTIONS = ("download_limit", "upload_limit", "seed_ratio", "seed_time", "order", "forced")
 """Those that the specification follows."""
@@ -80,6 +82,7 @@ class Known:
     trackers: Mapping[str, int] = field(default_factory=dict)
     running: str = ""
     spent: frozenset[str] = frozenset()
+    again: frozenset[str] = frozenset()
     was_whole: bool = False
 
     @property
@@ -139,7 +142,7 @@ class Spec:
             )
         if before is None:
             self._behind_all(job)
-        has_another = before is not None and self.next_of(job.id, before) is not None
+        has_another = before is not None and bool(self.next_of(job.id, before))
         patience = code not in {"source_unavailable", *NOBODYS_FAULT}
         last = attempts >= ATTEMPTS and patience
         if has_another and event == "error" and self.is_calm():
@@ -167,21 +170,21 @@ class Spec:
             after, job.key, job.place, urn_of(job), attempts, job.next_attempt_at, self.quiet_times,
             job.seeding, job.moving_to is not None, job.adopted, job.identities,
             before.born if before else self.quiet_times, job.options.forced, asked,
-            trackers_of(job), urn_of(job, running=True), self._spent(event, before),
+            trackers_of(job), urn_of(job, running=True), *self._spent(event, before, job),
             event == "completed" or bool(before and before.was_whole),
         )  # fmt: skip
 
     # --- sources --------------------------------------------------------------------------------
 
-    def next_of(self, job_id: str, job: Known) -> str | None:
-        """The source that is to be taken when the one that is run is given up."""
+    def next_of(self, job_id: str, job: Known) -> set[str]:
+        """The sources of which one is to be taken when the one that is run is given up."""
         if job.was_whole or job.adopted:
-            return None
+            return set()
         had = self._had_beside(job_id)
-        for source in (job.source, *job.asked.candidates):
-            if source not in job.spent | {job.running} and f"mock:{source}" not in had:
-                return source
-        return None
+        free = [s for s in (job.source, *job.asked.candidates) if f"mock:{s}" not in had]
+        others = [source for source in free if source != job.running]
+        fresh = [source for source in others if source not in job.spent]
+        return set(fresh[:1]) or {source for source in others if source in job.again}
 
     def _had_beside(self, job_id: str) -> set[str]:
         """The identities of all other jobs, but for those that are canceled."""
@@ -189,11 +192,17 @@ class Spec:
         return {identity for other in others for identity in other.identities}
 
     @staticmethod
-    def _spent(event: str, before: Known | None) -> frozenset[str]:
-        """The sources that were given up since the last resume of a failed job."""
+    def _spent(event: str, before: Known | None, job: Job) -> tuple[frozenset[str], frozenset[str]]:
+        """The sources given up since the last resume of a failed job; and those to try again."""
         if before is None or (event == "resumed" and before.status == "failed"):
-            return frozenset()
-        return before.spent | {before.running} if event == "source" else before.spent
+            return frozenset(), frozenset()
+        if event != "source":
+            return before.spent, before.again
+        left = {before.running}
+        again = before.again - left - {urn_of(job, running=True)}
+        if job.reason == AWAY:
+            again |= left - before.spent
+        return before.spent | left, again
 
     def _check_source(self, change: Change, before: Known, job: Job) -> None:
         """A job keeps its identity, and another of its sources is taken by `source` alone."""
@@ -204,7 +213,7 @@ class Spec:
             if running != before.running:
                 self.wrong.append(f"'{change.event}' of '{job.id}' takes '{running}'")
             return
-        if self.is_calm() and running != self.next_of(job.id, before):
+        if self.is_calm() and running not in self.next_of(job.id, before):
             self.wrong.append(f"'{job.id}' takes '{running}' after '{before.running}'")
         told = change.news or {}
         ends = tuple(told[end]["sourceUrn"] for end in ("from", "to"))

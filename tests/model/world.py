@@ -33,6 +33,7 @@ from chilly_movies.jobs.models import (
 )
 from chilly_movies.jobs.ports import JobStore, Loaded
 from chilly_movies.jobs.retry import RetryPolicy
+from chilly_movies.jobs.source_rules import SourceRules
 from chilly_movies.jobs.swarm import Metainfo, PieceMap, Tracker
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.memory import MemoryJobStore
@@ -44,6 +45,8 @@ ATTEMPTS = 3
 """How many tries the downloader of this world has."""
 TRIES = 2
 """How many it has with a source while there is another one."""
+_NO_RULES = SourceRules(silence=0, slow=0)
+"""No source is left for its silence: time moves by steps here."""
 OWN_TRACKER = "http://own.example/announce"
 """The one that every torrent of this world names itself."""
 
@@ -471,7 +474,9 @@ class World:
             dict.fromkeys(SourceType, self.driver),
             self.store,
             max_active=self._max_active,
-            retry=RetryPolicy(ATTEMPTS, short_attempts=TRIES, base=60.0, cap=600.0),
+            retry=RetryPolicy(
+                ATTEMPTS, short_attempts=TRIES, rules=_NO_RULES, base=60.0, cap=600.0
+            ),
             clock=self.clock,
             swarms={SourceType.HTTP: PuppetSwarm(self.driver)},
         )
