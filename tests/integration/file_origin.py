@@ -53,7 +53,11 @@ class Asked:
 
 @dataclass
 class FileOrigin:
-    """What is served, and what was asked and sent."""
+    """What is served, and what was asked and sent.
+
+    Attributes:
+        hold_after: once so many bytes of bodies were sent nothing more is, None = all is.
+    """
 
     port: int = 0
     files: dict[str, Served] = field(default_factory=dict)
@@ -61,6 +65,8 @@ class FileOrigin:
     open: int = 0
     most_open: int = 0
     sent: int = 0
+    hold_after: int | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def link(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}{path}"
@@ -123,6 +129,9 @@ class FileOrigin:
         for at in range(0, len(body), _CHUNK):
             if served.gate is not None and at:
                 await served.gate.wait()
+            if self.hold_after is not None and self.sent >= self.hold_after:
+                await self.over.wait()
+                return
             chunk = bytes(body[at : at + _CHUNK])
             writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk) if served.chunked else chunk)
             await writer.drain()
@@ -156,3 +165,4 @@ async def file_origin(
     origin.port = server.sockets[0].getsockname()[1]
     async with server:
         yield origin
+        origin.over.set()

@@ -119,17 +119,20 @@ class Arrival:
             os.close(self._handle)
             self._handle = -1
 
-    async def write(self, at: int, block: memoryview | bytes) -> None:
+    async def write(self, at: int, block: memoryview | bytes) -> int:
         """Writes bytes to their place; whoever is cancelled waits until that is done.
+
+        Returns:
+            How many of them are new.
 
         Raises:
             DiskError: the disk refused.
             SourceChangedError: they are not what they were.
         """
         self._refuse_other(at, block)
-        await to_the_end(self._write(at, block))
+        return await to_the_end(self._write(at, block))
 
-    async def _write(self, at: int, block: memoryview | bytes) -> None:
+    async def _write(self, at: int, block: memoryview | bytes) -> int:
         try:
             await asyncio.to_thread(_write_all, self._handle, at, block)
         except OSError as error:
@@ -138,6 +141,7 @@ class Arrival:
         new = self.spans.add(at, at + len(block))
         self.wasted += len(block) - new
         self.tell()
+        return new
 
     def read(self, begin: int, end: int) -> bytes:
         """Bytes that are there. Blocks.

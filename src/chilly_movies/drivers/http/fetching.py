@@ -308,7 +308,7 @@ class Fetching:
         self._arrival.wake = None
         await transfer.aclose()
         self._tally.count(transfer.received, transfer.dropped + self._arrival.wasted)
-        if self._saver is None or self._arrival.is_complete:
+        if self._saver is None:
             return
         try:
             await self._saver.save(closed=True)

@@ -104,10 +104,11 @@ class Host:
         most = 1 if self.ranges is not True else self.most
         return self.given_up is None and running < most and now >= self.rests_until
 
-    def sent(self, count: int) -> None:
-        """Bytes came from it."""
+    def sent(self, count: int, new: int) -> None:
+        """Bytes came from it, of which some were not there before."""
         self.gained += count
-        self._failures, self.problem = 0, None
+        if new:
+            self._failures, self.problem = 0, None
 
     def failed(self, error: DownloadError, now: float, *, moved: int, others: int) -> None:
         """A connection ended before its time.
@@ -115,17 +116,17 @@ class Host:
         Args:
             error: why.
             now: seconds that only grow.
-            moved: bytes that it brought before.
+            moved: bytes that it brought and that were not there before.
             others: how many of its connections go on. A server that refuses the next one bears no
                 more than these.
         """
         stale = self.final not in (None, self.link) and not error.retryable
         self.problem, self.final = error, None
         asked = error.retry_after if isinstance(error, SourceUnavailable) else None
-        if stale:  # the place it led to is for a while only: the link is followed anew
-            return
         patience = self.patience
-        if moved:
+        if not (error.retryable or stale):  # a place the link led to may be for a while only
+            self.given_up = error
+        if moved and error.retryable:
             self.rests_until = now + (asked or (0.0 if moved >= _WORTH_IT else patience.pause))
             return
         if others:
@@ -134,8 +135,7 @@ class Host:
             return
         self._failures += 1
         pause = min(patience.longest_pause, patience.pause * 2 ** (self._failures - 1))
-        is_enough = self._failures >= patience.tries or (asked or 0.0) > patience.longest_wish
-        if is_enough or not error.retryable:
+        if self._failures >= patience.tries or (asked or 0.0) > patience.longest_wish:
             self.given_up = error
         self.rests_until = now + max(pause, asked or 0.0)
 

@@ -25,18 +25,15 @@ class Segment:
         at: the next byte.
         end: the one behind the last, None = up to the end of a file of unknown size. It may come
             down while the part is fetched: then another connection has the rest.
-        began: the first byte.
+        fresh: bytes it brought that were not there before.
         leads: a reader waits for it.
     """
 
     host: Host
     at: int
     end: int | None
-    began: int = 0
+    fresh: int = 0
     leads: bool = False
-
-    def __post_init__(self) -> None:
-        self.began = self.at
 
     @property
     def left(self) -> int:

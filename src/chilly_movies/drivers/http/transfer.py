@@ -213,8 +213,8 @@ class Transfer:
             return
         if isinstance(error, DownloadError) and not isinstance(error, DiskError):
             host = segment.host
-            moved, others = segment.at - segment.began, self._running_of(host)
-            host.failed(error, self._clock(), moved=moved, others=others)
+            others = self._running_of(host)
+            host.failed(error, self._clock(), moved=segment.fresh, others=others)
         else:
             self._problem = self._problem or error
 
@@ -301,13 +301,13 @@ class Transfer:
             self.dropped += whole - len(block)
             if block:
                 try:
-                    await self.arrival.write(segment.at, block)
+                    new = await self.arrival.write(segment.at, block)
                 finally:  # who is cancelled has written it all the same
                     self._trust.wrote(segment.host, segment.at, segment.at + len(block))
                 if self._trust.is_behind or any(one.ranges is None for one in self.hosts):
                     self._news.set()
-                segment.at += len(block)
-                segment.host.sent(len(block))
+                segment.at, segment.fresh = segment.at + len(block), segment.fresh + new
+                segment.host.sent(len(block), new)
         if segment.end is None and not answer.part.ranges:
             self.arrival.fit(segment.at)
         elif segment.end is not None and segment.at == began < segment.end:

@@ -27,7 +27,7 @@ def test_a_server_that_sends_nothing_is_asked_ever_more_rarely_and_then_given_up
 def test_one_that_sends_something_now_and_then_is_not_given_up() -> None:
     host = made()
     for _ in range(20):
-        host.sent(1000)
+        host.sent(1000, 1000)
         host.failed(BUSY, 100.0, moved=1000, others=0)
     assert host.given_up is None
 
