@@ -14,7 +14,7 @@ import pytest
 
 from chilly_movies.disk.roots import Roots
 from chilly_movies.drivers.local.driver import LocalDriver
-from chilly_movies.errors import InvalidSource, SourceRejected
+from chilly_movies.errors import FileNotFound, InvalidSource, SourceRejected
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import Job, Source, SourceType, Status
@@ -199,14 +199,17 @@ async def test_a_file_that_changes_while_it_is_copied_is_copied_anew(desk: Desk)
     source = Source(SourceType.LOCAL, "films/a.mkv")
     job = make_job("a", Status.ACTIVE, source=source, options=Options(mode="copy"))
     reasons: list[str | None] = []
+    told: list[bool] = []
     async with aclosing(desk.driver.run(job)) as reports:
         async for report in reports:
             job = after(job, report)
             reasons.append(report.reason)
+            told += [report.anew] if report.facts else []
             if report.progress.bytes_downloaded and len(set(reasons)) < 3:
                 original.write_bytes(fresh)
     assert desk.published() == {"a.mkv": fresh}
     assert "'films/a.mkv' was changed while it was copied: the copy begins anew" in reasons
+    assert told == [False, True]
 
 
 async def test_what_was_copied_in_part_is_copied_anew_once_the_source_is_another(
@@ -312,8 +315,10 @@ async def test_a_mode_that_the_disk_does_not_have_is_refused_and_never_exchanged
     assert desk.published() == {}
 
 
-async def test_an_unfinished_copy_can_be_read_to_its_end(desk: Desk) -> None:
-    desk.put("a.mkv")
+async def test_an_unfinished_copy_can_be_read_to_its_end_until_its_original_is_another(
+    desk: Desk,
+) -> None:
+    original = desk.put("a.mkv")
     source = Source(SourceType.LOCAL, "films/a.mkv")
     job = make_job("a", Status.ACTIVE, source=source, options=Options(mode="copy"))
     async with aclosing(desk.driver.run(job)) as reports:
@@ -323,6 +328,9 @@ async def test_an_unfinished_copy_can_be_read_to_its_end(desk: Desk) -> None:
                 async with aclosing(await desk.driver.open_file(job, 0)) as reader:
                     assert reader.available(0) == len(FILM)
                     assert await reader.read(len(FILM) - 5, 100) == FILM[-5:]
+                    original.write_bytes(FILM[::-1])
+                    with pytest.raises(FileNotFound):
+                        await reader.read(0, 5)
                 break
 
 

@@ -55,6 +55,11 @@ class DiskFile:
         return os.fstat(self._handle).st_size
 
     @property
+    def written_at(self) -> int:
+        """When it was written to last, in nanoseconds."""
+        return os.fstat(self._handle).st_mtime_ns
+
+    @property
     def is_deleted(self) -> bool:
         """Whether no name leads to it any more: what is written there now goes to another file."""
         return os.fstat(self._handle).st_nlink == 0

@@ -18,6 +18,7 @@ from chilly_movies.drivers.local.checksum import is_right
 from chilly_movies.drivers.local.claim import Claim, decode
 from chilly_movies.drivers.local.copying import of_source
 from chilly_movies.drivers.local.importing import Import, is_ours
+from chilly_movies.drivers.local.scan import FoundFile
 from chilly_movies.errors import FileNotFound, FilmDamaged, InvalidSource, SourceRejected
 from chilly_movies.jobs.models import (
     FileStanding,
@@ -35,6 +36,8 @@ from chilly_movies.jobs.models import (
 from chilly_movies.jobs.ports import FileReader, ResumeStore
 from chilly_movies.names import safe_name
 from chilly_movies.runtime.stages import said_by, say
+
+_CHANGED = "The file was changed since its job began."
 
 
 class LocalDriver:
@@ -154,10 +157,11 @@ class LocalDriver:
             opened = DiskFile(await of_source(place.urn, place.open_file))
         except SourceRejected as error:
             raise FileNotFound(str(error)) from None
-        if opened.size != file.size:
-            opened.close()
-            raise FileNotFound("The file was changed since it was looked at.")
-        return DiskReader(opened, file.path.rpartition("/")[2])
+        reader = _OriginalReader(opened, file.path.rpartition("/")[2], claim.files[index])
+        if reader.is_changed:
+            await reader.aclose()
+            raise FileNotFound(_CHANGED)
+        return reader
 
     async def files(self, job: Job) -> tuple[FileStanding, ...]:
         """See `ports.Driver`."""
@@ -187,3 +191,29 @@ class LocalDriver:
 
     async def aclose(self) -> None:
         """See `ports.Driver`."""
+
+
+class _OriginalReader(DiskReader):
+    """Reads an original, and ends once that is another film: a player would join the two.
+
+    Args:
+        file: open.
+        name: the file's name.
+        found: how it looked when its job began.
+    """
+
+    def __init__(self, file: DiskFile, name: str, found: FoundFile) -> None:
+        super().__init__(file, name)
+        self._found = found
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it looks different now."""
+        return (self._file.size, self._file.written_at) != (self._found.size, self._found.mtime_ns)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """See `ports.FileReader`."""
+        data = await super().read(offset, length)
+        if self.is_changed:
+            raise FileNotFound(_CHANGED)
+        return data

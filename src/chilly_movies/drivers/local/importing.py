@@ -211,7 +211,8 @@ class Import:
         note = reason or blocked or modes.SAID[self._mode]
         name = safe_name(self._source.name)
         facts = SourceFacts((f"local:{self._source.urn}",), name, self.files, note)
-        await say(Report(self._progress(), note, facts=facts, needs=self._needs))
+        anew = reason is not None
+        await say(Report(self._progress(), note, facts=facts, needs=self._needs, anew=anew))
 
     # --- doing it ---------------------------------------------------------------------------
 
