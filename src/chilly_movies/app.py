@@ -527,6 +527,7 @@ def engine_config(settings: Settings) -> EngineConfig:
     return EngineConfig(
         settings.media_root.absolute(),
         own_ports={settings.http.port} - {0},
+        film_folders=tuple(read_roots(settings.disk.roots).values()),
         **values_of(settings.network),
         **values_of(settings.torrent),
     )

@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chilly_movies import Job, Phase, Status
+from chilly_movies.app import AssembledDownloader, torrent_parts
 from chilly_movies.drivers.torrent import found as found_data
+from chilly_movies.drivers.torrent.engine.config import EngineConfig
 from chilly_movies.drivers.torrent.finding.search import DataFinder
+from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.runtime import failpoints
-from tests.integration.engine import magnet_to, running, until
+from chilly_movies.runtime.state_folder import StateFolder
+from tests.doubles import FakeVolume
+from tests.integration.engine import QUIET, magnet_to, running, until
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import Torrent, Version, make_film, make_films, make_torrent, sha256_of
 
@@ -98,6 +104,36 @@ async def test_what_is_missing_comes_from_peers_and_no_byte_of_it_reaches_the_us
     assert {path.stat().st_nlink for path in mine.rglob("*.avi")} == {1}
 
 
+async def test_of_a_magnet_the_files_are_taken_as_soon_as_its_metadata_says_what_they_are(
+    tmp_path: Path, seeder: LibtorrentPeer
+) -> None:
+    torrent, digests = a_show(tmp_path, "hybrid")
+    key = await seeder.seed(torrent.path, torrent.folder, upload_limit=MIB)
+    mine = mine_of(tmp_path, "1.mkv", "subs/1.srt")
+    before = snapshot(mine)
+    async with running(tmp_path) as downloader:
+        await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
+        job = await downloader.wait("a")
+    assert published(job, tmp_path) == digests
+    assert job.figures.found == SIZES["1.mkv"] + SIZES["subs/1.srt"]
+    assert (await seeder.stats(key)).uploaded < SIZES["2.mkv"] + MIB
+    assert snapshot(mine) == before
+
+
+async def test_what_is_here_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(found_data, "clone", lambda *_: False)  # it needs none either
+    torrent, digests = a_show(tmp_path)
+    mine_of(tmp_path, *SIZES)
+    config = EngineConfig(tmp_path / "media", **QUIET)
+    state = StateFolder(tmp_path / "state")
+    parts = torrent_parts(config, state, max_active=1, min_free_space=0)
+    guard = DiskGuard(FakeVolume(free=1000), reserve=500)
+    async with AssembledDownloader(replace(parts, guard=guard)) as downloader:
+        await downloader.start(id="a", torrent=torrent.path.read_bytes())
+        job = await downloader.wait("a")
+    assert published(job, tmp_path) == digests
+
+
 async def test_a_file_of_the_same_size_with_other_bytes_in_the_middle_is_not_claimed(
     tmp_path: Path, seeder: LibtorrentPeer
 ) -> None:
@@ -150,8 +186,13 @@ async def test_a_file_that_changes_meanwhile_is_left_as_its_user_made_it(
     monkeypatch.setattr("chilly_movies.jobs.runner.next_delay", lambda *_: 0.05)
     async with running(tmp_path) as downloader:
         await downloader.start(id="a", torrent=torrent.path.read_bytes())
-        await until(downloader, "a", lambda job: bool(snapshots) and is_fetching(job))
-        await downloader.swarm.add_peer("a", f"127.0.0.1:{seeder.port}")
+        job = await until(
+            downloader,
+            "a",
+            lambda job: bool(snapshots) and (is_fetching(job) or job.status.is_final),
+        )
+        if not job.status.is_final:  # it shared the file: else it is whole without any peer
+            await downloader.swarm.add_peer("a", f"127.0.0.1:{seeder.port}")
         job = await downloader.wait("a")
     assert published(job, tmp_path) == digests
     assert [snapshot(mine)] == snapshots

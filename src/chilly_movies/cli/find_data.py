@@ -31,10 +31,11 @@ def find_data(
     folder: Annotated[tuple[Path, ...], _Flag] = (),
     json: Annotated[bool, _Flag] = False,
 ) -> int:
-    """Say which files of torrents lie in the media folder already, under whatever name.
+    """Say which files of torrents lie here already, under whatever name.
 
-    Nothing is started, sent or changed. Files are found by their size and by hashes of some of
-    their bytes; a download compares every byte before it counts.
+    They are looked for in the media folder and the folders of CHILLY_ROOTS, by their size and by
+    hashes of some of their bytes; a download compares every byte before it counts. Nothing is
+    started, sent or changed.
 
     Args:
         torrents: Paths of torrent files.
