@@ -16,6 +16,7 @@ import pytest
 from chilly_movies import Status
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import Job
+from tests.doubles import until
 from tests.integration.http_rig import WITHIN, fetch, fetching
 from tests.integration.odd_origins import Origin, Serve, Wire, origin
 from tests.peers.available import require
@@ -138,6 +139,21 @@ async def test_a_film_whose_source_dies_at_40_percent_comes_from_its_mirror(
     job = await places.fetch(one.url, [two])
     assert is_right(tmp_path, job)
     assert job.attempts == 0
+
+
+async def test_mirrors_are_asked_and_left_while_a_film_arrives(
+    places: Places, tmp_path: Path
+) -> None:
+    one, two = await places.serve(good(pause=0.05), good(etag="b", pause=0.01))
+    fetching = asyncio.create_task(places.fetch(one.url))
+    await until(lambda: one.sent >= MIB)
+    assert two.requests == 0
+    await places.downloader.adjust("a", mirrors=[{"sourceUrn": two.url}])
+    await until(lambda: two.sent >= MIB)
+    await places.downloader.adjust("a", mirrors=[])
+    asked = two.requests
+    assert is_right(tmp_path, await fetching)
+    assert two.requests <= asked + 1
 
 
 async def test_a_film_whose_source_never_answers_comes_from_its_mirror(

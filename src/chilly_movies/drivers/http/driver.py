@@ -79,6 +79,7 @@ class HttpDriver:
         self._requests = Requests(policy, self._patience)
         self._arrivals = Arrivals()
         self._shares: dict[str, Share] = {}
+        self._fetching: dict[str, Fetching] = {}
 
     def identify(self, source: Source) -> SourceFacts:
         """See `ports.Driver`."""
@@ -137,7 +138,11 @@ class HttpDriver:
             tally,
             self._checksum(job),
         )
-        await fetching.run(partial(self._publish, job))
+        self._fetching[job.key] = fetching
+        try:
+            await fetching.run(partial(self._publish, job))
+        finally:
+            self._fetching.pop(job.key, None)
 
     def _checksum(self, job: Job) -> Checksum | None:
         """What was said of the file that is fetched now."""
@@ -275,6 +280,8 @@ class HttpDriver:
         """See `ports.Driver`."""
         if (share := self._shares.get(job.key)) is not None:
             share.limit = job.options.download_limit or 0
+        if (fetching := self._fetching.get(job.key)) is not None:
+            fetching.adjust(job)
 
     # --- cleaning up ------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from chilly_movies.drivers.http.documents import MetalinkFoundError, ask_documen
 from chilly_movies.drivers.http.hosts import Host, Version
 from chilly_movies.drivers.http.links import identity, name_of
 from chilly_movies.drivers.http.metalink import MetalinkFile, told_by
-from chilly_movies.drivers.http.mirrors import hosts_at
+from chilly_movies.drivers.http.mirrors import hosts_at, hosts_of
 from chilly_movies.drivers.http.pieces import PieceCheck
 from chilly_movies.drivers.http.requests import Answer, Requests
 from chilly_movies.drivers.http.spans import Spans
@@ -136,6 +136,21 @@ class Fetching:
             await publish(self._held.path / self._name, claim, final, self._held)
         finally:
             await self._let_go()
+
+    def adjust(self, job: Job) -> None:
+        """Ask the mirrors that the job has now, and no others that it had."""
+        own, before = self._hosts[0], {mirror.source.urn for mirror in self._job.mirrors}
+        wanted = {host.link: host for host in hosts_of(job, own.most, own.patience)}
+        for host in self._hosts[1:]:
+            if host.link in before and host.link not in wanted:
+                host.given_up = SourceUnavailable(f"{host.name} is no mirror any more.")
+                self._hosts.remove(host)
+        known = {host.link for host in self._hosts}
+        added = (mirror.source.urn for mirror in job.mirrors)
+        self._hosts += [wanted[link] for link in added if link in wanted and link not in known]
+        self._job = job
+        if self._arrival.wake is not None:
+            self._arrival.wake()
 
     async def _let_go(self) -> None:
         arrival, key = self._arrival, self._job.key

@@ -129,12 +129,12 @@ def test_no_document_type_is_read_so_no_entity_is_made_or_fetched(doctype: str) 
 
 
 def test_large_documents_are_read_in_bounded_time_or_refused() -> None:
-    hashes = "<pieces length='1' type='sha-256'>" + f"<hash>{ONE}</hash>" * 100_000 + "</pieces>"
+    hashes = "<pieces length='1' type='sha-256'>" + f"<hash>{ONE}</hash>" * 20_000 + "</pieces>"
     many_links = "".join(f"<url>http://a{i}.example/f</url>" for i in range(5000))
     began = time.monotonic()
     (file,) = parse(of_file(URL + hashes + many_links))
     assert file.pieces is not None
-    assert (len(file.pieces.digests), len(file.links)) == (100_000, MAX_LINKS)
+    assert (len(file.pieces.digests), len(file.links)) == (20_000, MAX_LINKS)
     with pytest.raises(SourceRejected, match="more than 32 deep"):
         parse(of_file(URL + "<x>" * 100_000 + "</x>" * 100_000))
     many_files = f"<file name='a'>{URL}</file>" * (MAX_FILES + 1)
