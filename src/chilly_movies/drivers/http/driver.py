@@ -146,7 +146,8 @@ class HttpDriver:
 
     def _checksum(self, job: Job) -> Checksum | None:
         """What was said of the file that is fetched now."""
-        given = job.options.checksum if job.active_source is None else None
+        said = job.announced
+        given = job.options.checksum if said is None else said.checksum
         return None if given is None else parse_checksum(given)
 
     async def _publish(
