@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chilly_movies.drivers.local.modes import SAID
 from lab.crash.mounts import require_mounts, tmpfs
 from tests.acceptance.backend import Backend
 from tests.peers.torrents import make_film, sha256_of
@@ -42,6 +43,7 @@ async def test_10_gb_are_linked_at_once_on_a_full_disk_behind_three_torrents(
             for number in range(3):
                 await ours.until(f"t{number}", lambda event: event["status"] == "active")
             await start_local(ours, f"{disk}/films/a.mkv", "a")
+            await ours.until("a", lambda event: event.get("reason") == SAID["hardlink"])
             job = await ours.wait("a", within=10)
             assert (job["status"], job["sourceUrn"]) == ("completed", "films/a.mkv")
             assert job["progress"]["bytesTotal"] == 10_000_000_000

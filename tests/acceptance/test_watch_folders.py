@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chilly_movies.inbox.dropped import DONE
 from tests.acceptance.backend import Backend
 from tests.peers.torrents import make_film, make_torrent, sha256_of
 
@@ -63,8 +64,8 @@ async def test_what_is_dropped_becomes_jobs_with_labels_and_done_files_are_seen_
         shutil.copytree(tmp_path / "a", at.drop / "delete/Folder")
         (at.drop / "delete/Folder/other.mkv.part").write_bytes(b"half of it")
         await soon(lambda: not (at.drop / "delete/film.mkv").exists())
-        await soon((at.drop / "move/done/film.torrent").exists)
-        await soon((at.drop / "move/done/one.magnet").exists)
+        await soon((at.drop / "move" / DONE / "film.torrent").exists)
+        await soon((at.drop / "move" / DONE / "one.magnet").exists)
         found = await jobs(ours)
         assert sorted((job["sourceType"], job["labels"]["category"]) for job in found) == [
             ("local", "kids"), ("torrent", "films"), ("torrent", "films"),
@@ -73,7 +74,7 @@ async def test_what_is_dropped_becomes_jobs_with_labels_and_done_files_are_seen_
         (at.drop / "delete/Folder/other.mkv.part").rename(at.drop / "delete/Folder/other.mkv")
         growing.write(b" and the end")
         growing.close()
-        await soon((at.drop / "move/done/growing.mkv").exists)
+        await soon((at.drop / "move" / DONE / "growing.mkv").exists)
         await soon(lambda: not (at.drop / "delete/Folder").exists())
         assert (ours.media / "growing.mkv").read_bytes() == b"the beginning and the end"
         assert (ours.media / "Folder/other.mkv").read_bytes() == b"half of it"
