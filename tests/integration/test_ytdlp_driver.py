@@ -119,7 +119,10 @@ async def test_a_film_that_changed_at_its_source_begins_anew_and_is_never_two_fi
     await reports.aclose()
     pages.stops.clear()
     pages.holds["/one.mp4"], pages.tags["/one.mp4"] = TWO, '"other"'
-    job, _ = await run_until_complete(bench.driver, job)
+    job, seen = await run_until_complete(bench.driver, job)
+    assert [report.reason for report in seen if report.anew] == [
+        "the film changed at its source, so it is fetched from the beginning"
+    ]
     assert (tmp_path / "media" / str(job.path)).read_bytes() == TWO
     assert first == ONE[:100]
     with pytest.raises(FileNotFound):

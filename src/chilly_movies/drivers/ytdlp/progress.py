@@ -15,6 +15,7 @@ _SPAN = 5.0
 _READING = "the page is being read"
 _IN_PARTS = "it can be watched when its parts are there and joined"
 _AT_THE_END = "it can be watched when it is complete"
+_ANEW = "the film changed at its source, so it is fetched from the beginning"
 _JOINING = "the film is being put together"
 
 
@@ -37,7 +38,7 @@ class Standing:
         self._clock = clock
         self._found: words.Found | None = None
         self._moved: words.Moved | None = None
-        self._joining = False
+        self._joining = self._anew = False
         self._untold: m.SourceFacts | None = None
         self._seen: deque[tuple[float, int]] = deque()
 
@@ -57,6 +58,7 @@ class Standing:
                 self._untold = self._facts_now()
         elif isinstance(word, words.Anew):
             self._seen.clear()
+            self._anew = True
         elif isinstance(word, words.Joining):
             self._joining = True
 
@@ -86,7 +88,10 @@ class Standing:
         return m.SourceFacts((*self._identities, *known), self.title or name, files, note)
 
     def report(self) -> m.Report:
-        """Where it stands; facts are told once."""
+        """Where it stands; facts, and that it began anew, are told once."""
+        if self._anew:
+            self._anew = False
+            return m.Report(m.Progress(phase=m.Phase.METADATA), _ANEW, anew=True)
         facts, self._untold = self._untold, None
         if self._moved is None:
             return m.Report(m.Progress(phase=m.Phase.METADATA), _READING)
