@@ -46,6 +46,8 @@ _VETTING = "tests/security/test_vetting.py::"
 _PUBLISH = "tests/unit/disk/test_files.py::"
 _ROOTS = "tests/unit/disk/test_roots.py::"
 _TORRENT = "drivers/torrent/"
+_YTDLP = "drivers/ytdlp/"
+_YTDLP_TEST = "tests/security/test_ytdlp.py::"
 
 GUARDS = (
     Guard("the Host is checked", "api/gates/security.py",
@@ -355,6 +357,30 @@ GUARDS = (
     Guard("what we keep ourselves is no source", "disk/roots.py",
           "            if real.is_relative_to(ours) or ours.is_relative_to(real):", "            if False:",
           77, _ROOTS + "test_what_we_keep_ourselves_is_no_source_nor_what_holds_it"),
+    Guard("hosts are judged as they are written", _YTDLP + "proxy.py",
+          "config.allow_private_addresses or literal_host_is_public(host)", "config.allow_private_addresses or host",
+          78, _YTDLP_TEST + "test_no_spelling_of_a_private_address_is_reached"),
+    Guard("addresses of names are judged", _YTDLP + "proxy.py",
+          "self._policy.lets(address) and not", "not",
+          78, _YTDLP_TEST + "test_no_spelling_of_a_private_address_is_reached"),
+    Guard("the child reaches its proxy alone", _YTDLP + "enclosure.py",
+          'elif event == "socket.connect":', 'elif event == "":',
+          78, _YTDLP_TEST + "test_the_child_can_reach_its_proxy_and_its_folder_and_nothing_else"),
+    Guard("the child starts ffmpeg alone", _YTDLP + "enclosure.py",
+          'elif event == "subprocess.Popen":', 'elif event == "":',
+          79, _YTDLP_TEST + "test_the_child_can_reach_its_proxy_and_its_folder_and_nothing_else"),
+    Guard("the child writes to its folder alone", _YTDLP + "enclosure.py",
+          'if event == "open":', 'if event == "":',
+          80, _YTDLP_TEST + "test_the_child_can_reach_its_proxy_and_its_folder_and_nothing_else"),
+    Guard("a redirect to elsewhere has no credentials", _YTDLP + "credentials.py",
+          "if k.lower() not in names", "if k",
+          81, "tests/integration/test_ytdlp_driver.py::test_what_a_server_is_told_in_confidence_no_other_server_hears"),
+    Guard("the proxy wants its password", _YTDLP + "proxy.py",
+          "not wish.knows(self._token)", "False",
+          82, _YTDLP_TEST + "test_only_its_child_may_use_the_proxy_and_never_for_our_own_server"),
+    Guard("the proxy leads not to our own server", _YTDLP + "proxy.py",
+          " and not self._is_own(address, port)", "",
+          82, _YTDLP_TEST + "test_only_its_child_may_use_the_proxy_and_never_for_our_own_server"),
 )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from tests.films import Films, count_frames, run_ffmpeg
 from tests.page_set import PageSet, page_set
 from tests.ytdlp_child import start_children_warm
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.xdist_group("ytdlp")]
 ONE, TWO = (bytes(range(begin, 251 + begin)) * 6000 for begin in (0, 1))
 OPEN = {"allow_private_addresses": True}
 
