@@ -51,7 +51,8 @@ async def ask(proxy: JudgingProxy, request: str, token: str | None = None) -> by
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     try:
         writer.write(f"{request}\r\nProxy-Authorization: Basic {said}\r\n\r\n".encode())
-        return await reader.read()
+        async with asyncio.timeout(10):
+            return await reader.read()
     finally:
         writer.transport.abort()
 
@@ -165,7 +166,7 @@ async def test_the_child_can_reach_its_proxy_and_its_folder_and_nothing_else(
         words = ["-c", _TRIES, str(port), str(urlsplit(other.url).port), str(outside)]
         child = await asyncio.create_subprocess_exec(
             sys.executable, *words, cwd=inside, stdout=subprocess.PIPE,
-            env={"PATH": os.environ["PATH"]},
+            env={name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ},
         )  # fmt: skip
         said, _ = await child.communicate()
         assert json.loads(said) == [[], 12]
