@@ -138,6 +138,10 @@ clock: setup ## the time of day leaps by days and to other decades (libfaketime)
 sleep: setup ## the server is stopped for SECONDS, as by a laptop that sleeps
 	@$(BIN)/python -m lab.crash.sleep --seconds $(or $(SECONDS),30 30 30 150 150)
 
+.PHONY: candidates
+candidates: setup ## RUNS films of ten sources each, of which eight are of no use; DEFAULTS=1 takes minutes each
+	@$(BIN)/python -m lab.candidates --runs $(or $(RUNS),50) $(if $(DEFAULTS),--defaults)
+
 network: setup ## ROUNDS of silence, lost packets and bad trackers (root, nftables)
 	@$(BIN)/python -m lab.crash.network --rounds $(or $(ROUNDS),5)
 
