@@ -36,6 +36,15 @@ LOOKED_AT = {
 }
 """Differences no rule can judge, which somebody looked at: where, and why they break nothing."""
 
+OPEN = {
+    "sourceType": (
+        {"anyOf", "enum", "type"},
+        "the same texts, and those of drivers that somebody handed in to their server",
+    ),
+    "checksum": ({"pattern"}, "more kinds of checksums are taken"),
+}
+"""Members of which these keys differ and break nothing: a server as it comes answers as before."""
+
 
 def resolved(node: Any, whole: Any, above: tuple[str, ...] = (), *, names: bool = False) -> Any:
     """The contract without text for people, with each reference replaced by what it names.
@@ -134,6 +143,9 @@ def growth(diff: Difference) -> str | None:
         return "a new route"
     if "links" in diff.where and diff.in_answer:
         return "a link says which operation takes the answer; nothing is sent because of it"
+    for member, (keys, why) in OPEN.items():
+        if key in keys and member in diff.where:
+            return why
     if key == "default" and gone:
         return "left out means what it meant; generators took a default for 'always there'"
     if key == "security" and diff.new == []:

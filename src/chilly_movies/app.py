@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import singledispatch
+from functools import partial, singledispatch
 from pathlib import Path
 from typing import Any, Protocol, Unpack
 
@@ -33,16 +33,18 @@ from chilly_movies.inbox.inbox import watch_folders
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.job_log import JobLog
-from chilly_movies.jobs.models import ListenPort, SourceType
+from chilly_movies.jobs.models import ListenPort, Source, SourceType
 from chilly_movies.jobs.ports import Cursors, Driver, JobStore, ResumeStore
 from chilly_movies.jobs.retry import RetryPolicy, policy_of
 from chilly_movies.jobs.settings import JobSettings
+from chilly_movies.jobs.sources import Peek
 from chilly_movies.jobs.stats import Stats
 from chilly_movies.jobs.swarm import SwarmControl
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.net.limits import SpeedLimits
+from chilly_movies.net.link_answer import LinkAnswer
 from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
 from chilly_movies.net.settings import NetworkSettings
 from chilly_movies.notices.webhooks import WebhookParts
@@ -136,7 +138,7 @@ class Parts:
     """All that a backend is made of.
 
     Attributes:
-        drivers: the driver of each kind of source.
+        drivers: the driver of each kind of source, by the `source_type` of its jobs.
         jobs: the store of jobs and their events.
         resume: the store of resume data.
         cursors: where followers report how far they are; None = `jobs` keeps all changes.
@@ -151,11 +153,12 @@ class Parts:
         dht_nodes: counts the nodes of the DHT that are known, None = there is no DHT.
         swarms: what knows the swarms of which kind of source.
         tools: what answers beside the downloader.
+        peek: asks the server of a link what is there, None = none is asked.
         retry: how often and when a failed attempt is repeated.
         companions: what works beside the downloader while it is open.
     """
 
-    drivers: Mapping[SourceType, Driver]
+    drivers: Mapping[str, Driver]
     jobs: JobStore
     resume: ResumeStore
     max_active: int
@@ -168,8 +171,9 @@ class Parts:
     own_ports: set[int] = field(default_factory=set)
     listening: Callable[[], tuple[ListenPort, ...]] = tuple
     dht_nodes: Callable[[], Awaitable[int | None]] | None = None
-    swarms: Mapping[SourceType, SwarmControl] = field(default_factory=dict)
+    swarms: Mapping[str, SwarmControl] = field(default_factory=dict)
     tools: Tools = field(default_factory=Tools)
+    peek: Peek | None = None
     retry: RetryPolicy | None = None
     companions: tuple[Companion, ...] = ()
 
@@ -193,6 +197,7 @@ class AssembledDownloader(Downloader):
             cursors=parts.cursors,
             limits=parts.limits,
             swarms=parts.swarms,
+            peek=parts.peek,
         )
 
     @property
@@ -251,6 +256,7 @@ class WebTorrentDownloader(AssembledDownloader):
         source_slow: seconds below `source_min_speed` until it is, 0 = never for that.
         source_min_speed: bytes per second.
         sole_server: refuse a media folder that another server uses, and keep others off it.
+        drivers: further drivers by the `source_type` of their jobs; closed with the downloader.
         **engine: further fields of `EngineConfig` (`port`, `dht`, `download_limit`, ...).
     """
 
@@ -267,6 +273,7 @@ class WebTorrentDownloader(AssembledDownloader):
         source_slow: int = JobSettings.source_slow,
         source_min_speed: int = JobSettings.source_min_speed,
         sole_server: bool = False,
+        drivers: Mapping[str, Driver] | None = None,
         **engine: Unpack[EngineOptions],
     ) -> None:
         config = EngineConfig(Path(media_root).absolute(), **engine)
@@ -287,6 +294,7 @@ class WebTorrentDownloader(AssembledDownloader):
                     )
                 ),
                 sole_server=sole_server,
+                others=lambda _network: drivers or {},
             )
         )
 
@@ -302,11 +310,12 @@ def torrent_parts(
     sole_server: bool = False,
     topics: TopicOptions | None = None,
     stores: Stores | None = None,
-    others: Callable[[NetworkPolicy], Mapping[SourceType, Driver]] = lambda _network: {},
+    others: Callable[[NetworkPolicy], Mapping[str, Driver]] = lambda _network: {},
 ) -> Parts:
     """The parts that download torrents; see `WebTorrentDownloader` for the arguments.
 
-    `others` makes the drivers of other kinds of source, which share the network policy.
+    `others` makes the drivers of other kinds of source, by the `source_type` of their jobs; they
+    share the network policy.
     """
     stores = stores or open_all(state.database)
     network = NetworkPolicy(config)
@@ -328,13 +337,20 @@ def torrent_parts(
         swarms={SourceType.TORRENT: driver.swarm},
         tools=Tools(
             maker=MediaTorrentMaker(config.media_root, trackers, gate_of(config)),
-            inspector=driver.inspector,
+            inspector=driver.torrents,
             topics={**_usual_topics(network, stores), **(topics or {})},
         ),
+        peek=partial(_peek, network),
         retry=retry,
         max_active=max_active,
         max_active_disk=max_active_disk,
     )
+
+
+async def _peek(network: NetworkPolicy, source: Source) -> LinkAnswer:
+    """What the server of a link says of what is there; it alone is told what is secret."""
+    secret = source.secret.as_headers() if source.secret is not None else None
+    return await network.peek(source.urn, secret)
 
 
 @singledispatch

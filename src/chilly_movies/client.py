@@ -137,7 +137,7 @@ class ApiClient:
         source_urn: str | None = None,
         *,
         id: str | None = None,  # noqa: A002 (the contract's name)
-        source_type: str = "torrent",
+        source_type: str | None = None,
         torrent: bytes | None = None,
         labels: Mapping[str, str] | None = None,
         **options: Any,
@@ -145,9 +145,9 @@ class ApiClient:
         """Start a download, or with an id alone start a known job again.
 
         Args:
-            source_urn: magnet link, info hash or link.
+            source_urn: magnet link, info hash, link, or path on the server.
             id: the job's name; None = the server makes one up.
-            source_type: what kind of source it is.
+            source_type: what kind of source it is; None = the server finds out.
             torrent: the bytes of a `.torrent` file instead of `source_urn`.
             labels: what is kept with the job, text by key.
             **options: `held` and the fields of `Options`, in Python's spelling or the contract's;
@@ -163,6 +163,28 @@ class ApiClient:
         form = {name: to_text(value) for name, value in given.items()}
         part = {"torrent": ("upload.torrent", torrent, "application/x-bittorrent")}
         return await self._ask("POST", "/download/start", data=form, files=part)
+
+    async def inspect(
+        self,
+        source_urn: str | None = None,
+        *,
+        source_type: str | None = None,
+        torrent: bytes | None = None,
+        resolve: bool = False,
+    ) -> dict[str, Any]:
+        """Of which kind a source is, what is in it and how large; nothing is stored.
+
+        Args:
+            source_urn: magnet link, info hash, link, or path on the server.
+            source_type: what kind of source it is; None = the server finds out.
+            torrent: the bytes of a `.torrent` file instead of `source_urn`.
+            resolve: ask others than the server of a link, too: the peers of a magnet.
+        """
+        if torrent is not None:
+            part = {"torrent": ("upload.torrent", torrent, "application/x-bittorrent")}
+            return await self._ask("POST", "/sources/inspect", files=part)
+        body = _given(sourceUrn=source_urn, sourceType=source_type, resolve=resolve)
+        return await self._ask("POST", "/sources/inspect", json=body)
 
     async def pause(self, job_id: str) -> dict[str, Any]:
         """Stop all traffic of a job."""

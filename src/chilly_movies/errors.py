@@ -345,7 +345,7 @@ class StoreFromTheFuture(StoreError):
 
 
 class EngineError(ChillyError):
-    """The torrent engine cannot start or stopped."""
+    """What runs a job cannot start, stopped, or is not there."""
 
     code = "engine_unavailable"
     status_hint = 503

@@ -10,7 +10,7 @@ from chilly_movies.api.topics import TopicOptions
 from chilly_movies.app import AssembledDownloader, Parts, Tools
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.drivers.mock.driver import MockDriver, MockScript
-from chilly_movies.drivers.mock.inspector import MockInspector
+from chilly_movies.drivers.mock.inspector import MockInspector, MockSources
 from chilly_movies.drivers.mock.maker import MockTorrentMaker
 from chilly_movies.drivers.mock.swarm import MockSwarm
 from chilly_movies.jobs.models import SourceType
@@ -79,6 +79,7 @@ def _topics(network: NetworkPolicy) -> TopicOptions:
 def _parts(
     driver: MockDriver, resume: MemoryResumeStore, max_active: int, topics: TopicOptions
 ) -> Parts:
+    driver.inspector = MockSources(driver)
     return Parts(
         drivers=dict.fromkeys(SourceType, driver),
         swarms={SourceType.TORRENT: MockSwarm(driver)},

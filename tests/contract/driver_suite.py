@@ -1,10 +1,18 @@
-"""What every driver promises. A test module per driver gives the suite a `bench` to work on."""
+"""What every driver promises. A test module per driver gives the suite a `bench` to work on.
+
+It needs nothing but pytest, anyio and the installed package, so that drivers of other packages can
+run it, too; docs/drivers.md tells how.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import pytest
@@ -15,7 +23,11 @@ from chilly_movies.jobs.lifecycle import apply
 from chilly_movies.jobs.models import Job, Phase, Pool, Report, Source, Status
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import Driver, FileReader
-from tests.doubles import NOON, make_job
+from chilly_movies.names import INCOMPLETE
+
+_NOON = datetime(2030, 1, 2, 12, 0, tzinfo=UTC)
+_PATIENCE = 60.0
+"""Seconds until what should have ended long ago counts as hanging."""
 
 
 class Bench(Protocol):
@@ -24,14 +36,21 @@ class Bench(Protocol):
     Attributes:
         driver: the driver under test.
         sources: two different ones that complete in little time, in more than three reports.
+        films: what the first file of each of them holds.
         broken: sources that `identify` refuses.
+        hostile: small sources whose names are meant to do harm (`../x`, 300 signs, a reserved
+            name); none if the driver takes no name from its sources.
         seeds: whether the driver gives back what it has, if the caller wants that.
+        media_root: where films go; None if nothing lies on a disk.
     """
 
     driver: Driver
     sources: tuple[Source, Source]
+    films: tuple[bytes, bytes]
     broken: tuple[Source, ...]
+    hostile: tuple[Source, ...]
     seeds: bool
+    media_root: Path | None
 
     async def restart(self) -> None:
         """Close the driver and put another in its place, over the same disk and resume data."""
@@ -39,23 +58,36 @@ class Bench(Protocol):
 
 def accepted(bench: Bench, number: int = 0) -> Job:
     """A job as the core hands it to a driver for the first time."""
-    source = bench.sources[number]
-    facts = bench.driver.identify(source)
-    job = make_job(f"job-{number}", source=source, identities=facts.identities, name=facts.name)
-    return apply(job, e.Started(), NOON)
+    return accepted_job(bench.driver, bench.sources[number], f"job-{number}")
+
+
+def accepted_job(driver: Driver, source: Source, job_id: str) -> Job:
+    """The same for a source of any kind."""
+    facts = driver.identify(source)
+    job = Job(
+        id=job_id,
+        key=f"key-{job_id}",
+        source=source,
+        position=0,
+        created_at=_NOON,
+        updated_at=_NOON,
+        identities=facts.identities,
+        name=facts.name,
+    )
+    return apply(job, e.Started(), _NOON)
 
 
 def after(job: Job, report: Report) -> Job:
     """The job after a report, as the core keeps it."""
     if report.facts is not None and job.status is Status.ACTIVE:
-        job = apply(job, e.MetadataReceived(report.facts), NOON)
+        job = apply(job, e.MetadataReceived(report.facts), _NOON)
     if report.path is not None and report.path != job.path:
-        job = apply(job, e.Publishing(report.path, report.progress), NOON)
+        job = apply(job, e.Publishing(report.path, report.progress), _NOON)
     if report.complete and job.status is Status.ACTIVE:
         return apply(
-            job, e.Completed(report.progress, seeding=report.progress.phase is not None), NOON
+            job, e.Completed(report.progress, seeding=report.progress.phase is not None), _NOON
         )
-    return apply(job, e.Progressed(report.progress, report.reason), NOON)
+    return apply(job, e.Progressed(report.progress, report.reason), _NOON)
 
 
 async def run_until_complete(driver: Driver, job: Job) -> tuple[Job, list[Report]]:
@@ -78,6 +110,62 @@ async def run_some(driver: Driver, job: Job) -> tuple[Job, Report]:
             if report.progress.bytes_downloaded:
                 return job, report
     raise AssertionError("the job ended without a byte")
+
+
+async def run_past(driver: Driver, job: Job, size: int) -> Job:
+    """Run a job until more bytes than this are there, or all of it; then close the iterator."""
+    async with aclosing(driver.run(job)) as reports:
+        async for report in reports:
+            job = after(job, report)
+            if report.progress.bytes_downloaded > size or report.complete:
+                return job
+    return job
+
+
+async def bytes_of(driver: Driver, job: Job) -> bytes:
+    """What the first file of a job holds, as its readers get it."""
+    async with aclosing(await driver.open_file(job, job.files[0].index)) as reader:
+        found = b""
+        while block := await reader.read(len(found), 1 << 20):
+            found += block
+    return found
+
+
+def left_on(root: Path) -> list[str]:
+    """Every file and folder below the media root, but for the folder of unfinished data itself."""
+    there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*"))
+    return [path for path in there if path != INCOMPLETE and "/." not in path]
+
+
+def held() -> tuple[list[str], list[str], list[str]]:
+    """The tasks, child processes, and open files and sockets of this process."""
+    tasks = sorted(task.get_name() for task in asyncio.all_tasks())
+    children, opened, proc = [], [], Path("/proc")
+    for stat in proc.glob("[0-9]*/stat"):
+        try:
+            name, _, rest = stat.read_text().rpartition(")")
+        except OSError:  # it ended meanwhile
+            continue
+        if int(rest.split()[1]) == os.getpid():
+            children.append(name)
+    for descriptor in (proc / "self/fd").glob("*"):
+        try:
+            opened.append(str(descriptor.readlink()))
+        except OSError:  # the one that lists them
+            continue
+    return tasks, children, opened
+
+
+async def assert_nothing_more_is_held(before: tuple[Sequence[str], ...]) -> None:
+    """Wait until no more is held than before: what is closed may take a moment to be gone."""
+    try:
+        async with asyncio.timeout(_PATIENCE / 4):
+            while any(len(now) > len(was) for now, was in zip(held(), before, strict=True)):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)  # what the system closes tells nobody
+    except TimeoutError:
+        now = zip(("tasks", "processes", "descriptors"), held(), before, strict=True)
+        left = {what: (is_, was) for what, is_, was in now if len(is_) > len(was)}
+        raise AssertionError(f"the closed driver left: {left}") from None
 
 
 class DriverSuite:
@@ -227,8 +315,7 @@ class DriverSuite:
         assert reader.name == late.name == job.files[0].path.split("/")[-1]
         for at in (0, 1, reader.size // 2, reader.size - 1):
             one, other = await reader.read(at, 100), await late.read(at, 100)
-            assert one == other
-            assert len(one) == min(100, reader.size - at)
+            assert one == other == bench.films[0][at : at + 100]
         assert await late.read(late.size, 1) == b""
         assert (late.available(0), late.available(late.size)) == (late.size, 0)
         for each in (reader, late, late):
@@ -294,3 +381,97 @@ class DriverSuite:
         await run_some(bench.driver, accepted(bench))
         await bench.driver.aclose()
         await bench.driver.aclose()
+
+    async def test_a_film_is_right_at_the_end_wherever_its_runs_were_closed(
+        self, bench: Bench
+    ) -> None:
+        job, film = accepted(bench), bench.films[0]
+        for part in (0, 1, 3, 4):
+            job = await run_past(bench.driver, job, len(film) * part // 5)
+            if part == 3:
+                await bench.restart()
+        job, _ = await run_until_complete(bench.driver, job)
+        assert await bytes_of(bench.driver, job) == film
+        if bench.media_root is not None:
+            assert (bench.media_root / job.files[0].path).read_bytes() == film
+
+    async def test_a_storm_of_cancels_leaves_a_job_that_runs_to_the_right_film(
+        self, bench: Bench
+    ) -> None:
+        job = accepted(bench)
+
+        async def consume() -> None:
+            async with aclosing(bench.driver.run(job)) as reports:
+                async for _ in reports:
+                    pass
+
+        async with asyncio.timeout(_PATIENCE):
+            for passes in (0, 1, 2, 3, 5, 8, 13, 21, 34, 55):
+                task = asyncio.create_task(consume())
+                for _ in range(passes):
+                    await asyncio.sleep(0)
+                task.cancel()
+                task.cancel()
+                await asyncio.wait([task])
+            job, _ = await run_until_complete(bench.driver, job)
+        assert await bytes_of(bench.driver, job) == bench.films[0]
+
+    async def test_a_removed_job_leaves_nothing_of_itself_on_the_disk(self, bench: Bench) -> None:
+        if (root := bench.media_root) is None:
+            pytest.skip("this driver keeps nothing on a disk")
+        half, _ = await run_some(bench.driver, accepted(bench))
+        whole, _ = await run_until_complete(bench.driver, accepted(bench, 1))
+        await bench.driver.remove(half, delete_files=False)
+        await bench.driver.remove(whole, delete_files=False)
+        assert left_on(root) == [whole.files[0].path]
+        await bench.driver.remove(whole, delete_files=True)
+        assert left_on(root) == []
+
+    async def test_what_a_crash_left_of_canceled_jobs_is_deleted_and_what_is_nobodys_is_told(
+        self, bench: Bench
+    ) -> None:
+        if (root := bench.media_root) is None:
+            pytest.skip("this driver keeps nothing on a disk")
+        half, _ = await run_some(bench.driver, accepted(bench))
+        stray = root / INCOMPLETE / "nobodys"
+        stray.mkdir(parents=True)
+        await bench.restart()
+        canceled = apply(half, e.Canceled(), _NOON)
+        assert "nobodys" in await bench.driver.reconcile([canceled])
+        assert left_on(root) == [f"{INCOMPLETE}/nobodys"]
+
+    async def test_hostile_names_become_harmless_ones_in_the_media_root(self, bench: Bench) -> None:
+        if (root := bench.media_root) is None or not bench.hostile:
+            pytest.skip("this driver takes no names from its sources")
+        root.mkdir(exist_ok=True)
+        beside = {path for path in root.parent.iterdir() if path != root}
+        for number, source in enumerate(bench.hostile):
+            job = accepted_job(bench.driver, source, f"hostile-{number}")
+            job, _ = await run_until_complete(bench.driver, job)
+            for file in job.files:
+                path = PurePosixPath(file.path)
+                assert not path.is_absolute()
+                assert not {"", ".", "..", INCOMPLETE} & set(path.parts), file.path
+                assert file.path.isprintable()
+                assert all(len(part.encode()) <= 255 for part in path.parts), file.path
+                found = root / path
+                assert found.is_file()
+                assert found.resolve().is_relative_to(root.resolve())
+        assert {path for path in root.parent.iterdir() if path != root} == beside
+
+    async def test_a_closed_driver_leaves_no_task_process_socket_or_file(
+        self, bench: Bench
+    ) -> None:
+        await run_until_complete(bench.driver, accepted(bench, 1))
+        await bench.driver.aclose()
+        before = held()
+        await bench.restart()
+        job, _ = await run_some(bench.driver, accepted(bench))
+        async with aclosing(await bench.driver.open_file(job, job.files[0].index)) as reader:
+            task = asyncio.create_task(run_until_complete(bench.driver, job))
+            await asyncio.wait([task], timeout=0.05)
+            task.cancel()
+            await asyncio.wait([task])
+            assert reader.available(0) >= 0
+        await bench.driver.aclose()
+        await assert_nothing_more_is_held(before)

@@ -124,7 +124,7 @@ class Rig:
         max_active_disk: int = 2,
         script: MockScript = SCRIPT,
         attempts: int = 3,
-        drivers: Mapping[SourceType, Driver] | None = None,
+        drivers: Mapping[str, Driver] | None = None,
         store: JobStore | None = None,
         guard: DiskGuard | None = None,
         cluster: Cluster | None = None,
@@ -134,8 +134,9 @@ class Rig:
         """A downloader that nobody opened yet."""
         jobs, resume = self.stores() if store is None else (store, self._resume)
         self.driver = NotingDriver(script, resume_store=resume, tick=1.0, sleep=self.pace.sleep)
+        usual: dict[str, Driver] = dict.fromkeys(SourceType, self.driver)
         self.downloader = Downloader(
-            dict.fromkeys(SourceType, self.driver) if drivers is None else drivers,
+            usual if drivers is None else drivers,
             jobs,
             max_active=max_active,
             max_active_disk=max_active_disk,

@@ -129,7 +129,7 @@ def with_disk(rig: Rig, **more: Any) -> Downloader:
     """A downloader whose local films are imported from a disk."""
     driver = DiskDriver(SCRIPT, tick=1.0, sleep=rig.pace.sleep)
     network = NotingDriver(SCRIPT, tick=1.0, sleep=rig.pace.sleep)
-    drivers: dict[SourceType, Driver] = {SourceType.HTTP: network, SourceType.LOCAL: driver}
+    drivers: dict[str, Driver] = {SourceType.HTTP: network, SourceType.LOCAL: driver}
     return rig.make(drivers=drivers, **more)
 
 
@@ -155,7 +155,7 @@ def room(rig: Rig, free: int, needs: int | None) -> dict[str, Any]:
     """A disk with so much room, and a driver of films of 50 GB that says it needs so much."""
     driver = Teller(replace(SCRIPT, size=50 * GB), tick=1.0, sleep=rig.pace.sleep)
     driver.needs = needs
-    drivers: dict[SourceType, Driver] = dict.fromkeys(SourceType, driver)
+    drivers: dict[str, Driver] = dict.fromkeys(SourceType, driver)
     return {"drivers": drivers, "guard": DiskGuard(FakeVolume(free))}
 
 

@@ -6,7 +6,9 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,11 @@ from tests.contract.http_file_driver import HttpFileDriver
 
 pytestmark = pytest.mark.anyio
 FILMS = {"/one.mkv": bytes(range(251)) * 6000, "/two.mkv": bytes(range(1, 252)) * 6000}
+SMALL = b"small"
+HOSTILE = (
+    "..%2f..%2fx.mkv", "%2fetc%2fpasswd", "con.mkv", "a%00b%0a.mkv", "%e2%80%aex.mkv",
+    "x" * 300 + ".mkv", ".incomplete",
+)  # fmt: skip
 _HEAD = re.compile(rb"GET (\S+) HTTP/1\.1\r\n.*\r\nrange: bytes=(\d+)-\r\n", re.DOTALL | re.I)
 
 
@@ -28,7 +35,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     """Send the part of a film that was asked for, and hang up."""
     found = _HEAD.match(await reader.readuntil(b"\r\n\r\n"))
     assert found is not None
-    film, begin = FILMS[found[1].decode()], int(found[2])
+    film, begin = FILMS.get(found[1].decode(), SMALL), int(found[2])
     status = "206 Partial Content" if begin < len(film) else "416 Range Not Satisfiable"
     where = f"{begin}-{len(film) - 1}" if begin < len(film) else "*"
     writer.write(
@@ -44,35 +51,60 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         writer.transport.abort()  # the run was closed
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[str]:
-    """Where a server of two films listens."""
+@asynccontextmanager
+async def films_served() -> AsyncIterator[str]:
+    """Where a server of two films listens, and of a small one under every other name."""
     server = await asyncio.start_server(_answer, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
+@pytest.fixture
+async def server() -> AsyncIterator[str]:
+    """The same for a test."""
+    async with films_served() as address:
+        yield address
+
+
 class HttpBench:
-    """A driver for plain files; the disk survives it."""
+    """A driver for plain files; the disk survives it.
+
+    Args:
+        root: the media root.
+        server: where the films are.
+        kind: the name of the driver, and the scheme of its links.
+        make: the driver.
+        **network: settings of the network.
+    """
 
     seeds = False
 
-    def __init__(self, root: Path, server: str, **network: Any) -> None:
-        one, two = (Source(SourceType.HTTP, server + name) for name in FILMS)
+    def __init__(
+        self,
+        root: Path,
+        server: str,
+        kind: str = SourceType.HTTP,
+        make: Callable[[Path, NetworkPolicy], Driver] = HttpFileDriver,
+        **network: Any,
+    ) -> None:
+        server = server.replace("http", kind)
+        one, two = (Source(kind, server + name) for name in FILMS)
         self.sources: tuple[Source, Source] = (one, two)
         self.broken: tuple[Source, ...] = tuple(
-            Source(SourceType.HTTP, urn)
-            for urn in ("nonsense", "ftp://x.example/a.mkv", "http:///a.mkv", f"{server}/")
+            Source(kind, urn)
+            for urn in ("nonsense", "ftp://x.example/a.mkv", f"{kind}:///a.mkv", f"{server}/")
         )
-        self._root = root
-        config = NetworkConfig(**{"allow_private_addresses": True, **network})
-        self._policy = NetworkPolicy(config)
-        self.driver: Driver = HttpFileDriver(root, self._policy)
+        self.films = (FILMS["/one.mkv"], FILMS["/two.mkv"])
+        self.hostile = tuple(Source(kind, f"{server}/{name}") for name in HOSTILE)
+        self.media_root: Path | None = root
+        self._policy = NetworkPolicy(NetworkConfig(**{"allow_private_addresses": True, **network}))
+        self._make = partial(make, root, self._policy)
+        self.driver: Driver = self._make()
 
     async def restart(self) -> None:
         """See `Bench`."""
         await self.driver.aclose()
-        self.driver = HttpFileDriver(self._root, self._policy)
+        self.driver = self._make()
 
 
 @pytest.fixture
@@ -92,8 +124,13 @@ async def test_the_policy_of_the_network_holds_for_it(
 ) -> None:
     blocked = tmp_path / "block.txt"
     blocked.write_text("127.0.0.0/8\n")
-    setting = {"block_list": blocked, "interface": "nowhere0", "allow_private_addresses": False}
-    bench = HttpBench(tmp_path / "media", server, **{network: setting[network]})
+    setting: dict[str, Any] = {
+        "block_list": blocked,
+        "interface": "nowhere0",
+        "allow_private_addresses": False,
+    }
+    more: dict[str, Any] = {network: setting[network]}
+    bench = HttpBench(tmp_path / "media", server, **more)
     with pytest.raises(SourceUnavailable):
         await run_until_complete(bench.driver, accepted(bench))
     await bench.driver.aclose()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chilly_movies import errors
-from chilly_movies.drivers.mock.driver import MockDriver, MockScript
+from chilly_movies.drivers.mock.driver import MockDriver, MockScript, mock_bytes
 from chilly_movies.errors import DownloadError, InvalidSource
 from chilly_movies.jobs.models import Job, Phase, Report, Source, SourceType
 from chilly_movies.jobs.ports import Driver
@@ -19,6 +20,7 @@ from tests.contract.driver_suite import Bench, DriverSuite, accepted, after
 from tests.doubles import make_job
 
 pytestmark = pytest.mark.anyio
+SIZE = 200_000
 
 
 async def no_wait(_seconds: float) -> None:
@@ -34,12 +36,15 @@ class MockBench:
     """A mock driver without waiting, over resume data that survives it."""
 
     seeds = True
+    hostile: tuple[Source, ...] = ()
+    media_root: Path | None = None
 
     def __init__(self) -> None:
         self.sources: tuple[Source, Source] = (
-            source("name=One&seconds=2"),
-            source("name=Two&seconds=2"),
+            source(f"name=One&seconds=2&size={SIZE}"),
+            source(f"name=Two&seconds=2&size={SIZE}"),
         )
+        self.films = (mock_bytes(0, SIZE), mock_bytes(0, SIZE))
         self.broken: tuple[Source, ...] = (
             source("fail=nonsense"), source("size=x"), source("what=1"), source("seconds=-1"),
             source("seconds=nan"), source("seedSeconds=inf"), source(f"size={10**30}"),

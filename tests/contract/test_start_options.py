@@ -100,4 +100,4 @@ def test_the_command_add_has_a_flag_for_every_option(
     typed = [flag] if value is True else [flag, text]
     assert main(["add", "magnet:?xt=x", *typed]) == 0
     assert bodies[0][OPTIONS[name].wire] == (sorted(value) if name == "files" else value)
-    assert set(bodies[0]) == {"sourceType", "sourceUrn", OPTIONS[name].wire}
+    assert set(bodies[0]) == {"sourceUrn", OPTIONS[name].wire}

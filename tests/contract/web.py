@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import uvicorn
+from starlette.types import ASGIApp
 
 from chilly_movies.api.wire.codes import CODES
 from chilly_movies.api.wire.problems import MEDIA_TYPE, Problem
@@ -50,13 +51,15 @@ async def api(*, client_address: str = "127.0.0.1", **settings: Any) -> AsyncIte
     pace.hold()
     downloader = MockDownloader(SCRIPT, tick=1.0, sleep=pace.sleep)
     app = create_app(downloader, **settings)
-    transport = httpx2.ASGITransport(app, client=(client_address, 1234))
-    async with (
-        downloader,
-        httpx2.AsyncClient(transport=transport, base_url="http://localhost:3000") as client,
-    ):
+    async with downloader, served_by(app, client_address) as client:
         yield Api(client, downloader, pace)
         pace.flow()
+
+
+def served_by(app: ASGIApp, client_address: str = "127.0.0.1") -> httpx2.AsyncClient:
+    """A client of an application in this process."""
+    transport = httpx2.ASGITransport(app, client=(client_address, 1234))
+    return httpx2.AsyncClient(transport=transport, base_url="http://localhost:3000")
 
 
 def problem(

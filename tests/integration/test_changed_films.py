@@ -44,7 +44,7 @@ def is_right(film: Torrent, place: Path) -> bool:
 
 async def seeds(downloader: Downloader) -> Job:
     """Wait until the engine seeds job 'a' from where it was published."""
-    running_now = downloader._drivers["torrent"]._running  # type: ignore[index, attr-defined]
+    running_now = downloader._drivers["torrent"]._running  # type: ignore[attr-defined]
     return await until(
         downloader, "a",
         lambda job: job.seeding and job.key in running_now

@@ -48,7 +48,7 @@ def media(tmp_path: Path) -> Path:
 
 async def port_of(downloader: Downloader) -> int:
     """Where peers reach its engine, once it runs."""
-    session: Any = downloader._drivers["torrent"]._session  # type: ignore[index, attr-defined]
+    session: Any = downloader._drivers["torrent"]._session  # type: ignore[attr-defined]
     async with downloader.listen() as changes:
         while session._ses is None:
             await anext(changes)

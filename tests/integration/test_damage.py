@@ -210,7 +210,7 @@ async def test_a_claim_of_an_older_version_is_checked_and_then_used(
         await downloader.start(id="a", source_urn=magnet_to(film, seeder.port))
         await until(downloader, "a", lambda job: job.progress.bytes_downloaded > 2 * MIB)
         job = await downloader.pause("a")
-        store = downloader._drivers["torrent"]._resume  # type: ignore[index, attr-defined]
+        store = downloader._drivers["torrent"]._resume  # type: ignore[attr-defined]
         claim = decode(await store.load_resume(job.key))
         assert claim is not None
         await store.save_resume(job.key, claim.data)

@@ -154,7 +154,7 @@ async def test_a_reader_that_leaves_gives_its_priority_back(
         await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
         async with asyncio.timeout(30), downloader.open_file("a") as reader:
             await reader.read(20 * MIB, 1000)
-            driver = downloader._drivers["torrent"]  # type: ignore[index]
+            driver = downloader._drivers["torrent"]
             [availability] = driver._readers._by_job.values()  # type: ignore[attr-defined]
             hurried = sorted(availability.order.due)
             raised = availability.pieces.priorities()
@@ -178,7 +178,7 @@ async def test_a_quiet_reader_gets_what_is_there_and_changes_no_order(
     async with running(tmp_path) as downloader:
         await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
         await until(downloader, "a", lambda job: job.progress.bytes_downloaded > 3 * MIB)
-        driver = downloader._drivers["torrent"]  # type: ignore[index]
+        driver = downloader._drivers["torrent"]
         [availability] = driver._readers._by_job.values()  # type: ignore[attr-defined]
         async with downloader.open_file("a", quiet=True) as quiet:
             assert not availability.readers

@@ -67,7 +67,7 @@ async def test_of_a_held_torrent_nothing_runs_before_it_is_resumed(
 
 async def port_of(downloader: Downloader) -> int:
     """Where peers reach its engine, which a film that seeds again may only be opening."""
-    session = downloader._drivers["torrent"]._session  # type: ignore[index, attr-defined]
+    session = downloader._drivers["torrent"]._session  # type: ignore[attr-defined]
     await session.open()
     return int(session.port)
 

@@ -43,6 +43,7 @@ class TorrentBench:
     """A torrent driver on loopback; disk and resume data survive it."""
 
     seeds = True
+    hostile: tuple[Source, ...] = ()  # tests/security has them
 
     def __init__(self, folder: Path, torrents: Sequence[Torrent], port: int) -> None:
         one, two = (Source(SourceType.TORRENT, magnet_to(t, port)) for t in torrents)
@@ -54,8 +55,11 @@ class TorrentBench:
             Source(SourceType.TORRENT, "", b"d4:infode"),
         )
         self._resume = MemoryResumeStore()
+        first, second = ((t.folder / t.name).read_bytes() for t in torrents)
+        self.films: tuple[bytes, bytes] = (first, second)
         self._media = folder / "media"
         self._media.mkdir()
+        self.media_root: Path | None = self._media
         self.driver: Driver = self._make()
 
     def _make(self) -> TorrentDriver:

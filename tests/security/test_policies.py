@@ -77,7 +77,7 @@ def was_scope(method: str, path: str) -> KeyScope | None:
 
 def was_limit(method: str, path: str) -> Limit | None:
     """The rate that counted."""
-    starts = ("/download/start", "/torrents/create", "/torrents/inspect")
+    starts = ("/download/start", "/torrents/create", "/torrents/inspect", "/sources/inspect")
     limits = {**dict.fromkeys(starts, Limit.START), "/download/cancel": Limit.CANCEL}
     return limits.get(path) if method == "POST" else None
 
@@ -91,7 +91,7 @@ def was_body(method: str, path: str) -> int | None:
     if (path, method) == ("/settings/limits", "PATCH"):
         return 256 * 1024
     small = [f"/download/{verb}" for verb in ("pause", "resume", "cancel")]
-    large = ("/download/start", "/torrents/create", "/torrents/inspect")
+    large = ("/download/start", "/torrents/create", "/torrents/inspect", "/sources/inspect")
     if method == "POST" and (path in large or re.match(r"^/downloads/[^/]+/move$", path)):
         return 256 * 1024
     if method == "POST" and re.match(r"^/downloads/[^/]+/trackers$", path):

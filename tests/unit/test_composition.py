@@ -19,6 +19,7 @@ from chilly_movies.drivers.torrent.engine.config import EngineConfig
 from chilly_movies.drivers.torrent.engine.options import EngineOptions
 from chilly_movies.drivers.torrent.settings import TorrentSettings
 from chilly_movies.jobs.downloader import Downloader
+from chilly_movies.jobs.ports import Driver
 from chilly_movies.jobs.settings import JobSettings
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.mock import MockMediaProbe
@@ -72,7 +73,7 @@ def test_the_parts_that_settings_give_are_complete_and_cannot_be_exchanged(
 
 def test_a_downloader_of_another_s_making_is_served_with_the_usual_tools() -> None:
     resume = MemoryResumeStore()
-    drivers = dict.fromkeys(SourceType, MockDriver(resume_store=resume))
+    drivers: dict[str, Driver] = dict.fromkeys(SourceType, MockDriver(resume_store=resume))
     plain = Downloader(drivers, MemoryJobStore(resume))
     assert isinstance(app._tools_of(plain).probe, MediaInfoProbe)
     assert app._tools_of(plain).maker is None

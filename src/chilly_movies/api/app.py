@@ -32,6 +32,7 @@ from chilly_movies.api.routes import (
     events,
     files,
     links,
+    sources,
     stats,
     stream,
     swarm,
@@ -261,13 +262,20 @@ def documented_app() -> FastAPI:
 
 def _routers() -> Iterator[APIRouter]:
     """The routers in the order of the contract; links are made for what the others allow."""
-    first = [part.router for part in (downloads, files, swarm, watching, stream, torrents)]
+    first = [part.router for part in (downloads, files, swarm, watching, stream, torrents, sources)]
     last = [*(topic.router for topic in TOPICS), stats.router, system]
     others = Policies([route for router in (*first, *last) for route in router.routes])
     yield from (*first, links.router(others), *last)
 
 
-_READ_BY_HAND = (problems.Problem, StartRequest, StartUpload, EventOut, *torrents.READ_BY_HAND)
+_READ_BY_HAND = (
+    problems.Problem,
+    StartRequest,
+    StartUpload,
+    EventOut,
+    *torrents.READ_BY_HAND,
+    *sources.READ_BY_HAND,
+)
 """Bodies and answers the framework knows nothing of."""
 
 

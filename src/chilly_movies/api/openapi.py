@@ -25,6 +25,7 @@ _TAGS = {
     "watching": "What is inside the films, their subtitles, and playlists.",
     "streaming": "The bytes of films, while they arrive, too.",
     "torrents": "Torrents of what lies in the media folder, and what others' torrents hold.",
+    "sources": "What links, paths and texts stand for, before they are downloads.",
     "links": "Links that need no key.",
     "metadata": "What film something is.",
     "webhooks": "Addresses that are told of every state change.",

@@ -56,17 +56,27 @@ def films_of(
     Raises:
         InvalidSource: one is broken.
     """
-    from chilly_movies.drivers.torrent.engine.params import identify
-
     films: dict[str, Film] = {}
     for one in wanted:
-        known = sorted(identify(Source(SourceType.TORRENT, one.urn or "", one.torrent)).identities)
-        name, state = _place(settings, _digest(known[0]), files)
+        name, state = _place(settings, _digest(_identity(one)), files)
         old_name, old_state = _place(settings, one.digest, files)
         if old_state.path.exists():  # as earlier versions called it
             name, state = old_name, old_state
         films.setdefault(name, Film(name, one, state))
     return list(films.values())
+
+
+def _identity(one: Wanted) -> str:
+    """What is the same however a source is written.
+
+    Raises:
+        InvalidSource: it is broken.
+    """
+    from chilly_movies.drivers.torrent.engine.params import identify
+
+    if one.is_path:
+        return f"path:{one.urn}"
+    return min(identify(Source(SourceType.TORRENT, one.urn or "", one.torrent)).identities)
 
 
 class FilmsInUse:

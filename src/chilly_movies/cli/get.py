@@ -48,7 +48,8 @@ def get(
     beside others. One that is there already is not fetched again.
 
     Args:
-        sources: Magnet links, info hashes, links to .torrent files, or paths of such files.
+        sources: Magnet links, info hashes, links to .torrent files, films or pages with a film,
+            or paths of .torrent files or films.
         media_root: Where the films go; the settings' if not given.
         tracker: Announce URL of a tracker to ask, too; can be given several times. With one at a
             private address nobody else is asked for peers, nor whom the links name.
@@ -89,6 +90,7 @@ class _Getting:
         self._out = out
         self._seed = seed
         self._films: list[Film] = []
+        self._introduced: set[str] = set()
 
     async def work(self, trackers: Sequence[str], peers: Sequence[str]) -> int:
         """Download all, and ask these trackers and peers, too; the exit code."""
@@ -176,6 +178,9 @@ class _Getting:
         return is_link and dead and job.attempts >= _LINK_TRIES
 
     def _show(self, board: Board, job: Job, event: str) -> None:
+        if job.files and job.id not in self._introduced:
+            self._introduced.add(job.id)
+            self._out.say(render.introduction(job))
         wire = render.wire_of(job)
         if job.path is not None and job.status is Status.COMPLETED:
             wire["path"] = str(self._place(job))

@@ -48,7 +48,7 @@ def play(
     where it was.
 
     Args:
-        source: A job's ID, a magnet link, an info hash, a link, or the path of a .torrent file.
+        source: A job's ID, a magnet link, an info hash, a link, or a path.
         player: mpv, vlc, iina, ffplay, or another program that takes an address; the first one
             that is installed if not given.
         file: Index of the file to show; the largest film if not given.

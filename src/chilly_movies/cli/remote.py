@@ -111,7 +111,7 @@ def server_url(host: str, port: int) -> str:
 def add(
     *sources: Annotated[str, Parameter(name="SOURCE")],
     id: str | None = None,  # noqa: A002 (the contract's name)
-    type: Annotated[str, Parameter(show=False)] = "torrent",  # noqa: A002
+    type: str | None = None,  # noqa: A002
     label: LabelFlag = None,
     candidate: Sources = None,
     mirror: Sources = None,
@@ -122,9 +122,11 @@ def add(
     """Start downloads on the server.
 
     Args:
-        sources: Magnet links, info hashes, links, or paths of .torrent files.
+        sources: Magnet links, info hashes, links to .torrent files, films or pages with a film,
+            paths of .torrent files, or paths on the server.
         id: Name for the job; the server makes one up if not given.
-        type: Kind of source, for servers with drivers of their own.
+        type: Kind of source (torrent, http, youtube, local, or that of another driver of the
+            server); told from the source if not given.
         label: Kept with the downloads, as KEY=VALUE; repeatable.
         candidate: Another source of the same film, taken if SOURCE is given up; repeatable.
         mirror: Another link to the same bytes, asked beside SOURCE; repeatable.

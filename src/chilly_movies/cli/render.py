@@ -50,6 +50,14 @@ def duration(seconds: int) -> str:
     return f"{seconds} s"
 
 
+def introduction(job: Job) -> str:
+    """Writes of which kind a job's source is, what is in it and how large it is."""
+    wanted = [file for file in job.files if file.wanted]
+    total = sum(file.size for file in wanted)
+    what = f"{count(len(wanted), 'file')}, {size(total)}" if total else count(len(wanted), "file")
+    return f"{job.name or job.id} ({job.running_source.type}): {what}"
+
+
 def peers(number: int) -> str:
     """Writes a number of peers: `1 peer`, `2 peers`."""
     return "1 peer" if number == 1 else f"{number} peers"

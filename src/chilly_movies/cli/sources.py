@@ -18,6 +18,8 @@ from chilly_movies.jobs.secrets import CREDENTIALS
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _MAX_TORRENT = 10 * 1024 * 1024
+_TORRENT = re.compile(rb"d\d{1,3}:[a-z]")
+"""How a torrent file begins (BEP 3), whatever it is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +28,18 @@ class Wanted:
 
     Attributes:
         text: as typed.
-        urn: the link, None if `torrent` is there.
+        urn: the link or path, None if `torrent` is there.
         torrent: the bytes of a `.torrent` file.
     """
 
     text: str
     urn: str | None = None
     torrent: bytes | None = None
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it is a path, of this machine or below a root of the server's."""
+        return self.urn is not None and "/" in self.urn and not _SCHEME.match(self.urn)
 
     @property
     def digest(self) -> str:
@@ -42,29 +49,46 @@ class Wanted:
 
 
 def read_source(text: str) -> Wanted:
-    """Reads what a SOURCE stands for. Whether a link is good is for the downloader to say.
+    """Reads what a SOURCE stands for. Whether it is good is for the downloader to say.
+
+    What is no link and lies on this machine is meant: a torrent file, or a film or folder of films.
 
     Raises:
-        CommandFailed: it looks like a torrent file and cannot be read.
+        CommandFailed: it looks like a file of this machine and cannot be read.
     """
     text, link = text.strip(), clean_link(text)
     if link.lower().startswith("file:"):
         text = _path_of(link)
     elif _SCHEME.match(link):
         return Wanted(link, urn=link)
-    path = Path(text)
-    if not (text.lower().endswith(".torrent") or "/" in text or path.is_file()):
-        return Wanted(link, urn=link)
+    path = Path(text).expanduser()
     try:
+        if "/" in text and path.is_dir():
+            return Wanted(text, urn=str(path.absolute()))
+        if path.suffix.lower() != ".torrent" and not path.is_file():
+            return _named_elsewhere(text, link)
         with path.open("rb") as file:
-            data = file.read(_MAX_TORRENT + 1)
-    except OSError as error:
-        raise CommandFailed(
-            f"The torrent file {text} cannot be read: {error.strerror}.", Exit.USAGE
-        ) from None
+            is_torrent = path.suffix.lower() == ".torrent" or _TORRENT.match(file.peek(8))
+            data = file.read(_MAX_TORRENT + 1) if is_torrent else b""
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is no path"
+        raise CommandFailed(f"The file {text} cannot be read: {why}.", Exit.USAGE) from None
+    if not is_torrent:
+        return Wanted(text, urn=str(path.absolute()))
     if len(data) > _MAX_TORRENT:
         raise CommandFailed(f"{text} is too large for a torrent file.", Exit.USAGE)
     return Wanted(text, torrent=data)
+
+
+def _named_elsewhere(text: str, link: str) -> Wanted:
+    """What is neither a link nor a file here: an info hash, or a path below a root of a server.
+
+    Raises:
+        CommandFailed: only a file of this machine could be meant.
+    """
+    if text.startswith(("/", "./", "../", "~")):
+        raise CommandFailed(f"There is no file or folder {text}.", Exit.USAGE)
+    return Wanted(link, urn=link)
 
 
 def _path_of(link: str) -> str:
@@ -90,8 +114,8 @@ def read_sources(texts: tuple[str, ...]) -> list[Wanted]:
     """
     if not texts:
         raise CommandFailed(
-            "Give at least one SOURCE: a magnet link, an info hash, a link to a torrent file, or "
-            "the path of one.",
+            "Give at least one SOURCE: a magnet link, an info hash, a link to a torrent file, to a "
+            "film or to a page with one, or a path.",
             Exit.USAGE,
         )
     found = {wanted.digest: wanted for wanted in map(read_source, texts)}

@@ -13,6 +13,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Self
 
 from chilly_movies.errors import DiskError
 
@@ -55,6 +56,12 @@ class Held:
         self._identity = None if handle is None else _identity(os.fstat(handle))
         way = _DESCRIPTORS / str(handle)
         self.path = way if handle is not None and way.exists() else folder
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.let_go()
 
     def share(self) -> Held:
         """The same for one more user, who must let go of it, too."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from chilly_movies.disk.volume import disk_error
+from chilly_movies.errors import DiskError
 from chilly_movies.runtime import tasks
 
 T = TypeVar("T")
@@ -17,8 +18,19 @@ async def on_disk(work: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(work)
     except OSError as error:
-        sentence = f"The media folder cannot be used: {error.strerror}."
-        raise disk_error(error.errno, sentence) from None
+        raise _refusal(error) from None
+
+
+async def on_disk_to_the_end(work: Callable[[], object]) -> None:
+    """Like both `on_disk` and `to_the_end`."""
+    try:
+        await to_the_end(work)
+    except OSError as error:
+        raise _refusal(error) from None
+
+
+def _refusal(error: OSError) -> DiskError:
+    return disk_error(error.errno, f"The media folder cannot be used: {error.strerror}.")
 
 
 async def to_the_end(work: Callable[[], object]) -> None:

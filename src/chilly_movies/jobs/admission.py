@@ -19,9 +19,11 @@ from chilly_movies.jobs.models import (
     SourceFacts,
     SourceType,
     Status,
+    folder_of,
 )
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import Driver
+from chilly_movies.jobs.requests import check_id, check_path, check_torrent, new_id
 from chilly_movies.jobs.secrets import Secret
 from chilly_movies.jobs.source_request import further
 from chilly_movies.jobs.start_request import StartRequest
@@ -64,6 +66,20 @@ class Wish:
             is_held=request.is_held,
         )
 
+    @classmethod
+    def adopting(cls, path: str, torrent: bytes, job_id: str | None, options: Options) -> Wish:
+        """What `Downloader.adopt` asks.
+
+        Raises:
+            InvalidRequest: a value has the wrong form.
+        """
+        if options.files is not None:
+            raise InvalidRequest("What is there already is seeded as a whole.", field="files")
+        job_id, path = new_id() if job_id is None else check_id(job_id), check_path(path)
+        options = replace(options, allow_executables=True, folder=folder_of(path))  # the user's own
+        check_torrent(torrent)
+        return cls(job_id, Source(SourceType.TORRENT, "", torrent), options, path=path)
+
 
 class Admission:
     """Lets new jobs in. The Downloader is its only user.
@@ -77,7 +93,7 @@ class Admission:
 
     def __init__(
         self,
-        drivers: Mapping[SourceType, Driver],
+        drivers: Mapping[str, Driver],
         ledger: Ledger,
         clock: Callable[[], datetime],
         on_admitted: Callable[[], None],
@@ -100,7 +116,7 @@ class Admission:
 
     async def _admit(self, wish: Wish) -> Job:
         birth = e.Held() if wish.is_held else e.Queued()
-        facts = _driver(self._drivers, wish.source).identify(wish.source)
+        facts = driver_of(self._drivers, wish.source).identify(wish.source)
         candidates = check_candidates(self._drivers, wish.candidates)
         wish = replace(wish, source=_as_stored(wish.source, facts), candidates=candidates)
         async with self._ledger.lock(wish.id):
@@ -145,7 +161,7 @@ class Admission:
 
 
 def check_candidates(
-    drivers: Mapping[SourceType, Driver], candidates: Iterable[FurtherSource]
+    drivers: Mapping[str, Driver], candidates: Iterable[FurtherSource]
 ) -> tuple[FurtherSource, ...]:
     """The candidates as they are stored; those that no driver can read are refused.
 
@@ -156,7 +172,7 @@ def check_candidates(
     found = []
     for one in candidates:
         try:
-            facts = _driver(drivers, one.source).identify(one.source)
+            facts = driver_of(drivers, one.source).identify(one.source)
         except InvalidRequest as error:
             error.field = "candidates"
             raise
@@ -169,7 +185,12 @@ def _as_stored(source: Source, facts: SourceFacts) -> Source:
     return source if facts.urn is None else replace(source, urn=facts.urn)
 
 
-def _driver(drivers: Mapping[SourceType, Driver], source: Source) -> Driver:
+def driver_of(drivers: Mapping[str, Driver], source: Source) -> Driver:
+    """The driver that reads a source.
+
+    Raises:
+        UnsupportedSource: there is none.
+    """
     try:
         return drivers[source.type]
     except KeyError:

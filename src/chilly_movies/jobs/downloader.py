@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 
 import structlog
 
-from chilly_movies.errors import ChillyError, EngineError, IllegalTransition, InvalidRequest
+from chilly_movies.errors import ChillyError, EngineError, IllegalTransition
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs import queue
 from chilly_movies.jobs.adjustments import AdjustRequest, parse_changes
@@ -33,20 +32,18 @@ from chilly_movies.jobs.models import (
     ListenPort,
     Peer,
     Pool,
-    Source,
-    SourceType,
     Status,
-    folder_of,
 )
 from chilly_movies.jobs.open_files import Reading
 from chilly_movies.jobs.options import Options, check_folder
 from chilly_movies.jobs.ports import Cluster, Cursors, Driver, FileReader, JobStore
 from chilly_movies.jobs.recovery import Upkeep
-from chilly_movies.jobs.requests import check_id, check_path, check_torrent, missing_source, new_id
+from chilly_movies.jobs.requests import missing_source
 from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.jobs.runner import DISK_PAUSES, Network, Runner
 from chilly_movies.jobs.scheduler import Scheduler, Slots, Waits
 from chilly_movies.jobs.settings import JobSettings
+from chilly_movies.jobs.sources import Peek, Sources
 from chilly_movies.jobs.start_request import StartRequest, parse
 from chilly_movies.jobs.stats import Stats
 from chilly_movies.jobs.swarm import SwarmControl
@@ -71,7 +68,8 @@ class Downloader:
     unknown id. Use it with `async with`, or call `aclose()` at the end.
 
     Args:
-        drivers: who runs which kind of source.
+        drivers: who runs which kind of source, by the `source_type` of its jobs: any text of at
+            most 32 characters.
         store: where jobs are kept.
         max_active: how many jobs may download at once; seeding ones do not count.
         max_active_disk: how many jobs may be imported from a disk at once, beside these.
@@ -83,16 +81,18 @@ class Downloader:
         cursors: where followers report how far they are; None = the store keeps all changes.
         limits: the speed limits that the drivers go by; None = some that nobody goes by.
         swarms: what knows the swarms of which kind of source; None = nothing does.
+        peek: asks the server of a link what is there; None = none is asked.
 
     Attributes:
         followers: work that is done for every stored change.
         limits: the speed limits.
+        sources: what sources are, before they are jobs.
         swarm: trackers, peers, pieces and torrent files of jobs.
     """
 
     def __init__(
         self,
-        drivers: Mapping[SourceType, Driver],
+        drivers: Mapping[str, Driver],
         store: JobStore,
         *,
         max_active: int = JobSettings.max_active,
@@ -104,7 +104,8 @@ class Downloader:
         cluster: Cluster | None = None,
         cursors: Cursors | None = None,
         limits: SpeedLimits | None = None,
-        swarms: Mapping[SourceType, SwarmControl] | None = None,
+        swarms: Mapping[str, SwarmControl] | None = None,
+        peek: Peek | None = None,
     ) -> None:
         self.limits = limits or SpeedLimits()
         self._drivers = dict(drivers)
@@ -131,6 +132,7 @@ class Downloader:
         self._file_watch = FileWatch(self._ledger, self._reading.files)
         self._disk = DiskWatch(self._ledger, self._runner, guard)
         self._admission = Admission(self._drivers, self._ledger, clock, self._wake.set)
+        self.sources = Sources(self._drivers, self._ledger, peek, self.open)
         self._upkeep = Upkeep(self._drivers, self._ledger, self._runner)
         self._verbs = Verbs(self._drivers, self._ledger, self._runner)
         self.swarm = Swarm(swarms or {}, self._ledger, self.status, self._verb)
@@ -241,7 +243,9 @@ class Downloader:
         request = job if isinstance(job, StartRequest) else parse({**(job or {}), **wishes})
         if request.source is None:
             return await self._start_known(request.job_id, held=request.is_held)
-        return await self._admission.admit(Wish.of(request, request.source))
+        source = await self.sources.told(request.source, request.job_id)
+        await self.sources.settle(request.candidates)
+        return await self._admission.admit(Wish.of(request, source))
 
     async def adopt(
         self,
@@ -272,14 +276,7 @@ class Downloader:
             DuplicateDownload: another job has the same data.
         """
         await self.open()
-        options = options or Options()
-        if options.files is not None:
-            raise InvalidRequest("What is there already is seeded as a whole.", field="files")
-        job_id, path = new_id() if id is None else check_id(id), check_path(path)
-        options = replace(options, allow_executables=True, folder=folder_of(path))  # the user's own
-        check_torrent(torrent)
-        source = Source(SourceType.TORRENT, "", torrent)
-        return await self._admission.admit(Wish(job_id, source, options, path=path))
+        return await self._admission.admit(Wish.adopting(path, torrent, id, options or Options()))
 
     async def _start_known(self, job_id: str, *, held: bool) -> Job:
         if job_id not in self._ledger:
@@ -381,6 +378,7 @@ class Downloader:
             wanted = changes
         else:
             wanted = parse_changes({**(changes or {}), **more})
+        await self.sources.settle(wanted.candidates)
         return await self._verb(job_id, lambda job: self._verbs.adjust(job, wanted))
 
     async def place(

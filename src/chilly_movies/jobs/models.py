@@ -58,7 +58,7 @@ behind its point without zeros at the end. Two of them compare as the numbers do
 
 
 class SourceType(StrEnum):
-    """The kinds of source the HTTP contract names."""
+    """The kinds of source we have drivers for; those of others have names of their own."""
 
     TORRENT = "torrent"
     HTTP = "http"
@@ -71,13 +71,13 @@ class Source:
     """Where a film comes from. With another secret it is the same source.
 
     Attributes:
-        type: which driver reads it.
+        type: the name of the driver that reads it: a `SourceType`, or one that was handed in.
         urn: magnet link, info hash or URL, as the caller gave it, without user name and password.
         data: the bytes of an uploaded `.torrent` file, else None.
         secret: what only its server is told, None if there is nothing.
     """
 
-    type: SourceType
+    type: str
     urn: str
     data: bytes | None = None
     secret: Secret | None = field(default=None, compare=False, repr=False)
@@ -94,7 +94,8 @@ class FurtherSource:
 
     Attributes:
         source: where it is.
-        checksum: `sha256:` and the digest in hex of what is there, None if it is not known.
+        checksum: `sha256:`, `sha1:` or `md5:` and the digest in hex of what is there, None if it is
+            not known.
         size: bytes of what is there, None if they are not known.
     """
 

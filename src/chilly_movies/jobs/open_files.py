@@ -26,7 +26,7 @@ from chilly_movies.jobs import events as e
 from chilly_movies.jobs.adjustments import chosen_files
 from chilly_movies.jobs.bus import EventBus
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import FileStanding, Job, MediaFile, SourceType, Status, is_video
+from chilly_movies.jobs.models import FileStanding, Job, MediaFile, Status, is_video
 from chilly_movies.jobs.ports import Driver, FileReader
 
 _ENDS = {
@@ -63,7 +63,7 @@ class Reading:
 
     def __init__(
         self,
-        drivers: Mapping[SourceType, Driver],
+        drivers: Mapping[str, Driver],
         ledger: Ledger,
         bus: EventBus,
         resume: Callable[[str], Awaitable[Job]],
@@ -134,7 +134,9 @@ class Reading:
     def _driver(self, job: Job) -> Driver:
         kind = job.running_source.type
         if (driver := self._drivers.get(kind)) is None:
-            raise UnsupportedSource(f"There is no driver for the source type '{kind}'.")
+            raise UnsupportedSource(
+                f"This server has no driver for the source type '{kind}' any more."
+            )
         return driver
 
     async def _set_going(self, job: Job, *, resume: bool) -> None:

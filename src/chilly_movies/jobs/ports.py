@@ -8,6 +8,7 @@ from typing import Protocol
 
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.figures import Moved
+from chilly_movies.jobs.inspection import SourceInspector
 from chilly_movies.jobs.models import FileStanding, Job, Peer, Pool, Report, Source, SourceFacts
 
 
@@ -52,6 +53,14 @@ class Driver(Protocol):
     """
 
     pool: Pool
+
+    @property
+    def inspector(self) -> SourceInspector | None:
+        """Knows its sources before they are jobs.
+
+        None = what `identify` says is all, and every source that it lets pass may be its.
+        """
+        ...
 
     def identify(self, source: Source) -> SourceFacts:
         """What the source says of itself, without any I/O.

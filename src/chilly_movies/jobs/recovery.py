@@ -9,7 +9,7 @@ import structlog
 
 from chilly_movies.errors import ChillyError, IllegalTransition
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import Job, SourceType, Status
+from chilly_movies.jobs.models import Job, Status
 from chilly_movies.jobs.ports import Driver, Loaded
 from chilly_movies.jobs.runner import Runner
 
@@ -28,9 +28,7 @@ class Upkeep:
         runner: what runs them.
     """
 
-    def __init__(
-        self, drivers: Mapping[SourceType, Driver], ledger: Ledger, runner: Runner
-    ) -> None:
+    def __init__(self, drivers: Mapping[str, Driver], ledger: Ledger, runner: Runner) -> None:
         self._drivers = drivers
         self._ledger = ledger
         self._runner = runner

@@ -6,7 +6,7 @@ import re
 import uuid
 from pathlib import PurePosixPath
 
-from chilly_movies.errors import InvalidRequest
+from chilly_movies.errors import InvalidRequest, UnsupportedSource
 from chilly_movies.jobs.models import SourceType
 from chilly_movies.names import INCOMPLETE
 
@@ -15,6 +15,8 @@ JOB_ID_PATTERN = rf"^[A-Za-z0-9._:\-]{{1,{MAX_ID}}}$"
 MAX_URN = 64 * 1024
 MAX_TORRENT_BYTES = 10 * 1024 * 1024
 MAX_PATH = 4096
+UNTOLD = ""
+"""The type of a source that came without one: it is found out before there is a job."""
 
 _INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"))
 _QUOTES = (
@@ -84,13 +86,24 @@ def check_id(job_id: object) -> str:
     return str(job_id)
 
 
-def check_link(text: str, kind: SourceType) -> str:
+def check_kind(name: str) -> str:
+    """The name of a source type, if a driver can have it; whether one has is not known here.
+
+    Raises:
+        UnsupportedSource: none can.
+    """
+    if not name or not name.isprintable():
+        raise UnsupportedSource("There is no such source type; 'torrent' is one.")
+    return name
+
+
+def check_link(text: str, kind: str) -> str:
     """The link without what is copied with it; "" if there is none.
 
     Raises:
         InvalidRequest: it holds a sign that no link has.
     """
-    link = clean_link(text) if kind is SourceType.TORRENT else text.strip()
+    link = clean_link(text) if kind in (SourceType.TORRENT, UNTOLD) else text.strip()
     for place, sign in enumerate(link, 1):
         if not sign.isprintable():
             raise InvalidRequest(
@@ -100,7 +113,7 @@ def check_link(text: str, kind: SourceType) -> str:
     return link
 
 
-def check_torrent(data: object, kind: SourceType = SourceType.TORRENT) -> None:
+def check_torrent(data: object, kind: str = SourceType.TORRENT) -> None:
     """Refuses what cannot be the bytes of a `.torrent` file.
 
     Raises:
@@ -108,7 +121,7 @@ def check_torrent(data: object, kind: SourceType = SourceType.TORRENT) -> None:
     """
     if not isinstance(data, bytes) or len(data) > MAX_TORRENT_BYTES:
         raise InvalidRequest("A torrent file must be bytes, at most 10.4 MB.", field="torrent")
-    if kind is not SourceType.TORRENT:
+    if kind != SourceType.TORRENT:
         raise InvalidRequest("A torrent file needs the sourceType 'torrent'.", field="torrent")
 
 

@@ -39,7 +39,6 @@ from chilly_movies.jobs.models import (
     Report,
     Source,
     SourceFacts,
-    SourceType,
     Status,
 )
 from chilly_movies.jobs.ports import Driver
@@ -97,7 +96,7 @@ class Runner:
 
     def __init__(
         self,
-        drivers: Mapping[SourceType, Driver],
+        drivers: Mapping[str, Driver],
         ledger: Ledger,
         retry: RetryPolicy,
         clock: Callable[[], datetime],
@@ -276,9 +275,9 @@ class Runner:
 
     async def _consume(self, job: Job, *, check: bool) -> Report:
         job = job.as_run
-        driver = self._drivers.get(job.source.type)
-        if driver is None:
-            raise SourceRejected(f"There is no driver for the source type '{job.source.type}'.")
+        if (driver := self._drivers.get(job.source.type)) is None:
+            another = self._another(self._ledger.get(job.id))
+            raise _without_driver(job.source, has_another=another)
         report, watch = Report(job.progress), self._watch_of(job)
         meter = Meter(job, counts=driver.pool is Pool.NETWORK)
         try:
@@ -553,6 +552,14 @@ class Runner:
         """The job is gone from the list."""
         self._disk_trouble.pop(job_id, None)
         self._watches.pop(job_id, None)
+
+
+def _without_driver(source: Source, *, has_another: object) -> ChillyError:
+    """A job that was stored is kept until its driver is there again, unless it has more sources."""
+    sentence = f"This server has no driver for the source type '{source.type}'"
+    if has_another:
+        return SourceRejected(f"{sentence}.")
+    return EngineError(f"{sentence}: the download is kept, and goes on when there is one.")
 
 
 def _given_up(problem: JobError, attempts: int) -> JobError:

@@ -13,7 +13,7 @@ from chilly_movies.errors import ChillyError, JobLost
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.disk_guard import DiskGuard
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import Job, Pool, SourceType, Status
+from chilly_movies.jobs.models import Job, Pool, Status
 from chilly_movies.jobs.ports import Driver
 from chilly_movies.jobs.queue import in_order
 from chilly_movies.jobs.runner import Runner
@@ -68,7 +68,7 @@ class Slots:
         limits: the slots of each pool.
     """
 
-    def __init__(self, drivers: Mapping[SourceType, Driver], limits: Mapping[Pool, int]) -> None:
+    def __init__(self, drivers: Mapping[str, Driver], limits: Mapping[Pool, int]) -> None:
         self._drivers = drivers
         self._limits = limits
         self._taken: Counter[Pool] = Counter()
@@ -91,7 +91,7 @@ class Slots:
         return None if taken < limit else f"waiting for a free slot ({taken} of {limit} active)"
 
     def _pool_of(self, job: Job) -> Pool:
-        """A job whose driver is gone waits with the most, and will fail."""
+        """A job whose driver is gone waits with the most, and will be told so."""
         driver = self._drivers.get(job.running_source.type)
         return Pool.NETWORK if driver is None else driver.pool
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import (
@@ -15,9 +16,9 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from chilly_movies.errors import InvalidRequest, UnsupportedSource
+from chilly_movies.errors import InvalidRequest
 from chilly_movies.jobs.models import FurtherSource, Source, SourceType
-from chilly_movies.jobs.requests import MAX_URN, check_link
+from chilly_movies.jobs.requests import MAX_URN, UNTOLD, check_kind, check_link
 from chilly_movies.jobs.secrets import (
     MAX_SECRET,
     MAX_SECRETS,
@@ -78,13 +79,15 @@ class FurtherIn(Credentials):
     """A further place that a film can be had from."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, strict=True)
-    usual: ClassVar[SourceType] = SourceType.TORRENT
+    usual: ClassVar[str] = UNTOLD
 
-    source_type: str | None = Field(None, max_length=32, description="Absent: the usual one.")
+    source_type: str | None = Field(
+        None, max_length=32, description="Absent: told from the sourceUrn."
+    )
     source_urn: str = Field(min_length=1, max_length=MAX_URN, repr=False)
     checksum: str | None = Field(
         None,
-        pattern="^sha256:[0-9A-Fa-f]{64}$",
+        pattern="^(?:sha256:[0-9A-Fa-f]{64}|sha1:[0-9A-Fa-f]{40}|md5:[0-9A-Fa-f]{32})$",
         description="Of what is there, for drivers that have no hashes of their own.",
     )
     size: int | None = Field(None, ge=0, le=2**53 - 1, description="Bytes of what is there.")
@@ -96,12 +99,13 @@ class FurtherIn(Credentials):
         assert self._further is not None  # noqa: S101 (for the type checker)
         return self._further
 
+    def become(self, source: Source) -> None:
+        """Take the source over, once its type was found out."""
+        self._further = replace(self.further, source=source)
+
     @model_validator(mode="after")
     def _find_source(self) -> Self:
-        try:
-            kind = SourceType(self.source_type or self.usual)
-        except ValueError:
-            raise UnsupportedSource("There is no such source type.") from None
+        kind = self.usual if self.source_type is None else check_kind(self.source_type)
         link, user = without_user(check_link(self.source_urn, kind))
         source = Source(kind, link, None, merged(user, self.secret))
         self._further = FurtherSource(source, self.checksum, self.size)
@@ -111,20 +115,20 @@ class FurtherIn(Credentials):
 class MirrorIn(FurtherIn):
     """A further place for the same bytes: an http or https link."""
 
-    usual: ClassVar[SourceType] = SourceType.HTTP
+    usual: ClassVar[str] = SourceType.HTTP
 
     @model_validator(mode="after")
     def _be_a_link(self) -> Self:
         source = self.further.source
         is_link = source.urn.lower().startswith(("http://", "https://"))
-        if source.type is not SourceType.HTTP or not is_link:
+        if source.type != SourceType.HTTP or not is_link:
             sentence = "A mirror is a link that begins with http:// or https://."
             raise InvalidRequest(sentence, field="mirrors")
         return self
 
 
 class CandidateIn(FurtherIn):
-    """A further source for the same film; absent sourceType: torrent."""
+    """A further source for the same film."""
 
 
 MIRRORS: Final = "Further places for the same bytes, whose servers are asked beside the source."

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from chilly_movies.errors import InvalidRequest, UnsupportedSource
+from chilly_movies.errors import InvalidRequest
 from chilly_movies.jobs.labels import (
     LABEL_KEY,
     LABELS,
@@ -37,7 +37,9 @@ from chilly_movies.jobs.requests import (
     JOB_ID_PATTERN,
     MAX_ID,
     MAX_URN,
+    UNTOLD,
     check_id,
+    check_kind,
     check_link,
     check_torrent,
     new_id,
@@ -127,15 +129,17 @@ class _StartRequest(Credentials):
         None, description="Made up if absent."
     )
     source_type: str = Field(
-        SourceType.TORRENT,
+        UNTOLD,
         max_length=32,
-        description="torrent, or another kind that the server has a driver for; absent: torrent.",
+        description="torrent, http, youtube, local, or the name of another driver that the server "
+        "has; absent: told from the sourceUrn.",
     )
     source_urn: str | None = Field(
         None,
         max_length=MAX_URN,
         repr=False,
-        description="Magnet link, info hash or link to a torrent file; absent: start the known id.",
+        description="Magnet link, info hash, link to a torrent file, film, metalink or page with a "
+        "video, or a local path, as the server has drivers; absent: start the known id.",
         examples=[EXAMPLE_URN],
     )
     labels: Labels | None = Field(None, description=LABELS)
@@ -167,12 +171,11 @@ class _StartRequest(Credentials):
     def _find_source(self, info: ValidationInfo) -> Self:
         """Reads the source; a torrent file comes beside the members (`context`)."""
         torrent = (info.context or {}).get("torrent")
-        try:
-            kind = SourceType(self.source_type)
-        except ValueError:
-            sentence = "There is no such source type; 'torrent' is one."
-            raise UnsupportedSource(sentence) from None
+        kind = self.source_type
+        if "source_type" in self.model_fields_set:
+            check_kind(kind)
         if torrent is not None:
+            kind = kind or SourceType.TORRENT
             check_torrent(torrent, kind)
         link, user = without_user(check_link(self.source_urn or "", kind))
         if link or torrent is not None:
@@ -200,14 +203,14 @@ def parse(wishes: Mapping[str, Any]) -> StartRequest:
     """Checks what a Python program asks for.
 
     Args:
-        wishes: `id`, `source_type` (default `torrent`), `source_urn`, `torrent` (the bytes of a
-            `.torrent` file), `username`, `password`, `cookies` and `headers` for the source's
-            server, `labels`, and options; camelCase works, too. None = not given; other
+        wishes: `id`, `source_type` (default: told from the source), `source_urn`, `torrent` (the
+            bytes of a `.torrent` file), `username`, `password`, `cookies` and `headers` for the
+            source's server, `labels`, and options; camelCase works, too. None = not given; other
             keys (the seed's `status`) are ignored.
 
     Raises:
         InvalidRequest: a value has the wrong form.
-        UnsupportedSource: there is no such source type.
+        UnsupportedSource: no source type can have this name.
     """
     given = {_WIRE.get(key, key): value for key, value in wishes.items() if value is not None}
     return checked(StartRequest, given, torrent=given.get("torrent"))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from chilly_movies.errors import InvalidRequest, NoSwarm, NotReadable, TrackerNotFound
 from chilly_movies.jobs import events as e
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import Job, SourceType, Status, TrackerChoice
+from chilly_movies.jobs.models import Job, Status, TrackerChoice
 from chilly_movies.jobs.swarm import LAST_TIER, MAX_TRACKERS, PieceMap, SwarmControl, Tracker
 
 Verb = Callable[[str, Callable[[Job], Awaitable[Job]]], Awaitable[Job]]
@@ -28,7 +28,7 @@ class Swarm:
 
     def __init__(
         self,
-        controls: Mapping[SourceType, SwarmControl],
+        controls: Mapping[str, SwarmControl],
         ledger: Ledger,
         status: Callable[[str], Awaitable[Job]],
         verb: Verb,

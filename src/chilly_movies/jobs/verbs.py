@@ -10,7 +10,7 @@ from chilly_movies.jobs import events as e
 from chilly_movies.jobs.adjustments import AdjustRequest, adjusted, destination
 from chilly_movies.jobs.admission import check_candidates
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import Job, SourceType, Status
+from chilly_movies.jobs.models import Job, Status
 from chilly_movies.jobs.ports import Driver
 from chilly_movies.jobs.queue import IN_LINE, To, no_position
 from chilly_movies.jobs.runner import Runner
@@ -26,9 +26,7 @@ class Verbs:
         runner: what runs them.
     """
 
-    def __init__(
-        self, drivers: Mapping[SourceType, Driver], ledger: Ledger, runner: Runner
-    ) -> None:
+    def __init__(self, drivers: Mapping[str, Driver], ledger: Ledger, runner: Runner) -> None:
         self._drivers = drivers
         self._ledger = ledger
         self._runner = runner

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
@@ -12,6 +14,8 @@ from chilly_movies.errors import SourceNotFound, SourceRejected, SourceUnavailab
 from chilly_movies.net.addresses import literal_host_is_public, resolves_to_public
 from chilly_movies.net.failures import is_ours, why_unreachable
 from chilly_movies.net.outbound import NOT_LET
+
+T = TypeVar("T")
 
 _MAX_HOPS = 5
 _LONGEST_POST = 30.0
@@ -54,14 +58,45 @@ async def get(
         SourceNotFound: the server says that there is no such thing.
         SourceRejected: an answer that is too large or none, or a place we must not reach.
     """
+
+    async def ask(place: str, told: Mapping[str, str] | None) -> bytes | str:
+        return await _get(client, place, limit, what, told)
+
+    return await follow(
+        url, ask, stops=stops, headers=headers, allow_private=allow_private, resolve=resolve
+    )
+
+
+async def follow(
+    url: str,
+    ask: Callable[[str, Mapping[str, str] | None], Awaitable[T | str]],
+    *,
+    stops: Callable[[str], bool],
+    headers: Mapping[str, str] | None,
+    allow_private: bool,
+    resolve: bool,
+) -> T | str:
+    """What is found where redirects end; each place on the way is judged.
+
+    Args:
+        url: where to begin.
+        ask: asks one place with these headers; gives what is there, or a text: where it is now.
+        stops: whether an address is not asked but returned.
+        headers: sent to the server of `url`, and to no other that it redirects to.
+        allow_private: whether loopback and private addresses may be asked.
+        resolve: whether names mean the same to us as to the client, which has no proxy then.
+
+    Raises:
+        SourceUnavailable: a name does not resolve.
+        SourceRejected: there are too many redirects, or one to a place we must not reach.
+    """
     origin = origin_of(url)
     for _ in range(_MAX_HOPS + 1):
         if stops(url):
             return url
         await check_place(url, allow_private=allow_private, resolve=resolve)
-        told = headers if origin_of(url) == origin else None
-        answer = await _get(client, url, limit, what, told)
-        if isinstance(answer, bytes):
+        answer = await ask(url, headers if origin_of(url) == origin else None)
+        if not isinstance(answer, str):
             return answer
         url = urljoin(url, answer)
     raise SourceRejected(f"The link redirects more than {_MAX_HOPS} times.")
@@ -150,27 +185,47 @@ async def _get(
     client: httpx2.AsyncClient, url: str, limit: int, what: str, headers: Mapping[str, str] | None
 ) -> bytes | str:
     """The body, or where the server sends us."""
+    async with answering(client, url, headers) as response:
+        if response.is_redirect:
+            return response.headers.get("location", "")
+        body = b""
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > limit:
+                most = f"{limit // 1024**2} MiB"
+                raise SourceRejected(f"The link holds more than the {most} {what} may have.")
+        return body
+
+
+@asynccontextmanager
+async def answering(
+    client: httpx2.AsyncClient, url: str, headers: Mapping[str, str] | None
+) -> AsyncIterator[httpx2.Response]:
+    """A server's answer whose body is not read yet: a redirect, or what was asked for.
+
+    Raises:
+        SourceUnavailable: no answer, or one that may change.
+        SourceNotFound: the server says that there is no such thing.
+        SourceRejected: it refuses, or we must not reach it.
+    """
     try:
         async with client.stream("GET", url, headers=headers) as response:
-            if response.is_redirect:
-                return response.headers.get("location", "")
-            if response.status_code >= 500 or response.status_code in (408, 429):
-                raise SourceUnavailable(f"The link's server answered {response.status_code}.")
-            if response.status_code in (404, 410):
-                raise SourceNotFound(f"The link's server answered {response.status_code}.")
-            if response.status_code != 200:
-                raise SourceRejected(f"The link's server answered {response.status_code}.")
-            body = b""
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > limit:
-                    most = f"{limit // 1024**2} MiB"
-                    raise SourceRejected(f"The link holds more than the {most} {what} may have.")
-            return body
+            if not response.is_redirect:
+                _refuse(response.status_code)
+            yield response
     except httpx2.InvalidURL:
         raise SourceRejected("The link is not a usable address.") from None
     except httpx2.HTTPError as error:
         raise _refusal(url, error) from None
+
+
+def _refuse(status: int) -> None:
+    if status >= 500 or status in (408, 429):
+        raise SourceUnavailable(f"The link's server answered {status}.")
+    if status in (404, 410):
+        raise SourceNotFound(f"The link's server answered {status}.")
+    if status not in (200, 206):
+        raise SourceRejected(f"The link's server answered {status}.")
 
 
 def _refusal(url: str, error: httpx2.HTTPError) -> SourceRejected | SourceUnavailable:

@@ -21,13 +21,16 @@ from chilly_movies.net import interfaces
 from chilly_movies.net.addresses import is_public
 from chilly_movies.net.fetch import get, never, post
 from chilly_movies.net.limiter import Rates, SpeedLimiter
+from chilly_movies.net.link_answer import LinkAnswer
 from chilly_movies.net.listed_addresses import ListedAddresses
 from chilly_movies.net.outbound import Outbound
+from chilly_movies.net.peek import peek
 from chilly_movies.net.settings import NetworkSettings
 
 log = structlog.get_logger(__name__)
 
 _TIMEOUT = httpx2.Timeout(20.0, connect=10.0)
+_LONGEST_PEEK = 10.0
 _POLL_SECONDS = 0.4
 """Seconds between two looks at the interface."""
 _FRESH_SECONDS = 0.1
@@ -166,6 +169,30 @@ class NetworkPolicy:
                 allow_private=self.config.allow_private_addresses,
                 resolve=self.config.proxy is None,
             )
+
+    async def peek(self, url: str, headers: Mapping[str, str] | None = None) -> LinkAnswer:
+        """What the server of a link says of what is there, if we may talk to it; see `peek.peek`.
+
+        Raises:
+            SourceUnavailable: it does not answer within 10 s, or nothing may be sent at the moment.
+            EngineError: a list of addresses cannot be read.
+            DownloadError: see `peek.peek`.
+        """
+        if self.halted is not None:
+            raise SourceUnavailable(f"Nothing is sent: {self.halted}.", is_ours=True)
+        await self.prepare()
+        try:
+            async with asyncio.timeout(_LONGEST_PEEK), self.client() as client:
+                return await peek(
+                    client,
+                    url,
+                    headers=headers,
+                    allow_private=self.config.allow_private_addresses,
+                    resolve=self.config.proxy is None,
+                )
+        except TimeoutError:
+            sentence = f"The link's server does not answer within {_LONGEST_PEEK:g} s."
+            raise SourceUnavailable(sentence) from None
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """Sends something to a server, if we may talk to it; the status of its answer.

@@ -23,7 +23,6 @@ from chilly_movies.jobs.models import (
     MediaFile,
     Progress,
     Source,
-    SourceType,
     Status,
     TrackerChoice,
 )
@@ -118,7 +117,7 @@ def job_to_row(job: Job) -> dict[str, Any]:
     """
     return {name: getattr(job, name) for name in _PLAIN} | {
         "status": job.status.value,
-        "source_type": job.source.type.value,
+        "source_type": str(job.source.type),
         "source_urn": job.source.urn,
         "source_data": job.source.data,
         "secret": _secrets_to_json(_Secrets.of(job)),
@@ -144,7 +143,7 @@ def job_from_row(row: RowMapping) -> Job:
     """
     secrets = _SECRETS.validate_json(row["secret"]) if row["secret"] else _NO_SECRETS
     source = Source(
-        SourceType(row["source_type"]),
+        _value(row, "source_type", str),
         _value(row, "source_urn", str),
         _value(row, "source_data", *_BYTES),
         secrets.source,

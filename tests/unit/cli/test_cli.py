@@ -119,8 +119,22 @@ def test_sources(tmp_path: Path) -> None:
     assert len(read_sources((str(path), str(path), "c" * 40))) == 2
     with pytest.raises(CommandFailed, match="cannot be read: No such file"):
         read_source("./elsewhere.torrent")
-    with pytest.raises(CommandFailed, match="cannot be read"):
-        read_source(str(tmp_path) + "/")
+    with pytest.raises(CommandFailed, match="There is no file or folder"):
+        read_source("./elsewhere.mkv")
+
+
+def test_a_path_of_this_machine_is_a_torrent_file_or_a_film(tmp_path: Path) -> None:
+    """A torrent file is told by its bytes, too; what is not here may lie on the server."""
+    film, torrent = tmp_path / "film.mkv", tmp_path / "film"
+    film.write_bytes(b"film")
+    torrent.write_bytes(b"d8:announce")
+    for path in (film, tmp_path):
+        wanted = read_source(str(path))
+        assert (wanted.urn, wanted.torrent, wanted.is_path) == (str(path), None, True)
+    assert read_source(str(torrent)).torrent == b"d8:announce"
+    there = read_source("films/a.mkv")
+    assert (there.urn, there.is_path) == ("films/a.mkv", True)
+    assert not read_source("https://films.example/a.mkv").is_path
 
 
 def test_files() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from base64 import b64encode
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import Request, Response
 from pydantic import (
@@ -31,6 +29,7 @@ from chilly_movies.api.wire.schemas import (
     named,
 )
 from chilly_movies.api.wire.uploads import is_json, read_json, read_upload
+from chilly_movies.api.wire.waiting import while_wanted
 from chilly_movies.errors import EngineError
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.models import Status
@@ -45,12 +44,8 @@ from chilly_movies.jobs.torrents import (
 )
 from chilly_movies.runtime.redaction import redact
 
-T = TypeVar("T")
-
 router = part_of_contract("torrents")
 
-_LOOK_INTERVAL = 0.5
-"""Seconds between two looks whether the client still waits."""
 _Url = Annotated[str, Field(min_length=1, max_length=2048)]
 InfoHash = Annotated[
     str | None,
@@ -143,7 +138,7 @@ async def create_torrent(body: CreateBody, request: Request) -> Response:
     `checking`), never writes to it, seeds until it is stopped, and deletes it on request only.
     """
     job_id = None if body.id is None else check_id(body.id)
-    made = await _while_wanted(request, _maker(request).make(_wish(body)))
+    made = await while_wanted(request, _maker(request).make(_wish(body)))
     shown = CreatedOut.model_validate(made)
     if not body.seed:
         return answer(shown, exclude_unset=True)
@@ -236,7 +231,7 @@ async def inspect_torrent(request: Request) -> Response:
     else:
         wanted = parse({"torrent": (await read_upload(request))[1]})
     assert wanted.source is not None  # noqa: S101 (for the type checker)
-    found = await _while_wanted(request, inspector.inspect(wanted.source))
+    found = await while_wanted(request, inspector.inspect(wanted.source))
     return answer(InspectedOut.model_validate(found))
 
 
@@ -256,18 +251,3 @@ def _wish(body: CreateBody) -> TorrentWish:
         private=body.private,
         comment=body.comment,
     )
-
-
-async def _while_wanted(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Runs the work until it is done, or until the client went away."""
-    task = asyncio.ensure_future(work)
-    try:
-        while not task.done():
-            await asyncio.wait([task], timeout=_LOOK_INTERVAL)
-            if not task.done() and await request.is_disconnected():
-                task.cancel()
-                await asyncio.wait([task])
-                raise EngineError("Nobody waited for the torrent.")
-        return task.result()
-    finally:
-        task.cancel()

@@ -223,10 +223,18 @@ else:
 LabelsOut = Annotated[dict[str, str], Field(description=LABELS)]
 
 
+_KIND = "Of which kind a source is: one of these, or of a driver that was handed in to the server."
+_KINDS = [{"type": "string", "enum": [str(kind) for kind in SourceType]}, {"type": "string"}]
+SourceKind = TypeAliasType(
+    "SourceKind",
+    Annotated[str, WithJsonSchema({"description": _KIND, "anyOf": _KINDS})],
+)
+
+
 class FurtherSourceOut(Shown):
     """A further place of a film, without what is secret of it."""
 
-    source_type: SourceType = Field(validation_alias=_of("source", "type"))
+    source_type: SourceKind = Field(validation_alias=_of("source", "type"))
     source_urn: str = Field(validation_alias=_of("source", "urn"))
     checksum: str | None
     size: int | None
@@ -235,7 +243,7 @@ class FurtherSourceOut(Shown):
 class SourceOut(Shown):
     """Where a film comes from."""
 
-    source_type: SourceType = Field(validation_alias=named("source_type", "type"))
+    source_type: SourceKind = Field(validation_alias=named("source_type", "type"))
     source_urn: str = Field(validation_alias=named("source_urn", "urn"))
 
 
@@ -252,7 +260,7 @@ class JobDetail(JobOut):
 
     name: str | None
     labels: LabelsOut
-    source_type: SourceType = Field(validation_alias=_of("source", "type"))
+    source_type: SourceKind = Field(validation_alias=_of("source", "type"))
     source_urn: str = Field(validation_alias=_of("source", "urn"))
     active_source: SourceOut = Field(
         validation_alias=named("active_source", "running_source"),

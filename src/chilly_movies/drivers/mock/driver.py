@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote
 from chilly_movies import errors
 from chilly_movies.errors import DownloadError, InvalidSource
 from chilly_movies.jobs.figures import Figures
+from chilly_movies.jobs.inspection import SourceInspector
 from chilly_movies.jobs.models import (
     FileStanding,
     Job,
@@ -88,6 +89,7 @@ class MockDriver:
     """
 
     pool = Pool.NETWORK
+    inspector: SourceInspector | None = None
 
     def __init__(
         self,

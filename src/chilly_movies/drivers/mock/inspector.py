@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 
 from chilly_movies.drivers.mock.driver import MockDriver
-from chilly_movies.jobs.models import MediaFile, Source
+from chilly_movies.jobs.inspection import Certainty, InspectedSource
+from chilly_movies.jobs.models import MediaFile, Source, SourceType
 from chilly_movies.jobs.torrents import InspectedTorrent
+from chilly_movies.net.link_answer import LinkAnswer
 
 _SIZE = 700_000_000
 _PIECE_SIZE = 1 << 20
@@ -35,3 +37,20 @@ class MockInspector:
             trackers=("https://tracker.example/announce",),
             peers=None if source.data is not None else 3,
         )
+
+
+class MockSources:
+    """Implements `inspection.SourceInspector` for sources of every kind."""
+
+    def __init__(self, driver: MockDriver) -> None:
+        self._torrents = MockInspector(driver)
+
+    def recognises(self, urn: str, answer: LinkAnswer | None = None) -> Certainty:
+        """See `inspection.SourceInspector`. Any text may be of any kind, so torrents are first."""
+        return Certainty.POSSIBLE
+
+    async def inspect(self, source: Source, *, resolve: bool) -> InspectedSource:
+        """See `inspection.SourceInspector`."""
+        found = await self._torrents.inspect(source)
+        torrent = found if source.type == SourceType.TORRENT else None
+        return InspectedSource(source, found.name, found.size, found.files, torrent)

@@ -36,6 +36,7 @@ from chilly_movies.drivers.torrent.removal import Removal
 from chilly_movies.drivers.torrent.resume_claim import decode
 from chilly_movies.drivers.torrent.resume_saver import ResumeSaver
 from chilly_movies.drivers.torrent.run import Run, figures, goal, selection
+from chilly_movies.drivers.torrent.sources import TorrentSources
 from chilly_movies.drivers.torrent.swarm import TorrentSwarm
 from chilly_movies.errors import (
     ChillyError,
@@ -44,6 +45,7 @@ from chilly_movies.errors import (
     InvalidSource,
     SourceRejected,
 )
+from chilly_movies.jobs.inspection import SourceInspector
 from chilly_movies.jobs.models import (
     FileStanding,
     Job,
@@ -99,7 +101,8 @@ class TorrentDriver:
         policy: whom we may talk to; None = one of its own, from the same settings.
 
     Attributes:
-        inspector: looks into torrents with the same engine.
+        inspector: see `ports.Driver`.
+        torrents: looks into torrents with the same engine.
         swarm: knows the swarms of the jobs.
     """
 
@@ -112,7 +115,8 @@ class TorrentDriver:
         self._resume = resume_store
         self._policy = policy or NetworkPolicy(config)
         self._session = TorrentSession(config, self._policy)
-        self.inspector = Inspector(config, self._session)
+        self.torrents = Inspector(config, self._session)
+        self.inspector: SourceInspector | None = TorrentSources(self.torrents)
         self._root = config.media_root
         self._place = Place(config.media_root)
         self._beliefs = Beliefs(resume_store, self._place)
@@ -176,7 +180,7 @@ class TorrentDriver:
 
     async def aclose(self) -> None:
         """See `ports.Driver`."""
-        await self.inspector.aclose()
+        await self.torrents.aclose()
         await self._session.aclose()
 
     async def remove(self, job: Job, *, delete_files: bool) -> None:

@@ -38,15 +38,25 @@ class Inspector:
         self._session = session
         self._seconds = min(_SECONDS, config.metadata_timeout)
         self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._inspections: set[asyncio.Task[InspectedTorrent]] = set()
+        self._inspections: set[asyncio.Task[InspectedTorrent | None]] = set()
         self._closed = False
 
     async def inspect(self, source: Source) -> InspectedTorrent:
         """See `torrents.TorrentInspector`."""
+        found = await self._bounded(source, may_ask_peers=True)
+        assert found is not None  # noqa: S101 (for the type checker)
+        return found
+
+    async def inspect_file(self, source: Source) -> InspectedTorrent | None:
+        """The same of a torrent file or a link to one; None if the link leads to a magnet."""
+        return await self._bounded(source, may_ask_peers=False)
+
+    async def _bounded(self, source: Source, *, may_ask_peers: bool) -> InspectedTorrent | None:
         if self._closed:
             raise EngineError("This downloader is closed.")
         p.identify(source)
-        inspection = asyncio.create_task(self._inspect(source), name="inspection")
+        work = self._inspect(source, may_ask_peers=may_ask_peers)
+        inspection = asyncio.create_task(work, name="inspection")
         self._inspections.add(inspection)
         try:
             await asyncio.wait([inspection])
@@ -66,7 +76,7 @@ class Inspector:
         if self._inspections:
             await asyncio.wait(self._inspections)
 
-    async def _inspect(self, source: Source) -> InspectedTorrent:
+    async def _inspect(self, source: Source, *, may_ask_peers: bool) -> InspectedTorrent | None:
         try:
             async with asyncio.timeout(self._seconds), self._turns:
                 if p.is_url(source):
@@ -90,7 +100,8 @@ class Inspector:
                     )
                     assert params.ti is not None  # noqa: S101 (for the type checker)
                     return p.describe(params.ti, params.trackers, encoding=encoding)
-                while (found := await self._ask_peers(request)) is None:
+                found = None
+                while may_ask_peers and (found := await self._ask_peers(request)) is None:
                     pass
                 return found
         except TimeoutError:
