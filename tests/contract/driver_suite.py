@@ -41,7 +41,6 @@ class Bench(Protocol):
         hostile: small sources whose names are meant to do harm (`../x`, 300 signs, a reserved
             name); none if the driver takes no name from its sources.
         seeds: whether the driver gives back what it has, if the caller wants that.
-        media_root: where films go; None if nothing lies on a disk.
     """
 
     driver: Driver
@@ -50,7 +49,10 @@ class Bench(Protocol):
     broken: tuple[Source, ...]
     hostile: tuple[Source, ...]
     seeds: bool
-    media_root: Path | None
+
+    @property
+    def media_root(self) -> Path | None:
+        """Where films go; None if nothing lies on a disk."""
 
     async def restart(self) -> None:
         """Close the driver and put another in its place, over the same disk and resume data."""

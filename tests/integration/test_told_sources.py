@@ -15,11 +15,11 @@ import pytest
 
 from chilly_movies import WebTorrentDownloader
 from chilly_movies.app import create_app
-from chilly_movies.jobs.inspection import Certainty, InspectedSource, SourceInspector
-from chilly_movies.jobs.models import Source
-from chilly_movies.net.link_answer import LinkAnswer
+from chilly_movies.drivers.http.driver import HttpDriver
+from chilly_movies.drivers.http.settings import HttpSourceSettings
+from chilly_movies.jobs.ports import Driver
 from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
-from tests.contract.http_file_driver import HttpFileDriver
+from chilly_movies.storage.memory import MemoryResumeStore
 from tests.contract.web import problem, served_by
 from tests.integration.engine import QUIET, magnet_to
 from tests.peers.libtorrent_peer import LibtorrentPeer
@@ -32,24 +32,11 @@ PAGE = b"<!DOCTYPE html><title>A film</title>"
 HASH = "ab" * 20
 
 
-class FileLinks:
-    """Knows files behind http links; pages are none."""
-
-    def recognises(self, urn: str, answer: LinkAnswer | None = None) -> Certainty:
-        """See `inspection.SourceInspector`."""
-        if answer is None:
-            return Certainty.POSSIBLE if urn.startswith("http") else Certainty.NONE
-        return Certainty.NONE if answer.is_page else Certainty.LIKELY
-
-    async def inspect(self, source: Source, *, resolve: bool) -> InspectedSource:
-        """See `inspection.SourceInspector`."""
-        return InspectedSource(source)
-
-
-class FileDriver(HttpFileDriver):
-    """A driver that takes every link, as the one for torrents does."""
-
-    inspector: SourceInspector | None = FileLinks()
+def files(folder: Path, *, private: bool) -> dict[str, Driver]:
+    """The driver of plain files, as one that is handed in."""
+    policy = NetworkPolicy(NetworkConfig(allow_private_addresses=private))
+    resume, settings = MemoryResumeStore(), HttpSourceSettings()
+    return {"http": HttpDriver(folder / "media", resume, policy, settings)}
 
 
 @dataclass
@@ -124,11 +111,10 @@ async def rig(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> A
     folder = tmp_path_factory.mktemp("told")
     make_film(folder / "film.mkv", SIZE)
     torrent = make_torrent(folder / "film.mkv", folder / "film.torrent")
-    policy = NetworkPolicy(NetworkConfig(allow_private_addresses=True))
     downloader = WebTorrentDownloader(
         folder / "media",
         state_dir=folder / "state",
-        drivers={"http": FileDriver(folder / "media", policy)},
+        drivers=files(folder, private=True),
         **QUIET,
     )
     site = Site(torrent.path.read_bytes())
@@ -142,7 +128,9 @@ async def rig(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> A
     [
         (f"magnet:?xt=urn:btih:{HASH}", "torrent"), (HASH, "torrent"),
         (base64.b32encode(bytes.fromhex(HASH)).decode(), "torrent"), ("cd" * 32, "torrent"),
-        ("{site}/film.torrent", "torrent"), ("http://127.0.0.1:1/gone.torrent?k=1", "torrent"),
+        ("{site}/film.torrent", "torrent"), ("{site}/a%20film.MKV", "http"),
+        ("{site}/f.meta4?a=1", "http"),
+        ("http://127.0.0.1:1/gone.torrent?k=1", "torrent"),
     ],
 )  # fmt: skip
 async def test_what_a_text_says_of_itself_is_told_without_asking_anybody(
@@ -226,6 +214,9 @@ async def test_a_link_asks_its_own_server_alone_and_a_magnet_its_peers_if_that_i
     linked = (await rig.inspect(f"{rig.site.url}/dl/1")).json()
     led = (await rig.inspect(f"{rig.site.url}/go/magnet")).json()
     assert set(rig.site.asked) == {"/dl/1", "/go/magnet"}
+    film = (await rig.inspect(f"{rig.site.url}/dl/2")).json()
+    assert (film["sourceType"], film["name"], film["totalBytes"]) == ("http", "2.mp4", len(FILM))
+    assert [(f["index"], f["path"]) for f in film["files"]] == [(0, "2.mp4")]
     assert (linked["totalBytes"], linked["torrent"]["peers"]) == (SIZE, None)
     assert "torrent" not in led
     magnet = magnet_to(rig.torrent, seeder.port)
@@ -247,11 +238,10 @@ async def test_what_is_not_there_or_is_no_source_is_told_in_a_sentence(rig: Rig)
 
 
 async def test_no_private_address_is_asked_what_is_there(tmp_path: Path) -> None:
-    policy = NetworkPolicy(NetworkConfig())
     downloader = WebTorrentDownloader(
         tmp_path / "media",
         state_dir=tmp_path / "state",
-        drivers={"http": FileDriver(tmp_path / "media", policy)},
+        drivers=files(tmp_path, private=False),
         **{**QUIET, "allow_private_addresses": False},
     )
     async with (

@@ -24,6 +24,7 @@ from chilly_movies.drivers.http.checksums import Checksum, parse_checksum
 from chilly_movies.drivers.http.claims import Claim, decode, save_published
 from chilly_movies.drivers.http.fetching import Arrivals, Fetching, hashed
 from chilly_movies.drivers.http.hosts import Patience
+from chilly_movies.drivers.http.inspector import HttpSources
 from chilly_movies.drivers.http.links import identity, name_of
 from chilly_movies.drivers.http.mirrors import hosts_of
 from chilly_movies.drivers.http.requests import Requests
@@ -31,6 +32,7 @@ from chilly_movies.drivers.http.settings import HttpSourceSettings
 from chilly_movies.drivers.http.spans import Spans
 from chilly_movies.drivers.http.tally import Tally
 from chilly_movies.errors import FileNotFound, FilmDamaged
+from chilly_movies.jobs.inspection import SourceInspector
 from chilly_movies.jobs.models import (
     FileStanding,
     Job,
@@ -74,6 +76,7 @@ class HttpDriver:
     ) -> None:
         self._root, self._place = root, Place(root)
         self._resume, self._policy = resume_store, policy
+        self.inspector: SourceInspector | None = HttpSources(policy)
         self._settings = settings or HttpSourceSettings()
         self._patience = patience or Patience(silence=self._settings.http_timeout)
         self._requests = Requests(policy, self._patience)

@@ -18,8 +18,10 @@ from chilly_movies.drivers.local.checksum import is_right
 from chilly_movies.drivers.local.claim import Claim, decode
 from chilly_movies.drivers.local.copying import of_source
 from chilly_movies.drivers.local.importing import Import, is_ours
+from chilly_movies.drivers.local.inspector import LocalSources
 from chilly_movies.drivers.local.scan import FoundFile
 from chilly_movies.errors import FileNotFound, FilmDamaged, InvalidSource, SourceRejected
+from chilly_movies.jobs.inspection import SourceInspector
 from chilly_movies.jobs.models import (
     FileStanding,
     Job,
@@ -55,6 +57,7 @@ class LocalDriver:
         self._root = media_root
         self._place = Place(media_root)
         self._roots = roots
+        self.inspector: SourceInspector | None = LocalSources(roots)
         self._store = resume_store
         self._running: dict[str, Import] = {}
 
