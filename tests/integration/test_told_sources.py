@@ -30,6 +30,8 @@ SIZE = 300_000
 FILM = bytes(range(256)) * 20
 PAGE = b"<!DOCTYPE html><title>A film</title>"
 HASH = "ab" * 20
+METALINK = b"""<?xml version="1.0"?><metalink xmlns="urn:ietf:params:xml:ns:metalink">
+<file name="dawn.mkv"><size>700</size><url>http://films.example/dawn.mkv</url></file></metalink>"""
 
 
 def files(folder: Path, *, private: bool) -> dict[str, Driver]:
@@ -56,6 +58,7 @@ class Site:
             "/dl/1": (self.torrent, "application/octet-stream"),
             "/film.torrent": (self.torrent, "application/x-bittorrent"),
             "/dl/2": (FILM, "video/mp4"),
+            "/dl/3": (METALINK, "application/metalink4+xml"),
             "/watch": (PAGE, "text/html; charset=utf-8"),
         }
         to = {"/go/1": "/dl/1", "/go/magnet": f"magnet:?xt=urn:btih:{HASH}&dn=Led"}
@@ -217,6 +220,8 @@ async def test_a_link_asks_its_own_server_alone_and_a_magnet_its_peers_if_that_i
     film = (await rig.inspect(f"{rig.site.url}/dl/2")).json()
     assert (film["sourceType"], film["name"], film["totalBytes"]) == ("http", "2.mp4", len(FILM))
     assert [(f["index"], f["path"]) for f in film["files"]] == [(0, "2.mp4")]
+    pack = (await rig.inspect(f"{rig.site.url}/dl/3")).json()
+    assert (pack["sourceType"], pack["name"], pack["totalBytes"]) == ("http", "dawn.mkv", 700)
     assert (linked["totalBytes"], linked["torrent"]["peers"]) == (SIZE, None)
     assert "torrent" not in led
     magnet = magnet_to(rig.torrent, seeder.port)
