@@ -20,11 +20,13 @@ from chilly_movies.disk.reader import DiskFile, DiskReader
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.ytdlp import staged, words
 from chilly_movies.drivers.ytdlp.arriving import ArrivingFile
+from chilly_movies.drivers.ytdlp.inspector import PageSources
 from chilly_movies.drivers.ytdlp.process import INSTALL, Child, is_installed, started, wish_of
 from chilly_movies.drivers.ytdlp.progress import Standing
 from chilly_movies.drivers.ytdlp.proxy import JudgingProxy
 from chilly_movies.drivers.ytdlp.reasons import error_of
 from chilly_movies.jobs import models as m
+from chilly_movies.jobs.inspection import SourceInspector
 from chilly_movies.jobs.ports import FileReader
 from chilly_movies.net.limiter import Share
 from chilly_movies.net.policy import NetworkPolicy
@@ -49,6 +51,7 @@ class YtdlpDriver:
 
     def __init__(self, root: Path, policy: NetworkPolicy) -> None:
         self._root, self._place, self._policy = root, Place(root), policy
+        self.inspector: SourceInspector | None = PageSources(policy)
         self._more = asyncio.Condition()
         self._shares: dict[str, Share] = {}
 
