@@ -489,11 +489,7 @@ def build_parts(settings: Settings) -> Parts:
         config,
         state,
         stores=stores,
-        others=lambda network: {
-            SourceType.HTTP: HttpDriver(media, stores.resume, network, settings.http_source),
-            SourceType.LOCAL: LocalDriver(media, roots, stores.resume),
-            SourceType.YOUTUBE: YtdlpDriver(media, network),
-        },
+        others=partial(other_drivers, settings, stores.resume, roots),
         max_active=settings.jobs.max_active,
         max_active_disk=settings.jobs.max_active_disk,
         min_free_space=settings.jobs.min_free_space,
@@ -506,6 +502,25 @@ def build_parts(settings: Settings) -> Parts:
     companions: list[Companion] = []
     companions.append(watch_folders(settings.inbox, roots, state.path))
     return replace(parts, companions=tuple(companions))
+
+
+def other_drivers(
+    settings: Settings, resume: ResumeStore, roots: Roots, network: NetworkPolicy
+) -> Mapping[str, Driver]:
+    """The drivers beside that of torrents, one line each.
+
+    Args:
+        settings: the user's.
+        resume: where they keep what they need to go on.
+        roots: the folders that films may be taken from.
+        network: whom they may talk to.
+    """
+    media = settings.media_root.absolute()
+    return {
+        SourceType.HTTP: HttpDriver(media, resume, network, settings.http_source),
+        SourceType.LOCAL: LocalDriver(media, roots, resume),
+        SourceType.YOUTUBE: YtdlpDriver(media, network),
+    }
 
 
 def _link_secret(settings: Settings) -> bytes:

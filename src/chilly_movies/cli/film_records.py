@@ -21,6 +21,7 @@ from chilly_movies.names import INCOMPLETE
 from chilly_movies.runtime.state_folder import StateFolder
 
 if TYPE_CHECKING:
+    from chilly_movies.disk.roots import Roots
     from chilly_movies.settings import Settings
 
 _LOCK_WITHIN = 1.0
@@ -77,6 +78,21 @@ def _identity(one: Wanted) -> str:
     if one.is_path:
         return f"path:{one.urn}"
     return min(identify(Source(SourceType.TORRENT, one.urn or "", one.torrent)).identities)
+
+
+def roots_of(settings: Settings, films: Sequence[Film]) -> Roots:
+    """The folders that films may be taken from: the user's, and those of the paths that were typed.
+
+    Args:
+        settings: say where films and state lie.
+        films: those that are wanted; who typed a path may read what lies there.
+    """
+    from chilly_movies.disk.roots import Roots, read_roots
+
+    paths = (Path(one.source.urn or "") for one in films if one.source.is_path)
+    typed = {f"typed-{_digest(str(p.parent))[:16]}": p.parent for p in paths if p.is_absolute()}
+    ours = (settings.media_root.absolute(), *(film.state.path for film in films))
+    return Roots({**read_roots(settings.disk.roots), **typed}, ours)
 
 
 class FilmsInUse:

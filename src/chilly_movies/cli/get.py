@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from cyclopts import Parameter
 from chilly_movies.cli import render
 from chilly_movies.cli.boards import Board, board_for
 from chilly_movies.cli.exits import Exit
-from chilly_movies.cli.film_records import Film, FilmsInUse, films_of
+from chilly_movies.cli.film_records import Film, FilmsInUse, films_of, roots_of
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.running import run
 from chilly_movies.cli.sources import Wanted, read_files, read_sources
@@ -114,7 +115,12 @@ class _Getting:
 
     async def _downloader(self, trackers: Sequence[str], peers: Sequence[str]) -> Downloader:
         with loading():
-            from chilly_movies.app import AssembledDownloader, engine_config, torrent_parts
+            from chilly_movies.app import (
+                AssembledDownloader,
+                engine_config,
+                other_drivers,
+                torrent_parts,
+            )
             from chilly_movies.disk.volume import check_writable
             from chilly_movies.drivers.torrent.engine.config import with_typed
             from chilly_movies.jobs.retry import policy_of
@@ -124,6 +130,7 @@ class _Getting:
         self._films = films_of(self._settings, self._wanted, self._files)
         check_writable(self._settings.media_root)
         config = await with_typed(engine_config(self._settings), trackers, peers)
+        roots = roots_of(self._settings, self._films)
         stores = SpreadStores({film.id: film.state.database for film in self._films})
         parts = torrent_parts(
             config if self._seed else replace(config, seed_ratio=0.0),
@@ -131,6 +138,7 @@ class _Getting:
             max_active=len(self._films),
             min_free_space=self._settings.jobs.min_free_space,
             stores=Stores(stores, stores),
+            others=partial(other_drivers, self._settings, stores, roots),
             retry=policy_of(self._settings.jobs),
         )
         use = FilmsInUse(self._films, config.media_root)
