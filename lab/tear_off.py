@@ -141,7 +141,7 @@ ROOMS: dict[str, Room] = {
         lines={
             f"{SOURCE}/app.py": (
                 "from chilly_movies.drivers.http.driver import HttpDriver",
-                "SourceType.HTTP: HttpDriver(media, stores.resume, network, settings.http_source),",
+                "SourceType.HTTP: HttpDriver(media, resume, network, settings.http_source),",
             ),
             f"{SOURCE}/settings.py": (
                 "from chilly_movies.drivers.http.settings import HttpSourceSettings",
@@ -234,7 +234,7 @@ ROOMS: dict[str, Room] = {
         lines={
             f"{SOURCE}/app.py": (
                 "from chilly_movies.drivers.local.driver import LocalDriver",
-                "SourceType.LOCAL: LocalDriver(media, roots, stores.resume),",
+                "SourceType.LOCAL: LocalDriver(media, roots, resume),",
             ),
             "pyproject.toml": ('"chilly_movies.drivers.local",',),
         },
