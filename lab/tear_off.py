@@ -215,6 +215,7 @@ ROOMS: dict[str, Room] = {
                     "mock_parts(1).tools.topics",
                 ),
             ),
+            "docs/api.md": (("curl -X POST http://localhost:3000/webhooks", "curl"),),
             "tests/unit/cli/test_cli.py": (('"webhooks", "settings"', '"settings"'),),
         },
         drops={

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 from chilly_movies.errors import ChillyError
 from chilly_movies.jobs.events import Change
 from chilly_movies.jobs.models import Job, Report
-from tests.model.spec import Known, Spec, asked_of, shown, urn_of
+from tests.model.spec import Known, Spec, asked_of, name_of, shown, urn_of
 from tests.model.world import PuppetDriver, Run, World, moving
 
 
@@ -41,7 +41,7 @@ class Watched(RuleBasedStateMachine):
     def _committed(self, change: Change, job: Job | None) -> None:
         before = self.spec.jobs.get(change.id)
         self.spec.commit(change, job)
-        if change.event == "source" and before:
+        if name_of(change) == "source" and before:
             self.world.driver.removed.add(before.key)
 
     def _open(self) -> None:

@@ -22,7 +22,7 @@ STEPS: dict[tuple[str, str | None], str | None] = {
     ("paused", "queued"): "paused", ("paused", "active"): "paused",
     ("resumed", "paused"): "queued", ("resumed", "failed"): "queued",
     ("retrying", "active"): "queued", ("error", "active"): "failed",
-    ("source", "active"): "queued",
+    ("source", "active"): "queued", ("anew", "active"): "active",
     **{("moved", status): status for status in (*WAITING, "completed")},
     **{("placed", status): status for status in IN_LINE},
     **{("adjusted", status): status for status in (*WAITING, "completed")},
@@ -84,6 +84,7 @@ class Known:
     spent: frozenset[str] = frozenset()
     again: frozenset[str] = frozenset()
     was_whole: bool = False
+    generation: int = 0
 
     @property
     def users(self) -> dict[str, str | None]:
@@ -114,7 +115,8 @@ class Spec:
     def commit(self, change: Change, job: Job | None) -> None:
         """A change became durable."""
         before = self.jobs.get(change.id)
-        step = (change.event, before.status if before else None)
+        event = name_of(change)
+        step = (event, before.status if before else None)
         if step not in STEPS:
             self.wrong.append(f"'{change.id}': {step} is not allowed")
             return
@@ -129,8 +131,8 @@ class Spec:
             del self.jobs[change.id]
         elif job is not None:
             if before:
-                self._check_source(change, before, job)
-            self._note(change.event, before, after, job)
+                self._check_source(event, change, before, job)
+            self._note(event, before, after, job)
 
     def _note(self, event: str, before: Known | None, after: str, job: Job) -> None:
         code = job.error.code if job.error else ""
@@ -171,7 +173,7 @@ class Spec:
             job.seeding, job.moving_to is not None, job.adopted, job.identities,
             before.born if before else self.quiet_times, job.options.forced, asked,
             trackers_of(job), urn_of(job, running=True), *self._spent(event, before, job),
-            event == "completed" or bool(before and before.was_whole),
+            event == "completed" or bool(before and before.was_whole), job.generation,
         )  # fmt: skip
 
     # --- sources --------------------------------------------------------------------------------
@@ -204,14 +206,16 @@ class Spec:
             again |= left - before.spent
         return before.spent | left, again
 
-    def _check_source(self, change: Change, before: Known, job: Job) -> None:
+    def _check_source(self, event: str, change: Change, before: Known, job: Job) -> None:
         """A job keeps its identity, and another of its sources is taken by `source` alone."""
         if urn_of(job) != before.source:
-            self.wrong.append(f"'{job.id}' has another source by '{change.event}'")
+            self.wrong.append(f"'{job.id}' has another source by '{event}'")
+        if job.generation != before.generation + (event in ("source", "anew")):
+            self.wrong.append(f"'{job.id}' is of generation {job.generation} by '{event}'")
         running = urn_of(job, running=True)
-        if change.event != "source":
+        if event != "source":
             if running != before.running:
-                self.wrong.append(f"'{change.event}' of '{job.id}' takes '{running}'")
+                self.wrong.append(f"'{event}' of '{job.id}' takes '{running}'")
             return
         if self.is_calm() and running not in self.next_of(job.id, before):
             self.wrong.append(f"'{job.id}' takes '{running}' after '{before.running}'")
@@ -382,6 +386,12 @@ class Spec:
             if verb == "edit":
                 known[url or old] = had if tier is None else tier
         return "" if job.status == "canceled" else shown(known)  # it may be so already
+
+
+def name_of(change: Change) -> str:
+    """The event's name; `anew` of a source that is left for itself, with other data."""
+    told = change.news or {}
+    return "anew" if change.event == "source" and told["from"] == told["to"] else change.event
 
 
 def urn_of(job: Job, *, running: bool = False) -> str:

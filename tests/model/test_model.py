@@ -287,6 +287,36 @@ class Machine(Watched):
             self.world.forward(1000)
             self._collect()
 
+    @rule(
+        job_id=IDS,
+        source=SOURCES,
+        candidates=CANDIDATES,
+        ends=st.lists(
+            st.sampled_from(["rejected", "rejected", "unavailable", "crash"]),
+            min_size=2, max_size=5,
+        ),
+    )  # fmt: skip
+    def loses_one_source_after_the_other(
+        self, job_id: str, source: str, candidates: list[dict[str, str]], ends: list[str]
+    ) -> None:
+        """Each source of a job that needs no slot goes wrong, and perhaps it is resumed then."""
+        self._flow()
+        self.start(job_id=job_id, source=source, how="forced", more={"candidates": candidates})
+        for kind in ends:
+            for run in self._runs():
+                if run.job.id == job_id:
+                    run.orders.put_nowait(FAILURES[kind])
+            self.world.forward(1000)
+            self._collect()
+        if self._alone() and len(ends) % 2:
+            self.use(job_id=job_id, verb="resume")
+
+    @precondition(lambda self: self._runs())
+    @rule(pick=PICK)
+    def begins_anew(self, pick: int) -> None:
+        """What it is taken from is another file by now."""
+        self._order(pick, Report(moving(1), "The file changed where it comes from.", anew=True))
+
     @rule(times=st.integers(1, 2))
     def deletes_nothing(self, times: int) -> None:
         """The data of the next sources that are given up stays where it is."""
