@@ -410,3 +410,15 @@ def test_the_commands_add_and_list_take_labels(asked: list[tuple[str, dict[str, 
     assert asked[0][1]["labels"] == {"k": "1", "l": ""}
     assert main(["list", "--label", "k=1", "--label", "l=2"]) == 0
     assert asked[1][1]["label"] == ["k=1", "l=2"]
+
+
+async def test_what_is_asked_while_a_film_is_on_its_way_elsewhere_holds_at_once(rig: Rig) -> None:
+    downloader = rig.make(script=replace(SCRIPT, seed_seconds=1e9))
+    await rig.add("a")
+    await reach(downloader, "a", Status.COMPLETED)
+    rig.pace.hold()
+    await downloader.move("a", "Elsewhere")
+    await until(lambda: rig.pace.sleepers == 1)
+    job = await downloader.adjust("a", seed_ratio=0.25)
+    assert job.moving_to is not None
+    assert rig.driver._options[job.key].seed_ratio == 0.25

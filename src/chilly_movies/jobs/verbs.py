@@ -115,7 +115,7 @@ class Verbs:
             return job
         changed = await self._ledger.record(job.id, change)
         if changed.moving_to is not None:
-            return await self._set_off(job)
+            await self._set_off(job)
         driver = self._drivers.get(changed.running_source.type)
         if changed.is_running and driver is not None:
             await driver.adjust(changed.as_run)
