@@ -279,7 +279,7 @@ class PuppetDriver(MockDriver):
     async def adjust(self, job: Job) -> None:
         """Take over the options."""
         if (run := self.runs.get(job.key)) is not None:
-            run.job = replace(run.job, options=job.options)
+            run.job = replace(run.job, options=job.options, mirrors=job.mirrors)
 
     async def _close(self, run: Run) -> None:
         if self.sticky and not self.dead:
