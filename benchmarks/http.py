@@ -38,6 +38,7 @@ RATE = 6_000_000
 FREE, LIMITED = "free", "6 MB/s a connection"
 ALL_BYTES, COMPLETED = "all bytes there", "flushed, published"
 WITHIN = 600.0
+_PERIOD = 0.02
 HEADINGS = (
     "line", "client", "until", "seconds", "min-max", "MB/s", "CPU s", "MB more than idle",
     "ratio to aria2", "ratio min-max",
@@ -88,12 +89,15 @@ async def _command(words: Sequence[str], got: Path) -> tuple[dict[str, Spent], P
         words[0], list(words), os.environ,
         file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
     )  # fmt: skip
-    _, status, used = await asyncio.to_thread(os.wait4, pid, 0)
-    seconds = time.monotonic() - began
+    ended, peak = asyncio.ensure_future(asyncio.to_thread(os.wait4, pid, 0)), 0
+    while not ended.done():  # of its end the system tells the peak of who started it, if larger
+        peak = max(peak, usage(pid).peak)
+        await asyncio.wait([ended], timeout=_PERIOD)
+    seconds, (_, status, used) = time.monotonic() - began, ended.result()
     if status:
         raise RuntimeError(f"{words[0]} ended with {os.waitstatus_to_exitcode(status)}")
     cpu = used.ru_utime + used.ru_stime
-    return {ALL_BYTES: Spent(seconds, cpu, used.ru_maxrss * 1024)}, got
+    return {ALL_BYTES: Spent(seconds, cpu, peak)}, got
 
 
 async def _curl(link: str, folder: Path) -> tuple[dict[str, Spent], Path]:
