@@ -120,8 +120,8 @@ old-jobs: setup ## take over JOBS jobs of the first version; TREE= is a clone at
 points: setup ## kill the server at each failpoint, at its first, second, ... time
 	@$(BIN)/python -m lab.crash.points
 
-found-data: setup ## TORRENTS whose FILES lie here renamed and moved: what is found, and that nothing is changed
-	@$(BIN)/python -m lab.found_data --torrents $(or $(TORRENTS),100) --files $(or $(FILES),20000)
+found-data: setup ## TORRENTS whose FILES lie here renamed and moved: what is found, and that nothing is changed; DOWNLOADS= of the first few
+	@$(BIN)/python -m lab.found_data --torrents $(or $(TORRENTS),100) --files $(or $(FILES),20000)$(if $(DOWNLOADS), --downloads $(DOWNLOADS))
 
 damage: setup ## damage TRIALS files while nobody looks; SEED= repeats a run
 	@$(BIN)/python -m lab.crash.damage --trials $(or $(TRIALS),600) $(if $(SEED),--seed $(SEED))
