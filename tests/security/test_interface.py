@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from chilly_movies.tracker.http import run_tracker
+from lab.candidates import serving
 from tests.acceptance.backend import Backend
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.netns import ip
@@ -132,3 +133,36 @@ async def test_what_begins_while_the_interface_is_away_waits_for_it(
     assert "is down" in health["network"]
     assert not sent
     assert PEER in called
+
+
+async def test_a_link_stops_when_the_interface_goes_counts_no_failure_and_goes_on(
+    tmp_path: Path, networks: TwoNetworks
+) -> None:
+    settings = {**OPEN, "CHILLY_ALLOW_PRIVATE_ADDRESSES": "true", "CHILLY_INTERFACE": CABLE}
+    digest = make_film(tmp_path / "film.mkv", SIZE)
+    async with (
+        served_outside(networks, serving(PEER)) as origin,
+        Backend(tmp_path, settings, warm=True) as ours,
+    ):
+        origin.films["0"] = (tmp_path / "film.mkv").read_bytes()
+        await ours.start(origin.link("0", "paced"), id="a", sourceType="http")
+        await ours.until("a", lambda event: event["progress"]["bytesDownloaded"] > 0)
+        with Capture() as capture:
+            networks.take_down()
+            said = await ours.until("a", lambda event: "is down" in event.get("reason", ""))
+            await asyncio.sleep(0.5)
+            capture.take()
+            await asyncio.sleep(1)
+            sent = capture.take()
+        networks.bring_back()
+        job = await ours.wait("a")
+        async with ours.listen("/events/a", last_id=0) as events:
+            names = []
+            async for event in events:
+                names.append(event["event"])
+                if event["event"] == "completed":
+                    break
+    assert not sent
+    assert (said["status"], said["progress"]["downloadSpeed"]) == ("active", 0)
+    assert "retrying" not in names
+    assert (job["status"], sha256_of(tmp_path / "media" / job["path"])) == ("completed", digest)
