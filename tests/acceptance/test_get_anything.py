@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from chilly_movies.drivers.http.links import name_of
+from chilly_movies.drivers.local.modes import SAID  # noqa: F401 (the tests go with this room)
 from tests.acceptance.test_command_line import assert_sentence, chilly, engine, line, running
 from tests.peers.torrents import make_film, sha256_of
 
@@ -44,7 +46,7 @@ async def test_get_takes_a_link_to_a_film_and_a_path_and_says_what_they_are(
     digest = sha256_of(folder / "film.mkv")
     linked = await chilly("get", f"{url}/film.mkv", env=env)
     assert linked.code == 0, linked
-    assert "film.mkv (http): 1 file, 1.0 MB\n" in linked.out
+    assert f"{name_of(f'{url}/film.mkv')} (http): 1 file, 1.0 MB\n" in linked.out
     assert sha256_of(tmp_path / "to/film.mkv") == digest
     own = await chilly("get", str(folder / "film.mkv"), env=env)
     assert own.code == 0, own
