@@ -34,6 +34,7 @@ from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.jobs.lifecycle import apply
 from chilly_movies.jobs.models import FurtherSource, Job, Phase, Report, Source, SourceType, Status
 from chilly_movies.jobs.options import Options
+from chilly_movies.jobs.retry import RetryPolicy
 from chilly_movies.jobs.secrets import Secret
 from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
 from chilly_movies.net.proxies import Proxy
@@ -255,7 +256,8 @@ async def test_what_changes_in_the_middle_of_a_run_is_never_mixed(rig: Rig, film
 async def test_new_data_at_the_source_counts_a_generation_and_is_told(
     rig: Rig, film: bytes
 ) -> None:
-    downloader = Downloader({SourceType.HTTP: rig.driver}, MemoryJobStore())
+    soon = RetryPolicy(base=0.05)
+    downloader = Downloader({SourceType.HTTP: rig.driver}, MemoryJobStore(), retry=soon)
     link, other = rig.origin.serve("/film.mkv", film), film[::-1]
     rig.origin.hold_after = 3 * MIB
     await downloader.start(id="a", source_type="http", source_urn=link)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from chilly_movies.jobs.models import Source, SourceType
 from chilly_movies.jobs.ports import Driver
 from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
 from chilly_movies.storage.memory import MemoryResumeStore
-from tests.contract.driver_suite import Bench, DriverSuite
+from tests.contract.driver_suite import Bench, DriverSuite, accepted, run_until_complete
 from tests.integration.file_origin import FileOrigin, file_origin
 
 pytestmark = pytest.mark.anyio
@@ -61,3 +62,13 @@ async def bench(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Bench]:
 
 class TestHttpDriver(DriverSuite):
     """The suite of all drivers."""
+
+
+async def test_a_finished_film_is_moved_and_checked_where_it_is_then(bench: Bench) -> None:
+    job, _ = await run_until_complete(bench.driver, accepted(bench))
+    moving = replace(job, moving_to="Films/one.mkv")
+    [*_, last] = [report async for report in bench.driver.run(moving)]
+    assert (last.path, last.complete) == ("Films/one.mkv", True)
+    moved = replace(job, path=last.path, files=job.files_at(last.path or ""))
+    [*_, last] = [report async for report in bench.driver.run(moved, check=True)]
+    assert "was not written to" in (last.reason or "")
