@@ -74,6 +74,18 @@ def test_files_of_the_same_size_are_told_apart_by_their_bytes_and_not_by_their_n
     }  # fmt: skip
 
 
+def test_small_files_that_share_a_piece_are_found_among_many_of_their_sizes(tmp_path: Path) -> None:
+    make_films(tmp_path / "show", {"a.srt": 500, "b.srt": 600, "c.srt": 700})
+    torrent, mine = torrent_of(tmp_path / "show"), tmp_path / "mine"
+    for number, name in enumerate(("a", "b", "c")):
+        for other in range(12):
+            make_film(mine / f"{other}" / f"{name}.srt", 500 + 100 * number, seed=100 + other)
+        (mine / "x").mkdir(exist_ok=True)
+        (tmp_path / "show" / f"{name}.srt").rename(mine / "x" / f"{number}.bin")
+    found = {name: path.name for name, path in find(torrent, mine).items()}
+    assert found == {"a.srt": "0.bin", "b.srt": "1.bin", "c.srt": "2.bin"}
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_zeros_at_both_ends_say_nothing(tmp_path: Path, version: Version) -> None:
     size = 8 * PIECE

@@ -26,8 +26,9 @@ _TRIED = 64
 """So many files of one size are looked at for one file of a torrent."""
 _COMPARED = 16
 """The names of so many are compared letter by letter."""
-_TRIED_TOGETHER, _COMBINED = 4, 64
-"""For a piece that several files share: files of one size for each, and choices of them."""
+_TRIED_TOGETHER, _COMBINED, _HASHED = 16, 64, 64 * 1024 * 1024
+"""For a piece that several files share: files of one size for each, choices of them that are always
+tried, and bytes that are hashed in trying more."""
 _ENDS = 2
 """So many checks say enough, unless what they saw is the same byte again and again."""
 _BY_SIZE_ALONE = 1024 * 1024
@@ -152,7 +153,7 @@ def _solve(
         return
     length = sum(length for _, _, length in parts)
     check = Check(0, length, torrent.digest(number))
-    for choice in islice(product(*choices), _COMBINED):
+    for choice in islice(product(*choices), max(_COMBINED, _HASHED // length)):
         if check.fits(b"".join(data for _, data in choice)):
             for (file, _, _), (path, _) in zip(parts, choice, strict=True):
                 if path is not None:
