@@ -31,9 +31,13 @@ CASES: dict[str, tuple[Request, int, str]] = {
         ("/download/start", {"json": {"sourceType": "carrier-pigeon", "sourceUrn": "x"}}),
         422, "unsupported_source",
     ),
-    "a source type without a driver": (
-        ("/download/start", {"json": {"sourceType": "youtube", "sourceUrn": "https://y.example/1"}}),
-        422, "unsupported_source",
+    "a page without an address": (
+        ("/download/start", {"json": {"sourceType": "youtube", "sourceUrn": "y.example/1"}}),
+        422, "invalid_source",
+    ),
+    "a path outside of every root": (
+        ("/download/start", {"json": {"sourceType": "local", "sourceUrn": "/etc/passwd"}}),
+        422, "invalid_source",
     ),
     "an unknown id": (("/download/pause", {"json": {"id": "nobody"}}), 404, "job_not_found"),
     "an id that is a path": (
