@@ -304,10 +304,25 @@ async def test_the_torrent_file_of_a_magnet_has_its_info_hash_and_serves_another
     assert (str(hashes.v2) if hashes.has_v2() else "") == torrent.v2
 
 
-async def test_an_uploaded_torrent_file_comes_back_as_it_was_until_its_trackers_change(
-    tmp_path: Path,
+@pytest.mark.parametrize("version", ["hybrid", "v2"])
+async def test_without_the_hashes_of_its_pieces_a_magnet_has_a_link_and_no_torrent_file_yet(
+    tmp_path: Path, version: str
 ) -> None:
-    torrent = film(tmp_path, [NOWHERE])
+    torrent = film(tmp_path, version=version)
+    async with LibtorrentPeer() as peer, running(tmp_path) as downloader:
+        await peer.leech(torrent.path, tmp_path / "theirs")
+        await downloader.start(id="a", source_urn=magnet_to(torrent, peer.port))
+        await until(downloader, "a", lambda job: bool(job.files))
+        with pytest.raises(NotReadable, match="hashes of its pieces"):
+            await downloader.swarm.torrent_file("a")
+        assert torrent.v2 in await downloader.swarm.magnet("a")
+
+
+@pytest.mark.parametrize("version", ["v1", "hybrid", "v2"])
+async def test_an_uploaded_torrent_file_comes_back_as_it_was_until_its_trackers_change(
+    tmp_path: Path, version: str
+) -> None:
+    torrent = film(tmp_path, [NOWHERE], version=version)
     given = torrent.path.read_bytes()
     async with running(tmp_path) as downloader:
         await downloader.start(id="a", torrent=given)
@@ -317,4 +332,4 @@ async def test_an_uploaded_torrent_file_comes_back_as_it_was_until_its_trackers_
     params = lt.load_torrent_buffer(changed)
     assert sorted(params.trackers) == sorted([NOWHERE, "https://tracker.example/announce"])
     assert params.ti is not None
-    assert str(params.ti.info_hashes().v1) == torrent.v1
+    assert params.ti.info_hashes() == lt.load_torrent_buffer(given).info_hashes

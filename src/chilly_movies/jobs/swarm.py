@@ -78,7 +78,7 @@ class Metainfo:
     Attributes:
         name: what its file is called.
         magnet: a link with its info hashes and trackers.
-        data: its `.torrent` file, None before its metadata is known.
+        data: its `.torrent` file, None before its metadata and all hashes of pieces are known.
     """
 
     name: str

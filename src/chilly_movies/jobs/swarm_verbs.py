@@ -200,12 +200,17 @@ class Swarm:
         """A job's `.torrent` file: its name without ending, and its bytes.
 
         Raises:
-            NotReadable: its metadata is not known yet.
+            NotReadable: its metadata, or hashes of its pieces, are not known yet.
         """
         control, job = await self._of(job_id)
         found = await control.metainfo(job)
-        if found is None or found.data is None:
+        if found is None:
             raise _unknown(job)
+        if found.data is None:
+            raise NotReadable(
+                f"The torrent file of job '{job.id}' is not known yet: peers have not sent its "
+                "metadata, or not all hashes of its pieces. Ask again while it downloads."
+            )
         return found.name, found.data
 
 

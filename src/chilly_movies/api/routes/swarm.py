@@ -232,6 +232,8 @@ async def get_pieces(request: Request, id: JobId) -> Response:  # noqa: A002
 async def get_torrent_file(request: Request, id: JobId) -> Response:  # noqa: A002
     """The `.torrent` file of a download, with its trackers; known once its metadata is.
 
+    Of a magnet link to a v2 or hybrid torrent the hashes of pieces have to arrive, too: 409
+    `not_readable` before that.
     One that was uploaded comes back as it was, unless its trackers were changed.
     """
     name, data = await _swarm(request).torrent_file(check_id(id))

@@ -37,8 +37,20 @@ def metainfo_of(request: p.AddRequest) -> Metainfo:
     name = params.ti.name() if params.ti is not None else params.name
     data = request.source.data
     if params.ti is not None and (data is None or request.trackers.is_given):
-        data = lt.bencode(cast(Any, lt.write_torrent_file(params)))
+        data = _written(params)
     return Metainfo(safe_name(name or "torrent"), lt.make_magnet_uri(params), data)
+
+
+def _written(params: lt.add_torrent_params) -> bytes | None:
+    """The torrent file; None while hashes of pieces are missing.
+
+    The files of v2 and hybrid torrents hold the hashes of all pieces (BEP 52, `piece layers`). A
+    magnet's metadata comes without them: peers are asked for them while it downloads.
+    """
+    try:
+        return lt.bencode(cast(Any, lt.write_torrent_file(params)))
+    except RuntimeError:
+        return None
 
 
 def pieces_of(request: p.AddRequest, *, whole: bool) -> PieceMap | None:
