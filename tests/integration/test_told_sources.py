@@ -61,7 +61,13 @@ class Site:
             "/dl/3": (METALINK, "application/metalink4+xml"),
             "/watch": (PAGE, "text/html; charset=utf-8"),
         }
-        to = {"/go/1": "/dl/1", "/go/magnet": f"magnet:?xt=urn:btih:{HASH}&dn=Led"}
+        to = {
+            "/go/1": "/dl/1",
+            "/go/magnet": f"magnet:?xt=urn:btih:{HASH}&dn=Led",
+            "/go/nowhere": "http://[::1",
+            "/go/nowhere.mkv": "http://[::1",
+            "/go/nowhere.torrent": "http://[::1",
+        }
         body, kind = known.get(path, (b"", "text/plain"))
         status = "200 OK" if body else "302 Found" if path in to else "404 Not Found"
         where = f"Location: {to[path]}\r\n" if path in to else ""
@@ -240,6 +246,13 @@ async def test_what_is_not_there_or_is_no_source_is_told_in_a_sentence(rig: Rig)
     problem(await rig.inspect("http://127.0.0.1:1/x.torrent"), 502, "source_unavailable")
     problem(await rig.client.post("/sources/inspect", json={}), 422, "invalid_request",
             field="sourceUrn")  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/go/nowhere", "/go/nowhere.mkv", "/go/nowhere.torrent"])
+async def test_a_link_that_leads_to_what_is_no_address_is_refused_in_a_sentence(
+    rig: Rig, path: str
+) -> None:
+    problem(await rig.inspect(rig.site.url + path), 502, "source_rejected")
 
 
 async def test_no_private_address_is_asked_what_is_there(tmp_path: Path) -> None:

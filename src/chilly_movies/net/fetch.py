@@ -98,7 +98,7 @@ async def follow(
         answer = await ask(url, headers if origin_of(url) == origin else None)
         if not isinstance(answer, str):
             return answer
-        url = urljoin(url, answer)
+        url = redirected(url, answer)
     raise SourceRejected(f"The link redirects more than {_MAX_HOPS} times.")
 
 
@@ -141,6 +141,22 @@ async def post(
         raise SourceRejected("The link is not a usable address.") from None
     except httpx2.HTTPError as error:
         raise _refusal(url, error) from None
+
+
+def redirected(url: str, target: str) -> str:
+    """Where a redirect leads (RFC 9110, 10.2.2).
+
+    Args:
+        url: the address that answered.
+        target: its Location field.
+
+    Raises:
+        SourceRejected: that is no address.
+    """
+    try:
+        return urljoin(url, target)
+    except ValueError:
+        raise SourceRejected("The link leads to what is no usable address.") from None
 
 
 def origin_of(url: str) -> tuple[str, str]:

@@ -19,7 +19,9 @@ from chilly_movies.errors import (
     SourceUnavailable,
 )
 
-_CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d{1,19})-(\d{1,19})|\*)/(\d{1,19}|\*)", re.IGNORECASE)
+_DIGITS = 18
+"""A number of so many is a size that systems and the database can hold."""
+_CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE)
 _PAGES = ("text/html", "application/xhtml+xml")
 _PAGE_NAMES = (".html", ".htm", ".xhtml", ".mhtml")
 _PACKED_NAMES = (".gz", ".tgz", ".svgz")
@@ -95,7 +97,8 @@ def part_of(status: int, headers: Mapping[str, str], link: str, asked: int) -> P
         if (begin, end) != (0, whole):
             raise SourceUnavailable("The link's server sends a part of a packed file.")
     length = headers.get("content-length", "")
-    known = length.isdecimal() and not unpacks and "transfer-encoding" not in headers
+    is_size = length.isdecimal() and len(length) <= _DIGITS
+    known = is_size and not unpacks and "transfer-encoding" not in headers
     size = int(length) if known else None
     return Part(0, size, size, _version(headers, size), ranges=False, unpacks=unpacks)
 

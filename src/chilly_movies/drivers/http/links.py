@@ -103,8 +103,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return min(float(text), _LONGEST_WAIT)
     try:
         until = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None  # the standard parser has several ways to say that it is no date
     until = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
     seconds = (until - datetime.now(UTC)).total_seconds()
     return min(max(0.0, seconds), _LONGEST_WAIT)

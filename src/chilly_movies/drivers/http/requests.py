@@ -7,7 +7,7 @@ import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import httpcore2
 import httpx2
@@ -17,7 +17,7 @@ from chilly_movies.drivers.http.hosts import Host, Patience
 from chilly_movies.errors import DownloadError, SourceRejected, SourceUnavailable
 from chilly_movies.net.bulk import BulkStream, bulk_pool
 from chilly_movies.net.failures import is_ours, why_unreachable
-from chilly_movies.net.fetch import check_place, origin_of
+from chilly_movies.net.fetch import check_place, origin_of, redirected
 from chilly_movies.net.outbound import NOT_LET, trust
 from chilly_movies.net.policy import NetworkPolicy
 
@@ -147,7 +147,7 @@ class Requests:
             async with self._send(link, asked, host if told else None) as response:
                 headers = joined(response.headers)
                 if response.status in _REDIRECTS and (target := headers.get("location")):
-                    link = urljoin(link, target)
+                    link = redirected(link, target)
                     continue
                 if response.status not in (200, 206, 416):
                     raise refusal(response.status, headers, told=told and bool(host.secret))

@@ -71,3 +71,5 @@ def test_a_server_says_in_seconds_or_by_a_date_when_to_come_again() -> None:
     assert retry_after({"retry-after": "Mon, 01 Jan 2001 00:00:00 GMT"}) == 0
     assert [retry_after({"retry-after": text}) for text in ("", "soon", "-5")] == [None] * 3
     assert retry_after({"retry-after": "9" * 30}) == 7 * 86_400
+    far = "Fri, 31 Dec 99999999999999999999 23:59:59 GMT"
+    assert retry_after({"retry-after": far}) is None
