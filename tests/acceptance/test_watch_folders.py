@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -110,3 +111,21 @@ async def test_what_was_taken_is_not_taken_again_by_the_next_server_whatever_bec
     assert sorted(p.name for p in (at.drop / "keep").iterdir()) == [
         "a.mkv", "b.mkv", "c.magnet", "d.mkv",
     ]  # fmt: skip
+
+
+async def test_what_cannot_be_named_or_is_no_magnet_is_left_and_keeps_up_nothing_else(
+    tmp_path: Path,
+) -> None:
+    at = Folders(tmp_path)
+    make_film(at.drop / "elsewhere.mkv", MIB)
+    odd = os.fsencode(at.drop / "move") + b"/a\xff.mkv"
+    Path(os.fsdecode(odd)).write_bytes(b"film")
+    (at.drop / "move/b.magnet").write_text("drop/elsewhere.mkv\n")
+    make_film(at.drop / "move/c.mkv", MIB)
+    async with Backend(tmp_path, at.settings, warm=True) as ours:
+        await soon((at.drop / "move" / DONE / "c.mkv").exists)
+        assert [job["sourceUrn"] for job in await jobs(ours)] == ["drop/move/c.mkv"]
+        assert os.path.exists(odd)  # noqa: PTH110 (a path of bytes)
+        assert (at.drop / "move/b.magnet").exists()
+        assert ours.log().count("a dropped file cannot be read, and is left") == 2
+        assert "Traceback" not in ours.log()

@@ -180,6 +180,8 @@ class Inbox:
             DuplicateDownload: there is a job of the same film.
         """
         urn, labels = one.place.urn, watch.labels
+        if not _is_text(urn):
+            raise InvalidRequest("Its name is not UTF-8 text: rename it.")
         job_id = "watch-" + hashlib.sha256(f"{urn}\0{one.stamp}".encode()).hexdigest()[:32]
         if one.kind == "film":
             kind = SourceType.LOCAL.value
@@ -199,6 +201,8 @@ class Inbox:
         links = text.split()
         if not links:
             raise InvalidRequest("There is no link in it.")
+        if not all(link.lower().startswith("magnet:") for link in links):
+            raise InvalidRequest("There is something else than magnet links in it.")
         for number, link in enumerate(links):
             name = f"{job_id}-{number}" if number else job_id
             try:
@@ -250,6 +254,11 @@ class Inbox:
 def _why(error: Exception) -> str:
     """What went wrong, without the path that the system names."""
     return (error.strerror or "it cannot be read") if isinstance(error, OSError) else str(error)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be stored and shown; on Linux a file's may be any bytes."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
 async def _is_complete(downloader: Downloader, job_id: str) -> bool:
