@@ -6,7 +6,7 @@ import re
 import uuid
 from pathlib import PurePosixPath
 
-from chilly_movies.errors import InvalidRequest, UnsupportedSource
+from chilly_movies.errors import InvalidRequest, InvalidSource, UnsupportedSource
 from chilly_movies.jobs.models import SourceType
 from chilly_movies.names import INCOMPLETE
 
@@ -34,6 +34,10 @@ _QUOTES = (
     "\u00bb",
 )
 _MAGNET = re.compile(r"magnet(?::|%3A)", re.IGNORECASE)
+_PLAIN_PASSWORD = re.compile(
+    r"https?://[^/?#\\@\[:]*:(?!\d*[/?#\\])[^/?#\\@]*[/?#\\].*@", re.IGNORECASE
+)
+"""A link whose server has no number for a port, and an `@` further on (RFC 3986, 3.2)."""
 _LINE_BREAK = re.compile(r"[ \t]*[\r\n]+[ \t]*")
 
 
@@ -102,6 +106,7 @@ def check_link(text: str, kind: str) -> str:
 
     Raises:
         InvalidRequest: it holds a sign that no link has.
+        InvalidSource: it holds a password that is not encoded, and would be shown as its path.
     """
     link = clean_link(text) if kind in (SourceType.TORRENT, UNTOLD) else text.strip()
     for place, sign in enumerate(link, 1):
@@ -110,6 +115,11 @@ def check_link(text: str, kind: str) -> str:
                 f"The sourceUrn holds a sign that no link has: U+{ord(sign):04X} at place {place}.",
                 field="sourceUrn",
             )
+    if _PLAIN_PASSWORD.match(link):
+        raise InvalidSource(
+            "The link seems to hold a password with a sign that must be encoded: / ? # \\ are "
+            "written %2F %3F %23 %5C."
+        )
     return link
 
 

@@ -119,6 +119,31 @@ def test_a_source_that_is_no_link_is_refused_and_named(urn: object) -> None:
     assert refused(id="1", sourceUrn=urn).field == "sourceUrn"
 
 
+@pytest.mark.parametrize("kind", [None, "http", "torrent"])
+@pytest.mark.parametrize("sign", ["/", "?", "#", "\\"])
+def test_a_password_that_is_not_encoded_makes_no_part_of_a_link_that_is_shown(
+    sign: str, kind: str | None
+) -> None:
+    link = f"http://ada:sec{sign}ret@films.example/film.mkv"
+    for wish in ({"sourceUrn": link}, {"sourceUrn": URN, "candidates": [{"sourceUrn": link}]}):
+        error = refused(**wish if kind is None else {**wish, "sourceType": kind})
+        assert "ret" not in str(error)
+    source = parse({"sourceUrn": f"http://ada:sec%{ord(sign):X}ret@films.example/film.mkv"}).source
+    assert source is not None
+    assert source.urn == "http://films.example/film.mkv"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "http://[::1]:80/a", "https://u:p@[fe80::1%25eth0]/a@b", "http://h?a@b:c", "HTTP://h:80#x",
+        "http://h:/a@b", "http://h/u:p/q@x", "http://h:80\\@films.example/a",
+    ],
+)  # fmt: skip
+def test_other_links_are_taken_as_they_are(link: str) -> None:
+    assert parse({"sourceUrn": link}).source is not None
+
+
 def test_the_longest_source_is_taken() -> None:
     assert parse({"sourceUrn": "x" * 65_536}).source is not None
 
