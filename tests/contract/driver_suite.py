@@ -246,11 +246,12 @@ class DriverSuite:
                     if report.progress.bytes_downloaded:
                         moving.set()
 
-        task = asyncio.create_task(consume())
-        await moving.wait()
+        task, moves = asyncio.create_task(consume()), asyncio.create_task(moving.wait())
+        await asyncio.wait([task, moves], return_when=asyncio.FIRST_COMPLETED)
         task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled()
+        moves.cancel()
+        await asyncio.wait([task, moves])
+        assert task.cancelled(), task
         again, _ = await run_until_complete(bench.driver, job)
         assert again.status is Status.COMPLETED
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,8 +15,16 @@ import pytest
 
 from chilly_movies import WebTorrentDownloader
 from chilly_movies.app import create_app
+from chilly_movies.errors import SourceRejected
 from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
-from tests.contract.driver_suite import Bench, DriverSuite
+from tests.contract.driver_suite import (
+    Bench,
+    DriverSuite,
+    accepted,
+    left_on,
+    run_some,
+    run_until_complete,
+)
 from tests.contract.stranger.plain_driver import PlainDriver
 from tests.contract.test_http_file_driver import FILMS, HttpBench, films_served
 from tests.contract.web import served_by
@@ -36,6 +45,27 @@ async def bench(anyio_backend: str, tmp_path: Path) -> AsyncIterator[Bench]:
 
 class TestPlainDriver(DriverSuite):
     """The suite of all drivers."""
+
+
+async def test_a_film_that_is_a_shorter_one_by_now_is_refused(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _ = await run_some(bench.driver, accepted(bench))
+    monkeypatch.setitem(FILMS, "/one.mkv", b"short")
+    with pytest.raises(SourceRejected):
+        await run_until_complete(bench.driver, job)
+    assert bench.media_root is not None
+    assert "one.mkv" not in left_on(bench.media_root)
+
+
+async def test_it_keeps_to_the_speed_limit_of_the_user(tmp_path: Path) -> None:
+    limit = len(FILMS["/one.mkv"])
+    async with films_served() as server:
+        bench = HttpBench(tmp_path, server, "plain", PlainDriver, download_limit=limit)
+        begun = time.monotonic()
+        await run_until_complete(bench.driver, accepted(bench))
+        assert time.monotonic() - begun > 0.5
+        await bench.driver.aclose()
 
 
 async def test_a_driver_that_is_handed_in_is_a_source_type_of_the_api(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import aclosing
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -69,23 +69,23 @@ class PlainDriver:
     async def _download(self, job: m.Job, staged: Path, facts: m.SourceFacts) -> int:
         link = "http" + job.source.urn.removeprefix("plain")
         try:
-            async with self._arrivals.grow(staged) as file, self._asked(link, file.size) as answer:
-                if answer.status_code not in (206, 416):
-                    raise SourceRejected(f"The server answered {answer.status_code}.")
-                size = int(answer.headers["content-range"].rpartition("/")[2])
-                files = (m.MediaFile(0, staged.name, size),)
-                known = m.SourceFacts(facts.identities, facts.name, files)
-                await say(m.Report(_figures(file.size, size), facts=known))
-                async for block in answer.aiter_bytes(64 * 1024):
-                    await file.append(block)
-                    await say(m.Report(_figures(file.size, size)))
+            async with self._arrivals.grow(staged) as file:
+                wanted = {"Range": f"bytes={file.size}-", "Accept-Encoding": "identity"}
+                async with self._client.stream("GET", link, headers=wanted) as answer:
+                    size = int(answer.headers.get("content-range", "/-1").rpartition("/")[2])
+                    if file.size > size:  # there is no such film, or another one by now
+                        raise SourceRejected(f"The server answered {answer.status_code}.")
+                    files = (m.MediaFile(0, staged.name, size),)
+                    known = m.SourceFacts(facts.identities, facts.name, files)
+                    await say(m.Report(_figures(file.size, size), facts=known))
+                    with self._policy.limiter.share(job.options.download_limit or 0) as share:
+                        async for block in answer.aiter_bytes(64 * 1024):
+                            await file.append(block)
+                            await say(m.Report(_figures(file.size, size)))
+                            await share.take(len(block))
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise SourceUnavailable(f"No answer ({type(error).__name__}).") from None
         return size
-
-    def _asked(self, link: str, begin: int) -> AbstractAsyncContextManager[httpx2.Response]:
-        wanted = {"Range": f"bytes={begin}-", "Accept-Encoding": "identity"}
-        return self._client.stream("GET", link, headers=wanted)
 
     async def remove(self, job: m.Job, *, delete_files: bool) -> None:
         await chores.remove(job, self._place, delete_files=delete_files)
