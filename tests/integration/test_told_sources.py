@@ -175,6 +175,15 @@ async def test_a_link_to_a_page_is_refused_unless_a_type_says_who_is_to_try(rig:
     assert (await rig.client.delete("/downloads/page")).status_code == 204
 
 
+@pytest.mark.parametrize("urn", ["No Such Film.mkv", "nonsense", "ftp://films.example/film.mkv"])
+async def test_what_is_no_source_is_answered_with_all_that_would_be_one(rig: Rig, urn: str) -> None:
+    for path in ("/download/start", "/sources/inspect"):
+        answer = await rig.client.post(path, json={"sourceUrn": urn})
+        told = problem(answer, 422, "invalid_source", field="sourceUrn")
+        for kind in ("magnet link", "info hash", "http or https link", "path of a film"):
+            assert kind in told["detail"]
+
+
 async def test_a_link_whose_server_is_silent_is_what_it_was_before_anybody_asked(rig: Rig) -> None:
     assert await rig.kind_of("http://127.0.0.1:1/dl/9") == "torrent"
 

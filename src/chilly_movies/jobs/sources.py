@@ -28,6 +28,11 @@ Peek = Callable[[Source], Awaitable[LinkAnswer]]
 _FIRST: Final = (SourceType.TORRENT, SourceType.LOCAL, SourceType.YOUTUBE, SourceType.HTTP)
 """Of kinds that are equally sure the first is taken; then come those of drivers handed in."""
 
+_NO_SOURCE: Final = (
+    "It cannot be told what this source is: it must be a magnet link, an info hash, an http or "
+    "https link, or the path of a film that is there, for a server below one of its CHILLY_ROOTS."
+)
+
 
 class Sources:
     """Knows sources before they are jobs: `Downloader.sources`.
@@ -130,8 +135,10 @@ class Sources:
                 certainty, kinds = self._best(source, answer)
                 if certainty is Certainty.NONE:
                     raise _of_no_kind(answer)
-        if certainty is not Certainty.NONE or SourceType.TORRENT in self._drivers:
-            return kinds[0]  # the torrent driver says what a source may look like
+        if certainty is not Certainty.NONE:
+            return kinds[0]
+        if SourceType.TORRENT in self._drivers:
+            raise InvalidSource(_NO_SOURCE)
         known = ", ".join(sorted(self._drivers))
         sentence = f"No driver of this server takes this source; sourceType names one of: {known}."
         raise UnsupportedSource(sentence, field="sourceUrn")
