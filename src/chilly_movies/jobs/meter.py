@@ -31,6 +31,7 @@ class Meter:
             at: the time of day.
         """
         if report.figures is not None:
+            self._counts = False  # or the same bytes would count twice
             return report.figures.plus(job.left)
         known = job.counted
         if not self._counts or known is None:
