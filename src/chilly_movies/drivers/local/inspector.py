@@ -7,7 +7,7 @@ from dataclasses import replace
 from chilly_movies.disk.roots import RootedPath, Roots
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.local.scan import Found, look
-from chilly_movies.errors import InvalidSource, SourceNotFound
+from chilly_movies.errors import InvalidSource, SourceNotFound, SourceUnavailable
 from chilly_movies.jobs.inspection import Certainty, InspectedSource
 from chilly_movies.jobs.models import MediaFile, Source
 from chilly_movies.names import safe_paths
@@ -45,6 +45,9 @@ class LocalSources:
                 return look(place)
             except FileNotFoundError:
                 raise SourceNotFound(f"Nothing lies at '{place.urn}'.") from None
+            except OSError as error:  # the source's disk, not that of the media folder
+                sentence = f"'{place.urn}' cannot be read: {error.strerror}."
+                raise SourceUnavailable(sentence) from None
 
         return _shown(replace(source, urn=place.urn), place, await on_disk(found))
 

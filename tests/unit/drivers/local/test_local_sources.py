@@ -8,7 +8,7 @@ import pytest
 
 from chilly_movies.disk.roots import Roots
 from chilly_movies.drivers.local.inspector import LocalSources
-from chilly_movies.errors import InvalidSource, SourceNotFound
+from chilly_movies.errors import InvalidSource, SourceNotFound, SourceUnavailable
 from chilly_movies.jobs.inspection import Certainty
 from chilly_movies.jobs.models import Source, SourceType
 
@@ -43,5 +43,7 @@ async def test_what_lies_at_a_path_is_told_without_saying_where_its_root_is(tmp_
     assert [(f.path, f.size) for f in found.files] == [("show/one.mkv", 7), ("show/two.mkv", 5)]
     with pytest.raises(SourceNotFound, match="Nothing lies at"):
         await sources.inspect(named("films/none.mkv"), resolve=False)
+    with pytest.raises(SourceUnavailable, match="cannot be read"):
+        await sources.inspect(named(f"films/{'a' * 300}.mkv"), resolve=False)
     with pytest.raises(InvalidSource, match="CHILLY_ROOTS"):
         await sources.inspect(named("/etc/passwd"), resolve=False)
