@@ -376,7 +376,8 @@ class Spec:
         if verb == "add" and url is not None:
             if url in known:
                 return shown(known)
-            known[url] = min(max(known.values(), default=-1) + 1, 99) if tier is None else tier
+            behind = max((other for other in known.values() if other < 99), default=-1) + 1
+            known[url] = behind if tier is None else tier
         elif verb == "announce":
             return shown(known)
         elif old not in known:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from chilly_movies.errors import DiskError, SourceRejected, SourceUnavailable
-from chilly_movies.jobs.models import Phase, Report, SourceFacts
+from chilly_movies.jobs.models import MediaFile, Phase, Report, SourceFacts
 from chilly_movies.jobs.swarm import Tracker
 from chilly_movies.storage.jobs import open_stores
 from tests.model.machine import Watched
@@ -95,7 +95,8 @@ class Machine(Watched):
         )
         self._verb("held" if how == "held" else "start", job_id, work, source)
         now = self.spec.jobs.get(job_id)
-        if alone and now and now is not known and job_id not in self.spec.lost:
+        is_taken = now and now is not known and now.source == source
+        if alone and now and is_taken and job_id not in self.spec.lost:
             user = more.get("username")
             assert user in (None, now.asked.users[0]), f"{now} does not know '{user}'"
             others = tuple(urns_in(more.get("candidates")))
@@ -176,6 +177,13 @@ class Machine(Watched):
             work = swarm.remove_tracker(job_id, Tracker(old, 0).id)
         self._leads_to("" if job_id in self.spec.lost else expected, verb, job_id, work)
 
+    @precondition(lambda self: self._runs())
+    @rule(pick=PICK, verb=st.sampled_from(["add", "edit", "drop"]), url=TRACKERS, tier=TIERS)
+    def trackers_of_a_run(self, pick: int, verb: str, url: str, tier: int | None) -> None:
+        """The same while it runs: an own tracker is edited or dropped, or another one added."""
+        job_id = self._runs()[pick % len(self._runs())].job.id
+        self.trackers(job_id=job_id, verb=verb, old=OWN_TRACKER, url=url, tier=tier)
+
     @rule(job_id=IDS)
     def announce(self, job_id: str) -> None:
         """All trackers are asked now, if it runs."""
@@ -192,6 +200,22 @@ class Machine(Watched):
         if really and job_id in self.spec.jobs:
             self.world.take_over(job_id)
             self.spec.lost.add(job_id)
+
+    @precondition(lambda self: self._runs())
+    @rule(
+        pick=PICK, really=st.booleans(),
+        first=st.sampled_from(["completes", "fails", "pause", "cancel"]),
+    )  # fmt: skip
+    def a_frozen_owner_wakes(self, pick: int, really: bool, first: str) -> None:
+        """Its run goes on where it was, though another server has the job."""
+        job_id = self._runs()[pick % len(self._runs())].job.id
+        self.another_server_takes_over(job_id=job_id, really=really)
+        if really and first == "completes":
+            self.completes(pick=pick, seeds=True)
+        elif really and first == "fails":
+            self.fails(pick=pick, kind="unavailable")
+        elif really:
+            self.use(job_id=job_id, verb=first)
 
     @rule(job_id=IDS, verbs=st.lists(VERBS, min_size=2, max_size=3))
     def clash(self, job_id: str, verbs: list[str]) -> None:
@@ -237,8 +261,19 @@ class Machine(Watched):
     @rule(pick=PICK, name=SOURCES)
     def learns(self, pick: int, name: str) -> None:
         """Metadata: perhaps it turns out to be a film that another job has."""
-        facts = SourceFacts((f"btih:{name[-1] * 40}",), name)
+        facts = facts_of(name)
         self._order(pick, Report(moving(1), facts=facts))
+
+    @precondition(lambda self: len(self._runs()) > 1)
+    @rule(name=SOURCES)
+    def learn_the_same(self, name: str) -> None:
+        """All that run learn at once, while the store is slow, that they are one film."""
+        self.world.store.holding = True
+        facts = facts_of(name)
+        for run in self._runs():
+            run.orders.put_nowait(Report(moving(1), facts=facts))
+        self.world.wait_idle()
+        self._collect()
 
     @precondition(lambda self: self._runs())
     @rule(pick=PICK, percent=st.integers(1, 99), phase=st.sampled_from(list(Phase)[:3]))
@@ -309,6 +344,8 @@ class Machine(Watched):
             self.world.forward(1000)
             self._collect()
         if self._alone() and len(ends) % 2:
+            others = [one | {"username": "w"} for one in candidates]
+            self.adjust(job_id=job_id, labels={}, options={"candidates": others})
             self.use(job_id=job_id, verb="resume")
 
     @precondition(lambda self: self._runs())
@@ -415,6 +452,12 @@ def profile(examples: int) -> settings:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
+
+
+def facts_of(name: str) -> SourceFacts:
+    """What is learned of a film."""
+    files = (MediaFile(0, f"{name}.mkv", 100),)
+    return SourceFacts((f"btih:{name[-1] * 40}",), name, files)
 
 
 class MemoryMachine(Machine):
