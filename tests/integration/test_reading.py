@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chilly_movies import Status
-from chilly_movies.disk import files as disk
+from chilly_movies.disk.files import flush_tree
 from chilly_movies.errors import FileNotFound, NotArrived, NotReadable
 from chilly_movies.jobs.bus import Filter
 from chilly_movies.jobs.downloader import Downloader
@@ -91,14 +91,13 @@ async def test_a_film_first_opened_while_it_is_being_published_is_read(
     torrent = film(tmp_path, 2 * MIB)
     await seeder.seed(torrent.path, torrent.folder)
     loop, publishing, opened = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
-    flush = disk.flush_tree
 
-    def slow(path: Path) -> None:
+    def slow(path: Path, *, shared: bool) -> None:
         loop.call_soon_threadsafe(publishing.set)
         opened.wait(10)
-        flush(path)
+        flush_tree(path, shared=shared)
 
-    monkeypatch.setattr(disk, "flush_tree", slow)
+    monkeypatch.setattr("chilly_movies.drivers.torrent.driver.flush_tree", slow)
     async with asyncio.timeout(20), running(tmp_path) as downloader:
         await downloader.start(id="a", source_urn=magnet_to(torrent, seeder.port))
         await publishing.wait()
