@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
 import os
 import signal
 import sys
@@ -56,6 +59,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     quick = [list(lanes[folder].values()) for folder in _QUICK if folder in lanes]
     turns = [*zip_longest(*slow, fillvalue=()), *quick]
     items[:] = [item for turn in turns for file in turn for item in file]
+    for item in items:
+        _end_in_time(item)
+
+
+def _end_in_time(item: pytest.Item) -> None:
+    """Ends an asynchronous test that is stuck before pytest's time limit does.
+
+    That limit takes the loop away from the test and leaves the test in it, so its asynchronous
+    fixtures would wait for it without end, and with them the whole run.
+    """
+    test = getattr(item, "obj", None)
+    if not inspect.iscoroutinefunction(test) or not isinstance(item, pytest.Function):
+        return
+    marker = item.get_closest_marker("timeout")
+    limit = float(marker.args[0] if marker else item.config.getini("timeout"))
+
+    @functools.wraps(test)
+    async def limited(**arguments: object) -> None:
+        async with asyncio.timeout(0.8 * limit or None):
+            await test(**arguments)
+
+    item.obj = limited
 
 
 @pytest.fixture(scope="session")

@@ -74,9 +74,13 @@ async def first(events: AsyncIterator[dict[str, Any]], wanted: Any) -> dict[str,
 
 
 def is_short(event: dict[str, Any]) -> bool:
-    """Whether the job waits for descriptors and says so."""
+    """Whether the job waits for descriptors and says so.
+
+    The first to find none may be the look at the interface: then everything stops, and says so.
+    """
     assert event.get("error") is None or event["error"]["code"] == "out_of_descriptors", event
-    return bool(event.get("reason") == SENTENCE)
+    reason = event.get("reason") or ""
+    return bool(reason == SENTENCE or "no file descriptor is left" in reason)
 
 
 def is_done(event: dict[str, Any]) -> bool:
