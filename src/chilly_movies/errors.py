@@ -6,6 +6,7 @@
     │   │   ├── InvalidSource        422 invalid_source
     │   │   └── UnsupportedSource    422 unsupported_source
     │   ├── JobNotFound              404 job_not_found
+    │   ├── ItemNotFound             404 item_not_found
     │   ├── PathNotFound             404 path_not_found
     │   ├── SubtitleNotFound         404 subtitle_not_found
     │   │   └── SubtitleUnreadable   404 subtitle_unreadable
@@ -102,6 +103,13 @@ class JobNotFound(RequestError):
     """No job has this id."""
 
     code = "job_not_found"
+    status_hint = 404
+
+
+class ItemNotFound(RequestError):
+    """The library has no item with this id."""
+
+    code = "item_not_found"
     status_hint = 404
 
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
-from chilly_movies.catalogue.titles import Season, TitleDetails, TitleKind, TitlePage, Video
+from chilly_movies.catalogue.titles import (
+    Season,
+    TitleDetails,
+    TitleKind,
+    TitlePage,
+    TitleRef,
+    Video,
+)
 
 
 class MetadataProvider(Protocol):
@@ -38,6 +46,43 @@ class MetadataProvider(Protocol):
 
     async def aclose(self) -> None:
         """Close connections. Idempotent."""
+        ...
+
+
+class Picture(StrEnum):
+    """Which picture of a title."""
+
+    POSTER = "poster"
+    BACKDROP = "backdrop"
+    STILL = "still"
+
+
+class Catalogue(Protocol):
+    """Knows titles by their ref, whatever its provider calls them.
+
+    All methods raise `MetadataNotConfigured`, `MetadataUnavailable` or `TitleNotFound`.
+    """
+
+    async def search(
+        self, query: str, kind: TitleKind | None = None, *, year: int | None = None, page: int = 1
+    ) -> TitlePage:
+        """Titles that match the words, best first; each has its `ref`."""
+        ...
+
+    async def details(self, ref: TitleRef) -> TitleDetails:
+        """Everything about one title."""
+        ...
+
+    async def season(self, ref: TitleRef, number: int) -> Season:
+        """One season of a series with its episodes."""
+        ...
+
+    async def picture(self, ref: TitleRef, which: Picture, width: int) -> bytes | None:
+        """A picture at least that wide if there is one: JPEG, PNG or WebP; None = there is none."""
+        ...
+
+    async def aclose(self) -> None:
+        """Closes connections. Idempotent."""
         ...
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
+
+_REF: Final = re.compile(r"([a-z][a-z0-9_]{0,31}):([A-Za-z0-9][A-Za-z0-9._:-]{0,254})")
 
 
 class TitleKind(StrEnum):
@@ -12,6 +16,33 @@ class TitleKind(StrEnum):
 
     MOVIE = "movie"
     TV = "tv"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TitleRef:
+    """What a catalogue calls a title; as text `tmdb:movie:603` or `archive:<identifier>`.
+
+    Attributes:
+        provider: the catalogue, such as `tmdb` or `archive`.
+        id: what follows the first colon.
+    """
+
+    provider: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.id}"
+
+    @classmethod
+    def read(cls, text: str) -> TitleRef:
+        """Reads its form as text.
+
+        Raises:
+            ValueError: it has another form.
+        """
+        if (found := _REF.fullmatch(text)) is None:
+            raise ValueError("must look like tmdb:movie:603 or archive:night_of_the_living_dead")
+        return cls(found[1], found[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +54,7 @@ class Title:
         year: of the first release, None if unknown.
         rating: 0-10, None if nobody voted.
         poster: absolute URL of an image, None if there is none.
+        ref: what it is called among all catalogues, None = its catalogue is the only one asked.
     """
 
     id: int
@@ -35,6 +67,7 @@ class Title:
     votes: int = 0
     poster: str | None = None
     backdrop: str | None = None
+    ref: TitleRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
