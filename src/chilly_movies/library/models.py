@@ -177,6 +177,56 @@ class Item:
     matches: tuple[Match, ...] = ()
 
 
+class FilingState(StrEnum):
+    """How far filing is with an item.
+
+    `filing`: files are being put into the tree. `filed`: all of them stand there. `undoing`: they
+    are being taken out again.
+    """
+
+    FILING = "filing"
+    FILED = "filed"
+    UNDOING = "undoing"
+
+
+@dataclass(frozen=True, slots=True)
+class FiledFile:
+    """A file that filing put into the tree, or is about to put there.
+
+    Attributes:
+        place: where, relative to the tree.
+        index: the number of the item's file that stands there; None = a file that we write, an
+            NFO file or a picture say.
+        how: how it came there.
+        mark: tells our file from one that somebody else put there; None = it is not made yet.
+    """
+
+    place: str
+    index: int | None = None
+    how: How | None = None
+    mark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """What filing did, or is about to do, for one item; kept before it is done, to be undone.
+
+    Attributes:
+        item_id: whose files these are. An item has one filing at most.
+        round: rises each time the item is filed; names the folder in which files are made ready.
+        files: those that stand in the tree when it is filed.
+        replaced: those that go then, of an earlier round.
+        folders: the folders that were made for them, relative to the tree, outer ones first.
+    """
+
+    item_id: str
+    state: FilingState
+    round: int = 1
+    files: tuple[FiledFile, ...] = ()
+    replaced: tuple[FiledFile, ...] = ()
+    folders: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """How far one viewer watched one file of an item.

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from chilly_movies.catalogue.titles import TitleKind, TitleRef
-from chilly_movies.library.models import Item, ItemState, Position
+from chilly_movies.library.models import Filing, Item, ItemState, Position
 
 
 class Sorting(StrEnum):
@@ -120,4 +120,27 @@ class PositionStore(Protocol):
         Raises:
             ItemNotFound: there is no such item.
         """
+        ...
+
+
+class FilingJournal(Protocol):
+    """Keeps what filing does before it does it. All methods raise `StoreError`.
+
+    What a method kept survives a power cut when the method returns.
+    """
+
+    async def keep_filing(self, filing: Filing) -> None:
+        """Keeps the filing in place of the one before of the same item."""
+        ...
+
+    async def drop_filing(self, item_id: str) -> None:
+        """Forgets the filing of an item; nothing happens if there is none."""
+        ...
+
+    async def filing(self, item_id: str) -> Filing | None:
+        """The filing of an item, None = it is not filed."""
+        ...
+
+    async def unfinished_filings(self) -> tuple[Filing, ...]:
+        """Those whose state is not `filed`, by item id."""
         ...
