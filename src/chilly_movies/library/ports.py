@@ -26,9 +26,11 @@ class LibraryQuery:
     """Which items are asked for, and in which order.
 
     Attributes:
-        text: words of title, original title or cast, whole or begun; with typos where nothing
-            fits as it stands. Sorted by how well it fits if `sort` is None.
-        seen: by `viewer`: all of it (True), or not (False).
+        text: words of title, original title, cast or the year, whole or begun; with typos where
+            nothing in the library fits as it stands.
+        seen: by `viewer`: all that is to be watched of it (True), or not (False).
+        sort: None = by title, or by how well it fits if there is a text.
+        descending: the other way round; what has no such value comes last either way.
         after: the cursor that the page before ended with, None = from the beginning.
         limit: 1-500.
     """
@@ -107,7 +109,7 @@ class PositionStore(Protocol):
     """Keeps how far viewers watched. All methods raise `StoreError`."""
 
     async def positions(self, item_id: str, viewer: str) -> tuple[Position, ...]:
-        """Those of one viewer in one item, by file."""
+        """Those of one viewer in one item, by file; none if there is no such item."""
         ...
 
     async def watching(self, viewer: str, limit: int) -> tuple[Position, ...]:
@@ -120,6 +122,10 @@ class PositionStore(Protocol):
         Raises:
             ItemNotFound: there is no such item.
         """
+        ...
+
+    def all_positions(self) -> AsyncIterator[Position]:
+        """Yields those of all viewers in all items, in the order of the items' ids."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""Where the library is kept: a database of its own, and a store that forgets."""
