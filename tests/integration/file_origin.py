@@ -76,6 +76,10 @@ class FileOrigin:
         self.files[path] = Served(body, **more)  # type: ignore[arg-type]
         return self.link(path)
 
+    def found(self, path: str) -> Served | None:
+        """What is served at a path."""
+        return self.files.get(path)
+
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
         self.most_open = max(self.most_open, self.open)
@@ -86,7 +90,7 @@ class FileOrigin:
             begin = int(found[1]) if found else 0
             end = int(found[2]) + 1 if found and found[2] else None
             self.asked.append(Asked(path, begin, end, head))
-            served = self.files.get(path, Served(raw=ERROR % b"404 Not Found"))
+            served = self.found(path) or Served(raw=ERROR % b"404 Not Found")
             if served.raw is not None:
                 writer.write(served.raw)
                 await writer.drain()
@@ -161,8 +165,17 @@ async def file_origin(
 ) -> AsyncIterator[FileOrigin]:
     """Serves on loopback, until the end."""
     origin = FileOrigin()
+    async with serving(origin, host, tls):
+        yield origin
+
+
+@asynccontextmanager
+async def serving(
+    origin: FileOrigin, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[None]:
+    """Lets an origin answer on loopback, until the end."""
     server = await asyncio.start_server(origin.answer, host, 0, ssl=tls)
     origin.port = server.sockets[0].getsockname()[1]
     async with server:
-        yield origin
+        yield
         origin.over.set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -67,20 +67,31 @@ class TmdbServer:
         script: answers for the next requests, whatever they ask; then it behaves again.
         always: the answer to every request once the script is used up.
         freshness: header fields of good answers, `cache-control` and `etag` for example.
+        pictures: what is at the addresses of pictures, by their last part.
+
+    Args:
+        page_size: titles on a page.
+        titles: what it knows.
     """
 
-    def __init__(self, *, page_size: int = 20) -> None:
+    def __init__(self, *, page_size: int = 20, titles: Sequence[TitleDetails] = TITLES) -> None:
         self.seen: list[Seen] = []
         self.asked = asyncio.Event()
         self.script: list[Reply] = []
         self.always: Reply | None = None
         self.freshness: dict[str, str] = {}
+        self.pictures: dict[str, bytes] = {}
         self._page_size = page_size
+        self._titles = titles
         self._connections: set[asyncio.Task[None]] = set()
 
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/3"
+
+    @property
+    def image_base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/t/p/"
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -136,20 +147,32 @@ class TmdbServer:
         return Reply(200, reply.body, {**reply.headers, **self.freshness})
 
     def _answer(self, seen: Seen) -> Reply:
+        if seen.path.startswith("/t/p/"):  # pictures need no key
+            body = self.pictures.get(seen.path.rpartition("/")[2])
+            return _not_found() if body is None else Reply(200, body)
         if seen.headers.get("authorization") != f"Bearer {TOKEN}" and (
             seen.query.get("api_key") != API_KEY
         ):
             return failure(401, 7, "Invalid API key: You must be granted a valid key.")
         match seen.path.removeprefix("/3/").split("/"):
             case ["search", kind]:
-                return self._page(seen, _search(kind, seen.query))
+                return self._page(seen, _search(self._titles, kind, seen.query))
+            case [("movie" | "tv") as kind, "popular"]:
+                return self._page(seen, _discovered(self._titles, kind, {}))
+            case ["discover", ("movie" | "tv") as kind]:
+                return self._page(seen, _discovered(self._titles, kind, seen.query))
+            case ["genre", ("movie" | "tv") as kind, "list"]:
+                known = [{"id": n, "name": g} for g, n in _genres(self._titles, kind).items()]
+                return json_reply({"genres": known})
+            case ["find", external]:
+                return json_reply(_found(self._titles, external, seen.query["external_source"]))
             case [("movie" | "tv") as kind, number, *rest]:
                 return self._title(seen, TitleKind(kind), int(number), rest)
         return _not_found()
 
     def _title(self, seen: Seen, kind: TitleKind, number: int, rest: list[str]) -> Reply:
         details = next(
-            (t for t in TITLES if (t.title.kind, t.title.id) == (kind, number)),
+            (t for t in self._titles if (t.title.kind, t.title.id) == (kind, number)),
             None,
         )
         if details is None:
@@ -162,7 +185,7 @@ class TmdbServer:
                 videos = [_video_json(v) for v in reversed(VIDEOS.get((kind, number), ()))]
                 return json_reply({"id": number, "results": videos})
             case ["similar"]:
-                return self._page(seen, _similar(details))
+                return self._page(seen, _similar(self._titles, details))
             case ["season", wanted]:
                 for season in details.seasons:
                     if season.number == int(wanted):
@@ -207,12 +230,12 @@ def _not_found() -> Reply:
     return failure(404, 34, "The resource you requested could not be found.")
 
 
-def _search(kind: str, query: Mapping[str, str]) -> list[Json]:
+def _search(titles: Sequence[TitleDetails], kind: str, query: Mapping[str, str]) -> list[Json]:
     words = query["query"].lower().split()
     year = query.get("primary_release_year") or query.get("first_air_date_year")
     found = [
         _title_json(t.title, t.original_name, t.released, with_kind=kind == "multi")
-        for t in TITLES
+        for t in titles
         if kind in ("multi", t.title.kind)
         and (kind == "multi" or year in (None, str(t.title.year)))
         and all(word in f"{t.title.name} {t.original_name}".lower() for word in words)
@@ -223,9 +246,39 @@ def _search(kind: str, query: Mapping[str, str]) -> list[Json]:
     return found
 
 
-def _similar(details: TitleDetails) -> list[Json]:
+def _genres(titles: Sequence[TitleDetails], kind: str) -> dict[str, int]:
+    names = {genre for t in titles if t.title.kind == kind for genre in t.genres}
+    return {name: n for n, name in enumerate(sorted(names), 12)}
+
+
+def _discovered(titles: Sequence[TitleDetails], kind: str, query: Mapping[str, str]) -> list[Json]:
+    field = "primary_release_date" if kind == "movie" else "first_air_date"
+    low, high = query.get(f"{field}.gte", ""), query.get(f"{field}.lte", "9999")
+    numbers, genre = _genres(titles, kind), query.get("with_genres")
+    found = [
+        t
+        for t in titles
+        if t.title.kind == kind
+        and low <= (t.released or "") <= high
+        and (genre is None or genre in {str(numbers[name]) for name in t.genres})
+        and float(query.get("vote_average.gte", 0)) <= (t.title.rating or 0)
+    ]
+    found.sort(key=lambda t: -t.title.votes)
+    return [_title_json(t.title, t.original_name, t.released) for t in found]
+
+
+def _found(titles: Sequence[TitleDetails], external: str, source: str) -> Json:
+    found: Json = {"movie_results": [], "tv_results": [], "person_results": []}
+    for t in titles:
+        if t.external_ids.get(source.removesuffix("_id")) == external:
+            entry = _title_json(t.title, t.original_name, t.released)
+            found[f"{t.title.kind.value}_results"].append(entry)
+    return found
+
+
+def _similar(titles: Sequence[TitleDetails], details: TitleDetails) -> list[Json]:
     genres = set(details.genres)
-    others = [t for t in TITLES if t.title.kind is details.title.kind and t is not details]
+    others = [t for t in titles if t.title.kind is details.title.kind and t is not details]
     others.sort(key=lambda t: -len(genres & set(t.genres)))
     return [
         _title_json(t.title, t.original_name, t.released) for t in others if genres & set(t.genres)
@@ -247,7 +300,7 @@ def _title_json(
         "vote_average": title.rating,
         "vote_count": title.votes,
         "poster_path": title.poster,
-        "backdrop_path": None,
+        "backdrop_path": title.backdrop,
         "popularity": 1.5,
     }
     return data | ({"media_type": title.kind.value} if with_kind else {})
@@ -266,7 +319,9 @@ def _details_json(details: TitleDetails, appended: list[str]) -> Json:
     if "credits" in appended:
         crew = [{"name": "Somebody", "job": "Editor"}]
         crew += [{"name": name, "job": "Director"} for name in details.directors]
-        cast = [{"name": name, "order": n} for n, name in enumerate(details.cast)]
+        roles = details.roles or ("",) * len(details.cast)
+        pairs = zip(details.cast, roles, strict=True)
+        cast = [{"name": a, "character": b, "order": n} for n, (a, b) in enumerate(pairs)]
         data["credits"] = {"cast": cast, "crew": crew}
     if "external_ids" in appended:
         ids = {f"{name}_id": value for name, value in details.external_ids.items()}
@@ -282,7 +337,7 @@ def _season_json(season: Season, *, with_episodes: bool) -> Json:
         "name": season.name,
         "overview": season.overview,
         "air_date": season.air_date,
-        "poster_path": None,
+        "poster_path": season.poster,
     }
     if not with_episodes:
         return data | {"episode_count": season.episode_count}
@@ -295,7 +350,7 @@ def _season_json(season: Season, *, with_episodes: bool) -> Json:
             "overview": episode.overview,
             "air_date": episode.air_date,
             "runtime": episode.runtime,
-            "still_path": None,
+            "still_path": episode.still,
         }
         for episode in season.episodes
     ]

@@ -6,7 +6,16 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from chilly_movies.catalogue.titles import Season, Title, TitleDetails, TitleKind, TitlePage, Video
+from chilly_movies.catalogue.titles import (
+    ExternalId,
+    Season,
+    Title,
+    TitleDetails,
+    TitleFilter,
+    TitleKind,
+    TitlePage,
+    Video,
+)
 from chilly_movies.errors import MetadataUnavailable, TitleNotFound
 
 
@@ -72,6 +81,31 @@ class MockMetadataProvider:
         alike.sort(key=lambda pair: -pair[0])
         return self._page([title for shared, title in alike if shared], page)
 
+    async def popular(self, kind: TitleKind, *, page: int = 1) -> TitlePage:
+        """Titles of a kind, those with most votes first."""
+        return await self.discover(TitleFilter(kind), page=page)
+
+    async def discover(self, wanted: TitleFilter, *, page: int = 1) -> TitlePage:
+        """Titles that pass a filter, those with most votes first."""
+        self._check_open()
+        found = [one.title for one in self._titles.values() if _passes(one, wanted)]
+        return self._page(sorted(found, key=lambda title: -title.votes), page)
+
+    async def genres(self, kind: TitleKind) -> tuple[str, ...]:
+        """Every genre that a title of the kind has."""
+        self._check_open()
+        known = [one for one in self._titles.values() if one.title.kind is kind]
+        return tuple(sorted({genre for one in known for genre in one.genres}))
+
+    async def find(self, external: ExternalId) -> tuple[Title, ...]:
+        """The titles that another catalogue calls so."""
+        self._check_open()
+        return tuple(
+            one.title
+            for one in self._titles.values()
+            if one.external_ids.get(external.source) == external.id
+        )
+
     async def aclose(self) -> None:
         """Answer nothing from now on. Idempotent."""
         self._closed = True
@@ -97,6 +131,19 @@ class MockMetadataProvider:
     def _check_open(self) -> None:
         if self._closed:
             raise MetadataUnavailable("The film catalogue is closed.")
+
+
+def _passes(details: TitleDetails, wanted: TitleFilter) -> bool:
+    title, rating = details.title, details.title.rating or 0.0
+    genres = {genre.casefold() for genre in details.genres}
+    year = title.year if title.year is not None else -1
+    return (
+        title.kind is wanted.kind
+        and (wanted.genre is None or wanted.genre.casefold() in genres)
+        and (wanted.year_from is None or wanted.year_from <= year)
+        and (wanted.year_to is None or 0 <= year <= wanted.year_to)
+        and (wanted.min_rating is None or wanted.min_rating <= rating)
+    )
 
 
 def _words(text: str) -> list[str]:

@@ -1,14 +1,18 @@
-"""What is asked of a catalogue of films; `tmdb` and `mock` implement it."""
+"""What is asked of catalogues of films: by number of one of them, by ref of all."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from chilly_movies.catalogue.titles import (
+    ExternalId,
     Season,
+    Title,
     TitleDetails,
+    TitleFilter,
     TitleKind,
     TitlePage,
     TitleRef,
@@ -78,11 +82,63 @@ class Catalogue(Protocol):
         ...
 
     async def picture(self, ref: TitleRef, which: Picture, width: int) -> bytes | None:
-        """A picture at least that wide if there is one: JPEG, PNG or WebP; None = there is none."""
+        """A picture at least that wide if there is one: JPEG, PNG or WebP; None = there is none.
+
+        Of a series the id may go on with a season (`tmdb:tv:1396:1`) and an episode of it
+        (`tmdb:tv:1396:1:2`).
+        """
         ...
 
     async def aclose(self) -> None:
         """Closes connections. Idempotent."""
+        ...
+
+
+class Discovery(Protocol):
+    """Shows titles to those that do not know yet what they look for.
+
+    All methods raise `MetadataNotConfigured` or `MetadataUnavailable`.
+    """
+
+    async def popular(self, kind: TitleKind, *, page: int = 1) -> TitlePage:
+        """What many like at present, most liked first."""
+        ...
+
+    async def discover(self, wanted: TitleFilter, *, page: int = 1) -> TitlePage:
+        """Titles that pass a filter, most liked first."""
+        ...
+
+    async def genres(self, kind: TitleKind) -> tuple[str, ...]:
+        """The genres that a filter may name."""
+        ...
+
+    async def find(self, external: ExternalId) -> tuple[Title, ...]:
+        """The titles that another catalogue calls so; usually one or none."""
+        ...
+
+
+class BrowsableCatalogue(Catalogue, Discovery, Protocol):
+    """Knows titles by their ref, and shows what there is."""
+
+
+class Fetch(Protocol):
+    """Fetches small things over HTTP, redirects followed, each place judged.
+
+    `net.policy.NetworkPolicy.get` is one. It raises `SourceUnavailable`, `SourceNotFound` or
+    `SourceRejected`.
+    """
+
+    async def __call__(
+        self, url: str, *, limit: int, what: str, headers: Mapping[str, str] | None = None
+    ) -> bytes | str:
+        """What a server answers.
+
+        Args:
+            url: where.
+            limit: bytes it may have.
+            what: what it is, with its article.
+            headers: further header fields.
+        """
         ...
 
 

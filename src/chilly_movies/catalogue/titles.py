@@ -71,6 +71,37 @@ class Title:
 
 
 @dataclass(frozen=True, slots=True)
+class TitleFilter:
+    """Which titles are wanted. None = it does not matter.
+
+    Attributes:
+        genre: a name out of `Discovery.genres`.
+        year_from: of the first release.
+        year_to: of the first release, itself included.
+        min_rating: 0-10.
+    """
+
+    kind: TitleKind
+    genre: str | None = None
+    year_from: int | None = None
+    year_to: int | None = None
+    min_rating: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalId:
+    """What another catalogue calls a title.
+
+    Attributes:
+        source: `imdb` or `tvdb`.
+        id: such as `tt0063350`.
+    """
+
+    source: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class TitlePage:
     """One page of search results; pages count from 1."""
 
@@ -82,18 +113,27 @@ class TitlePage:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """One episode of a season."""
+    """One episode of a season.
+
+    Attributes:
+        still: absolute URL of a picture out of it, None if there is none.
+    """
 
     number: int
     name: str
     overview: str = ""
     air_date: str | None = None
     runtime: int | None = None
+    still: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """One season of a series; season 0 holds the specials. `episodes` is filled by `season()`."""
+    """One season of a series; season 0 holds the specials. `episodes` is filled by `season()`.
+
+    Attributes:
+        poster: absolute URL of an image, None if there is none.
+    """
 
     number: int
     name: str
@@ -101,6 +141,7 @@ class Season:
     air_date: str | None = None
     episode_count: int = 0
     episodes: tuple[Episode, ...] = ()
+    poster: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +163,8 @@ class TitleDetails:
     Attributes:
         runtime: minutes, None if unknown.
         external_ids: `imdb`, `tvdb` and so on, to the other catalogue's id.
+        roles: the part of each of `cast`, "" = unknown; empty if none is known.
+        notice: what the catalogue wants to be said where its facts are shown.
     """
 
     title: Title
@@ -134,3 +177,5 @@ class TitleDetails:
     directors: tuple[str, ...] = ()
     seasons: tuple[Season, ...] = ()
     external_ids: Mapping[str, str] = field(default_factory=dict)
+    roles: tuple[str, ...] = ()
+    notice: str = ""

@@ -48,8 +48,10 @@ def test_no_answer_does_more_than_raise_that_it_is_unusable(data: object, kind: 
         lambda: parse.parse_page(data, None, IMAGES),
         lambda: parse.parse_page({"results": [data]}, kind, IMAGES),
         lambda: parse.parse_details(data, kind, IMAGES),
-        lambda: parse.parse_season(data),
+        lambda: parse.parse_season(data, IMAGES),
         lambda: parse.parse_videos(data),
+        lambda: tuple(parse.parse_genres(data)),
+        lambda: parse.parse_found(data, IMAGES),
     ]
     for read in readers:
         try:
@@ -144,7 +146,7 @@ def test_external_ids_lose_their_suffix_and_the_empty_ones() -> None:
 
 
 def test_the_specials_are_season_zero() -> None:
-    season = parse.parse_season({"season_number": 0, "name": "Specials", "episodes": []})
+    season = parse.parse_season({"season_number": 0, "name": "Specials", "episodes": []}, IMAGES)
     assert season == Season(number=0, name="Specials")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from urllib.parse import quote
 
 from chilly_movies.catalogue.titles import (
@@ -95,6 +96,7 @@ def parse_details(data: object, kind: TitleKind, images: str) -> TitleDetails:
     title = parse_title(item, kind, images)
     if title is None:
         raise MetadataUnavailable("The film catalogue answered with something other than a title.")
+    cast = list(islice(_cast(_mapping(item.get("credits"))), _CAST_SHOWN))
     crew = _mappings(_mapping(item.get("credits")), "crew")
     directors = [_text(person, "name") for person in crew if person.get("job") == "Director"]
     return TitleDetails(
@@ -104,16 +106,21 @@ def parse_details(data: object, kind: TitleKind, images: str) -> TitleDetails:
         runtime=_runtime(item),
         genres=_names(item, "genres"),
         released=_released(item, kind),
-        cast=_names(_mapping(item.get("credits")), "cast")[:_CAST_SHOWN],
+        cast=tuple(name for name, _ in cast),
+        roles=tuple(role for _, role in cast) if any(role for _, role in cast) else (),
         # a series without a main director has the names of those that created it
         directors=tuple(dict.fromkeys(filter(None, directors))) or _names(item, "created_by"),
-        seasons=tuple(_season(season) for season in _mappings(item, "seasons")),
+        seasons=tuple(_season(season, images) for season in _mappings(item, "seasons")),
         external_ids=_external_ids(_mapping(item.get("external_ids"))),
     )
 
 
-def parse_season(data: object) -> Season:
+def parse_season(data: object, images: str) -> Season:
     """One season with its episodes.
+
+    Args:
+        data: the decoded JSON.
+        images: base URL of the pictures, ending in `/`.
 
     Raises:
         MetadataUnavailable: it is no season.
@@ -121,7 +128,28 @@ def parse_season(data: object) -> Season:
     item = _mapping(data)
     if not isinstance(item.get("episodes"), list):
         raise MetadataUnavailable("The film catalogue answered with something other than a season.")
-    return _season(item)
+    return _season(item, images)
+
+
+def parse_genres(data: object) -> dict[str, int]:
+    """The number of each genre, by its name.
+
+    Raises:
+        MetadataUnavailable: it is no list of genres.
+    """
+    item = _mapping(data)
+    if not isinstance(item.get("genres"), list):
+        raise MetadataUnavailable("The film catalogue answered with something other than genres.")
+    genres = {_text(entry, "name"): _count(entry, "id") for entry in _mappings(item, "genres")}
+    return {name: number for name, number in genres.items() if name and number}
+
+
+def parse_found(data: object, images: str) -> tuple[Title, ...]:
+    """What was found by another catalogue's id: films, series, and series of episodes."""
+    item = _mapping(data)
+    lists = ((kind, _mappings(item, f"{kind.value}_results")) for kind in TitleKind)
+    titles = (parse_title(entry, kind, images) for kind, entries in lists for entry in entries)
+    return tuple(title for title in titles if title is not None)
 
 
 def parse_videos(data: object) -> tuple[Video, ...]:
@@ -149,7 +177,7 @@ def parse_videos(data: object) -> tuple[Video, ...]:
     return tuple(sorted(videos, key=lambda v: (v.type != "Trailer", not v.official)))
 
 
-def _season(item: Mapping[str, object]) -> Season:
+def _season(item: Mapping[str, object], images: str) -> Season:
     episodes = tuple(
         Episode(
             number=_count(entry, "episode_number"),
@@ -157,6 +185,7 @@ def _season(item: Mapping[str, object]) -> Season:
             overview=_text(entry, "overview"),
             air_date=_date(entry, "air_date"),
             runtime=_count(entry, "runtime") or None,
+            still=_image(entry, "still_path", images + "w300"),
         )
         for entry in _mappings(item, "episodes")
     )
@@ -168,7 +197,15 @@ def _season(item: Mapping[str, object]) -> Season:
         # The list of seasons has a count and no episodes, a season has episodes and no count.
         episode_count=_count(item, "episode_count") or len(episodes),
         episodes=episodes,
+        poster=_image(item, "poster_path", images + "w500"),
     )
+
+
+def _cast(credits_: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """The names of those that act, and what."""
+    for entry in _mappings(credits_, "cast"):
+        if name := _text(entry, "name"):
+            yield name, _text(entry, "character")
 
 
 def _external_ids(item: Mapping[str, object]) -> dict[str, str]:

@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from itertools import chain, zip_longest
+from urllib.parse import quote
 
 import httpx2
 
 from chilly_movies.catalogue.ports import AnswerCache
-from chilly_movies.catalogue.titles import Season, TitleDetails, TitleKind, TitlePage, Video
+from chilly_movies.catalogue.titles import (
+    ExternalId,
+    Season,
+    Title,
+    TitleDetails,
+    TitleFilter,
+    TitleKind,
+    TitlePage,
+    Video,
+)
 from chilly_movies.catalogue.tmdb import parse
 from chilly_movies.catalogue.tmdb.cache import CachedOrigin
 from chilly_movies.catalogue.tmdb.origin import Credential, TmdbOrigin, decode
@@ -21,13 +31,14 @@ from chilly_movies.jobs.retry import CALL_POLICY, RetryPolicy, retry_call
 
 _LONGEST_QUERY = 500
 _SEARCH_YEAR = {TitleKind.MOVIE: "primary_release_year", TitleKind.TV: "first_air_date_year"}
+_RELEASED = {TitleKind.MOVIE: "primary_release_date", TitleKind.TV: "first_air_date"}
 
 
 class TmdbProvider:
     """Asks TMDB. Without a key and a token every method raises `MetadataNotConfigured`.
 
-    Implements `ports.MetadataProvider`. Proxies named in the environment are not used; give a
-    transport that uses one.
+    Implements `ports.MetadataProvider` and `ports.Discovery`. Proxies named in the environment are
+    not used; give a transport that uses one.
 
     Args:
         api_key: v3 key. TMDB takes it in the query only, so the token is the better choice.
@@ -116,7 +127,7 @@ class TmdbProvider:
         data = await self._get(
             f"tv/{title_id:d}/season/{number:d}", {}, what=f"season {number} of series {title_id}"
         )
-        return parse.parse_season(data)
+        return parse.parse_season(data, self._images)
 
     async def videos(self, kind: TitleKind, title_id: int) -> tuple[Video, ...]:
         """Trailers and clips, official trailers first; in the set language and in English."""
@@ -133,11 +144,46 @@ class TmdbProvider:
         path, what = f"{kind.value}/{title_id:d}/similar", f"{kind.value} {title_id}"
         return await self._get_page(path, {}, kind, page, what=what)
 
+    async def popular(self, kind: TitleKind, *, page: int = 1) -> TitlePage:
+        """What many look at just now, by TMDB's own judgement."""
+        return await self._get_page(f"{kind.value}/popular", {}, kind, page)
+
+    async def discover(self, wanted: TitleFilter, *, page: int = 1) -> TitlePage:
+        """Titles that pass a filter, most looked at first; none of a genre that is not known."""
+        kind, released = wanted.kind, _RELEASED[wanted.kind]
+        params = {"sort_by": "popularity.desc", "include_adult": "false"}
+        if wanted.genre is not None:
+            numbers = await self._genres(kind)
+            names = {name.casefold(): number for name, number in numbers.items()}
+            if (number := names.get(wanted.genre.casefold())) is None:
+                return TitlePage(page=page, total_pages=0, total_results=0)
+            params["with_genres"] = str(number)
+        if wanted.year_from is not None:
+            params[f"{released}.gte"] = f"{wanted.year_from:04d}-01-01"
+        if wanted.year_to is not None:
+            params[f"{released}.lte"] = f"{wanted.year_to:04d}-12-31"
+        if wanted.min_rating is not None:
+            params |= {"vote_average.gte": f"{wanted.min_rating:g}", "vote_count.gte": "50"}
+        return await self._get_page(f"discover/{kind.value}", params, kind, page)
+
+    async def genres(self, kind: TitleKind) -> tuple[str, ...]:
+        """The genres of films, or of series, in the set language."""
+        return tuple(await self._genres(kind))
+
+    async def find(self, external: ExternalId) -> tuple[Title, ...]:
+        """The titles that IMDb or TVDB call so."""
+        params = {"external_source": f"{external.source}_id"}
+        data = await self._get(f"find/{quote(external.id, safe='')}", params)
+        return parse.parse_found(data, self._images)
+
     async def aclose(self) -> None:
         """Close connections and the cache. Idempotent."""
         self._closed = True
         if self._client is not None:
             await self._client.aclose()
+
+    async def _genres(self, kind: TitleKind) -> dict[str, int]:
+        return parse.parse_genres(await self._get(f"genre/{kind.value}/list", {}))
 
     async def _search(
         self, words: str, kind: TitleKind | None, year: int | None, page: int

@@ -1,0 +1,1 @@
+"""Films from the Internet Archive (archive.org): public, and without a key."""
