@@ -62,7 +62,7 @@ async def test_a_limit_set_while_it_downloads_is_measured_at_the_seeder_within_t
         await asyncio.sleep(2.0)  # the claim: it holds by then
         rates: list[float] = []
         while not rates or rates[-1] != pytest.approx(SLOW, rel=0.1):
-            assert len(rates) < 4, rates  # of one window a busy machine may take a part away
+            assert len(rates) < 6, rates  # of one window a busy machine may take a part away
             rates.append(await rate_of(lambda: seeder.sent(key), 3.0))
         await downloader.adjust("a", download_limit=None)
         assert (await downloader.wait("a")).status is Status.COMPLETED

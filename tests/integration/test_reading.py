@@ -120,7 +120,10 @@ async def test_a_seek_to_the_end_comes_before_what_lies_between(
             assert await reader.read(0, 1000) == source[:1000]
             assert await reader.read(30 * MIB, 1000) == source[30 * MIB : 30 * MIB + 1000]
             assert (await downloader.status("a")).progress.bytes_downloaded < 20 * MIB
-            assert reader.available(15 * MIB) == 0
+            between = range(
+                8 * MIB, 28 * MIB, MIB
+            )  # what was asked for before may come all the same
+            assert sum(reader.available(place) > 0 for place in between) < len(between) / 3
 
 
 async def test_seeks_take_nothing_back_from_the_progress(
