@@ -19,7 +19,9 @@ import httpcore2
 from chilly_movies.net.outbound import Backend, Judge, Outbound, mapped
 
 ROOM = 512 * 1024
-"""Bytes that wait in a connection; while so many do, the other end has to wait, too."""
+"""Bytes that wait in a connection at most; while so many do, the other end has to wait, too."""
+_FIRST_ROOM = 64 * 1024
+"""The same until somebody says how many they may be: a limit may allow no more."""
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
 
@@ -51,6 +53,7 @@ class _Inbox(asyncio.BufferedProtocol):
     def __init__(self) -> None:
         self._filling, self._other = bytearray(ROOM), bytearray(ROOM)
         self._begin = self._end = 0
+        self._room = _FIRST_ROOM
         self._over = self._is_paused = False
         self._error: Exception | None = None
         self._wanted = 1
@@ -75,14 +78,12 @@ class _Inbox(asyncio.BufferedProtocol):
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """See `asyncio.BufferedProtocol`."""
-        return memoryview(self._filling)[self._end :]
+        return memoryview(self._filling)[self._end : self._room]
 
     def buffer_updated(self, nbytes: int) -> None:
         """See `asyncio.BufferedProtocol`."""
         self._end += nbytes
-        if self._end == ROOM and self.transport is not None:
-            self._is_paused = True
-            self.transport.pause_reading()
+        self._pause_if_full()
         self._tell()
 
     def eof_received(self) -> None:
@@ -95,8 +96,13 @@ class _Inbox(asyncio.BufferedProtocol):
         self._over, self._error = True, exc
         self._tell()
 
+    def _pause_if_full(self) -> None:
+        if self._end >= self._room and self.transport is not None and not self._is_paused:
+            self._is_paused = True
+            self.transport.pause_reading()
+
     def _tell(self) -> None:
-        is_due = self._over or self.count >= self._wanted or self._end == ROOM
+        is_due = self._over or self.count >= self._wanted or self._end >= self._room
         if is_due and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -108,7 +114,7 @@ class _Inbox(asyncio.BufferedProtocol):
         Raises:
             OSError: the connection broke, and nothing is left of what came before.
         """
-        while self.count < wanted and not self._over and self._end < ROOM:
+        while self.count < wanted and not self._over and self._end < self._room:
             self._wanted = wanted
             self._waiter = asyncio.get_running_loop().create_future()
             try:
@@ -117,6 +123,11 @@ class _Inbox(asyncio.BufferedProtocol):
                 self._waiter = None
         if self._error is not None and not self.count:
             raise self._error
+
+    def hold(self, room: int) -> None:
+        """No more than so many bytes wait from now on."""
+        self._room = min(ROOM, room)
+        self._pause_if_full()
 
     def peek(self, most: int) -> bytes:
         """At most so many of the bytes that are there; they stay."""
@@ -165,6 +176,7 @@ class BulkStream(httpcore2.AsyncNetworkStream):
         at_least: int,
         within: float,
         timeout: float | None,  # noqa: ASYNC109 (as in httpcore)
+        room: int = ROOM,
     ) -> memoryview:
         """What came, as it lies in the buffer; it holds until the next call. Empty = it is over.
 
@@ -172,11 +184,13 @@ class BulkStream(httpcore2.AsyncNetworkStream):
             at_least: so many bytes are waited for, so that there is more to do at once.
             within: seconds they are waited for after the first one.
             timeout: seconds the first byte is waited for, None = without end.
+            room: so many bytes wait in the connection at most, until the next call and during it.
 
         Raises:
             httpcore2.ReadTimeout: no byte came in time.
             httpcore2.ReadError: the connection broke.
         """
+        self._inbox.hold(room)
         if not self._inbox.count:
             async with mapped(httpcore2.ReadTimeout, httpcore2.ReadError, timeout):
                 await self._inbox.wait(1)

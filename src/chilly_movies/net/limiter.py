@@ -37,6 +37,10 @@ class Rates:
     upload: int = 0
 
 
+_PORTION, _LEAST_PORTION, _MOST_PORTION = 0.05, 16 * 1024, 512 * 1024
+"""Seconds of a limit that one request should be for, and bytes that it is for in any case."""
+
+
 class Share:
     """What one run of a job may fetch: its fair part of the limit, and no more than its own limit.
 
@@ -103,6 +107,13 @@ class Share:
         fair = int(self._common.rate / (others + 1))
         known = [rate for rate in (fair, self.limit) if rate]
         return min(known, default=0)
+
+    @property
+    def portion(self) -> int:
+        """Bytes to ask for at once, so that a limit holds within each second."""
+        rate = min((rate for rate in (self._common.rate, self._own.rate) if rate), default=None)
+        wanted = _MOST_PORTION if rate is None else int(_PORTION * rate)
+        return max(_LEAST_PORTION, min(_MOST_PORTION, wanted))
 
     @property
     def is_waiting(self) -> bool:

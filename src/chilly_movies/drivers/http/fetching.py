@@ -289,7 +289,7 @@ class Fetching:
             source,
             self._trust,
             self._requests,
-            self._share.take,
+            self._share,
             self._begin,
         )
         self._arrival.wake = transfer.wake

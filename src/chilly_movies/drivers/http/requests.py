@@ -15,7 +15,7 @@ import httpx2
 from chilly_movies.drivers.http.answers import Part, joined, part_of, refusal
 from chilly_movies.drivers.http.hosts import Host, Patience
 from chilly_movies.errors import DownloadError, SourceRejected, SourceUnavailable
-from chilly_movies.net.bulk import BulkStream, bulk_pool
+from chilly_movies.net.bulk import ROOM, BulkStream, bulk_pool
 from chilly_movies.net.failures import is_ours, why_unreachable
 from chilly_movies.net.fetch import check_place, origin_of, redirected
 from chilly_movies.net.outbound import NOT_LET, trust
@@ -50,13 +50,16 @@ class Answer:
         self._left = None if part.end is None else part.end - part.begin
         self._unpacker = zlib.decompressobj(wbits=31) if part.unpacks else None
 
-    async def block(self, at_least: int, within: float, silence: float) -> memoryview | bytes:
+    async def block(
+        self, at_least: int, within: float, silence: float, room: int = ROOM
+    ) -> memoryview | bytes:
         """What came since the last call, at least one byte; empty at the end of the body.
 
         Args:
             at_least: so many bytes are waited for.
             within: seconds they are waited for after the first one.
             silence: seconds without a byte after which the server is given up.
+            room: bytes that may come before they are asked for.
 
         Raises:
             SourceUnavailable: the connection broke, was silent, or ended before the body did.
@@ -65,7 +68,7 @@ class Answer:
             return b""
         try:
             if self._stream is not None:
-                block: memoryview | bytes = await self._stream.take(at_least, within, silence)
+                block: memoryview | bytes = await self._stream.take(at_least, within, silence, room)
             else:
                 block = await self._next_chunk()
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as e:

@@ -21,6 +21,7 @@ from chilly_movies.drivers.http.segments import (
 )
 from chilly_movies.drivers.http.trust import Trust, dropped
 from chilly_movies.errors import DiskError, DownloadError, SourceUnavailable
+from chilly_movies.net.limiter import Share
 
 _BLOCK = 256 * 1024
 _PATIENT = 0.05
@@ -44,7 +45,7 @@ class Transfer:
         source: the one of them that says what the file is, None if a metalink did.
         trust: judges them.
         requests: asks them.
-        take: waits until so many bytes may pass.
+        share: says how many bytes may pass.
         begin: called with the first answer, before any byte is written, and whether it is the
             source's.
 
@@ -61,13 +62,13 @@ class Transfer:
         source: Host | None,
         trust: Trust,
         requests: Requests,
-        take: Callable[[int], Awaitable[None]],
+        share: Share,
         begin: Callable[[Answer, bool], Awaitable[None]],
     ) -> None:
         self.arrival, self.hosts = arrival, hosts
         self.received = self.dropped = 0
         self._source, self._trust = source, trust
-        self._requests, self._take, self._begin = requests, take, begin
+        self._requests, self._share, self._begin = requests, share, begin
         self._has_begun = False
         self._clock = asyncio.get_running_loop().time
         self._ramp = Ramp(min(_MOST, sum(host.most for host in hosts)))
@@ -288,11 +289,12 @@ class Transfer:
         at, silence, began = answer.part.begin, self._requests.patience.silence, segment.at
         while segment.end is None or segment.at < segment.end:
             hurry = segment.leads or any(reader.waits for reader in self.arrival.readers)
-            block = await answer.block(_BLOCK, 0.0 if hurry else _PATIENT, silence)
+            room = self._share.portion
+            block = await answer.block(min(_BLOCK, room), 0.0 if hurry else _PATIENT, silence, room)
             if not block:
                 break
             self.received += len(block)
-            await self._take(len(block))
+            await self._share.take(len(block))
             known, whole = max(0, segment.at - at), len(block)
             at += whole
             block = block[known:]
