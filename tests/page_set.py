@@ -145,8 +145,10 @@ _END = "Content-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 @asynccontextmanager
-async def page_set(holds: Mapping[str, bytes | str | int] | None = None) -> AsyncIterator[PageSet]:
-    """A site on loopback."""
+async def page_set(
+    holds: Mapping[str, bytes | str | int] | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[PageSet]:
+    """A site, on loopback unless another address of this machine is given."""
     pages = PageSet(dict(holds or {}))
     calls: set[asyncio.Task[None]] = set()
 
@@ -155,8 +157,8 @@ async def page_set(holds: Mapping[str, bytes | str | int] | None = None) -> Asyn
         calls.add(task)
         task.add_done_callback(calls.discard)
 
-    server = await asyncio.start_server(called, "127.0.0.1", 0)
-    pages.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(called, host, 0)
+    pages.url = f"http://{host}:{server.sockets[0].getsockname()[1]}"
     try:
         yield pages
     finally:

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chilly_movies.tracker.http import run_tracker
 from lab.candidates import serving
 from tests.acceptance.backend import Backend
+from tests.page_set import page_set
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.netns import ip
 from tests.peers.torrents import Torrent, make_film, make_torrent, sha256_of
@@ -135,34 +137,64 @@ async def test_what_begins_while_the_interface_is_away_waits_for_it(
     assert PEER in called
 
 
-async def test_a_link_stops_when_the_interface_goes_counts_no_failure_and_goes_on(
+@pytest.mark.timeout(150)
+async def test_a_torrent_a_link_and_a_page_stop_together_count_no_failure_and_go_on(
     tmp_path: Path, networks: TwoNetworks
 ) -> None:
     settings = {**OPEN, "CHILLY_ALLOW_PRIVATE_ADDRESSES": "true", "CHILLY_INTERFACE": CABLE}
     digest = make_film(tmp_path / "film.mkv", SIZE)
+    film = make_torrent(tmp_path / "film.mkv", tmp_path / "film.torrent", piece_size=16384)
     async with (
         served_outside(networks, serving(PEER)) as origin,
+        served_outside(networks, page_set(host=PEER)) as pages,
+        started_outside(networks, LibtorrentPeer(host=PEER)) as seeder,
         Backend(tmp_path, settings, warm=True) as ours,
     ):
-        origin.films["0"] = (tmp_path / "film.mkv").read_bytes()
-        await ours.start(origin.link("0", "paced"), id="a", sourceType="http")
-        await ours.until("a", lambda event: event["progress"]["bytesDownloaded"] > 0)
+        await seeder.seed(film.path, film.folder)
+        origin.films["0"] = film.content.read_bytes()
+        page, pages.rate = pages.add_film("film", film.content.read_bytes()), SPEED // 4
+        peer = f"&x.pe={PEER}:{seeder.port}"
+        await ours.start(page, id="page", sourceType="youtube")
+        await ours.until("page", has_bytes)
+        await ours.start(film.magnet + peer, id="torrent", downloadLimit=SPEED)
+        await ours.start(origin.link("0", "paced"), id="link", sourceType="http")
+        await asyncio.gather(*(ours.until(job, has_bytes) for job in ("torrent", "link")))
+        jobs = ("page", "torrent", "link")
         with Capture() as capture:
             networks.take_down()
-            said = await ours.until("a", lambda event: "is down" in event.get("reason", ""))
+            said = [await ours.until(job, stands_still) for job in jobs]
             await asyncio.sleep(0.5)
             capture.take()
             await asyncio.sleep(1)
             sent = capture.take()
         networks.bring_back()
-        job = await ours.wait("a")
-        async with ours.listen("/events/a", last_id=0) as events:
-            names = []
-            async for event in events:
-                names.append(event["event"])
-                if event["event"] == "completed":
-                    break
+        pages.rate = 0
+        ended = [await ours.wait(job) for job in jobs]
+        names = [event["event"] for job in jobs for event in await told(ours, job)]
     assert not sent
-    assert (said["status"], said["progress"]["downloadSpeed"]) == ("active", 0)
-    assert "retrying" not in names
-    assert (job["status"], sha256_of(tmp_path / "media" / job["path"])) == ("completed", digest)
+    assert {one["status"] for one in said} == {"active"}
+    assert not {"retrying", "failed"} & {*names}
+    assert [(job["status"], job.get("error")) for job in ended] == [("completed", None)] * 3
+    found = [sha256_of(tmp_path / "media" / job["path"]) for job in ended]
+    assert found == [digest] * 3
+
+
+def has_bytes(event: dict[str, Any]) -> bool:
+    """Whether something came."""
+    return bool(event["progress"]["bytesDownloaded"] > 0)
+
+
+def stands_still(event: dict[str, Any]) -> bool:
+    """Whether a job says that nothing is sent, and that nothing comes."""
+    return "is down" in event.get("reason", "") and event["progress"]["downloadSpeed"] == 0
+
+
+async def told(ours: Backend, job: str) -> list[dict[str, Any]]:
+    """All events of a job that is completed."""
+    found = []
+    async with ours.listen(f"/events/{job}", last_id=0) as events:
+        async for event in events:
+            found.append(event)
+            if event["event"] == "completed":
+                break
+    return found

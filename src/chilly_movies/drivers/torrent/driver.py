@@ -436,7 +436,9 @@ class TorrentDriver:
                 webrtc, dropped = torrent.why_no_webrtc(), torrent.dropped.why
                 seeds = torrent.web_seeds.problems
                 why = why_still(state, torrent.trackers, webrtc, dropped, seeds)
-                await say(Report(figures(run.steady(state)), self._policy.halted or why, facts))
+                halted = self._policy.halted
+                progress = figures(run.steady(state), halted=halted)
+                await say(Report(progress, halted or why, facts))
                 if facts is not None and await self._found.look(run, torrent):
                     raise BytesAreHereError
                 if run.placed and is_known and not state.checking:
@@ -578,7 +580,7 @@ class TorrentDriver:
                 if state.checking or not state.has_metadata:
                     continue
                 ratio, seconds = self._goal(run.job)
-                progress = figures(state, Phase.SEEDING)
+                progress = figures(state, Phase.SEEDING, halted=self._policy.halted)
                 # our own clock: the engine tells no new figures while nobody asks for data
                 began = min(began, clock() - state.seeding_time)
                 enough = progress.ratio >= ratio or clock() - began >= seconds

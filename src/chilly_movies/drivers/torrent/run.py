@@ -178,8 +178,18 @@ def goal(job: Job, ratio: float, seconds: int) -> tuple[float, int]:
     )
 
 
-def figures(state: TorrentState, phase: Phase | None = None) -> Progress:
-    """Figures for people; 100 percent is left to the final report."""
+def figures(
+    state: TorrentState, phase: Phase | None = None, *, halted: str | None = None
+) -> Progress:
+    """Figures for people; 100 percent is left to the final report.
+
+    Args:
+        state: the engine's, which stays as it was while nothing may be sent.
+        phase: that of the job, None = what the engine does.
+        halted: why nothing may be sent, None if it may.
+    """
+    if halted is not None:
+        state = replace(state, download_speed=0, upload_speed=0)
     total = state.wanted if state.has_metadata else None
     percent = min(99.9, 100 * state.done / total) if total else 0.0
     if phase is Phase.SEEDING and state.finished:
