@@ -13,7 +13,7 @@ import pytest
 from chilly_movies.errors import StoreError, StoreFromTheFuture
 from chilly_movies.storage.jobs import open_stores
 from chilly_movies.storage.sqlite import inspection
-from chilly_movies.storage.sqlite.upgrade import NEWEST
+from chilly_movies.storage.sqlite.upgrade import JOBS
 from tests.integration.sqlite_tools import assert_is_plain, folder_bytes, make_job, record
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ async def test_a_survey_tells_what_there_is_and_changes_nothing(path: Path) -> N
     before = folder_bytes(path.parent)
     found = inspection.survey(path)
     assert found == inspection.Survey(
-        revision=NEWEST,
+        revision=JOBS.newest,
         is_newest=True,
         damage=(),
         jobs=(make_job("b", 1), make_job("a", 2)),

@@ -12,8 +12,9 @@ import pytest
 
 from chilly_movies.jobs.models import Source, SourceType
 from chilly_movies.jobs.secrets import Secret
-from chilly_movies.storage.jobs import open_stores
-from chilly_movies.storage.sqlite import upgrade
+from chilly_movies.storage.jobs import SqliteJobStore, open_stores
+from chilly_movies.storage.sqlite.database import Database
+from chilly_movies.storage.sqlite.upgrade import JOBS, Schema
 from tests.integration.sqlite_tools import make_job, record
 
 pytestmark = pytest.mark.anyio
@@ -53,12 +54,12 @@ async def test_jobs_of_the_first_version_were_neither_adopted_nor_on_their_way_n
 
 
 async def test_migrations_are_found_in_a_folder_of_any_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     folder = tmp_path / "100% %(here)s %%" / "migrations"
-    shutil.copytree(upgrade._MIGRATIONS, folder)
-    monkeypatch.setattr(upgrade, "_MIGRATIONS", folder)
-    store, _ = open_stores(tmp_path / "chilly.db")
+    shutil.copytree(JOBS.folder, folder)
+    database = Database(tmp_path / "chilly.db", Schema(folder, JOBS.newest))
+    store = SqliteJobStore(database)
     assert (await store.load()).jobs == ()
     await store.aclose()
 

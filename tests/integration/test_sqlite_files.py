@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 
 from chilly_movies.errors import StoreError, StoreFromTheFuture
 from chilly_movies.storage.jobs import open_stores
+from chilly_movies.storage.library.schema import LIBRARY_SCHEMA
 from chilly_movies.storage.sqlite import upgrade
 from chilly_movies.storage.sqlite.database import Database
 from chilly_movies.storage.tables import metadata
@@ -73,9 +74,9 @@ async def test_the_migrations_build_exactly_the_tables_the_code_uses(database: D
     assert await database.call(differences) == []
 
 
-def test_the_newest_revision_is_the_one_the_code_expects() -> None:
-    scripts = ScriptDirectory(Path(upgrade.__file__).parents[1] / "migrations")
-    assert scripts.get_heads() == [upgrade.NEWEST]
+@pytest.mark.parametrize("schema", [upgrade.JOBS, LIBRARY_SCHEMA])
+def test_the_newest_revision_is_the_one_the_code_expects(schema: upgrade.Schema) -> None:
+    assert ScriptDirectory(schema.folder).get_heads() == [schema.newest]
 
 
 async def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:

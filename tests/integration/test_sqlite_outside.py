@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.dialects import sqlite
@@ -100,7 +101,7 @@ def test_a_start_of_this_machine_has_the_name_that_linux_gives_it() -> None:
 
 @pytest.mark.parametrize(("given", "milliseconds"), [({}, 5000), ({"busy_timeout": 0.25}, 250)])
 async def test_a_lock_of_another_program_is_waited_for_as_long_as_was_asked(
-    path: Path, given: dict[str, float], milliseconds: int
+    path: Path, given: dict[str, Any], milliseconds: int
 ) -> None:
     database = Database(path, **given)
     await database.open()

@@ -13,6 +13,7 @@ import platformdirs
 from chilly_movies.errors import StoreError
 
 DATABASE = "chilly.db"
+LIBRARY = "library.db"
 LOCK = "lock"
 MEDIA_ROOT = "media-root.json"
 LINK_SECRET = "link-secret"  # noqa: S105 (the name of the file)
@@ -38,6 +39,11 @@ class StateFolder:
     def database(self) -> Path:
         """The database with jobs, events and resume data (SQLite)."""
         return self.path / DATABASE
+
+    @property
+    def library(self) -> Path:
+        """The database with the library (SQLite)."""
+        return self.path / LIBRARY
 
     @property
     def media_root(self) -> Path:

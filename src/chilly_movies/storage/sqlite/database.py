@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 
 from chilly_movies.errors import StoreError
 from chilly_movies.storage.sqlite.faults import FOREIGN, lenient
-from chilly_movies.storage.sqlite.upgrade import refuse_unknown, upgrade
+from chilly_movies.storage.sqlite.upgrade import JOBS, Schema, refuse_unknown, upgrade
 from chilly_movies.storage.sqlite.writer import Writer
 
 T = TypeVar("T")
@@ -27,11 +27,13 @@ class Database:
 
     Args:
         path: the file. It is created with mode 0600, its folder with mode 0700.
+        schema: its form.
         busy_timeout: seconds to wait for another program that locks the file.
     """
 
-    def __init__(self, path: Path, *, busy_timeout: float = 5.0) -> None:
+    def __init__(self, path: Path, schema: Schema = JOBS, *, busy_timeout: float = 5.0) -> None:
         self._path = path
+        self._schema = schema
         self._engine = _engine(path, busy_timeout)
         self._writer: Writer | None = None
 
@@ -82,13 +84,13 @@ class Database:
 
     def _connect(self) -> Connection:
         """Runs in the thread of the writer."""
-        refuse_unknown(self._path)
+        refuse_unknown(self._path, self._schema)
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite would create it readable for all; the files beside it get the mode of this one.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = self._engine.connect()
         try:
-            upgrade(connection)
+            upgrade(connection, self._schema)
         except Exception:
             connection.close()
             raise

@@ -29,7 +29,7 @@ from chilly_movies.jobs.models import Job
 from chilly_movies.storage import rows
 from chilly_movies.storage.sqlite.faults import FOREIGN, translate
 from chilly_movies.storage.sqlite.salvage import UNREADABLE, read_rows
-from chilly_movies.storage.sqlite.upgrade import NEWEST, reading, refuse_unknown, revisions_of
+from chilly_movies.storage.sqlite.upgrade import JOBS, reading, refuse_unknown, revisions_of
 from chilly_movies.storage.tables import deliveries, jobs, meta, metadata, resume, webhooks
 
 _RUN = "run"
@@ -72,7 +72,7 @@ def survey(path: Path) -> Survey:
     """
     with _connected(path) as connection:
         revision = "".join(sorted(revisions_of(connection)))
-        newest = revision == NEWEST
+        newest = revision == JOBS.newest
         if not newest:
             return Survey(revision, newest, _checked(connection), (), (), {})
         found, unreadable = read_rows(connection, jobs, rows.job_from_row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -26,11 +27,24 @@ from sqlalchemy import (
 from chilly_movies.errors import StoreError, StoreFromTheFuture
 from chilly_movies.storage.sqlite.faults import lenient
 
-NEWEST: Final = "0004"
-"""The revision of the newest migration."""
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The form of one kind of database, and how an older form becomes it.
+
+    Attributes:
+        folder: of the migrations.
+        newest: the revision of the newest migration.
+    """
+
+    folder: Path
+    newest: str
+
+
+JOBS: Final = Schema(Path(__file__).parents[1] / "migrations", "0004")
+"""The database of jobs."""
 
 _REVISION: Final = re.compile(r"[0-9]{4}")
-_MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 _VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", Text))
 _ALEMBIC_IS_GLOBAL: Final = Lock()  # the context that env.py imports exists once per process
 
@@ -38,11 +52,12 @@ _ALEMBIC_IS_GLOBAL: Final = Lock()  # the context that env.py imports exists onc
 # nearly every start, does without its weight.
 
 
-def refuse_unknown(path: Path) -> None:
+def refuse_unknown(path: Path, schema: Schema = JOBS) -> None:
     """Look at a database file without changing a byte of it.
 
     Args:
         path: the file; one that is missing or empty is fine.
+        schema: the form it has to have, or to have had.
 
     Raises:
         StoreFromTheFuture: its schema is none of ours.
@@ -55,10 +70,10 @@ def refuse_unknown(path: Path) -> None:
         is_empty = not inspect(connection).get_table_names()
     if any(not _REVISION.fullmatch(str(revision)) for revision in revisions):
         raise StoreError("The database is damaged: it does not say which form it has.")
-    if revisions - {NEWEST}:
+    if revisions - {schema.newest}:
         from alembic.script import ScriptDirectory
 
-        known = {script.revision for script in ScriptDirectory(_MIGRATIONS).walk_revisions()}
+        known = {script.revision for script in ScriptDirectory(schema.folder).walk_revisions()}
         if revisions - known:
             raise StoreFromTheFuture(
                 "The database was written by a newer version of Chilly Movies: start that "
@@ -68,24 +83,25 @@ def refuse_unknown(path: Path) -> None:
         raise StoreError("The database file belongs to another program.")
 
 
-def upgrade(connection: Connection) -> None:
+def upgrade(connection: Connection, schema: Schema = JOBS) -> None:
     """Run the migrations that are missing, all or none.
 
     Args:
         connection: without a transaction.
+        schema: the form it is to have.
     """
     with connection.begin():
-        if revisions_of(connection) == {NEWEST}:
+        if revisions_of(connection) == {schema.newest}:
             return
         from alembic import command
         from alembic.config import Config
 
         config = Config()
         # The value goes through configparser, which gives `%` a meaning.
-        config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+        config.set_main_option("script_location", str(schema.folder).replace("%", "%%"))
         config.attributes["connection"] = connection
         with _ALEMBIC_IS_GLOBAL:
-            command.upgrade(config, NEWEST)
+            command.upgrade(config, schema.newest)
 
 
 def read_only(path: Path) -> URL:
