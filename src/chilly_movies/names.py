@@ -14,11 +14,15 @@ _RESERVED = {"con", "prn", "aux", "nul", *(f"{p}{n}" for p in ("com", "lpt") for
 _FORBIDDEN = str.maketrans(dict.fromkeys('<>:"/\\|?*', "_"))
 
 
-def safe_name(name: str) -> str:
+def safe_name(name: str, most: int = _MAX_BYTES) -> str:
     """One path component that is harmless on every file system.
 
     Control and bidi characters go, separators and Windows' special characters become `_`, reserved
-    device names get a `_`, no leading dot, no trailing dot or space, at most 200 bytes.
+    device names get a `_`, no leading dot, no trailing dot or space.
+
+    Args:
+        name: any text.
+        most: bytes of UTF-8 at most.
     """
     text = name.encode("utf-8", "replace").decode()
     if not (text.isascii() and text.isprintable()):  # most names are, and there may be thousands
@@ -29,21 +33,21 @@ def safe_name(name: str) -> str:
         text = "_" + text[1:]
     if text.split(".")[0].rstrip().lower() in _RESERVED:
         text = "_" + text
-    text = _shorten(text).rstrip(". ")
+    text = _shorten(text, most).rstrip(". ")
     return text or "unnamed"
 
 
-def _shorten(name: str) -> str:
-    if len(name.encode()) <= _MAX_BYTES:
+def _shorten(name: str, most: int) -> str:
+    if len(name.encode()) <= most:
         return name
     stem, dot, suffix = name.rpartition(".")
     if not dot or len(suffix.encode()) > 16:
         stem, dot, suffix = name, "", ""
-    room = _MAX_BYTES - len((dot + suffix).encode())
-    return _cut(stem, room) + dot + suffix
+    room = most - len((dot + suffix).encode())
+    return cut(stem, room) + dot + suffix
 
 
-def _cut(text: str, room: int) -> str:
+def cut(text: str, room: int) -> str:
     """As much of it as there is room for, in bytes."""
     data = text.encode("utf-8", "surrogateescape")
     return text if len(data) <= room else data[:room].decode("utf-8", "ignore").rstrip()
@@ -62,22 +66,23 @@ def safe_paths(paths: Iterable[str]) -> Iterator[str]:
     ]
     nearest = {parts[:-1] for parts in safe}
     folders = {folder[:depth] for folder in nearest for depth in range(1, len(folder) + 1)}
-    taken = {_key("/".join(folder)) for folder in folders}
+    taken = {folded("/".join(folder)) for folder in folders}
     next_numbers: dict[str, int] = {}  # thousands may want one name: none starts to count anew
     for parts in safe:
         candidate = wanted = "/".join(parts)
-        key = wanted_key = _key(wanted)
+        key = wanted_key = folded(wanted)
         number = next_numbers.get(wanted_key, 2)
         while key in taken:
             candidate = _with_number(wanted, number)
-            key, number = _key(candidate), number + 1
+            key, number = folded(candidate), number + 1
         if candidate != wanted:
             next_numbers[wanted_key] = number
         taken.add(key)
         yield candidate
 
 
-def _key(path: str) -> str:
+def folded(path: str) -> str:
+    """What is the same for paths that a case-blind or normalising file system takes for one."""
     if path.isascii():
         return path.lower()
     return unicodedata.normalize("NFKC", path).casefold()
@@ -96,4 +101,4 @@ def _with_number(path: str, number: int) -> str:
     suffix = suffix if len(suffix) <= 6 and " " not in suffix else ""
     stem = name.removesuffix(suffix) if suffix else name
     end = f" ({number}){suffix}"
-    return folder + slash + _cut(stem, _MAX_BYTES - len(end.encode())) + end
+    return folder + slash + cut(stem, _MAX_BYTES - len(end.encode())) + end
