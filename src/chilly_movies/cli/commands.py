@@ -30,6 +30,7 @@ from chilly_movies.cli.limit import limit
 from chilly_movies.cli.output import Output, drop_stdout
 from chilly_movies.cli.play import play
 from chilly_movies.cli.queue import queue
+from chilly_movies.cli.recognise import recognise
 from chilly_movies.cli.seed import seed
 from chilly_movies.cli.serve import serve
 from chilly_movies.cli.setting_list import settings
@@ -63,7 +64,7 @@ def build() -> App:
         serve, get, play, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
         remote.resume, remote.cancel, remote.recheck, remote.move, remote.label,
         remote.adjust, remote.remove, find_data, queue, trackers, limit, stats, watch,
-        settings, doctor, backup, restore,
+        recognise, settings, doctor, backup, restore,
         tracker, demo,
         completion,
     )  # fmt: skip

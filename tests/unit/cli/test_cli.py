@@ -60,7 +60,7 @@ def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
     help_text = " ".join(capsys.readouterr().out.split())
     for command in ("serve", "get", "add", "list", "status", "pause", "resume", "cancel",
                     "recheck", "queue", "trackers", "stats", "move", "remove", "watch",
-                    "webhooks", "settings", "demo"):  # fmt: skip
+                    "webhooks", "recognise", "settings", "demo"):  # fmt: skip
         assert f"│ {command} " in help_text
     for code, meaning in EXIT_CODES:
         assert f"{int(code)} {meaning}" in help_text
@@ -90,6 +90,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ["add", "a", "--download-limit", "fast"],
         ["serve", "--port", "99999"],
         ["demo", "--size-mib", "0"],
+        ["recognise"],
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
