@@ -11,6 +11,7 @@ import pytest
 from chilly_movies.catalogue.titles import TitleKind
 from chilly_movies.library.recognition import recognise
 from tests.unit.library.names.corpus import hard, judge
+from tests.unit.library.names.customs import made
 
 MOVIE, TV = TitleKind.MOVIE, TitleKind.TV
 
@@ -22,6 +23,16 @@ def test_of_hard_names_97_in_100_titles_and_98_numbers_are_right_and_none_is_sur
     assert rates.numbers >= 0.98 * rates.names, failures
     assert rates.wrong_but_sure == 0, failures
     assert rates.sure >= 0.8 * rates.names
+
+
+def test_of_names_made_by_customs_a_slice_is_right_and_none_is_surely_wrong() -> None:
+    """The whole is `make recognise-corpus`."""
+    names = list(made())
+    assert len(names) >= 1500
+    rates, failures = judge((one, recognise(one.name)) for one in names[::13])
+    assert rates.titles >= 0.97 * rates.names, failures
+    assert rates.numbers >= 0.98 * rates.names, failures
+    assert rates.wrong_but_sure == 0, failures
 
 
 def test_a_recognition_says_quality_edition_part_and_language_too() -> None:

@@ -8,19 +8,30 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from chilly_movies.library.recognition.words import FIRST_YEAR
+
 _MOST: Final = 200
 """Episodes that one file or pack may span."""
 _NO_WORD: Final = r"(?<![^\W_])"
 _SEASON: Final = (
-    r"(?:seasons?|saisons?|staffeln?|temporadas?|stagion[ei]|sezon|sæson|säsong|sesong|seizoen|kausi"
-    r"|évad|evad|сезоны?|시즌|série|series?)"
+    r"(?:seasons?|saisons?|staffeln?|temporadas?|stagion[ei]|sezon(?:ul)?|sæson|säsong|sesong"
+    r"|seizoen|kausi|évad|evad|сезоны?|시즌|séri[ea]|series?|الموسم|עונה|phần)"
 )
 _EPISODE: Final = (
-    r"(?:episodes?|épisodes?|episodios?|episódios?|capitulos?|capítulos?|cap|folgen?|avsnitt"
-    r"|aflevering|bölüm|bolum|сери[ияй]|эпизод|odcinek|odc|jakso|rész|afsnit|eps?|e(?=\d)|chapter)"
+    r"(?:episodes?|épisodes?|episod(?:ios?|ul)|episódios?|capitulos?|capítulos?|cap|folgen?"
+    r"|avsnitt|aflevering|bölüm|bolum|сері[яї]|сери[ияй]|эпизод|odcinek|odc|jakso|rész|afsnit|díl"
+    r"|eps?|e(?=\d)|الحلقة|פרק|tập|ตอนที่)"
 )
+_BEFORE: Final = (
+    r"(?:season|saison|staffel|stagione|sezon|sæson|säsong|sesong|seizoen|kausi|évad|evad|сезоны?"
+    r"|temporada|série|시즌)"
+)
+"""Words for a season that its number may stand before."""
 _ORDINALS: Final = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
+)  # fmt: skip
+_CARDINALS: Final = (
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
 )  # fmt: skip
 _HAN: Final = "一二三四五六七八九十"
 
@@ -68,18 +79,29 @@ _S_E_GLUED = re.compile(
     rf"s(\d{{1,2}})(?:x|ep?)(\d{{1,3}}){_TAIL}(?!\d)", re.IGNORECASE | re.VERBOSE
 )
 _N_X_N = re.compile(
-    r"(?<![^\W_])(\d{1,2})x(\d{2,3})((?:(?:-|\ -\ |\+|&)?(?:\d{1,2})?x\d{2,3}|-\d{2,3})*)"
+    r"(?<![^\W_])(\d{1,2})x(\d{2,3}|(?<=[^\W_]\ \dx)\d)"
+    r"((?:(?:-|\ -\ |\+|&)?(?:\d{1,2})?x\d{2,3}|-\d{2,3})*)"
     r"(?![^\W_])",
     re.IGNORECASE | re.VERBOSE,
 )
+_JOINED = r"(?:-|\ ?(?:to|&|and|,|\+)\ ?|(?<=seasons\ \d)\ -\ )"
+_SEASON_FIRST = (
+    rf"{_SEASON}[\ :#-]{{0,3}}"
+    rf"(?P<after>\d{{1,3}}(?:{_JOINED}\d{{1,2}}(?!\d))?)(?![\dpi])"
+)
+_NUMBER_FIRST = (
+    r"(?P<before>\d{1,2}(?:-\d{1,2})?)"
+    rf"(?:(?:st|nd|rd|th|e|er|ª|ta|da|й)[\ -]{_BEFORE}(?![^\W\d_])"
+    rf"|(?:\ |\.\ ?|-|)\ ?{_BEFORE}(?![^\W\d_])"
+    rf"(?!\W{{0,3}}\d{{1,3}}(?![\dpi])(?!\W{{0,3}}{_EPISODE}(?!\W{{0,3}}\d))))"
+)
 _WORDS = re.compile(
-    rf"""{_NO_WORD}(?:(?:the\ )?(?:complete|full)\ )?(?:{_SEASON}[\ :#-]{{0,3}}
-        (\d{{1,3}}(?:(?:-|\ ?(?:to|&|and|,|\+)\ ?|(?<=seasons\ \d)\ -\ )\d{{1,2}}(?!\d))?)(?![\dpi])
-        |(\d{{1,2}}(?:-\d{{1,2}})?)(?:\.|\ |-|st|nd|rd|th|e|er|ª|ta|da|й)*\ ?{_SEASON}(?![^\W\d_])
-        |(?:(?:the\ )?complete\ )?({"|".join(_ORDINALS)})\ season
-        |第([\d{_HAN}]+)[季期部]|第([\d{_HAN}]+)シーズン)
-        (?:[\ ,:/()\[\]-]{{0,4}}(?:{_EPISODE}[\ :.#-]{{0,3}}|第|-\ )(\d{{1,4}}{_TAIL})(?![\dpi])
-        |[\ ,:-]{{0,3}}(\d{{1,3}})(?:\.|\ )*{_EPISODE}(?![^\W\d_]))?""",
+    rf"""{_NO_WORD}(?:the\ )?(?:(?:complete|full)\ )?(?:{_SEASON_FIRST}|{_NUMBER_FIRST}
+        |(?P<ordinal>{"|".join(_ORDINALS)})\ season|season\ (?P<cardinal>{"|".join(_CARDINALS)})
+        |第(?P<han>[\d{_HAN}]+)(?:[季期部]|シーズン))(?![^\W\d_])
+        (?:[\ ,:/()\[\]-]{{0,4}}(?:{_EPISODE}[\ :.#-]{{0,3}}|第|-\ )
+            (?P<episodes>\d{{1,4}}{_TAIL})(?![\dpi])
+        |[\ ,:-]{{0,3}}(?P<first>\d{{1,3}})(?:\.|\ )*(?:{_EPISODE}(?![^\W\d_])|[화회]))?""",
     re.IGNORECASE | re.VERBOSE,
 )
 _SEASONS = re.compile(
@@ -97,7 +119,7 @@ _EPISODES = re.compile(
 )
 _CAP = re.compile(rf"{_NO_WORD}cap\ ?(\d{{1,2}})(\d\d)(?!\d)", re.IGNORECASE | re.VERBOSE)
 """Season and episode of Spanish releases: `Cap.203`."""
-_HAN_EPISODE = re.compile(rf"第?([\d{_HAN}]+(?:-\d+)?)[話话集回]|第([\d{_HAN}]+)巻")
+_HAN_EPISODE = re.compile(rf"(\d+(?:-\d+)?)[話话集回]|第([\d{_HAN}]+)[話话集回巻]")
 _SPECIAL = re.compile(
     rf"{_NO_WORD}(?:sp|special|ova|oad|ona)[\ #-]{{0,3}}(\d{{1,2}})(?:v\d)?(?![^\W_])",
     re.IGNORECASE | re.VERBOSE,
@@ -122,7 +144,7 @@ def find(text: str) -> Numbers | None:
         if found := look(text):
             return found
     if whole := _COMPLETE.search(text):
-        return Numbers(whole.start(), whole.end(), doubt="which seasons")
+        return Numbers(whole.start(), whole.end(), doubt="several seasons")
     if glued := _S_E_GLUED.search(text):
         return _numbers(glued, glued[1], glued[2] + glued[3], doubt="no separators")
     return None
@@ -131,7 +153,10 @@ def find(text: str) -> Numbers | None:
 def _numbers(
     found: re.Match[str], seasons: str = "", episodes: str = "", doubt: str | None = None
 ) -> Numbers:
-    return Numbers(found.start(), found.end(), spread(seasons), spread(episodes), doubt=doubt)
+    several = spread(seasons)
+    if len(several) > 1:
+        doubt = "several seasons"
+    return Numbers(found.start(), found.end(), several, spread(episodes), doubt=doubt)
 
 
 def _season_episode(text: str) -> Numbers | None:
@@ -159,21 +184,22 @@ def _day(text: str) -> Numbers | None:
             except ValueError:
                 continue
             if found.start() > 0:
-                return Numbers(found.start(), found.end(), aired=day.isoformat())
+                return Numbers(
+                    found.start(), found.end(), aired=day.isoformat(), doubt="a day, no number"
+                )
     return None
 
 
 def _in_words(text: str) -> Numbers | None:
-    for found in _WORDS.finditer(text):
-        season = found[1] or found[2] or ""
-        if found[3]:
-            season = str(_ORDINALS.index(found[3].lower()) + 1)
-        elif han := found[4] or found[5]:
-            season = str(han_number(han))
-        if found.start() == 0 and not season:
-            continue
-        return _numbers(found, season, found[6] or found[8] or "")
-    return None
+    if (found := _WORDS.search(text)) is None:
+        return None
+    season = found["after"] or found["before"] or ""
+    for group, words in (("ordinal", _ORDINALS), ("cardinal", _CARDINALS)):
+        if found[group]:
+            season = str(words.index(found[group].lower()) + 1)
+    if found["han"]:
+        season = str(han_number(found["han"]))
+    return _numbers(found, season, found["episodes"] or found["first"] or "")
 
 
 def _season_alone(text: str) -> Numbers | None:
@@ -194,7 +220,7 @@ def _special(text: str) -> Numbers | None:
 def _episode_alone(text: str) -> Numbers | None:
     for found in _EPISODES.finditer(text):
         numbers = spread(found[1] or found[2])
-        if numbers[0] >= 100:
+        if numbers and numbers[0] >= 100:
             return Numbers(found.start(), found.end(), absolute=numbers)
         return Numbers(found.start(), found.end(), episodes=numbers, doubt="no season")
     if found_han := _HAN_EPISODE.search(text):
@@ -215,8 +241,8 @@ def han_number(text: str) -> int:
 
 
 _ABSOLUTE = re.compile(
-    r"""(?:\ -\ +|\ \#|\[|\(|(?<=[\]\w])\ )(\d{1,4}(?:[-~]\d{1,4})?)(?![\dpi])(?:v\d)?
-        (?:\ ?(?:end|final|fin))?
+    r"""(?:\ -\ +|\ \#|\[|\(|(?<=[\]\w!?'.])\ )(\d{1,4}(?:[-~]\d{1,4})?)(?![\dpi]|[ ]\d(?!\d))
+        (?:v\d)?(?:\ ?(?:end|final|fin))?
         (?=\ *(?:[\[\](){}]|$|\ -\ |(?:\d{3,4}p|web|bd|hdtv|dvd|x26[45]|h\ ?26[45])))""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -225,7 +251,11 @@ _DASHED = re.compile(
     r"(?=\ *(?:[\[\](){}]|$|-\ ))",
     re.VERBOSE,
 )
-_BARE = re.compile(r"(?<=[^\W\d_])\ (\d{3})\ +\[", re.VERBOSE)
+_HALF = re.compile(r" - \d{1,4} 5(?= *[\[(]|$)")
+_BARE = re.compile(
+    r"(?<=[^\W\d_])\ (0\d\d|(?<!\ 0)\d{3,4})(?=\ +\[|$|\ (?:480|720|1080|2160)p|\ dvdrip|\ web)",
+    re.VERBOSE | re.IGNORECASE,
+)
 _OLD_STYLE = re.compile(
     r"(?<=[^\W_]\ )(\d{1,2})(\d\d)(?=\ (?:.*\ )?"
     r"(?:hdtv|pdtv|dsr|dvdrip|tvrip|satrip|webrip|xvid-lol))",
@@ -240,20 +270,31 @@ def find_absolute(text: str, *, by_group: bool) -> Iterator[Numbers]:
         text: the name, spaced, without the group in front.
         by_group: whether a group in brackets stands in front, as is the custom for anime.
     """
+    if half := _half(text):
+        yield half
     for pattern in (_DASHED, _ABSOLUTE) if by_group else (_DASHED,):
         for found in pattern.finditer(text):
             numbers = spread(found[1])
             if found.start() > 0 and numbers and not 1900 <= numbers[-1] <= 2040:
-                doubt = None if found[0][0:2] == " -" or "[" in found[0] else "a bare number"
+                said = found[0].startswith((" -", "["))
+                padded = by_group or numbers[-1] >= 100 or found[1].startswith("0")
+                doubt = None if said and padded else "a bare number"
                 yield Numbers(found.start(), found.end(), absolute=numbers, doubt=doubt)
-    if not by_group and (found_bare := _BARE.search(text)):
+    found_bare = None if by_group else _BARE.search(text)
+    if found_bare and not FIRST_YEAR <= int(found_bare[1]) <= 2100:
         numbers = spread(found_bare[1])
         yield Numbers(found_bare.start(), found_bare.end(), absolute=numbers, doubt="a bare number")
 
 
+def _half(text: str) -> Numbers | None:
+    """An episode between two, such as `- 13.5`, which has no number of its own."""
+    found = _HALF.search(text)
+    return found and Numbers(found.start(), found.end(), doubt="half a number")
+
+
 def find_old_style(text: str) -> Numbers | None:
     """`show.102.hdtv`: season and episode in three or four digits, before 2012 or so."""
-    if (found := _OLD_STYLE.search(text)) is None or int(found[2]) == 0:
+    if (found := _OLD_STYLE.search(text)) is None or int(found[1]) * int(found[2]) == 0:
         return None
     return Numbers(
         found.start(), found.end(), (int(found[1]),), (int(found[2]),), doubt="three digits"

@@ -15,6 +15,10 @@ from chilly_movies.library.recognition.words import STRONG, WEAK
 from chilly_movies.library.recognition.years import Year
 
 _GROUP: Final = re.compile(r"^\s*\[([^\]]{1,60})\][\s_.-]*(?=\S)")
+_ROUND_GROUP: Final = re.compile(r"^\s*\(([A-Za-z][\w -]{1,30})\)\s*(?=\S.* - \d)")
+_IN_LIST: Final = re.compile(r"^(?:0\d{1,2}(?:\.\s*|\s?-\s|\s)|\d{1,2}\.\s+)(?=[^\W\d])")
+_SPECIALS: Final = re.compile(r"[\s._-]+specials?$", re.IGNORECASE)
+_COUNTRY: Final = re.compile(r"\s\(?(?:US|UK|AU|NZ|CA)\)?$")
 _FIELD: Final = re.compile(r"^\[([^\]]+)\]")
 _PART: Final = re.compile(r"(?<![^\W_])(?:cd|dis[ck]|dvd)\ ?(\d)(?![^\W_])", re.IGNORECASE)
 _LAST_WEAK: Final = re.compile(rf"(?:^|[\s\[(-])({WEAK.pattern})$", re.IGNORECASE | re.VERBOSE)
@@ -22,7 +26,8 @@ _IN_BRACKETS: Final = re.compile(
     r"(?<!\bor)(?<=\S)\s*[(\[](?!(?:us|uk|au|nz|ca|jp|in|fr|de|usa)[)\]])([^()\[\]]*)[)\]]\s*$",
     re.IGNORECASE,
 )
-_AKA: Final = re.compile(r"\s(?:aka|a\.?k\.?a\.?)\s", re.IGNORECASE)
+_AKA: Final = re.compile(r"\s(?:aka|a[. ]k[. ]a[. ]?)\s", re.IGNORECASE)
+_TWO_TITLES: Final = re.compile(rf"{_AKA.pattern}|\s[/|]\s|\s*／\s*", re.IGNORECASE)
 _MAYBE_TITLE: Final = frozenset(
     ["opus", "atmos", "screener", "workprint", "web", "hybrid", "flac", "rip", "remux", "avc"]
 )
@@ -104,12 +109,13 @@ def _names_a_film(numbers: Numbers, year: Year, group: str | None) -> bool:
     """Whether the number belongs to the title of a film whose year comes later."""
     if year.start < numbers.start:
         return False
-    return numbers.start == 0 or (bool(numbers.absolute) and not group)
+    in_words = bool(numbers.absolute) or numbers.doubt == "no season"
+    return numbers.start == 0 or (in_words and not group)
 
 
 def _without_group(text: str) -> tuple[str, str | None]:
     """The name without the group in brackets in front, and the group."""
-    found = _GROUP.match(text)
+    found = _GROUP.match(text) or _ROUND_GROUP.match(text)
     if found is None or re.fullmatch(r"\s*(?:19|20)\d\d\s*", found[1]):
         return text, None
     rest = text[found.end() :]
@@ -185,24 +191,36 @@ def _title(where: Layout) -> tuple[str, frozenset[str]]:
     """The title, and what is doubtful about it."""
     begin, end = where.title
     raw = _without_open_bracket(where.text[begin:end])
-    ended_by_fact = end in _fact_starts(where)
-    raw = _without_weak(raw, only_loud=ended_by_fact)
-    doubts: set[str] = set()
-    while (inner := _IN_BRACKETS.search(raw)) and raw[: inner.start()].strip(" -_.[("):
-        raw = _without_weak(raw[: inner.start()], only_loud=ended_by_fact)
-    for pattern in (_AKA, re.compile(r"\s[/|]\s|\s*／\s*")):
-        parts = [
-            part
-            for part in pattern.split(raw.replace(".", " ") if pattern is _AKA else raw)
-            if part.strip()
-        ]
-        if len(parts) > 1:
-            raw = next((part for part in parts if part.strip().isascii()), parts[0])
-            doubts.add("two titles")
+    raw, doubts = _one_of_two(_shortened(raw, only_loud=end in _fact_starts(where)))
+    if where.year and where.year.start > 0 and (listed := _IN_LIST.match(raw)):
+        raw = raw[listed.end() :]
+        doubts.add("a number in front")
+    if where.numbers and where.numbers.seasons == (0,):
+        raw = _SPECIALS.sub("", raw)
     title = title_of(raw)
+    if _COUNTRY.search(title):
+        doubts.add("a country or a title")
     if not title:
         doubts.add("no title")
     return title, frozenset(doubts)
+
+
+def _shortened(raw: str, *, only_loud: bool) -> str:
+    """The text without brackets and words of the trade at its end."""
+    raw = _without_weak(raw, only_loud=only_loud)
+    while (inner := _IN_BRACKETS.search(raw)) and raw[: inner.start()].strip(" -_.[("):
+        raw = _without_weak(raw[: inner.start()], only_loud=only_loud)
+    return raw
+
+
+def _one_of_two(raw: str) -> tuple[str, set[str]]:
+    """Of a title in two languages that in Latin letters, else the first."""
+    if _AKA.search(spaced(raw)):
+        raw = spaced(raw)
+    parts = [part for part in _TWO_TITLES.split(raw) if part.strip()]
+    if len(parts) < 2:
+        return raw, set()
+    return next((part for part in parts if part.isascii()), parts[0]), {"two titles"}
 
 
 def _fact_starts(where: Layout) -> set[int]:

@@ -33,9 +33,9 @@ class Named:
         )
 
 
-def hard() -> Iterator[Named]:
+def hard(path: str | Path = Path(__file__).parent / "hard.txt") -> Iterator[Named]:
     """Yields those that were written by hand."""
-    for line in (Path(__file__).parent / "hard.txt").read_text("utf-8").splitlines():
+    for line in Path(path).read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
             name, _, right = line.partition(" => ")
             kind, title, *rest = (part.strip() for part in right.split("|"))
