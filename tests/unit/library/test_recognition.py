@@ -149,7 +149,7 @@ def test_of_1000_twins_with_media_type_and_id_none_is_overruled() -> None:
         ("Lost (2004)/Season 01/S01E05.mkv", (TV, "Lost", 2004, 1, (5,))),
         ("TV/Lost/Specials/S00E02 - Title.mkv", (TV, "Lost", None, 0, (2,))),
         ("Lost/Staffel 2/203 - Titel.avi", (TV, "Lost", None, 2, (3,))),
-        ("Lost.S03.720p.BluRay-GRP/lost.s03e04.mkv", (TV, "lost", None, 3, (4,))),
+        ("Lost.S03.720p.BluRay-GRP/lost.s03e04.mkv", (TV, "Lost", None, 3, (4,))),
         ("Lost.S03.720p.BluRay-GRP/E04.mkv", (TV, "Lost", None, 3, (4,))),
         ("The Matrix (1999)/The Matrix.mkv", (MOVIE, "The Matrix", 1999, None, ())),
         (

@@ -38,18 +38,38 @@ def parts(folder: str | None) -> tuple[str, ...]:
 
 def with_folders(name: str, own: Reading, folders: tuple[str, ...]) -> Reading:
     """The reading of a name, completed by the folders it lies in."""
-    around, season = None, None
+    season, around = _around(folders)
+    own = _numbered(name, own, season)
+    return _titled(own, around) if around and around.title else own
+
+
+def agree(own: Reading, folders: tuple[str, ...]) -> bool:
+    """Whether a folder says the same title, with the same year or season."""
+    season, around = _around(folders)
+    if around is None or not own.title or plain(around.title) != plain(own.title):
+        return False
+    if own.kind is TitleKind.MOVIE:
+        return own.year is not None and own.year == around.year
+    return season is not None and own.seasons == (season,) and own.year in (None, around.year)
+
+
+def title(folder: str | None) -> str | None:
+    """What the first folder with a name of its own says it holds."""
+    _, around = _around(parts(folder))
+    return (around.title if around else "") or None
+
+
+def _around(folders: tuple[str, ...]) -> tuple[int | None, Reading | None]:
+    """The season that the folders say, and what the first one with a name of its own says."""
+    season = None
     for folder in folders:
         text = spaced(folder).strip()
         if season is None and (season := _season(text)) is not None:
             continue
         if not _GENERIC.fullmatch(text):
             around = read(folder)
-            break
-    if season is None and around and around.season is not None:
-        season = around.season
-    own = _numbered(name, own, season)
-    return _titled(name, own, around) if around and around.title else own
+            return (around.season if season is None else season), around
+    return season, None
 
 
 def _season(text: str) -> int | None:
@@ -64,7 +84,11 @@ def _numbered(name: str, own: Reading, season: int | None) -> Reading:
     """The reading with the season of its folder, and the number that its name begins with."""
     if season is None or own.seasons or own.aired:
         return own
-    episodes = own.episodes or tuple(n for n in own.absolute if n < 100)
+    episodes = own.episodes or tuple(
+        number if number < 100 else number - 100 * season
+        for number in own.absolute
+        if number < 100 or number // 100 == season
+    )
     title = own.title
     first = _NUMBER_FIRST.match(spaced(without_ending(last_part(name))))
     if not episodes and first:
@@ -91,14 +115,16 @@ def _of_season(found: re.Match[str], season: int) -> tuple[int, ...]:
     return tuple(range(first, last + 1)) if first <= last <= first + 200 else (first,)
 
 
-def _titled(name: str, own: Reading, around: Reading) -> Reading:
+def _titled(own: Reading, around: Reading) -> Reading:
     """The reading with title and year of the folder, where it says more."""
     same = plain(own.title) == plain(around.title)
     bare = not own.title or _GENERIC.fullmatch(own.title) is not None
+    if own.seasons and own.seasons == around.seasons and len(own.title) > 2:
+        bare = bare or plain(own.title) in plain(around.title)
     if same or bare:
         doubts = own.doubts - {"no title"}
         year = own.year or around.year
-        title = own.title if same else around.title
+        title = own.title if same and not own.title.islower() else around.title
         return replace(own, title=title, year=year, kind=own.kind or around.kind, doubts=doubts)
     if own.kind is not TitleKind.TV and own.year is None and around.year and around.kind:
         return replace(around, doubts=around.doubts)

@@ -16,11 +16,11 @@ from chilly_movies.library.recognition.values import Reading, Recognition
 
 _SURE: Final = 0.9
 """From here on nobody has to be asked."""
-_NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
+NO_HINTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def recognise(
-    name: str, *, folder: str | None = None, hints: Mapping[str, str] = _NO_HINTS
+    name: str, *, folder: str | None = None, hints: Mapping[str, str] = NO_HINTS
 ) -> Recognition:
     """Recognises a film or an episode by its name; nothing is read and nobody is asked.
 
@@ -40,7 +40,8 @@ def recognise(
 def _recognised(name: str, file: str, path: tuple[str, ...], *, decided: bool) -> Recognition:
     alone = read(file)
     reading = around.with_folders(file, alone, path) if path else alone
-    confidence = 1.0 if decided else _confidence(file, alone, reading)
+    agreed = decided or (bool(path) and around.agree(alone, path))
+    confidence = _confidence(file, alone, reading, agreed=agreed)
     where = layout(file)
     after = where.after
     return Recognition(
@@ -64,12 +65,19 @@ def _recognised(name: str, file: str, path: tuple[str, ...], *, decided: bool) -
     )
 
 
-def _confidence(file: str, alone: Reading, reading: Reading) -> float:
-    """How likely it is that all of a reading is right."""
+def _confidence(file: str, alone: Reading, reading: Reading, *, agreed: bool) -> float:
+    """How likely it is that all of a reading is right.
+
+    Args:
+        file: the name.
+        alone: what it says.
+        reading: the same, completed by its folders.
+        agreed: its folder says the same, or the caller, so that no other parser has to.
+    """
     if not reading.title:
         return 0.1
     weight = 0.97
-    if alone == reading:
+    if alone == reading and not agreed:
         weight = _agreement(file, alone)
     if reading.doubts:
         weight *= 0.75
