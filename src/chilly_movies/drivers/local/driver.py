@@ -13,13 +13,13 @@ from chilly_movies.disk.job_place import Place
 from chilly_movies.disk.publishing import move, with_move_finished
 from chilly_movies.disk.reader import DiskFile, DiskReader
 from chilly_movies.disk.roots import Roots
+from chilly_movies.disk.scan import FoundFile
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.local.checksum import is_right
 from chilly_movies.drivers.local.claim import Claim, decode
 from chilly_movies.drivers.local.copying import of_source
 from chilly_movies.drivers.local.importing import Import, is_ours
 from chilly_movies.drivers.local.inspector import LocalSources
-from chilly_movies.drivers.local.scan import FoundFile
 from chilly_movies.errors import FileNotFound, FilmDamaged, InvalidSource, SourceRejected
 from chilly_movies.jobs.inspection import SourceInspector
 from chilly_movies.jobs.models import (

@@ -23,12 +23,12 @@ from chilly_movies.disk.plain import Held, hold_plain
 from chilly_movies.disk.programs import is_program, left_out
 from chilly_movies.disk.publishing import publish
 from chilly_movies.disk.roots import RootedPath
+from chilly_movies.disk.scan import Found, FoundFile, look
 from chilly_movies.disk.threads import on_disk
 from chilly_movies.drivers.local import modes
 from chilly_movies.drivers.local.checksum import is_right
 from chilly_movies.drivers.local.claim import Claim, decode, encode
 from chilly_movies.drivers.local.copying import Stretches, of_source
-from chilly_movies.drivers.local.scan import Found, FoundFile, look
 from chilly_movies.errors import SourceRejected, SourceUnavailable
 from chilly_movies.jobs.models import Job, MediaFile, Phase, Progress, Report, SourceFacts
 from chilly_movies.jobs.ports import ResumeStore

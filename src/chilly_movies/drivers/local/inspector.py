@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chilly_movies.disk.roots import RootedPath, Roots
+from chilly_movies.disk.scan import Found, look
 from chilly_movies.disk.threads import on_disk
-from chilly_movies.drivers.local.scan import Found, look
 from chilly_movies.errors import InvalidSource, SourceNotFound, SourceUnavailable
 from chilly_movies.jobs.inspection import Certainty, InspectedSource
 from chilly_movies.jobs.models import MediaFile, Source

@@ -63,7 +63,7 @@ def look(place: RootedPath) -> Found:
             os.close(handle)
     handle = place.open_folder()
     files = []
-    for file in _walk(handle, ()):
+    for file in walk(handle):
         files.append(file)
         if len(files) > MAX_FILES:
             raise SourceRejected(f"'{place.urn}' holds more than {MAX_FILES:,} files.")
@@ -72,8 +72,16 @@ def look(place: RootedPath) -> Found:
     return Found(tuple(sorted(files, key=lambda file: file.path)), is_folder=True)
 
 
-def _walk(folder: int, path: tuple[str, ...]) -> Iterator[FoundFile]:
-    """All files below an open folder, which is closed at the end."""
+def walk(folder: int, path: tuple[str, ...] = ()) -> Iterator[FoundFile]:
+    """All files below an open folder, which is closed at the end; follows no symbolic link. Blocks.
+
+    Args:
+        folder: its descriptor.
+        path: the names that lead to it, for the paths of the files.
+
+    Raises:
+        OSError: the system refused.
+    """
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if not is_left_out(entry.name)]
@@ -82,7 +90,7 @@ def _walk(folder: int, path: tuple[str, ...]) -> Iterator[FoundFile]:
                 found = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 if stat.S_ISDIR(found.st_mode) and len(path) < _DEEPEST:
                     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                    yield from _walk(os.open(name, flags, dir_fd=folder), (*path, name))
+                    yield from walk(os.open(name, flags, dir_fd=folder), (*path, name))
             except (FileNotFoundError, NotADirectoryError):
                 continue  # gone or swapped since it was listed
             if stat.S_ISREG(found.st_mode):
