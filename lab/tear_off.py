@@ -40,6 +40,7 @@ class Room:
         swaps: by file, texts and what stands in their place without the room.
         drops: by file, functions and classes at the top that are about it alone.
         public: names of the package that go with it.
+        carries: rooms that stand on it, and go with it.
     """
 
     paths: tuple[str, ...]
@@ -47,6 +48,7 @@ class Room:
     swaps: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     drops: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     public: tuple[str, ...] = ()
+    carries: tuple[str, ...] = ()
 
 
 ROOMS: dict[str, Room] = {
@@ -104,6 +106,7 @@ ROOMS: dict[str, Room] = {
         },
     ),
     "catalogue": Room(
+        carries=("library",),
         paths=(
             f"{SOURCE}/catalogue",
             f"{SOURCE}/api/routes/metadata.py",
@@ -147,6 +150,54 @@ ROOMS: dict[str, Room] = {
                 "from chilly_movies.drivers.http.settings import HttpSourceSettings",
                 "http_source: HttpSourceSettings = field(default_factory=HttpSourceSettings)",
             ),
+        },
+    ),
+    "library": Room(
+        paths=(
+            f"{SOURCE}/library",
+            f"{SOURCE}/api/routes/library.py",
+            f"{SOURCE}/api/wire/library.py",
+            f"{SOURCE}/cli/recognise.py",
+            f"{SOURCE}/storage/library",
+        ),
+        lines={
+            f"{SOURCE}/app.py": (
+                "from chilly_movies.library.library import library_of",
+                "from chilly_movies.storage.library.store import library_db",
+                "library=library_of(settings.library, library_db(state), media, roots),",
+            ),
+            f"{SOURCE}/settings.py": (
+                "from chilly_movies.library.settings import LibrarySettings",
+                "library: LibrarySettings = field(default_factory=LibrarySettings)",
+            ),
+            f"{SOURCE}/api/openapi.py": (
+                '"library": "Films and series that the user has, and how far they were watched.",',
+            ),
+            f"{SOURCE}/api/topics.py": (
+                "from chilly_movies.api.routes.library import TOPIC as LIBRARY",
+                "from chilly_movies.library.library import Library",
+                "LIBRARY,",
+                "library: Library | None",
+            ),
+            f"{SOURCE}/api/wire/schemas.py": (
+                "from chilly_movies.library.events import LIBRARY_EVENTS",
+                "*LIBRARY_EVENTS,",
+            ),
+            f"{SOURCE}/mock.py": (
+                "from chilly_movies.library.library import Library, LibraryParts",
+                "from chilly_movies.storage.library.memory import MemoryLibraryStore",
+                '"library": Library(LibraryParts(store=MemoryLibraryStore())),',
+            ),
+            f"{SOURCE}/cli/commands.py": ("from chilly_movies.cli.recognise import recognise",),
+            "tests/unit/cli/test_cli.py": ('["recognise"],',),
+        },
+        swaps={
+            f"{SOURCE}/cli/commands.py": (("recognise, settings,", "settings,"),),
+            "pyproject.toml": (
+                ('"library | notices"', '"notices"'),
+                (', "chilly_movies.library",', ","),
+            ),
+            "tests/unit/cli/test_cli.py": (('"recognise", "settings"', '"settings"'),),
         },
     ),
     "notices": Room(
@@ -197,7 +248,7 @@ ROOMS: dict[str, Room] = {
                 "webhooks.name: rows.webhook_from_row,",
                 "deliveries.name: rows.delivery_from_row,",
             ),
-            "pyproject.toml": ('"notices",', '"chilly_movies.notices",'),
+            "pyproject.toml": ('"chilly_movies.notices",',),
             "tests/contract/test_written_contract.py": (
                 "from chilly_movies.notices.webhooks import WebhookParts",
                 "from chilly_movies.storage.memory import MemoryWebhookStore",
@@ -206,6 +257,7 @@ ROOMS: dict[str, Room] = {
         swaps={
             f"{SOURCE}/mock.py": (("MemoryResumeStore, MemoryWebhookStore", "MemoryResumeStore"),),
             "pyproject.toml": (
+                ('"library | notices"', '"library"'),
                 ('"chilly_movies.disk", "chilly_movies.notices"', '"chilly_movies.disk"'),
             ),
             "tests/contract/test_written_contract.py": (
@@ -216,7 +268,7 @@ ROOMS: dict[str, Room] = {
                 ),
             ),
             "docs/api.md": (("curl -X POST http://localhost:3000/webhooks", "curl"),),
-            "tests/unit/cli/test_cli.py": (('"webhooks", "settings"', '"settings"'),),
+            "tests/unit/cli/test_cli.py": (('"webhooks", "recognise"', '"recognise"'),),
         },
         drops={
             f"{SOURCE}/storage/memory.py": ("MemoryWebhookStore",),
@@ -265,6 +317,7 @@ ROOMS: dict[str, Room] = {
         },
     ),
     "subtitles": Room(
+        carries=("library",),
         paths=(
             f"{SOURCE}/api/routes/subtitles.py",
             f"{SOURCE}/watching/subtitles.py",
@@ -325,6 +378,8 @@ def tear(tree: Path, room: Room) -> None:
     Raises:
         ValueError: a line is not there.
     """
+    for name in room.carries:
+        tear(tree, ROOMS[name])
     for path in room.paths:
         whole = tree / path
         if whole.is_dir():

@@ -17,7 +17,14 @@ from chilly_movies.api.gates.security import ApiOptions
 from chilly_movies.api.gates.signing import Signer
 from chilly_movies.api.policy import KeyScope
 from chilly_movies.api.settings import HttpSettings
-from chilly_movies.api.topics import AppOptions, TopicOptions, close_topics, split_options
+from chilly_movies.api.topic import Companion
+from chilly_movies.api.topics import (
+    AppOptions,
+    TopicOptions,
+    close_topics,
+    companions_of,
+    split_options,
+)
 from chilly_movies.disk.roots import Roots, read_roots
 from chilly_movies.disk.server_note import ServerNote, SoleUse
 from chilly_movies.disk.volume import MediaVolume, check_writable
@@ -41,6 +48,7 @@ from chilly_movies.jobs.sources import Peek
 from chilly_movies.jobs.stats import Stats
 from chilly_movies.jobs.swarm import SwarmControl
 from chilly_movies.jobs.torrents import TorrentInspector, TorrentMaker
+from chilly_movies.library.library import library_of
 from chilly_movies.media.mediainfo import MediaInfoProbe
 from chilly_movies.media.subtitles import SandboxConverter
 from chilly_movies.net.limits import SpeedLimits
@@ -51,6 +59,7 @@ from chilly_movies.notices.webhooks import WebhookParts
 from chilly_movies.runtime.setting_fields import values_of
 from chilly_movies.runtime.state_folder import StateFolder
 from chilly_movies.settings import Settings, standings
+from chilly_movies.storage.library.store import library_db
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 from chilly_movies.storage.opened import Stores, open_all
 from chilly_movies.storage.sqlite.answers import cached_provider
@@ -78,16 +87,6 @@ class Use(Protocol):
 
     async def end(self) -> None:
         """Give it back. Idempotent."""
-
-
-class Companion(Protocol):
-    """Works beside a downloader for as long as that is open."""
-
-    def open(self, downloader: Downloader) -> None:
-        """Begin; the downloader is open. Idempotent."""
-
-    async def aclose(self) -> None:
-        """End; the downloader is still open. Idempotent."""
 
 
 class _NoNetwork:
@@ -497,10 +496,12 @@ def build_parts(settings: Settings) -> Parts:
         sole_server=True,
         topics=TopicOptions(
             metadata=cached_provider(settings.catalogue, config.outbound, state.metadata_cache),
+            library=library_of(settings.library, library_db(state), media, roots),
         ),
     )
     companions: list[Companion] = []
     companions.append(watch_folders(settings.inbox, roots, state.path))
+    companions += companions_of(parts.tools.topics)
     return replace(parts, companions=tuple(companions))
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
-from chilly_movies.api.topics import TopicOptions
+from chilly_movies.api.topics import TopicOptions, companions_of
 from chilly_movies.app import AssembledDownloader, Parts, Tools
 from chilly_movies.catalogue.mock import MockMetadataProvider
 from chilly_movies.drivers.mock.driver import MockDriver, MockScript
@@ -15,6 +15,7 @@ from chilly_movies.drivers.mock.maker import MockTorrentMaker
 from chilly_movies.drivers.mock.swarm import MockSwarm
 from chilly_movies.jobs.models import SourceType
 from chilly_movies.jobs.settings import JobSettings
+from chilly_movies.library.library import Library, LibraryParts
 from chilly_movies.media.mock import MockMediaProbe
 from chilly_movies.media.mock_subtitles import MockSubtitleConverter
 from chilly_movies.net.limits import SpeedLimits
@@ -22,6 +23,7 @@ from chilly_movies.net.policy import NetworkConfig, NetworkPolicy
 from chilly_movies.net.settings import NetworkSettings
 from chilly_movies.notices.webhooks import WebhookParts
 from chilly_movies.runtime.setting_fields import values_of
+from chilly_movies.storage.library.memory import MemoryLibraryStore
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore, MemoryWebhookStore
 
 
@@ -64,9 +66,10 @@ def mock_parts(max_active: int, network: NetworkSettings | None = None) -> Parts
     topics: TopicOptions = {
         **_topics(policy),
         "metadata": MockMetadataProvider(),
+        "library": Library(LibraryParts(store=MemoryLibraryStore())),
     }
     parts = _parts(MockDriver(resume_store=resume), resume, max_active, topics)
-    return replace(parts, limits=SpeedLimits(policy.limiter))
+    return replace(parts, limits=SpeedLimits(policy.limiter), companions=companions_of(topics))
 
 
 def _topics(network: NetworkPolicy) -> TopicOptions:

@@ -38,6 +38,7 @@ from chilly_movies.drivers.torrent.settings import TorrentSettings
 from chilly_movies.errors import SettingsError
 from chilly_movies.inbox.settings import InboxSettings
 from chilly_movies.jobs.settings import JobSettings
+from chilly_movies.library.settings import LibrarySettings
 from chilly_movies.net.settings import NetworkSettings
 from chilly_movies.runtime import failpoints
 from chilly_movies.runtime.setting_fields import (
@@ -80,6 +81,7 @@ class Settings:
     inbox: InboxSettings = field(default_factory=InboxSettings)
     http_source: HttpSourceSettings = field(default_factory=HttpSourceSettings)
     catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)
+    library: LibrarySettings = field(default_factory=LibrarySettings)
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
 
     @property

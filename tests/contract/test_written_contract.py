@@ -15,6 +15,7 @@ from chilly_movies import errors
 from chilly_movies.api.openapi import DOWNLOAD_ROUTES, operations
 from chilly_movies.api.topics import TopicOptions
 from chilly_movies.api.wire.codes import CODES, OF_STATUS
+from chilly_movies.api.wire.schemas import ASKED_FOR
 from chilly_movies.drivers.mock.driver import MockDriver
 from chilly_movies.jobs.events import EVENT_NAMES
 from chilly_movies.jobs.models import Source, SourceType
@@ -140,7 +141,7 @@ def test_a_link_hands_a_body_on_as_an_expression() -> None:
 
 _VERBS = (
     "start|pause|resume|cancel|adjust|get|list|remove|recheck|move|choose|stream|head|create|"
-    "inspect|search|follow|place|add|change|announce|ban"
+    "inspect|search|follow|place|add|change|announce|ban|scan|relink|put"
 )
 
 
@@ -168,7 +169,7 @@ def test_every_tag_is_explained() -> None:
 
 def test_an_event_has_one_of_the_names_there_are() -> None:
     assert SCHEMAS["EventOut"]["properties"]["event"] == {"$ref": "#/components/schemas/EventName"}
-    assert SCHEMAS["EventName"]["enum"] == ["snapshot", *EVENT_NAMES]
+    assert SCHEMAS["EventName"]["enum"] == ["snapshot", *EVENT_NAMES, *ASKED_FOR]
 
 
 def test_the_streams_say_what_their_data_is() -> None:
@@ -274,8 +275,12 @@ def request_of(path: str, operation: dict[str, Any]) -> tuple[str, dict[str, Any
 LAST = ("cancelJob", "removeJob")
 ENDLESS = ("followJobs", "followJob")
 """`test_api_events` listens to them."""
-NOT_IN_THE_MOCK = {"getSubtitle": 404, "getWebhook": 404, "removeWebhook": 404}
-"""No film of the mock has subtitles, and it makes up the ids of webhooks."""
+_MADE_UP = (
+    "getWebhook", "removeWebhook", "getItem", "changeItem", "chooseTitle", "relinkItem",
+    "removeItem", "listPositions", "putPosition",
+)  # fmt: skip
+NOT_IN_THE_MOCK = {"getSubtitle": 404, **dict.fromkeys(_MADE_UP, 404)}
+"""No film of the mock has subtitles, and it makes up the ids of webhooks and items."""
 
 
 def topics() -> TopicOptions:

@@ -18,7 +18,9 @@ from chilly_movies.api.app import documented_app
 from chilly_movies.api.policy import Policies, every_route
 from chilly_movies.app import create_app
 from chilly_movies.catalogue.mock import MockMetadataProvider
+from chilly_movies.library.library import Library, LibraryParts
 from chilly_movies.mock import MockDownloader
+from chilly_movies.storage.library.memory import MemoryLibraryStore
 from tests.contract.rig import SCRIPT, Pace
 from tests.doubles import until
 
@@ -26,7 +28,7 @@ Fields = Iterable[tuple[bytes, bytes]]
 READING = ("GET", "HEAD", "OPTIONS")
 _PORT = 3000
 _VALUES = {"id": "a", "fileIndex": "0", "index": "0", "n": "0", "kind": "movie", "number": "1",
-           "name": "start.js", "tracker": "0" * 16}  # fmt: skip
+           "name": "start.js", "tracker": "0" * 16, "viewer": "ada"}  # fmt: skip
 _WITHIN = 10.0
 
 
@@ -146,7 +148,9 @@ async def server(**settings: Any) -> AsyncIterator[Server]:
     pace.hold()
     downloader = MockDownloader(SCRIPT, tick=1.0, sleep=pace.sleep)
     limits = {"start_limit": "999999/minute", "cancel_limit": "999999/minute"}
-    app = create_app(downloader, metadata=MockMetadataProvider(), **{**limits, **settings})
+    library = Library(LibraryParts(store=MemoryLibraryStore()))
+    known: Any = {"metadata": MockMetadataProvider(), "library": library}
+    app = create_app(downloader, **known, **{**limits, **settings})
     async with downloader:
         await downloader.start(id="a", source_urn="mock:?name=a")
         await until(lambda: pace.sleepers > 0)

@@ -44,6 +44,7 @@ from chilly_movies.api.wire import problems
 from chilly_movies.api.wire.handover import when_over
 from chilly_movies.api.wire.problems import documented
 from chilly_movies.api.wire.schemas import (
+    ASKED_FOR,
     EventOut,
     FollowerOut,
     Health,
@@ -121,8 +122,11 @@ async def get_health(request: Request) -> Response:
 
 
 _Names = Annotated[
-    list[Literal[EVENT_NAMES]] | None,  # type: ignore[valid-type]
-    Query(description="Only these events; the snapshot comes all the same."),
+    list[Literal[(*EVENT_NAMES, *ASKED_FOR)]] | None,  # type: ignore[valid-type]
+    Query(
+        description="Only these events; the snapshot comes all the same. Events of the library "
+        "come to those alone that name them here."
+    ),
 ]
 _Statuses = Annotated[
     list[Status] | None, Query(description="Only changes after which the job has one of these.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import APIRouter
 
@@ -14,6 +14,16 @@ from chilly_movies.watching.facts import MediaFactsCache
 
 async def _nothing(_given: Any) -> None:
     """Begins and closes nothing."""
+
+
+class Companion(Protocol):
+    """Works beside a downloader for as long as that is open."""
+
+    def open(self, downloader: Downloader) -> None:
+        """Begin; the downloader is open. Idempotent."""
+
+    async def aclose(self) -> None:
+        """End; the downloader is still open. Idempotent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,7 @@ class Topic:
             facts of films.
         close: ends what was given.
         begin: starts what was made, once the downloader is open.
+        is_companion: what was given is a `Companion`, and has to be among the downloader's.
     """
 
     name: str
@@ -35,3 +46,4 @@ class Topic:
     make: Callable[[Any, Downloader, MediaFactsCache], object]
     close: Callable[[Any], Awaitable[None]] = _nothing
     begin: Callable[[Any], Awaitable[None]] = _nothing
+    is_companion: bool = False

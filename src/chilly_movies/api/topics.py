@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
 from chilly_movies.api.gates.security import AccessOptions
+from chilly_movies.api.routes.library import TOPIC as LIBRARY
 from chilly_movies.api.routes.limits import TOPIC as LIMITS
 from chilly_movies.api.routes.metadata import TOPIC as METADATA
 from chilly_movies.api.routes.settings import TOPIC as SETTINGS
 from chilly_movies.api.routes.subtitles import TOPIC as SUBTITLES
 from chilly_movies.api.routes.webhooks import TOPIC as WEBHOOKS
-from chilly_movies.api.topic import Topic
+from chilly_movies.api.topic import Companion, Topic
 from chilly_movies.catalogue.ports import MetadataProvider
+from chilly_movies.library.library import Library
 from chilly_movies.notices.webhooks import WebhookParts
 from chilly_movies.runtime.setting_fields import SettingStanding
 from chilly_movies.watching.subtitle_port import SubtitleConverter
@@ -20,6 +22,7 @@ from chilly_movies.watching.subtitle_port import SubtitleConverter
 TOPICS: tuple[Topic, ...] = (
     SUBTITLES,
     METADATA,
+    LIBRARY,
     WEBHOOKS,
     SETTINGS,
     LIMITS,
@@ -30,12 +33,13 @@ class TopicOptions(TypedDict, total=False):
     """What answers a topic, by its keyword of `create_app`; None = as if it was not given.
 
     `converter` makes WebVTT of subtitles. `metadata` knows films; without it TMDB without a key
-    does, which says so when asked. `webhooks` tells other programs of changes. `settings` says how
-    each setting stands.
+    does, which says so when asked. `library` is what the user has. `webhooks` tells other programs
+    of changes. `settings` says how each setting stands.
     """
 
     converter: SubtitleConverter | None
     metadata: MetadataProvider | None
+    library: Library | None
     webhooks: WebhookParts | None
     settings: Callable[[], Iterable[SettingStanding]] | None
 
@@ -57,3 +61,9 @@ async def close_topics(given: Mapping[str, object]) -> None:
     for topic in TOPICS:
         if given.get(topic.name) is not None:
             await topic.close(given[topic.name])
+
+
+def companions_of(topics: Mapping[str, Any]) -> tuple[Companion, ...]:
+    """What answers topics and works beside the downloader, too."""
+    names = [topic.name for topic in TOPICS if topic.is_companion]
+    return tuple(topics[name] for name in names if topics.get(name))

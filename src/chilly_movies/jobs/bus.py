@@ -67,6 +67,11 @@ class Subscription(AsyncIterator[Change]):
         self.shortcut: Callable[[Change], bool] | None = None
         self.alarm: Callable[[], None] | None = None
 
+    def names(self, event: str) -> bool:
+        """Whether this listener asked for events of this name, and not for all."""
+        wanted = self._wanted.events if self._wanted is not None else None
+        return wanted is not None and event in wanted
+
     def put(self, change: Change) -> None:
         """Take a change if it concerns this listener. Called by the bus."""
         if self._closed or (self._wanted is not None and not self._wanted.accepts(change)):
@@ -167,6 +172,12 @@ class EventBus:
         """Put the change into every queue it concerns."""
         for subscription in tuple(self._subscriptions):
             subscription.put(change)
+
+    def tell(self, change: Change) -> None:
+        """Put what is no change of a job into the queues of those that asked for its name."""
+        for subscription in tuple(self._subscriptions):
+            if subscription.names(change.event):
+                subscription.put(change)
 
     def forget(self, subscription: Subscription) -> None:
         """Called by a subscription that closes."""

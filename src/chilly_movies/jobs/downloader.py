@@ -573,6 +573,10 @@ class Downloader:
         seq = self._ledger.seq
         return [e.Change.of(seq, e.SNAPSHOT, job, durable=False) for job in jobs]
 
+    def tell(self, event: str, about: str, name: str | None, news: Mapping[str, Any]) -> None:
+        """Tell those that asked for events of this name what happened beside the jobs."""
+        self._bus.tell(e.Change.beside(self._ledger.seq, event, about, name, news))
+
     @property
     def last_seq(self) -> int:
         """The number up to which every change was told; later ones are still being stored."""

@@ -27,6 +27,7 @@ from chilly_movies.jobs.models import (
 )
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.secrets import Secret
+from chilly_movies.runtime.clocks import utc_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +390,17 @@ class Change:
     news: Mapping[str, Any] | None = None
     name: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def beside(
+        cls, seq: int, event: str, about: str, name: str | None, news: Mapping[str, Any]
+    ) -> Change:
+        """Something that happened beside the jobs, to what has the id `about`; it is not stored."""
+        now = utc_now()
+        done = Progress()
+        return cls(
+            seq, event, about, Status.COMPLETED, done, now, durable=False, news=news, name=name
+        )
 
     def is_news_after(self, seq: int) -> bool:
         """Whether it comes after the stored change `seq`, or builds on just that one."""

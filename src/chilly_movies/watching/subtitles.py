@@ -177,15 +177,16 @@ def _not_found(job_id: str, n: str) -> SubtitleNotFound:
 
 
 def _sidecars(job: Job) -> Iterator[Subtitle]:
-    films = [file for file in job.files if is_video(file.path)]
+    films = {file.path: file for file in job.files if is_video(file.path)}
     pictures = {_bare(file) for file in job.files if ending_of(file) == ".idx"}
     for file in job.files:
         if not file.wanted or ending_of(file) not in ENDINGS:
             continue
         if ending_of(file) == ".sub" and _bare(file) in pictures:
             continue  # VobSub: pictures, not text
-        film = _film_of(file, films)
-        named = language_of(file.path, film.path if film else None)
+        path = film_beside(file.path, list(films))
+        film = films.get(path or "")
+        named = language_of(file.path, path)
         label = label_of(
             named.tag, forced=named.forced, sdh=named.sdh, title=PurePosixPath(file.path).name
         )
@@ -206,11 +207,15 @@ def _bare(file: MediaFile) -> str:
     return str(PurePosixPath(file.path).with_suffix("")).casefold()
 
 
-def _film_of(sidecar: MediaFile, films: Sequence[MediaFile]) -> MediaFile | None:
-    """The film whose name it begins with or whose name is its folder's; or else the only one."""
-    path = PurePosixPath(sidecar.path)
+def film_beside(sidecar: str, films: Sequence[str]) -> str | None:
+    """The path of the film that a sidecar belongs to, None if that is not clear.
+
+    That is the film whose name the sidecar's begins with, or whose name its folder has; or else
+    the only one.
+    """
+    path = PurePosixPath(sidecar)
     own, folder = path.stem.casefold(), path.parent.name.casefold()
-    stems = [(PurePosixPath(film.path).stem.casefold(), film) for film in films]
+    stems = [(PurePosixPath(film).stem.casefold(), film) for film in films]
     fitting = [(stem, film) for stem, film in stems if own.startswith(stem) or folder == stem]
     if fitting:
         return max(fitting, key=lambda pair: len(pair[0]))[1]

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from chilly_movies.api.wire.handover import HANDOVER
 from chilly_movies.api.wire.listener import HEARTBEAT, PATIENCE, STILL_HERE, Listener
-from chilly_movies.api.wire.schemas import event_message
+from chilly_movies.api.wire.schemas import ASKED_FOR, event_message
 from chilly_movies.errors import InvalidRequest, JobNotFound
 from chilly_movies.jobs.bus import Filter, Subscription
 from chilly_movies.jobs.downloader import Downloader
@@ -54,7 +54,8 @@ def _filter(query: QueryParams) -> Filter:
         InvalidRequest: an id has the wrong form, or there is no such event or status.
     """
     ids, events, statuses = (query.getlist(name) for name in ("id", "event", "status"))
-    for field, given, known in (("event", events, EVENT_NAMES), ("status", statuses, Status)):
+    names = (*EVENT_NAMES, *ASKED_FOR)
+    for field, given, known in (("event", events, names), ("status", statuses, Status)):
         if unknown := set(given) - set(known):
             raise InvalidRequest(
                 f"There is no {field} '{min(unknown)[:40]}'; there is: {', '.join(known)}.",

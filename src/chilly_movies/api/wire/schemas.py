@@ -33,6 +33,7 @@ from chilly_movies.jobs.options import MAX_FOLDER, OPTIONS
 from chilly_movies.jobs.queue import To
 from chilly_movies.jobs.source_request import CANDIDATES, MIRRORS
 from chilly_movies.jobs.spelling import Spelled
+from chilly_movies.library.events import LIBRARY_EVENTS
 
 JobId = start_request.JobId
 Folder = Annotated[
@@ -321,10 +322,14 @@ class PlacedOut(Shown):
     before: str | None = Field(description="The job it stands directly before; null = it is last.")
 
 
+ASKED_FOR: tuple[str, ...] = (
+    *LIBRARY_EVENTS,
+)  # fmt: skip
+"""Names of events that only those get who ask for them."""
 EventName = TypeAliasType(
     "EventName",
     Annotated[
-        Literal[(SNAPSHOT, *EVENT_NAMES)],  # type: ignore[valid-type]
+        Literal[(SNAPSHOT, *EVENT_NAMES, *ASKED_FOR)],  # type: ignore[valid-type]
         Field(description="What happened; `snapshot` = nothing, this is how the job stands."),
     ],
 )
@@ -344,6 +349,9 @@ class EventOut(JobOut):
     stream: FileReadersOut | None = Field(None, description="Of a `stream` event.")
     placed: PlacedOut | None = Field(None, description="Of a `placed` event.")
     source: SourceChangeOut | None = Field(None, description="Of a `source` event.")
+    item: dict[str, Any] | None = Field(
+        None, description="Of a `library-` event: how the item stands. `id` is the item's."
+    )
 
 
 class ListenPortOut(Shown):
@@ -452,7 +460,7 @@ def event_data(change: Change) -> dict[str, Any]:
     if change.reason is not None:
         data["reason"] = change.reason
     if change.news is not None:
-        data[change.event] = change.news
+        data["item" if change.event in ASKED_FOR else change.event] = change.news
     return data
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from chilly_movies.errors import StoreError
 from chilly_movies.library.models import Filing, FilingState, Item, Position
 from chilly_movies.library.ports import LibraryPage, LibraryQuery
+from chilly_movies.runtime.state_folder import StateFolder
 from chilly_movies.storage.library import rows, writing
 from chilly_movies.storage.library.reader import Reader
 from chilly_movies.storage.library.schema import LIBRARY_SCHEMA
@@ -187,3 +188,8 @@ class SqliteLibraryStore:
     async def _write(self, work: Callable[[Connection], None]) -> None:
         await self.open()
         await self._database.call(work)
+
+
+def library_db(state: StateFolder) -> SqliteLibraryStore:
+    """The library of a state folder, which the first call opens."""
+    return SqliteLibraryStore(state.library)
