@@ -72,6 +72,28 @@ def entries(package: Path) -> tuple[list[str], list[str]]:
     return sorted(modules), sorted(folders)
 
 
+# --- statements -------------------------------------------------------------------------------
+
+_BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
+def statements_in(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements right below a node; expressions, most of a tree, hold none."""
+    for name in _BODIES:
+        inner = getattr(node, name, None)
+        if isinstance(inner, list):  # that of a lambda or a choice is an expression
+            yield from inner
+
+
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """All statements of a tree, and what holds some: the module, handlers, cases."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(statements_in(node))
+
+
 # --- imports ----------------------------------------------------------------------------------
 
 
@@ -88,7 +110,7 @@ def imports(module: Module, names: set[str], *, typing: bool) -> set[str]:
         node = waiting.pop()
         if is_typing_only(node) and not typing:
             continue
-        waiting.extend(ast.iter_child_nodes(node))
+        waiting.extend(statements_in(node))
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name in names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
@@ -158,7 +180,7 @@ def arrows(modules: Iterable[Module], edges: Edges) -> set[tuple[str, str]]:
 def functions(modules: Iterable[Module]) -> Iterator[tuple[Module, Function]]:
     """Every function and method, nested ones too."""
     for module in modules:
-        for node in ast.walk(module.tree):
+        for node in statements(module.tree):
             if isinstance(node, Function):
                 yield module, node
 
@@ -202,7 +224,9 @@ def skips_outside_tables(modules: Iterable[Module]) -> list[str]:
     """Places with `# fmt: skip` behind a statement that is no table."""
     found = []
     for module in modules:
-        tables = {row for node in ast.walk(module.tree) if is_table(node) for row in rows(node)}
+        if "# fmt: skip" not in module.text:
+            continue
+        tables = {row for node in statements(module.tree) if is_table(node) for row in rows(node)}
         for number, line in enumerate(module.text.splitlines(), 1):
             if "# fmt: skip" in line and number not in tables:
                 found.append(f"{module.name}:{number}")

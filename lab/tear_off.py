@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from lab.structure import statements
+
 ROOT = Path(__file__).parents[1]
 SOURCE = "src/chilly_movies"
 DEFAULT = ["tests/unit", "tests/contract", "-q", "-n", "2"]
@@ -360,10 +362,19 @@ ROOMS: dict[str, Room] = {
 # --- tearing ----------------------------------------------------------------------------------
 
 
-def fresh_copy(folder: Path) -> Path:
-    """Copies what git knows, as it is now."""
+def fresh_copy(folder: Path, *only: str) -> Path:
+    """Copies what git knows, as it is now.
+
+    Args:
+        folder: where to.
+        only: the files and folders that are wanted; none = all.
+    """
     listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+        ["git", "ls-files", "-z", "--", *only],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():
@@ -446,7 +457,7 @@ def modules(tree: Path) -> dict[str, Path]:
 def imported(text: str) -> frozenset[str]:
     """Everything that a module imports, at its top or within functions; members of modules, too."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in statements(ast.parse(text)):
         if isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
@@ -456,8 +467,15 @@ def imported(text: str) -> frozenset[str]:
 
 def lost(known: Mapping[str, Path], gone: set[str]) -> dict[str, str]:
     """The modules that import what is gone, each with one such import."""
-    missing = {name: imported(path.read_text()) & gone for name, path in known.items()}
-    return {name: min(what) for name, what in missing.items() if what}
+    words = [name.split(".") for name in gone]
+    missing: dict[str, str] = {}
+    for name, path in known.items():
+        text = path.read_text()
+        if any(all(word in text for word in each) for each in words) and (
+            what := imported(text) & gone
+        ):
+            missing[name] = min(what)
+    return missing
 
 
 def delete_lost(tree: Path, gone: set[str]) -> tuple[list[str], list[str]]:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
+from chilly_movies.runtime.loading import loading
 from lab.structure import (
     Module,
     circles,
@@ -15,6 +18,8 @@ from lab.structure import (
     read_modules,
     skips_outside_tables,
 )
+
+pytestmark = pytest.mark.xdist_group("sizes")  # the source is parsed once
 
 ROOT = Path(__file__).parents[2]
 EMPTY_NAMES = {"utils", "helpers", "common", "manager", "core", "base", "misc"}
@@ -30,7 +35,8 @@ def modules() -> Iterator[Path]:
 @cache
 def source() -> list[Module]:
     """What is shipped, parsed."""
-    return read_modules(ROOT / "src" / "chilly_movies")
+    with loading():
+        return read_modules(ROOT / "src" / "chilly_movies")
 
 
 def test_no_module_has_more_than_600_lines() -> None:

@@ -13,7 +13,8 @@ from lab.tear_off import ROOMS, SOURCE, fresh_copy, lost, modules, tear
 def test_a_room_comes_off_with_one_line_of_the_composition_and_one_of_the_settings(
     name: str, tmp_path: Path
 ) -> None:
-    tree, room = fresh_copy(tmp_path), ROOMS[name]
+    room = ROOMS[name]
+    tree = fresh_copy(tmp_path, SOURCE, *room.lines, *room.swaps, *room.drops)
     before = modules(tree).keys()
     tear(tree, room)
     left = {at: path for at, path in modules(tree).items() if at.startswith("chilly_movies")}
