@@ -67,6 +67,10 @@ audit: setup ## what bandit, semgrep, pip-audit, zizmor and a search for secrets
 		.audit/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "guarddog<2"; }
 	@$(BIN)/python -m tests.security.audit
 
+.PHONY: edges
+edges: setup ## every route of the API under every hostile host, key and document there is
+	@CHILLY_ALL_PAIRS=1 $(BIN)/python -m pytest -q tests/security/test_edge_matrix.py
+
 .PHONY: doors
 doors: setup ## take the guards of the doors away, one by one; each must be missed; GUARDS= chooses
 	@$(BIN)/python -m lab.guards $(GUARDS)

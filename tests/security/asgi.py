@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from fastapi.routing import APIRoute
@@ -30,6 +31,8 @@ _PORT = 3000
 _VALUES = {"id": "a", "fileIndex": "0", "index": "0", "n": "0", "kind": "movie", "number": "1",
            "name": "start.js", "tracker": "0" * 16, "viewer": "ada"}  # fmt: skip
 _WITHIN = 10.0
+_R = TypeVar("_R")
+_C = TypeVar("_C")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,17 @@ def routes(**values: str) -> list[tuple[str, str]]:
     known = {**_VALUES, **values}
     return [(method, re.sub(r"\{(\w+)[^}]*\}", lambda m: known[m[1]], path))
             for method, path in templates()]  # fmt: skip
+
+
+def some_pairs(rows: Iterable[_R], columns: Sequence[_C], every: int) -> Iterator[tuple[_R, _C]]:
+    """Every row and every column many times, in one of so many of their pairs.
+
+    `make edges` tries all pairs.
+    """
+    step = 1 if os.environ.get("CHILLY_ALL_PAIRS") else every
+    for number, row in enumerate(rows):
+        for column in columns[number % step :: step]:
+            yield row, column
 
 
 def mutating() -> list[tuple[str, str]]:

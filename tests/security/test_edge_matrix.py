@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import structlog
 
 from tests.contract.web import SECRET
-from tests.security.asgi import Answer, Server, ask, mutating, routes, server, with_body
+from tests.security.asgi import Answer, Server, ask, mutating, routes, server, some_pairs, with_body
 
 pytestmark = pytest.mark.anyio
 
@@ -65,11 +66,10 @@ async def test_no_route_is_entered_under_a_hostile_host_not_even_with_the_key() 
     assert len(HOSTS) >= 60
     async with server(api_secret=SECRET) as tried:
         before = await tried.state()
-        for method, path in routes():
-            for values in HOSTS:
-                fields = [*[(b"host", value) for value in values], KEY, JSON]
-                answer = await ask(tried.app, method, path, fields, b'{"id":"a"}', host=None)
-                assert answer.status == 421, (method, path, values)
+        for (method, path), values in some_pairs(routes(), HOSTS, 7):
+            fields = [*[(b"host", value) for value in values], KEY, JSON]
+            answer = await ask(tried.app, method, path, fields, b'{"id":"a"}', host=None)
+            assert answer.status == 421, (method, path, values)
         assert await tried.state() == before
 
 
@@ -172,6 +172,7 @@ async def test_every_answer_of_every_route_is_closed_to_pages_by_default(
 # --- A7: keys -------------------------------------------------------------------------------
 
 _GOOD = SECRET.encode()
+_FOR_ALL = re.compile(r"/($|health|docs|openapi\.)")
 
 
 def _wrong_keys() -> Iterator[tuple[list[tuple[bytes, bytes]], str]]:
@@ -200,13 +201,11 @@ async def test_no_wrong_key_opens_any_route_or_breaks_it() -> None:
     wrong = list(_wrong_keys())
     async with server(api_secret=SECRET) as tried:
         before = await tried.state()
-        for method, path in routes():
-            if path == "/" or path.startswith(("/health", "/docs", "/openapi.")):
-                continue
-            for fields, query in wrong:
-                target = f"{path}?{query}" if query else path
-                answer = await ask(tried.app, method, target, [*fields, JSON], b'{"id":"a"}')
-                assert answer.status == 401, (method, path, fields, query)
+        guarded = [one for one in routes() if not _FOR_ALL.match(one[1])]
+        for (method, path), (fields, query) in some_pairs(guarded, wrong, 5):
+            target = f"{path}?{query}" if query else path
+            answer = await ask(tried.app, method, target, [*fields, JSON], b'{"id":"a"}')
+            assert answer.status == 401, (method, path, fields, query)
         assert await tried.state() == before
 
 
@@ -247,7 +246,7 @@ async def test_no_json_whatever_is_answered_with_5xx_or_does_harm() -> None:
     documents = [d for d in _documents() if d != b'{"id": "a"}']
     assert len(documents) >= 60
     async with server() as tried:
-        for (method, path), body in itertools.product(with_body(), documents):
+        for (method, path), body in some_pairs(with_body(), documents, 3):
             answer = await ask(tried.app, method, path, [JSON], body)
             if method == "PATCH" and answer.status == 200:  # nothing in it is a member
                 continue
