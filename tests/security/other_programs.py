@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 _STARTERS = (
@@ -15,7 +16,13 @@ _STARTERS = (
 )  # fmt: skip
 _METHODS = {"subprocess_exec", "subprocess_shell", "create_subprocess_shell", "posix_spawn"}
 """Whoever they belong to."""
+_HINTS = re.compile(
+    r"\bsystem\b|popen|\bexec|spawn|startfile|fork|subprocess|unix_events|\bpty\b|multiprocessing"
+    r"|concurrent|webbrowser|anyio|winapi"
+)
+"""A source without any of these names no starter; most need not be parsed."""
 _SHELLS = ("/bin/sh", "sh", "/bin/bash", "bash", "cmd", "cmd.exe", "powershell")
+_SHELL_HINTS = re.compile(r"shell|\b(sh|bash|cmd)\b")
 
 
 def starts(source: str) -> Iterator[tuple[str, str]]:
@@ -23,6 +30,8 @@ def starts(source: str) -> Iterator[tuple[str, str]]:
 
     A starter that is only named counts, too: it may be called under another name.
     """
+    if not _HINTS.search(source):
+        return
     tree = ast.parse(source)
     names = _imported(tree)
     yield from ((place, name) for place, name in _walk(tree, "", names) if _is_starter(name))
@@ -30,6 +39,8 @@ def starts(source: str) -> Iterator[tuple[str, str]]:
 
 def shells(source: str) -> Iterator[int]:
     """The lines of calls that take a `shell`, and of words that a shell would be started with."""
+    if not _SHELL_HINTS.search(source):
+        return
     for node in ast.walk(ast.parse(source)):
         takes = isinstance(node, ast.Call) and any(word.arg == "shell" for word in node.keywords)
         names = isinstance(node, ast.Constant) and node.value in _SHELLS

@@ -259,6 +259,10 @@ def test_a_player_by_a_hostile_name_is_a_program_of_that_name_or_none(
         play("a", player=text or "no such")
 
 
+SERVED = pytest.mark.xdist_group("played")
+"""Those that share the server."""
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a real server with mock films, whose names nobody cleaned."""
@@ -280,6 +284,7 @@ def played(server: str, source: str, program: Path) -> int:
     return main(["play", f"--server={server}", f"--player={program}", "--", source])
 
 
+@SERVED
 def test_a_film_of_any_name_and_its_link_are_one_word_each(
     server: str, text: str, bin_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -299,6 +304,7 @@ def test_a_film_of_any_name_and_its_link_are_one_word_each(
     assert re.fullmatch(rf"{re.escape(server)}/stream/[0-9a-f]{{16}}/0\?[\w=&.-]+", url)
 
 
+@SERVED
 def test_a_job_of_any_id_is_played_or_refused(
     server: str, bin_folder: Path, marker: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -319,6 +325,7 @@ def test_a_job_of_any_id_is_played_or_refused(
             assert re.fullmatch(rf"{re.escape(server)}/stream/{name}/0\?[\w=&.-]+", url)
 
 
+@SERVED
 @pytest.mark.parametrize(
     "content", [b"", b"no program", b"#!/nonsuch\n", b"\x7fELF", b"#!" + b"x" * 9000]
 )

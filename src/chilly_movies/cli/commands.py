@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Literal
 
 from cyclopts import App, CycloptsError
@@ -50,6 +51,7 @@ _LISTED = re.compile(r"\s*Available commands:.*", re.DOTALL)
 _EPILOGUE = "Exit codes: " + "; ".join(f"{int(code)} {text}" for code, text in EXIT_CODES) + "."
 
 
+@cache
 def build() -> App:
     """Builds the program's commands, in the order help shows them."""
     app = App(
