@@ -63,13 +63,17 @@ class Siege:
     Args:
         folder: media and state lie below it.
         settings: environment variables besides the defaults.
+        warm: start it faster, by a fork.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, str] | None = None, *, warm: bool = False
+    ) -> None:
         self._folder = folder
         self._server = Backend(
             folder, {"CHILLY_MIN_FREE_SPACE": "1000000", "CHILLY_LOG_LEVEL": "warning",
                      "CHILLY_SEED_RATIO": "1.0", **(settings or {})},
+            warm=warm,
         )  # fmt: skip
 
     @property

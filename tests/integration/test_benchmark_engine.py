@@ -26,7 +26,7 @@ def test_a_small_run_prints_a_row_for_each_point(tmp_path: Path) -> None:
     """Ours has two rows and bare libtorrent one, each with all its figures."""
     report = tmp_path / "report.json"
     printed = _run(
-        "--size-mib", "16", "--rounds", "1", "--only", "ours,libtorrent",
+        "--size-mib", "4", "--rounds", "1", "--only", "ours,libtorrent",
         "--json", str(report), "--dir", str(tmp_path),
     )  # fmt: skip
     lines = [
@@ -60,7 +60,7 @@ def test_another_tree_takes_part_and_each_ratio_is_of_one_round(tmp_path: Path) 
     """This tree once more, as another one."""
     report = tmp_path / "report.json"
     _run(
-        "--size-mib", "4", "--rounds", "2", "--only", "libtorrent",
+        "--size-mib", "1", "--rounds", "2", "--only", "libtorrent",
         "--tree", str(REPOSITORY), "--json", str(report), "--dir", str(tmp_path),
     )  # fmt: skip
     rows = {(row["client"], row["until"]): row for row in json.loads(report.read_text())["rows"]}

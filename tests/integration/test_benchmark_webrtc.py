@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.webrtc import HEADINGS, PLANS, Pair, Row, Run, parse, table
+from benchmarks.webrtc import HEADINGS, PLANS, Pair, Row, Run, others_computing, parse, table
 from tests.peers.netns import network_namespace
 from tests.peers.process import REPOSITORY
 
@@ -23,7 +24,7 @@ def test_a_small_run_in_both_directions_prints_its_rows(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             sys.executable, "-m", "benchmarks.webrtc", "--size-mib", "1", "--json", str(report),
-            "--only", "libtorrent>ours,ours>libtorrent", "--busy", "1",
+            "--only", "libtorrent>ours,ours>libtorrent",
         ],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=100,
     )  # fmt: skip
@@ -55,6 +56,17 @@ def test_the_plans_say_who_and_how_often() -> None:
 def test_only_the_plan_with_load_starts_processes_that_compute_unless_told_otherwise() -> None:
     assert parse(["--plan", "load"]).busy > 0
     assert (parse(["--plan", "proof"]).busy, parse(["--busy", "3"]).busy) == (0, 3)
+
+
+def test_the_processes_that_compute_are_there_meanwhile_and_gone_afterwards() -> None:
+    def computing() -> list[str]:
+        found = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "args="],
+                               capture_output=True, text=True).stdout  # fmt: skip
+        return [line for line in found.splitlines() if line.endswith("while True: pass")]
+
+    with others_computing(2):
+        assert len(computing()) == 2
+    assert computing() == []
 
 
 def test_an_unknown_peer_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

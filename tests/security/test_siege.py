@@ -19,7 +19,7 @@ _EVERY_DAY = ("slowloris", "many_bodies", "streams", "odd_ranges")
 async def test_a_local_user_is_served_throughout_and_the_server_stays_small(
     tmp_path: Path,
 ) -> None:
-    async with Siege(tmp_path) as siege:
+    async with Siege(tmp_path, warm=True) as siege:
         await siege.warm_up(attacks=False)
         for row in ROWS:
             if row.attack not in _EVERY_DAY:
@@ -38,7 +38,7 @@ async def test_torrents_made_to_blow_the_parser_up_and_500_listeners_are_stood_t
     rows = [row for row in ROWS if row.settings]
     assert [row.attack for row in rows] == ["torrents", "listeners"]
     settings = {name: value for row in rows for name, value in row.settings.items()}
-    async with Siege(tmp_path, settings) as siege:
+    async with Siege(tmp_path, settings, warm=True) as siege:
         await siege.warm_up(attacks=False)
         for row in rows:
             verdict = await siege.stand(row, dict(row.small), settle=0.2)
