@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -38,33 +39,48 @@ def publish(staged: Path, target: Path) -> None:
         FileExistsError: something is there already; nothing was changed.
         OSError: the file system refused.
     """
-    _rename_no_replace(staged, target)
+    rename_no_replace(staged, target)
     flush_folder(target.parent)
 
 
-def _rename_no_replace(source: Path, target: Path) -> None:
-    """Linux renameat2(2); where the file system lacks it, claim the name first."""
+def rename_no_replace(
+    source: Path | str,
+    target: Path | str,
+    source_folder: int = _AT_FDCWD,
+    target_folder: int = _AT_FDCWD,
+) -> None:
+    """Linux renameat2(2); where the file system lacks it, claim the name first.
+
+    Args:
+        source: the file or folder.
+        target: its new name.
+        source_folder: a descriptor of the folder that the one is relative to.
+        target_folder: the same of the other.
+
+    Raises:
+        FileExistsError: something is there already; nothing was changed.
+        OSError: the file system refused.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     rename = getattr(libc, "renameat2", None)
     if rename is not None:
-        if (
-            rename(
-                _AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE
-            )
-            == 0
-        ):
+        names = source_folder, os.fsencode(source), target_folder, os.fsencode(target)
+        if rename(*names, _RENAME_NOREPLACE) == 0:
             return
         code = ctypes.get_errno()
         if code not in (errno.ENOSYS, errno.EINVAL):
             raise OSError(code, os.strerror(code), str(target))
-    if source.is_dir():
-        target.mkdir()  # fails if it is there; POSIX renames a folder onto an empty one
+    at = [None if folder == _AT_FDCWD else folder for folder in (source_folder, target_folder)]
+    if stat.S_ISDIR(os.stat(source, dir_fd=at[0], follow_symlinks=False).st_mode):
+        os.mkdir(target, dir_fd=at[1])  # fails if it is there; a folder goes onto an empty one
+        undo = os.rmdir
     else:
-        target.touch(exist_ok=False)
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=at[1]))
+        undo = os.unlink
     try:
-        source.replace(target)
+        os.replace(source, target, src_dir_fd=at[0], dst_dir_fd=at[1])
     except OSError:
-        delete_tree(target)  # ours: made above, and empty
+        undo(target, dir_fd=at[1])  # ours: made above, and empty
         raise
 
 

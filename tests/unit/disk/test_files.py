@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import itertools
+import os
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -188,10 +189,10 @@ def test_a_refused_rename_is_told_and_leaves_no_empty_claim(
         disk.publish(tmp_path / "staged", tmp_path / "film.mkv")
     no_rename(monkeypatch)
 
-    def refuse(_self: Path, _target: Path) -> Path:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EXDEV, "another disk")
 
-    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="another disk"):
         disk.publish(tmp_path / "staged", tmp_path / "film.mkv")
     assert names_in(tmp_path) == ["staged"]

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from chilly_movies.disk.linking import Mode
 from chilly_movies.disk.scan import FoundFile
-from chilly_movies.drivers.local.modes import Mode
 
 
 @dataclass(frozen=True, slots=True)

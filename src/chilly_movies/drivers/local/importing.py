@@ -18,6 +18,7 @@ from typing import TypeVar, get_args
 from chilly_movies.disk import files as disk
 from chilly_movies.disk.file_stamps import FileStamp, flush
 from chilly_movies.disk.job_place import Place
+from chilly_movies.disk.linking import Mode, goes
 from chilly_movies.disk.moving import make_folder
 from chilly_movies.disk.plain import Held, hold_plain
 from chilly_movies.disk.programs import is_program, left_out
@@ -72,7 +73,7 @@ class Import:
         self.claim: Claim | None = None
         self._source, self._place, self._store = source, place, store
         self._found = Found((), is_folder=False)
-        self._mode: modes.Mode = "copy"
+        self._mode: Mode = "copy"
         self._held = Held(place.staging(job.key))
         self._stamps: dict[int, FileStamp] = {}
         self._stretches = Stretches()
@@ -248,8 +249,8 @@ class Import:
 
     def _linked(self, source: RootedPath, target: Path) -> bool:
         """Whether the file needs no copy; one that lies on another disk than the first does."""
-        for mode in get_args(modes.Mode)[get_args(modes.Mode).index(self._mode) : -1]:
-            if modes.goes(mode, source, target):
+        for mode in get_args(Mode)[get_args(Mode).index(self._mode) : -1]:
+            if goes(mode, source, target):
                 return True
         if self.job.options.mode is not None:
             raise SourceRejected(f"There can be no {self.job.options.mode} of '{source.urn}'.")
