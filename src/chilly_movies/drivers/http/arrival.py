@@ -254,8 +254,10 @@ class ArrivingReader(DiskReader):
         """
         is_near = self.place <= offset <= self.place + LEAD
         self.place = offset
-        if not is_near and offset < self.size and not self.available(offset):
+        if not is_near and self.available(offset) < min(LEAD, self.size - offset):
             self.jumped_at = asyncio.get_running_loop().time()
+            if self._arrival.wake is not None:
+                self._arrival.wake()
         try:
             while offset < self.size and not self.available(offset):
                 if self._arrival.gone is not None:

@@ -126,6 +126,10 @@ class Ramp:
 
     Args:
         most: never more.
+
+    Attributes:
+        allowed: so many.
+        has_begun: whether there may be several at all.
     """
 
     def __init__(self, most: int) -> None:
@@ -133,9 +137,11 @@ class Ramp:
         self._best, self._enough = 0.0, 1
         self._settled_at: float | None = None
         self.allowed = 1
+        self.has_begun = False
 
     def begin(self, size: int) -> None:
         """The server sends parts of a file so large."""
+        self.has_begun = True
         self.allowed = max(self.allowed, min(self._most, 4, 1 + size // (4 * SMALLEST)))
 
     def measure(self, speed: float, running: int, size: int, now: float) -> None:

@@ -30,6 +30,9 @@ _LEADING = 3.0
 """Seconds for which all other connections leave the way to a reader that waits."""
 _MEASURE = 0.3
 """Seconds between two looks at the speed."""
+_ALONE, _ALONE_BYTES = 0.1, 256 * 1024
+"""Seconds, or bytes, for which the first connection is alone: whoever started a film to watch it
+asks for its beginning at once, and other connections would take the line from that."""
 _MOST = 16
 """Connections to all places together."""
 _WINDOW = 3.0
@@ -70,6 +73,7 @@ class Transfer:
         self._source, self._trust = source, trust
         self._requests, self._share, self._begin = requests, share, begin
         self._has_begun = False
+        self._alone_since: float | None = None
         self._clock = asyncio.get_running_loop().time
         self._ramp = Ramp(min(_MOST, sum(host.most for host in hosts)))
         self._tasks: dict[asyncio.Task[None], Segment] = {}
@@ -137,6 +141,7 @@ class Transfer:
         for task, running in self._tasks.items():
             if running.host.given_up is not None:
                 task.cancel()
+        self._begin_ramp()
         places = self.arrival.jumped(self._clock(), _LEADING)
         if places and any(host.ranges for host in self.hosts):
             self._give_way(places[0])
@@ -150,6 +155,14 @@ class Transfer:
             task = asyncio.create_task(self._run(segment), name=f"segment at {segment.at}")
             self._tasks[task] = segment
             task.add_done_callback(self._ended)
+
+    def _begin_ramp(self) -> None:
+        """Let there be several connections once the first one had its time alone."""
+        if self._alone_since is None or self._ramp.has_begun or self.arrival.size is None:
+            return
+        alone = self._clock() - self._alone_since
+        if alone >= _ALONE or self.received >= _ALONE_BYTES:
+            self._ramp.begin(self.arrival.size)
 
     def _give_way(self, place: int) -> None:
         """End all segments but the one that brings what a reader waits for."""
@@ -279,7 +292,7 @@ class Transfer:
             arrival.fit(part.total)
         segment.end = arrival.size if segment.end is None else segment.end
         if host.ranges and arrival.size is not None:
-            self._ramp.begin(arrival.size)
+            self._alone_since = self._alone_since or self._clock()
         elif len(self._tasks) > 1:
             raise SourceUnavailable(f"{host.name} sends no parts of the file.")
         self._news.set()
@@ -294,6 +307,8 @@ class Transfer:
             if not block:
                 break
             self.received += len(block)
+            if not self._ramp.has_begun:
+                self._news.set()
             await self._share.take(len(block))
             known, whole = max(0, segment.at - at), len(block)
             at += whole
