@@ -34,6 +34,7 @@ POINTS = (
     ),
     *(f"{step}@{n}" for step in ("canceled.stored", "remove.deleted") for n in (1, 2)),
     *(f"move.{step}@{n}" for step in ("told", "renamed") for n in (1, 2)),
+    *(f"found.{step}@{n}" for step in ("linked", "copied") for n in (1, 2)),
     *(
         f"source:{step}@{n}"
         for step in ("remove.deleted", "source.removed", "source.changed")
@@ -79,6 +80,7 @@ async def kill_at(point: str, folder: Path, herd: Herd, account: Account) -> Non
     if verb == "source":  # of the first source of each there is a part, and never more
         begins = await herd.grow(4, _SIZE, piece=32 * 1024, have=range(10))
         halves, settings = dict(zip(jobs, begins, strict=True)), {**SETTINGS, **_PATIENCE}
+    mine = _lay_damaged(folder / "server" / "media" / "mine", jobs) if verb == "found" else {}
     fatal = {**settings, "CHILLY_FAILPOINT": f"{point.rpartition(':')[2]}:exit"}
     ours = Backend(folder / "server", fatal, warm=True)
     async with ours:
@@ -99,10 +101,28 @@ async def kill_at(point: str, folder: Path, herd: Herd, account: Account) -> Non
     await herd.limit(films, 0)
     async with Backend(folder / "server", settings, warm=True) as ours:
         account.broken += [f"{point}: {why}" for why in await _verdict(ours, jobs, ended)]
+        changed = [path.name for path, data in mine.items() if path.read_bytes() != data]
+        account.broken += [f"{point}: {name}, which is the user's, is another" for name in changed]
         if halves:
             shown = await listed(ours)
             wrong = [n for n in jobs if not _is_switched(shown[n], halves[n], jobs[n])]
             account.broken += [f"{point}: {name} names other sources" for name in wrong]
+
+
+def _lay_damaged(folder: Path, jobs: Mapping[str, Small]) -> dict[Path, bytes]:
+    """What a user may have: each film under another name, with a wrong byte in its middle.
+
+    So it is found, linked and compared, and then copied, for only some of it is right.
+    """
+    folder.mkdir(parents=True)
+    found = {}
+    for name, film in jobs.items():
+        data = bytearray(film.torrent.content.read_bytes())
+        data[len(data) // 2] ^= 1
+        found[folder / f"{name}.bin"] = bytes(data)
+    for path, whole in found.items():
+        path.write_bytes(whole)
+    return found
 
 
 def _verb_of(point: str) -> str:
@@ -137,7 +157,7 @@ async def _act(
             else:
                 await ours.start(film.magnet, id=name)
             acked.add(name)
-        if verb in ("resume", "closing", "publish", "source"):
+        if verb in ("resume", "closing", "publish", "source", "found"):
             return
         begun = lambda job: job["progress"]["bytesDownloaded"] > 0  # noqa: E731
         done = lambda job: job["status"] == "completed"  # noqa: E731
