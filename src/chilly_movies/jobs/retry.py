@@ -23,6 +23,7 @@ from chilly_movies.errors import (
     DownloadError,
     EngineError,
     EngineRestarts,
+    SourceNotFound,
     SourceUnavailable,
     StoreError,
 )
@@ -65,6 +66,8 @@ def patience_with(error: ChillyError, *, has_another: bool = False) -> Patience:
         return Patience.AT_ONCE
     if isinstance(error, EngineError):
         return Patience.ENDLESS
+    if isinstance(error, SourceNotFound) and has_another:
+        return Patience.NONE
     if isinstance(error, SourceUnavailable):
         return _with_source(error, has_another=has_another)
     if isinstance(error, DownloadError) and error.retryable:

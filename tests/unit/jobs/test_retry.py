@@ -131,8 +131,9 @@ def test_less_patience_is_had_with_a_source_if_there_is_another_and_endless_with
     def patience(error: errors.ChillyError) -> Patience:
         return patience_with(error, has_another=True)
 
-    dead = (errors.SourceUnavailable("x"), errors.NoMetadata("x"), errors.SourceNotFound("x"))
+    dead = (errors.SourceUnavailable("x"), errors.NoMetadata("x"))
     assert {patience(error) for error in dead} == {Patience.SHORT}
+    assert patience(errors.SourceNotFound("x")) is Patience.NONE
     assert patience(SourceUnavailable("x", is_final=True)) is Patience.NONE
     ours = (SourceUnavailable("x", is_ours=True), errors.EngineError("x"))
     assert {patience(error) for error in ours} == {Patience.ENDLESS}
