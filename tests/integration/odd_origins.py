@@ -565,6 +565,18 @@ async def tells_a_length_below_nothing(wire: Wire) -> None:
     await wire.send(FILM)
 
 
+@fails("source_rejected", r"says that the file has 400000000000000000 bytes")
+async def tells_a_size_that_no_disk_here_has(wire: Wire) -> None:
+    await wire.raw("200 OK", f"Content-Length: {4 * 10**17}")
+    await wire.send(FILM)
+
+
+@fails("source_rejected", r"says that the file has 4000000000000000000 bytes")
+async def tells_a_size_that_no_disk_anywhere_has(wire: Wire) -> None:
+    await wire.raw("206 Partial Content", f"Content-Range: bytes 0-999/{4 * 10**18}")
+    await wire.send(FILM)
+
+
 @fails("source_(rejected|unavailable)", r"changes|anew|another film|different")
 async def has_another_film_at_every_request(wire: Wire) -> None:
     await wire.part_cut(200_000, f'ETag: "{wire.number}"')

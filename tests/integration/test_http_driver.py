@@ -331,7 +331,7 @@ async def test_without_a_checksum_a_film_that_was_written_to_is_told(rig: Rig) -
         (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>", SourceRejected, "to a page"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfilm", SourceUnavailable, "5 bytes early"),
         (ERROR % b"302 Found\r\nLocation: http://[::1", SourceRejected, "no usable address"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % 2**63, SourceUnavailable, "broke"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % 2**63, SourceRejected, "any disk"),
         (b"SSH-2.0\r\n", SourceUnavailable, "does not answer"),
         (b"", SourceUnavailable, "does not answer"),
     ],

@@ -19,9 +19,9 @@ from chilly_movies.errors import (
     SourceUnavailable,
 )
 
-_DIGITS = 18
-"""A number of so many is a size that systems and the database can hold."""
-_CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.IGNORECASE)
+_LARGEST = 10**18
+"""Bytes; systems and the database can hold no size that is much larger."""
+_CONTENT_RANGE = re.compile(r"bytes\s+(?:(\d{1,40})-(\d{1,40})|\*)/(\d{1,40}|\*)", re.IGNORECASE)
 _PAGES = ("text/html", "application/xhtml+xml")
 _PAGE_NAMES = (".html", ".htm", ".xhtml", ".mhtml")
 _PACKED_NAMES = (".gz", ".tgz", ".svgz")
@@ -81,14 +81,14 @@ def part_of(status: int, headers: Mapping[str, str], link: str, asked: int) -> P
     if status == 416:
         if found is None or found[3] == "*":
             raise SourceUnavailable("The link's server has no such part of the file.")
-        total = int(found[3])
+        total = _possible(int(found[3]))
         return Part(asked, asked, total, _version(headers, total), ranges=True)
     refuse_page(headers, link)
     unpacks = _is_packed(headers, link)
     if status == 206:
         if found is None or found[1] is None or int(found[2]) < int(found[1]):
             raise SourceUnavailable("The link's server sends a part and does not say which.")
-        whole = None if found[3] == "*" else int(found[3])
+        whole = None if found[3] == "*" else _possible(int(found[3]))
         begin, end = int(found[1]), int(found[2]) + 1
         if begin > asked or (whole is not None and end > whole):
             raise SourceUnavailable("The link's server sends another part than was asked for.")
@@ -97,10 +97,18 @@ def part_of(status: int, headers: Mapping[str, str], link: str, asked: int) -> P
         if (begin, end) != (0, whole):
             raise SourceUnavailable("The link's server sends a part of a packed file.")
     length = headers.get("content-length", "")
-    is_size = length.isdecimal() and len(length) <= _DIGITS
+    is_size = length.isascii() and length.isdecimal() and len(length) <= 40
     known = is_size and not unpacks and "transfer-encoding" not in headers
-    size = int(length) if known else None
+    size = _possible(int(length)) if known else None
     return Part(0, size, size, _version(headers, size), ranges=False, unpacks=unpacks)
+
+
+def _possible(size: int) -> int:
+    if size < _LARGEST:
+        return size
+    raise SourceRejected(
+        f"The link's server says that the file has {size} bytes, more than any disk has."
+    )
 
 
 def _version(headers: Mapping[str, str], size: int | None) -> Version:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from chilly_movies.disk.reader import DiskFile, DiskReader
 from chilly_movies.disk.volume import disk_error
 from chilly_movies.drivers.http.spans import Spans
-from chilly_movies.errors import FileNotFound
+from chilly_movies.errors import FileNotFound, SourceRejected
 from chilly_movies.jobs.models import MediaFile
 from chilly_movies.runtime.tasks import to_the_end
 
@@ -75,11 +76,12 @@ class Arrival:
 
         Raises:
             OSError: the disk refused.
+            SourceRejected: no file may be so large there.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._handle, self.path = os.open(path, flags, 0o666), path
         if self.size is not None and os.fstat(self._handle).st_size != self.size:
-            os.ftruncate(self._handle, self.size)
+            _set_size(self._handle, self.size)
 
     def take_proof(self) -> None:
         """Remember some bytes, which then have to come once more. Blocks.
@@ -103,11 +105,12 @@ class Arrival:
         """The size is known now; the file gets it at once, and the disk gives no room for that.
 
         Raises:
-            DiskError: no file may be so large there.
+            DiskError: the disk refused.
+            SourceRejected: no file may be so large there.
         """
         self.size = size
         try:
-            os.ftruncate(self._handle, size)
+            _set_size(self._handle, size)
         except OSError as error:
             sentence = f"The film cannot be written: {error.strerror}."
             raise disk_error(error.errno, sentence) from None
@@ -198,6 +201,19 @@ class Arrival:
         size = self.size or 0
         last = size if end is None else end
         return any(at < reader.place + AHEAD and last > reader.place for reader in self.readers)
+
+
+def _set_size(handle: int, size: int) -> None:
+    """Give a file its size. What it says is the server's word: no disk gets room by waiting."""
+    try:
+        os.ftruncate(handle, size)
+    except OSError as error:
+        if error.errno not in (errno.EFBIG, errno.EINVAL, errno.EOVERFLOW):
+            raise
+        raise SourceRejected(
+            f"The link's server says that the file has {size} bytes: more than the disk of the "
+            "media folder lets a file have."
+        ) from None
 
 
 def _write_all(handle: int, at: int, block: memoryview | bytes) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import pytest
 
 from chilly_movies.drivers.http.answers import part_of
-from chilly_movies.errors import SourceUnavailable
+from chilly_movies.errors import SourceRejected, SourceUnavailable
 
 LINK = "http://films.example/film.mkv"
 
 
-def test_a_size_that_no_file_can_have_is_none() -> None:
-    for length in (str(2**63), "9" * 5000):
-        assert part_of(200, {"content-length": length}, LINK, 0).total is None
+@pytest.mark.parametrize("length", [str(2**63), str(10**18)])
+def test_a_size_that_no_disk_has_is_refused(length: str) -> None:
+    with pytest.raises(SourceRejected, match="more than any disk has"):
+        part_of(200, {"content-length": length}, LINK, 0)
+    for status in (206, 416):
+        with pytest.raises(SourceRejected, match="more than any disk has"):
+            part_of(status, {"content-range": f"bytes 0-0/{length}"}, LINK, 0)
     assert part_of(200, {"content-length": "9" * 18}, LINK, 0).total == 10**18 - 1
 
 
-@pytest.mark.parametrize("status", [206, 416])
-def test_a_part_of_such_a_file_is_refused(status: int) -> None:
-    headers = {"content-range": f"bytes 0-0/{2**63}"}
+def test_what_is_no_number_is_no_size() -> None:
+    assert part_of(200, {"content-length": "9" * 5000}, LINK, 0).total is None
     with pytest.raises(SourceUnavailable):
-        part_of(status, headers, LINK, 0)
+        part_of(206, {"content-range": f"bytes 0-0/{'9' * 5000}"}, LINK, 0)
