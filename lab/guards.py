@@ -317,7 +317,7 @@ GUARDS = (
           "made.add_rule(first, last, int(shut))", "pass",
           72, _LISTED + "test_a_block_list_holds_for_every_role_and_is_read_again_when_it_changes"),
     Guard("links are compared with the lists", "net/policy.py",
-          "outbound.transport(self.lets)", "outbound.transport()",
+          "outbound.transport(self.why_not)", "outbound.transport()",
           72, _LISTED + "test_a_block_list_holds_for_every_role_and_is_read_again_when_it_changes"),
     Guard("a list turns WebRTC off", "drivers/torrent/engine/config.py",
           '"CHILLY_BLOCK_LIST or CHILLY_ALLOW_LIST": self.has_lists,', "",
@@ -361,7 +361,7 @@ GUARDS = (
           "config.allow_private_addresses or literal_host_is_public(host)", "config.allow_private_addresses or host",
           78, _YTDLP_TEST + "test_no_spelling_of_a_private_address_is_reached"),
     Guard("addresses of names are judged", _YTDLP + "proxy.py",
-          "self._policy.lets(address) and not", "not",
+          ", self._policy.why_not)", ")",
           78, _YTDLP_TEST + "test_no_spelling_of_a_private_address_is_reached"),
     Guard("the child reaches its proxy alone", _YTDLP + "enclosure.py",
           'elif event == "socket.connect":', 'elif event == "":',
@@ -378,8 +378,8 @@ GUARDS = (
     Guard("the proxy wants its password", _YTDLP + "proxy.py",
           "not wish.knows(self._token)", "False",
           82, _YTDLP_TEST + "test_only_its_child_may_use_the_proxy_and_never_for_our_own_server"),
-    Guard("the proxy leads not to our own server", _YTDLP + "proxy.py",
-          " and not self._is_own(address, port)", "",
+    Guard("nothing leads to our own server", "net/policy.py",
+          "port in self.config.own_ports and is_ours(address)", "False",
           82, _YTDLP_TEST + "test_only_its_child_may_use_the_proxy_and_never_for_our_own_server"),
 )  # fmt: skip
 

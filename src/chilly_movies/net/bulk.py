@@ -32,7 +32,7 @@ def bulk_pool(
 
     Args:
         outbound: the way out: straight, over one interface, or through a proxy.
-        judge: whether an address may be connected to; a proxy resolves names itself.
+        judge: why an address may not be connected to; a proxy resolves names itself.
         tls: whom TLS believes; None = nobody is reached over it.
     """
     proxy = outbound.proxy

@@ -13,7 +13,7 @@ import httpx2
 from chilly_movies.errors import SourceNotFound, SourceRejected, SourceUnavailable
 from chilly_movies.net.addresses import literal_host_is_public, resolves_to_public
 from chilly_movies.net.failures import is_ours, why_unreachable
-from chilly_movies.net.outbound import NOT_LET
+from chilly_movies.net.outbound import refused_by
 
 T = TypeVar("T")
 
@@ -245,8 +245,8 @@ def _refuse(status: int) -> None:
 
 
 def _refusal(url: str, error: httpx2.HTTPError) -> SourceRejected | SourceUnavailable:
-    if NOT_LET in str(error):
-        return SourceRejected("The link leads to an address that is blocked.")
+    if (why_not := refused_by(error)) is not None:
+        return SourceRejected(why_not)
     server, why = urlsplit(url).netloc.rpartition("@")[2], why_unreachable(error)
     sentence = f"The link's server {server} does not answer ({why})."
     return SourceUnavailable(sentence, is_ours=is_ours(error))

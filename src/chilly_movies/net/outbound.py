@@ -30,10 +30,12 @@ _ONE_ADDRESS = 5.0
 """Seconds one of several addresses of a name may take to answer."""
 
 NOT_LET = "the address is none we talk to"
-"""What a `Judge` that says no makes of a connection."""
+OUR_OWN = "the address is this server's own"
+"""What a `Judge` says of an address, and then is the error of the connection."""
 
 T = TypeVar("T")
-Judge = Callable[[str], bool]
+Judge = Callable[[str, int], str | None]
+"""Why an address and port may not be connected to (`NOT_LET`, `OUR_OWN`), None if it may."""
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -60,7 +62,7 @@ class Outbound:
         """What reaches servers, one for each client; proxies of the environment do not count.
 
         Args:
-            judge: whether an address may be connected to; asked of every address of a name.
+            judge: why an address may not be connected to; asked of every address of a name.
         """
         if self.proxy is not None:
             return _Proxied(self.proxy)
@@ -93,14 +95,15 @@ async def dial(
         port: where it listens.
         opened: makes of a connected socket what reads and writes it.
         interface: name or address of the only interface to use, None = any.
-        judge: whether an address may be connected to; asked of every address of a name.
+        judge: why an address may not be connected to; asked of every address of a name.
 
     Raises:
-        OSError: none answers, or one of the addresses is none we talk to (`NOT_LET`).
+        OSError: none answers, or one of the addresses may not be connected to.
     """
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    if judge and not all(judge(str(entry[4][0])) for entry in found):
-        raise OSError(NOT_LET)
+    for entry in found:
+        if judge is not None and (why := judge(str(entry[4][0]), port)) is not None:
+            raise OSError(why)
     problem = OSError("the name has no address")
     for number, (family, kind, protocol, _, address) in enumerate(found, 1):
         try:
@@ -128,6 +131,13 @@ async def _connected(
     except BaseException:
         sock.close()
         raise
+
+
+def refused_by(error: Exception) -> str | None:
+    """The sentence for a link that a `Judge` kept from being followed, None if none did."""
+    if OUR_OWN in str(error):
+        return "The link leads to this server itself."
+    return "The link leads to an address that is blocked." if NOT_LET in str(error) else None
 
 
 class _Proxied(httpx2.AsyncHTTPTransport):
@@ -169,7 +179,7 @@ class Backend(httpcore2.AsyncNetworkBackend):
 
     Args:
         interface: name or address of the only interface to use, None = any.
-        judge: whether an address may be connected to; None = any may.
+        judge: why an address may not be connected to; None = any may.
         opened: makes of a connected socket what reads and writes it.
     """
 

@@ -8,22 +8,24 @@ back. The user's lists of addresses are read again when their files change.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import httpx2
 import structlog
 
-from chilly_movies.errors import SourceUnavailable
+from chilly_movies.errors import SourceRejected, SourceUnavailable
 from chilly_movies.net import interfaces
-from chilly_movies.net.addresses import is_public
+from chilly_movies.net.addresses import is_ours, is_public
 from chilly_movies.net.fetch import get, never, post
 from chilly_movies.net.limiter import Rates, SpeedLimiter
 from chilly_movies.net.link_answer import LinkAnswer
 from chilly_movies.net.listed_addresses import ListedAddresses
-from chilly_movies.net.outbound import Outbound
+from chilly_movies.net.outbound import NOT_LET, OUR_OWN, Outbound
 from chilly_movies.net.peek import peek
 from chilly_movies.net.settings import NetworkSettings
 
@@ -129,6 +131,30 @@ class NetworkPolicy:
         private = self.config.allow_private_addresses
         return (private or is_public(address)) and self.lists.lets(address)
 
+    def why_not(self, address: str, port: int) -> str | None:
+        """Why an address and port may not be connected to; implements `outbound.Judge`."""
+        if port in self.config.own_ports and is_ours(address):
+            return OUR_OWN
+        return None if self.lets(address) else NOT_LET
+
+    def refuse_own(self, url: str) -> None:
+        """Refuse a link to our own API that a proxy, which may be of this machine, would reach.
+
+        Without a proxy each address is judged when it is connected to.
+
+        Raises:
+            SourceRejected: it is one.
+        """
+        if self.config.proxy is None:
+            return
+        try:
+            parts = urlsplit(url)
+            port, host = parts.port, parts.hostname or ""
+        except ValueError:
+            return
+        if port in self.config.own_ports and not (_is_number(host) and not is_ours(host)):
+            raise SourceRejected("The link leads to this server itself.")
+
     def client(self) -> httpx2.AsyncClient:
         """A client that connects only to whom we may talk to. Call `prepare` before it is used.
 
@@ -139,7 +165,7 @@ class NetworkPolicy:
             timeout=_TIMEOUT,
             headers=outbound.headers,
             trust_env=False,
-            transport=outbound.transport(self.lets),
+            transport=outbound.transport(self.why_not),
         )
 
     async def get(
@@ -157,6 +183,7 @@ class NetworkPolicy:
             EngineError: a list of addresses cannot be read.
             DownloadError: see `fetch.get`.
         """
+        self.refuse_own(url)
         await self.prepare()
         async with self.client() as client:
             return await get(
@@ -180,6 +207,7 @@ class NetworkPolicy:
         """
         if self.halted is not None:
             raise SourceUnavailable(f"Nothing is sent: {self.halted}.", is_ours=True)
+        self.refuse_own(url)
         await self.prepare()
         try:
             async with asyncio.timeout(_LONGEST_PEEK), self.client() as client:
@@ -202,6 +230,7 @@ class NetworkPolicy:
         """
         if self.halted is not None:
             raise SourceUnavailable(f"Nothing is sent: {self.halted}.")
+        self.refuse_own(url)
         await self.prepare()
         async with self.client() as client:
             return await post(
@@ -279,3 +308,12 @@ class NetworkPolicy:
             log.warning("everything goes on", interface=self.config.interface)
         for subscriber in tuple(self._subscribers):
             subscriber.network_changed()
+
+
+def _is_number(host: str) -> bool:
+    """Whether a host is a literal address as everybody spells it."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -30,7 +30,7 @@ async def connect(outbound: Outbound, host: str, port: int, judge: Judge | None 
         outbound: the way out.
         host: a name, or an address.
         port: where it listens.
-        judge: whether an address may be connected to; what a name means to a proxy only that knows.
+        judge: why an address may not be connected to; what a name means to a proxy only that knows.
 
     Raises:
         OSError: nobody answers, the proxy refuses, or the address is none we talk to.

@@ -18,7 +18,7 @@ from chilly_movies.errors import DownloadError, SourceRejected, SourceUnavailabl
 from chilly_movies.net.bulk import ROOM, BulkStream, bulk_pool
 from chilly_movies.net.failures import is_ours, why_unreachable
 from chilly_movies.net.fetch import check_place, origin_of, redirected
-from chilly_movies.net.outbound import NOT_LET, trust
+from chilly_movies.net.outbound import refused_by, trust
 from chilly_movies.net.policy import NetworkPolicy
 
 _MAX_HOPS = 10
@@ -163,19 +163,17 @@ class Requests:
 
     async def _check(self, link: str) -> None:
         config = self._policy.config
+        self._policy.refuse_own(link)
         await check_place(
             link, allow_private=config.allow_private_addresses, resolve=config.proxy is None
         )
-        parts = urlsplit(link)
-        if parts.port in config.own_ports and _means_us(parts.hostname or ""):
-            raise SourceRejected("The link leads to this server itself.")
 
     async def _pool(self, *, over_tls: bool) -> httpcore2.AsyncConnectionPool:
         """What reaches servers; all the authorities of TLS are read with its first use only."""
         tls = await asyncio.to_thread(trust) if over_tls and over_tls not in self._pools else None
         if over_tls not in self._pools:
             outbound = self._policy.config.outbound
-            self._pools[over_tls] = bulk_pool(outbound, self._policy.lets, tls)
+            self._pools[over_tls] = bulk_pool(outbound, self._policy.why_not, tls)
         return self._pools[over_tls]
 
     @asynccontextmanager
@@ -233,12 +231,6 @@ def _is_told(host: Host, link: str) -> bool:
     return upgraded and usual and given.hostname == now.hostname
 
 
-def _means_us(host: str) -> bool:
-    """Whether a host may be this machine: of a name nobody knows."""
-    is_number = all(sign in "0123456789abcdefABCDEF.:" for sign in host)
-    return not is_number or host.startswith("127.") or host in ("::1", "0.0.0.0", "::")  # noqa: S104
-
-
 def _server(link: str) -> str:
     return urlsplit(link).netloc.rpartition("@")[2]
 
@@ -251,8 +243,8 @@ def _unreached(link: str, error: Exception, has_proxy: bool) -> DownloadError:
     )
     if not known and not has_proxy:
         raise error
-    if NOT_LET in str(error):
-        return SourceRejected("The link leads to an address that is blocked.")
+    if (why_not := refused_by(error)) is not None:
+        return SourceRejected(why_not)
     if isinstance(error, httpcore2.ProxyError) or not known:
         return SourceUnavailable("The proxy does not reach the link's server.")
     sentence = f"The link's server {_server(link)} does not answer ({why_unreachable(error)})."

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import errno
 import re
 import secrets
-import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,7 +22,7 @@ from chilly_movies.errors import DownloadError, SourceRejected, SourceUnavailabl
 from chilly_movies.net.addresses import literal_host_is_public
 from chilly_movies.net.failures import is_ours, why_unreachable
 from chilly_movies.net.limiter import Share
-from chilly_movies.net.outbound import NOT_LET, Streams
+from chilly_movies.net.outbound import Streams, refused_by
 from chilly_movies.net.policy import NetworkPolicy
 from chilly_movies.net.tunnels import connect
 
@@ -204,29 +202,12 @@ class JudgingProxy:
         if not (config.allow_private_addresses or literal_host_is_public(host)):
             raise _private()
         try:
-            return await connect(
-                config.outbound,
-                host.strip("[]"),
-                port,
-                lambda address: self._policy.lets(address) and not self._is_own(address, port),
-            )
+            return await connect(config.outbound, host.strip("[]"), port, self._policy.why_not)
         except (OSError, TimeoutError) as error:
-            if NOT_LET in str(error):
+            if refused_by(error) is not None:
                 raise _private() from None
             sentence = f"The server {host} does not answer ({why_unreachable(error)})."
             raise SourceUnavailable(sentence, is_ours=is_ours(error)) from None
-
-    def _is_own(self, address: str, port: int) -> bool:
-        """Whether our own API listens there."""
-        if port not in self._policy.config.own_ports:
-            return False
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind((address.partition("%")[0], 0))
-            except OSError as error:
-                return error.errno != errno.EADDRNOTAVAIL
-        return True
 
 
 @dataclass(frozen=True, slots=True)
