@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from chilly_movies.catalogue.titles import TitleKind
@@ -15,6 +16,8 @@ from chilly_movies.library.ports import (
     LibraryStore,
     PositionStore,
 )
+from chilly_movies.storage.library.memory import MemoryLibraryStore
+from chilly_movies.storage.library.store import SqliteLibraryStore
 
 NOON = datetime(2030, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -44,3 +47,20 @@ def watched(name: str, file_index: int = 0, **more: Any) -> Position:
 def titles(page: LibraryPage) -> list[str]:
     """The titles on a page, in their order."""
     return [item.title for item in page.items]
+
+
+async def make_store(kind: str, folder: Path) -> LibraryStores:
+    """A new store: `memory` or `sqlite`. Migrating takes longer than a test, so it is done once."""
+    if kind == "memory":
+        return MemoryLibraryStore()
+    path = folder / "library.db"
+    if not _EMPTY:
+        empty = SqliteLibraryStore(path)
+        await empty.open()
+        await empty.aclose()
+        _EMPTY.append(path.read_bytes())
+    path.write_bytes(_EMPTY[0])
+    return SqliteLibraryStore(path)
+
+
+_EMPTY: list[bytes] = []

@@ -12,7 +12,6 @@ import pytest
 import structlog
 
 from chilly_movies.storage.jobs import open_stores
-from chilly_movies.storage.library.store import SqliteLibraryStore
 from tests.contract.rig import Rig
 
 
@@ -33,20 +32,6 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         jobs, _ = open_stores(path)
         await jobs.load()
         await jobs.aclose()
-
-    asyncio.run(create())
-    return path
-
-
-@pytest.fixture(scope="session")
-def empty_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same of the library."""
-    path = tmp_path_factory.mktemp("empty") / "library.db"
-
-    async def create() -> None:
-        store = SqliteLibraryStore(path)
-        await store.open()
-        await store.aclose()
 
     asyncio.run(create())
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +14,8 @@ from chilly_movies.library.exchange import bring, export
 from chilly_movies.library.models import Item, ItemFile
 from chilly_movies.library.ports import LibraryQuery
 from chilly_movies.storage.library.memory import MemoryLibraryStore
-from chilly_movies.storage.library.store import SqliteLibraryStore
 from tests.contract.test_library_store import FULL
-from tests.library_items import LibraryStores, film, item_id, titles, watched
+from tests.library_items import LibraryStores, film, item_id, make_store, titles, watched
 
 pytestmark = pytest.mark.anyio
 
@@ -25,12 +23,8 @@ FIRST = b'{"format":"chilly-library","version":1}\n'
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, empty_library: Path
-) -> AsyncIterator[LibraryStores]:
-    made: LibraryStores = MemoryLibraryStore()
-    if request.param == "sqlite":
-        made = SqliteLibraryStore(Path(shutil.copy(empty_library, tmp_path / "library.db")))
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[LibraryStores]:
+    made = await make_store(request.param, tmp_path)
     yield made
     await made.aclose()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -27,9 +26,7 @@ from chilly_movies.library.models import (
     Position,
 )
 from chilly_movies.library.ports import LibraryQuery, Sorting
-from chilly_movies.storage.library.memory import MemoryLibraryStore
-from chilly_movies.storage.library.store import SqliteLibraryStore
-from tests.library_items import NOON, LibraryStores, film, item_id, titles, watched
+from tests.library_items import NOON, LibraryStores, film, item_id, make_store, titles, watched
 
 pytestmark = pytest.mark.anyio
 
@@ -88,12 +85,8 @@ FULL = Item(
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, empty_library: Path
-) -> AsyncIterator[LibraryStores]:
-    made: LibraryStores = MemoryLibraryStore()
-    if request.param == "sqlite":
-        made = SqliteLibraryStore(Path(shutil.copy(empty_library, tmp_path / "library.db")))
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[LibraryStores]:
+    made = await make_store(request.param, tmp_path)
     yield made
     await made.aclose()
 

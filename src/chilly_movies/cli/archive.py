@@ -1,6 +1,6 @@
 """The archive of `chilly backup`: made, and read with the distrust any file from outside gets.
 
-A gzipped tar of at most three plain files, the manifest first. Nothing is ever unpacked under a
+A gzipped tar of at most four plain files, the manifest first. Nothing is ever unpacked under a
 name or to a place that the archive says.
 """
 
@@ -20,7 +20,7 @@ from typing import IO
 
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.jobs.models import Job
-from chilly_movies.runtime.state_folder import DATABASE
+from chilly_movies.runtime.state_folder import DATABASE, LIBRARY
 
 FORMAT = 1
 MANIFEST, SETTINGS = "manifest.json", "chilly.toml"
@@ -75,7 +75,7 @@ class Manifest:
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise _refused("it was made by another version of 'chilly backup'")
         files = {name: (int(f["size"]), str(f["sha256"])) for name, f in found["files"].items()}
-        if DATABASE not in files or set(files) - {DATABASE, SETTINGS}:
+        if DATABASE not in files or set(files) - {DATABASE, LIBRARY, SETTINGS}:
             raise _refused("its manifest names other files than a backup has")
         return cls(
             version=str(found["version"]),

@@ -1,4 +1,4 @@
-"""`chilly backup` and `chilly restore`: one archive with jobs, resume data and settings."""
+"""`chilly backup` and `chilly restore`: one archive with jobs, library and settings."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from chilly_movies.cli import archive, render
 from chilly_movies.cli.archive import SETTINGS, Manifest
 from chilly_movies.cli.exits import CommandFailed, Exit
 from chilly_movies.cli.interruption import InOrder
+from chilly_movies.cli.library_files import bring_library, take_library
 from chilly_movies.cli.media_folder import with_known_folder
 from chilly_movies.cli.output import Output
 from chilly_movies.errors import StoreError, StoreFromTheFuture
-from chilly_movies.runtime.state_folder import DATABASE, LOCK, StateFolder
+from chilly_movies.runtime.state_folder import DATABASE, LIBRARY, LOCK, StateFolder
 
 _Flag = Parameter(negative="", show_default=False)
 _SHOWN = 20
@@ -34,7 +35,7 @@ def backup(
     state_dir: Path | None = None,
     json: Annotated[bool, _Flag] = False,
 ) -> int:
-    """Write jobs, resume data and the settings file into one archive; a server may run meanwhile.
+    """Write jobs, library, resume data and settings into one archive; a server may run meanwhile.
 
     The films are not in it. It may hold API keys, so only its owner may read it: keep it so.
 
@@ -48,7 +49,7 @@ def backup(
 
     out = Output(as_json=json)
     settings, _ = with_known_folder(load_settings(state_dir=state_dir))
-    state = StateFolder(settings.state_dir)
+    state, library = StateFolder(settings.state_dir), _Library()
     try:
         with (
             InOrder(),
@@ -57,6 +58,7 @@ def backup(
             contents = {DATABASE: Path(scratch, DATABASE)}
             taken = _take(state.database, contents[DATABASE])
             left_out = 0 if with_secrets else _forget_secrets(contents[DATABASE])
+            library = _Library(*take_library(state.library, contents, Path(scratch)))
             if config_file().is_file():
                 contents[SETTINGS] = config_file()
             manifest = _manifest(settings.media_root, state.path, taken.jobs, contents)
@@ -71,9 +73,10 @@ def backup(
             "settings": SETTINGS in contents,
             "secrets": with_secrets,
             **taken.told(),
+            **library.told(),
         }
     )
-    out.say(f"{file} holds {render.count(taken.jobs, 'job')}, not the films.")
+    out.say(f"{file} holds {render.count(taken.jobs, 'job')}{library.said}, not the films.")
     if with_secrets:
         out.say("It holds secrets of sources and webhooks: keep it safe.")
     elif left_out:
@@ -85,7 +88,8 @@ def backup(
         out.say("The settings in it may hold API keys: let nobody else read it.")
     else:
         out.say("There is no settings file; what the environment says is not in it.")
-    return _complain(out, taken, "'chilly restore' brings back what is in the archive.")
+    advice = "'chilly restore' brings back what is in the archive."
+    return max(_complain(out, taken, advice), library.complain(out))
 
 
 def _manifest(media_root: Path, state: Path, jobs: int, contents: Mapping[str, Path]) -> Manifest:
@@ -127,6 +131,41 @@ class _Taken:
         if not (self.lost or self.resume or self.damage):
             return {}
         return {"damage": self.damage, "lostJobs": list(self.lost), "lostResumeData": self.resume}
+
+
+@dataclass(frozen=True, slots=True)
+class _Library:
+    """What could be taken of a library.
+
+    Attributes:
+        items: how many; None = there is no library.
+        lost: how many could not be read.
+        damage: what is wrong with the file itself.
+    """
+
+    items: int | None = None
+    lost: int = 0
+    damage: str = ""
+
+    def told(self) -> dict[str, Any]:
+        """As members of a JSON document; none if there is no library."""
+        wrong = {"libraryDamage": self.damage, "lostItems": self.lost}
+        known = {} if self.items is None else {"items": self.items}
+        return known | (wrong if self.damage or self.lost else {})
+
+    @property
+    def said(self) -> str:
+        """For a sentence, behind the jobs."""
+        return "" if self.items is None else f" and {render.count(self.items, 'item')}"
+
+    def complain(self, out: Output) -> int:
+        """Say what was lost; the exit code."""
+        if self.damage:
+            saved = "It is left out." if self.items is None else "The good rows were saved."
+            out.error(f"Library: {self.damage}. {saved}")
+        if self.lost:
+            out.error(f"{self.lost} items of the library are damaged and left out.")
+        return Exit.FAILED if self.damage or self.lost else Exit.DONE
 
 
 def _take(database: Path, target: Path) -> _Taken:
@@ -191,7 +230,7 @@ def restore(
     force: Annotated[bool, _Flag] = False,
     json: Annotated[bool, _Flag] = False,
 ) -> int:
-    """Bring jobs, resume data and settings back from an archive, with films in another folder.
+    """Bring jobs, library and settings back from an archive, with films in another folder.
 
     Move or copy the media folder with its hidden '.incomplete' yourself, before or after. What is
     unfinished is checked at the next start, so nothing is believed that is not there.
@@ -212,7 +251,7 @@ def restore(
     state.lock()
     try:
         with InOrder():
-            manifest, config, taken = _restore(file, state, media_root, force=force)
+            manifest, config, taken, library = _restore(file, state, media_root, force=force)
     except OSError as error:
         raise CommandFailed(f"The backup cannot be restored: {error.strerror}.") from None
     finally:
@@ -225,22 +264,25 @@ def restore(
             "oldMediaRoot": manifest.media_root,
             "settings": str(config or ""),
             **taken.told(),
+            **library.told(),
         }
     )
     moved = f"films were in {manifest.media_root}, now in {media_root}"
     where = moved if manifest.media_root != str(media_root) else f"films are in {media_root}"
-    out.say(f"{render.count(taken.jobs, 'job')} restored; {where}.")
+    out.say(f"{render.count(taken.jobs, 'job')}{library.said} restored; {where}.")
     out.say(
         f"The settings are in {config}."
         if config
         else f"No settings were restored: start with CHILLY_MEDIA_ROOT={media_root}."
     )
-    return _complain(out, taken, "An older backup may hold what is lost.")
+    return max(
+        _complain(out, taken, "An older backup may hold what is lost."), library.complain(out)
+    )
 
 
 def _restore(
     file: Path, state: StateFolder, media_root: Path, *, force: bool
-) -> tuple[Manifest, Path | None, _Taken]:
+) -> tuple[Manifest, Path | None, _Taken, _Library]:
     from chilly_movies.settings import config_file
     from chilly_movies.storage.sqlite.inspection import distrust, refuse_foreign_parts, survey
 
@@ -256,18 +298,22 @@ def _restore(
         taken = _take(database, fresh)
         archive.refuse_hostile(survey(fresh).jobs)
         distrust(fresh)
+        library, fresh_library = _Library(), Path(scratch, f"fresh-{LIBRARY}")
+        library = _Library(*bring_library(Path(scratch)))
         config = config_file()
         text = _settings_of(Path(scratch, SETTINGS), media_root)
         keep = config.exists() and not force
-        beside = (f"{DATABASE}-wal", f"{DATABASE}-shm")  # SQLite's own
-        for path in (state.database, *map(state.path.joinpath, beside), state.media_root):
+        beside = [f"{name}{end}" for name in (DATABASE, LIBRARY) for end in ("", "-wal", "-shm")]
+        for path in (*map(state.path.joinpath, beside), state.media_root):
             _put_aside(path)
         fresh.replace(state.database)
+        if fresh_library.exists():
+            fresh_library.replace(state.library)
         if text is None or keep:
-            return manifest, None, taken
+            return manifest, None, taken, library
         _put_aside(config)
         _write(config, text)
-    return manifest, config, taken
+    return manifest, config, taken, library
 
 
 def _settings_of(path: Path, media_root: Path) -> str | None:

@@ -13,6 +13,7 @@ from chilly_movies.cli import checks, network_checks, port_checks
 from chilly_movies.cli.checks import Finding
 from chilly_movies.cli.exits import Exit
 from chilly_movies.cli.film_records import check_records, records_of
+from chilly_movies.cli.library_files import check_library
 from chilly_movies.cli.media_folder import with_known_folder
 from chilly_movies.cli.output import Output
 from chilly_movies.cli.render import table
@@ -108,5 +109,6 @@ def _stored(settings: Settings, *, verify: bool) -> Iterator[Finding]:
         yield from checks.check_files(found, media)
         if verify:
             yield from checks.check_hashes(found, state.database, media)
+    yield from check_library(state.library)
     yield from checks.check_staging([*found.jobs, *others], media)
     yield from checks.check_strangers([*found.jobs, *others], media)

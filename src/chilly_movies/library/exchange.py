@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, Protocol
@@ -217,7 +217,7 @@ def _check(line: Line) -> None:
     if line.item is None and line.position is None:
         raise ValueError("it has neither an item nor a position")
     if line.item is not None:
-        _check_item(line.item)
+        check_item(line.item)
     if (position := line.position) is not None:
         if not 0 <= position.file_index < _LARGEST or not 0 <= position.seconds < math.inf:
             raise ValueError("the file and the seconds must count from 0")
@@ -225,7 +225,12 @@ def _check(line: Line) -> None:
             raise ValueError("the time needs a time zone")
 
 
-def _check_item(item: Item) -> None:
+def check_item(item: Item) -> None:
+    """Checks an item from outside.
+
+    Raises:
+        ValueError: no library could have it, or a path of it leads out of its folder.
+    """
     if not _ID.fullmatch(item.id):
         raise ValueError("the id must be lib- and 26 letters and digits of base32")
     if item.year is not None and not 0 < item.year < _LARGEST:
@@ -233,18 +238,16 @@ def _check_item(item: Item) -> None:
     indexes = [file.index for file in item.files]
     if len({*indexes}) < len(indexes) or any(not 0 <= index < _LARGEST for index in indexes):
         raise ValueError("the numbers of the files must differ, and count from 0")
-    for path in _paths(item):
-        if "\0" in path or path.startswith("/") or {"", ".", ".."} & {*path.split("/")}:
+    for file in item.files:
+        if leads_out(file.path) or (file.filed is not None and leads_out(file.filed)):
             raise ValueError("a path leads out of its folder")
     if item.added_at.tzinfo is None or item.changed_at.tzinfo is None:
         raise ValueError("a time needs a time zone")
 
 
-def _paths(item: Item) -> Iterator[str]:
-    for file in item.files:
-        yield file.path
-        if file.filed is not None:
-            yield file.filed
+def leads_out(path: str) -> bool:
+    """Whether a path is not one within a folder."""
+    return "\0" in path or bool({"", ".", ".."} & {*path.split("/")})
 
 
 def _sentence(error: ValueError) -> str:

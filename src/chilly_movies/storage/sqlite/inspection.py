@@ -29,7 +29,13 @@ from chilly_movies.jobs.models import Job
 from chilly_movies.storage import rows
 from chilly_movies.storage.sqlite.faults import FOREIGN, translate
 from chilly_movies.storage.sqlite.salvage import UNREADABLE, read_rows
-from chilly_movies.storage.sqlite.upgrade import JOBS, reading, refuse_unknown, revisions_of
+from chilly_movies.storage.sqlite.upgrade import (
+    JOBS,
+    Schema,
+    reading,
+    refuse_unknown,
+    revisions_of,
+)
 from chilly_movies.storage.tables import deliveries, jobs, meta, metadata, resume, webhooks
 
 _RUN = "run"
@@ -70,11 +76,11 @@ def survey(path: Path) -> Survey:
         StoreFromTheFuture: a newer version of this program wrote it.
         StoreError: it cannot be read, or belongs to another program.
     """
-    with _connected(path) as connection:
+    with connected(path) as connection:
         revision = "".join(sorted(revisions_of(connection)))
         newest = revision == JOBS.newest
         if not newest:
-            return Survey(revision, newest, _checked(connection), (), (), {})
+            return Survey(revision, newest, checked(connection), (), (), {})
         found, unreadable = read_rows(connection, jobs, rows.job_from_row)
         found.sort(key=lambda job: (job.place, job.created_at, job.id))
         sizes, lost = read_rows(
@@ -83,7 +89,7 @@ def survey(path: Path) -> Survey:
             lambda row: (str(row["key"]), int(row["size"] or 0)),
             (resume.c.key, func.length(_DATA).label("size")),
         )
-        damage = (*_missing(connection), *_checked(connection))
+        damage = (*_missing(connection), *checked(connection))
     return Survey(
         revision, newest, damage, tuple(found), tuple(unreadable), dict(sizes), tuple(lost)
     )
@@ -92,7 +98,7 @@ def survey(path: Path) -> Survey:
 def has_jobs(path: Path) -> bool:
     """Whether there are jobs in a database; False if there is none, or it cannot be read."""
     try:
-        with _connected(path) as connection:
+        with connected(path) as connection:
             return connection.execute(select(jobs.c.id).limit(1)).first() is not None
     except StoreError:
         return False
@@ -116,7 +122,7 @@ def _missing(connection: Connection) -> Iterator[str]:
                 yield f"its index '{index}' is missing"
 
 
-def _checked(connection: Connection) -> tuple[str, ...]:
+def checked(connection: Connection) -> tuple[str, ...]:
     """What SQLite's own check of a database finds."""
     try:
         lines = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
@@ -131,7 +137,7 @@ def resume_data(path: Path) -> Iterator[tuple[str, bytes]]:
     Raises:
         StoreError: the database cannot be read.
     """
-    with _connected(path) as connection:
+    with connected(path) as connection:
         yield from read_rows(
             connection,
             resume,
@@ -140,7 +146,7 @@ def resume_data(path: Path) -> Iterator[tuple[str, bytes]]:
         )[0]
 
 
-def copy(path: Path, target: Path) -> None:
+def copy(path: Path, target: Path, schema: Schema = JOBS) -> None:
     """Write a consistent copy to a new file that only its owner can read, and flush it.
 
     Raises:
@@ -148,7 +154,7 @@ def copy(path: Path, target: Path) -> None:
     """
     try:
         refuse_absent(path)
-        refuse_unknown(path)
+        refuse_unknown(path, schema)
         os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         with (
             closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old,
@@ -171,7 +177,7 @@ def forget_secrets(path: Path) -> int:
         StoreError: the file cannot be written.
     """
     try:
-        with _connected(path) as connection:
+        with connected(path) as connection:
             there = {column["name"] for column in inspect(connection).get_columns(jobs.name)}
         if jobs.c.secret.name not in there:  # of an older form
             return 0
@@ -213,7 +219,7 @@ def refuse_foreign_parts(path: Path) -> None:
     Raises:
         StoreError: it has triggers, views or tables that are not ours.
     """
-    with _connected(path) as connection:
+    with connected(path) as connection:
         kinds = connection.exec_driver_sql("SELECT DISTINCT type FROM sqlite_master").scalars()
         found = set(inspect(connection).get_table_names())
         if set(kinds) - {"table", "index"} or found - {*metadata.tables, "alembic_version"}:
@@ -240,10 +246,16 @@ def refuse_absent(path: Path) -> None:
 
 
 @contextmanager
-def _connected(path: Path) -> Iterator[Connection]:
+def connected(path: Path, schema: Schema = JOBS) -> Iterator[Connection]:
+    """A connection that reads a database and leaves it as it is.
+
+    Raises:
+        StoreFromTheFuture: a newer version of this program wrote it.
+        StoreError: it cannot be read, or belongs to another program.
+    """
     try:
         refuse_absent(path)
-        refuse_unknown(path)
+        refuse_unknown(path, schema)
         with reading(path).connect() as connection:
             yield connection
     except FOREIGN as error:
