@@ -33,16 +33,21 @@ class Reading:
     def distance(self, parts: Iterable[Sequence[str]]) -> int | None:
         """How far an item with these texts is from it, in letters; None = it is none of these."""
         texts, total = [*parts], self.extra
+        words = {word for text in texts for word in text}
         for group in self.groups:
-            near = [
-                distance
-                for phrase, distance in group.items()
-                if any(holds(text, phrase, whole=distance > 0) for text in texts)
-            ]
+            near = [far for phrase, far in group.items() if _has(texts, words, phrase, far)]
             if not near:
                 return None
             total += min(near)
         return total
+
+
+def _has(texts: Sequence[Sequence[str]], words: Set[str], phrase: Phrase, far: int) -> bool:
+    """Whether texts, whose words these are, have a phrase: whole, or what was typed only begun."""
+    if len(phrase) == 1:
+        [one] = phrase
+        return one in words if far else any(word.startswith(one) for word in words)
+    return any(holds(text, phrase, whole=far > 0) for text in texts)
 
 
 @dataclass(frozen=True, slots=True)

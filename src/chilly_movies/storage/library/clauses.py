@@ -17,6 +17,10 @@ Clause: TypeAlias = tuple[str, tuple[Any, ...]]
 
 MATCHING: Final = "i.number IN (SELECT t.rowid FROM texts AS t WHERE texts MATCH ?)"
 """Items that an expression of FTS5 finds."""
+OF_GENRE: Final = "i.number IN (SELECT g.number FROM genres AS g WHERE g.genre = ?)"
+EACH_OF_GENRE: Final = (
+    "EXISTS (SELECT 1 FROM genres AS g WHERE g.genre = ? AND g.number = i.number)"
+)
 _VIEWED: Final = "(SELECT v.number FROM viewings AS v WHERE v.viewer = ?{})"
 _NEVER_VIEWED: Final = f"i.number NOT IN {_VIEWED.format('')}"
 
@@ -42,10 +46,16 @@ class Where:
         return tuple(value for _, values in self.clauses for value in values)
 
 
-def filters(query: LibraryQuery) -> Where:
-    """What a query asks for beside words."""
+def filters(query: LibraryQuery, *, frequent: bool = False) -> Where:
+    """What a query asks for beside words.
+
+    Args:
+        query: what is asked.
+        frequent: whether very many items have the genre, so that it is quicker to walk through all
+            in their order than to sort those that have it.
+    """
     states = ", ".join("?" * len(query.states))
-    genre = "i.number IN (SELECT g.number FROM genres AS g WHERE g.genre = ?)"
+    genre = EACH_OF_GENRE if frequent else OF_GENRE
     job = "i.number IN (SELECT j.number FROM item_jobs AS j WHERE j.job_id = ?)"
     seen = f"i.number {'' if query.seen else 'NOT '}IN {_VIEWED.format(' AND v.seen')}"
     asked: list[tuple[object, Clause]] = [

@@ -12,7 +12,9 @@ from chilly_movies.library.ports import LibraryPage, LibraryQuery, Sorting
 from chilly_movies.storage.library import rows
 from chilly_movies.storage.library.alike import Vocabulary, readings
 from chilly_movies.storage.library.clauses import (
+    EACH_OF_GENRE,
     MATCHING,
+    OF_GENRE,
     SORTED,
     Wanted,
     Where,
@@ -29,6 +31,7 @@ from chilly_movies.storage.library.paging import (
     words_asked,
     write_cursor,
 )
+from chilly_movies.storage.library.rows import genre_key
 
 _Found: TypeAlias = tuple[int, Mark]
 """The number of an item, and its place in the order."""
@@ -42,6 +45,15 @@ _FITTING: Final = """
     SELECT t.rowid, i.id FROM texts AS t CROSS JOIN items AS i ON i.number = t.rowid
     WHERE texts MATCH ? AND t.rowid < ? AND {} ORDER BY t.rowid DESC LIMIT ?
 """
+_OF_GENRE: Final = "SELECT count(*) FROM genres WHERE genre = ?"
+_COUNTED: Final = {
+    MATCHING: "SELECT count(*) FROM texts WHERE texts MATCH ?",
+    OF_GENRE: _OF_GENRE,
+    EACH_OF_GENRE: _OF_GENRE,
+}
+"""Conditions that are counted without a look at the items."""
+_FREQUENT: Final = 2000
+"""So many items of a genre are still sorted."""
 _MATCHED: Final = "SELECT rowid, title, original, others FROM texts WHERE texts MATCH ? LIMIT ?"
 _NEAR: Final = """
     SELECT w.word FROM word_parts AS p CROSS JOIN words AS w ON w.number = p.rowid
@@ -49,7 +61,7 @@ _NEAR: Final = """
 """
 _SHORT_WORDS: Final = "SELECT word FROM words WHERE word >= ? AND word < ? AND length(word) <= ?"
 _KNOWN: Final = "SELECT word FROM words WHERE word IN (SELECT value FROM json_each(?))"
-_MOST_ALIKE: Final = 1000
+_MOST_ALIKE: Final = 500
 """So many items are looked at that have words like mistyped ones."""
 _MOST_NEAR: Final = 200
 """So many words are looked at that have letters in common with a mistyped one."""
@@ -78,7 +90,7 @@ class Search:
         """Finds items; see `LibraryStore.page`."""
         order = Order.of(query)
         after = None if query.after is None else read_cursor(order, query.after)
-        where, text = filters(query), words_asked(query)
+        where, text = self._filters(query), words_asked(query)
         if text is None:
             found, total = self._listed(query, order, where, after), self._count(where)
         elif self._fits_any(wanted := Wanted(text)):
@@ -105,6 +117,13 @@ class Search:
         end = write_cursor(order, shown[-1][1]) if len(found) > limit > 0 else None
         return LibraryPage(tuple(rows.items_of(bodies)), total, end)
 
+    def _filters(self, query: LibraryQuery) -> Where:
+        """What a query asks for beside words, in the form that is quick for its genre."""
+        if query.genre is None:
+            return filters(query)
+        of_genre = Where(((OF_GENRE, (genre_key(query.genre),)),))
+        return filters(query, frequent=self._count(of_genre) > _FREQUENT)
+
     def _count(self, where: Where) -> int:
         """How many items meet conditions."""
         (version,) = self._run("PRAGMA data_version").fetchone()
@@ -112,9 +131,7 @@ class Search:
             self._version, self._counts = version, {}
         key = (where.sql, where.values)
         if key not in self._counts:
-            sql = f"SELECT count(*) FROM items AS i WHERE {where.sql}"
-            if where.sql == MATCHING:  # without a look at the items
-                sql = "SELECT count(*) FROM texts WHERE texts MATCH ?"
+            sql = _COUNTED.get(where.sql, f"SELECT count(*) FROM items AS i WHERE {where.sql}")
             (self._counts[key],) = self._run(sql, where.values).fetchone()
         return self._counts[key]
 
