@@ -26,10 +26,14 @@ from lab.structure import statements
 
 ROOT = Path(__file__).parents[1]
 SOURCE = "src/chilly_movies"
+_CATALOGUES = (
+    'new["metadata"], new["catalogue"] = open_catalogues(settings.catalogue, state, network)'
+)
+_LIBRARY = (
+    'new["library"] = '
+    'library_of(settings.library, library_db(state), media, roots, new["catalogue"])'
+)
 DEFAULT = ["tests/unit", "tests/contract", "-q", "-n", "2"]
-
-
-_PROVIDER = "metadata=cached_provider(settings.catalogue, config.outbound, state.metadata_cache),"
 
 
 @dataclass(frozen=True)
@@ -112,27 +116,37 @@ ROOMS: dict[str, Room] = {
         paths=(
             f"{SOURCE}/catalogue",
             f"{SOURCE}/api/routes/metadata.py",
+            f"{SOURCE}/api/routes/catalogue.py",
+            f"{SOURCE}/storage/catalogues.py",
             f"{SOURCE}/storage/sqlite/answers.py",
         ),
         lines={
             f"{SOURCE}/app.py": (
-                "from chilly_movies.storage.sqlite.answers import cached_provider",
-                _PROVIDER,
+                "from chilly_movies.storage.catalogues import open_catalogues",
+                _CATALOGUES,
             ),
-            f"{SOURCE}/api/openapi.py": ('"metadata": "What film something is.",',),
+            f"{SOURCE}/api/openapi.py": (
+                '"metadata": "What film something is.",',
+                '"catalogue": "Films of TMDB and the Internet Archive, and their pictures.",',
+            ),
             f"{SOURCE}/settings.py": (
                 "from chilly_movies.catalogue.settings import CatalogueSettings",
                 "catalogue: CatalogueSettings = field(default_factory=CatalogueSettings)",
             ),
             f"{SOURCE}/api/topics.py": (
+                "from chilly_movies.api.routes.catalogue import TOPIC as CATALOGUE",
                 "from chilly_movies.api.routes.metadata import TOPIC as METADATA",
+                "from chilly_movies.catalogue.mixed import MixedCatalogue",
                 "from chilly_movies.catalogue.ports import MetadataProvider",
                 "METADATA,",
+                "CATALOGUE,",
                 "metadata: MetadataProvider | None",
+                "catalogue: MixedCatalogue | None",
             ),
             f"{SOURCE}/mock.py": (
-                "from chilly_movies.catalogue.mock import MockMetadataProvider",
+                "from chilly_movies.catalogue.mock import MockMetadataProvider, mock_catalogue",
                 '"metadata": MockMetadataProvider(),',
+                '"catalogue": mock_catalogue(),',
             ),
             "tests/acceptance/backend.py": (
                 '"CHILLY_TMDB_API_KEY": "canary0in0every0run0c3d1",',
@@ -166,7 +180,7 @@ ROOMS: dict[str, Room] = {
             f"{SOURCE}/app.py": (
                 "from chilly_movies.library.library import library_of",
                 "from chilly_movies.storage.library.store import library_db",
-                "library=library_of(settings.library, library_db(state), media, roots),",
+                _LIBRARY,
             ),
             f"{SOURCE}/settings.py": (
                 "from chilly_movies.library.settings import LibrarySettings",

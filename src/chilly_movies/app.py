@@ -59,10 +59,10 @@ from chilly_movies.notices.webhooks import WebhookParts
 from chilly_movies.runtime.setting_fields import values_of
 from chilly_movies.runtime.state_folder import StateFolder
 from chilly_movies.settings import Settings, standings
+from chilly_movies.storage.catalogues import open_catalogues
 from chilly_movies.storage.library.store import library_db
 from chilly_movies.storage.memory import MemoryJobStore, MemoryResumeStore
 from chilly_movies.storage.opened import Stores, open_all
-from chilly_movies.storage.sqlite.answers import cached_provider
 from chilly_movies.watching.ports import MediaProbe
 
 log = structlog.get_logger(__name__)
@@ -307,14 +307,14 @@ def torrent_parts(
     retry: RetryPolicy | None = None,
     max_active_disk: int = JobSettings.max_active_disk,
     sole_server: bool = False,
-    topics: TopicOptions | None = None,
+    topics: Callable[[NetworkPolicy], TopicOptions] = lambda _network: TopicOptions(),
     stores: Stores | None = None,
     others: Callable[[NetworkPolicy], Mapping[str, Driver]] = lambda _network: {},
 ) -> Parts:
     """The parts that download torrents; see `WebTorrentDownloader` for the arguments.
 
-    `others` makes the drivers of other kinds of source, by the `source_type` of their jobs; they
-    share the network policy.
+    `topics` makes what answers topics of other rooms, and `others` the drivers of other kinds of
+    source, by the `source_type` of their jobs; they share the network policy.
     """
     stores = stores or open_all(state.database)
     network = NetworkPolicy(config)
@@ -337,7 +337,7 @@ def torrent_parts(
         tools=Tools(
             maker=MediaTorrentMaker(config.media_root, trackers, gate_of(config)),
             inspector=driver.torrents,
-            topics={**_usual_topics(network, stores), **(topics or {})},
+            topics={**_usual_topics(network, stores), **topics(network)},
         ),
         peek=partial(_peek, network),
         retry=retry,
@@ -494,10 +494,7 @@ def build_parts(settings: Settings) -> Parts:
         min_free_space=settings.jobs.min_free_space,
         retry=policy_of(settings.jobs),
         sole_server=True,
-        topics=TopicOptions(
-            metadata=cached_provider(settings.catalogue, config.outbound, state.metadata_cache),
-            library=library_of(settings.library, library_db(state), media, roots),
-        ),
+        topics=partial(other_topics, settings, state, roots),
     )
     companions: list[Companion] = []
     companions.append(watch_folders(settings.inbox, roots, state.path))
@@ -522,6 +519,23 @@ def other_drivers(
         SourceType.LOCAL: LocalDriver(media, roots, resume),
         SourceType.YOUTUBE: YtdlpDriver(media, network),
     }
+
+
+def other_topics(
+    settings: Settings, state: StateFolder, roots: Roots, network: NetworkPolicy
+) -> TopicOptions:
+    """What answers the topics of rooms that the settings set up, one line each.
+
+    Args:
+        settings: the user's.
+        state: where they keep what they need.
+        roots: the folders that films may be taken from.
+        network: whom they may talk to.
+    """
+    media, new = settings.media_root.absolute(), TopicOptions()
+    new["metadata"], new["catalogue"] = open_catalogues(settings.catalogue, state, network)
+    new["library"] = library_of(settings.library, library_db(state), media, roots, new["catalogue"])
+    return new
 
 
 def _link_secret(settings: Settings) -> bytes:

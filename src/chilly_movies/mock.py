@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from chilly_movies.api.topics import TopicOptions, companions_of
 from chilly_movies.app import AssembledDownloader, Parts, Tools
-from chilly_movies.catalogue.mock import MockMetadataProvider
+from chilly_movies.catalogue.mock import MockMetadataProvider, mock_catalogue
 from chilly_movies.drivers.mock.driver import MockDriver, MockScript
 from chilly_movies.drivers.mock.inspector import MockInspector, MockSources
 from chilly_movies.drivers.mock.maker import MockTorrentMaker
@@ -66,6 +66,7 @@ def mock_parts(max_active: int, network: NetworkSettings | None = None) -> Parts
     topics: TopicOptions = {
         **_topics(policy),
         "metadata": MockMetadataProvider(),
+        "catalogue": mock_catalogue(),
         "library": Library(LibraryParts(store=MemoryLibraryStore())),
     }
     parts = _parts(MockDriver(resume_store=resume), resume, max_active, topics)

@@ -190,7 +190,7 @@ async def test_an_answer_that_was_found_unchanged_is_fresh_anew(
     assert len(server.seen) == 2
 
 
-async def test_a_fresh_answer_is_given_while_the_catalogue_is_away_and_a_stale_one_is_not(
+async def test_what_was_seen_once_is_given_while_the_catalogue_is_away_and_asked_for_again_later(
     server: TmdbServer, tmp_path: Path
 ) -> None:
     server.freshness = {"cache-control": "max-age=3600"}
@@ -200,8 +200,13 @@ async def test_a_fresh_answer_is_given_while_the_catalogue_is_away_and_a_stale_o
         await name_of(provider, 653)
         server.always = failure(503, 9, "away")
         assert await name_of(provider, 19) == "Metropolis"
+        assert await name_of(provider, 653) == "Nosferatu"
         with pytest.raises(MetadataUnavailable):
-            await name_of(provider, 653)
+            await name_of(provider, 775)
+        server.always = None
+        asked = len(server.seen)
+        assert await name_of(provider, 653) == "Nosferatu"
+        assert len(server.seen) == asked + 1
 
 
 async def test_beyond_its_bound_the_cache_drops_what_was_used_longest_ago(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message
 from chilly_movies.api.app import documented_app
 from chilly_movies.api.policy import Policies, every_route
 from chilly_movies.app import create_app
-from chilly_movies.catalogue.mock import MockMetadataProvider
+from chilly_movies.catalogue.mock import MockMetadataProvider, mock_catalogue
 from chilly_movies.library.library import Library, LibraryParts
 from chilly_movies.mock import MockDownloader
 from chilly_movies.storage.library.memory import MemoryLibraryStore
@@ -29,7 +29,8 @@ Fields = Iterable[tuple[bytes, bytes]]
 READING = ("GET", "HEAD", "OPTIONS")
 _PORT = 3000
 _VALUES = {"id": "a", "fileIndex": "0", "index": "0", "n": "0", "kind": "movie", "number": "1",
-           "name": "start.js", "tracker": "0" * 16, "viewer": "ada"}  # fmt: skip
+           "name": "start.js", "tracker": "0" * 16, "viewer": "ada", "ref": "tmdb:movie:19",
+           "picture": "poster"}  # fmt: skip
 _WITHIN = 10.0
 _R = TypeVar("_R")
 _C = TypeVar("_C")
@@ -164,6 +165,7 @@ async def server(**settings: Any) -> AsyncIterator[Server]:
     limits = {"start_limit": "999999/minute", "cancel_limit": "999999/minute"}
     library = Library(LibraryParts(store=MemoryLibraryStore()))
     known: Any = {"metadata": MockMetadataProvider(), "library": library}
+    known["catalogue"] = mock_catalogue()
     app = create_app(downloader, **known, **{**limits, **settings})
     async with downloader:
         await downloader.start(id="a", source_urn="mock:?name=a")

@@ -128,13 +128,14 @@ def test_no_gate_is_looser_than_its_list_was_however_an_address_is_spelt() -> No
             assert body is None or (found.body and found.body.limit == body), where
             if found.route or path.startswith(("/stream/", "/events/")):  # a 404 holds no place
                 assert was_stream(path) in (None, found.stream), where
-            assert not found.embeddable or path.startswith(("/stream/", "/subtitles/")), where
-            signable = re.match(r"(?s)/(?:(?:stream|subtitles|events)/.|events)", path)
+            pages = ("/stream/", "/subtitles/", "/artwork/")
+            assert not found.embeddable or path.startswith(pages), where
+            signable = re.match(r"(?s)/(?:(?:stream|subtitles|events|artwork)/.|events)", path)
             assert not found.signable or signable, where
     assert tried > 10_000
 
 
-LATER = ("/webhooks", "/library")
+LATER = ("/webhooks", "/library", "/artwork")
 """What routes begin with that came after the lists."""
 
 

@@ -28,6 +28,7 @@ _TAGS = {
     "sources": "What links, paths and texts stand for, before they are downloads.",
     "links": "Links that need no key.",
     "metadata": "What film something is.",
+    "catalogue": "Films of TMDB and the Internet Archive, and their pictures.",
     "library": "Films and series that the user has, and how far they were watched.",
     "webhooks": "Addresses that are told of every state change.",
     "settings": "What the server goes by, and the part of it that changes while it runs.",

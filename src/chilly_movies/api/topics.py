@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypedDict
 
 from chilly_movies.api.gates.security import AccessOptions
+from chilly_movies.api.routes.catalogue import TOPIC as CATALOGUE
 from chilly_movies.api.routes.library import TOPIC as LIBRARY
 from chilly_movies.api.routes.limits import TOPIC as LIMITS
 from chilly_movies.api.routes.metadata import TOPIC as METADATA
@@ -13,6 +14,7 @@ from chilly_movies.api.routes.settings import TOPIC as SETTINGS
 from chilly_movies.api.routes.subtitles import TOPIC as SUBTITLES
 from chilly_movies.api.routes.webhooks import TOPIC as WEBHOOKS
 from chilly_movies.api.topic import Companion, Topic
+from chilly_movies.catalogue.mixed import MixedCatalogue
 from chilly_movies.catalogue.ports import MetadataProvider
 from chilly_movies.library.library import Library
 from chilly_movies.notices.webhooks import WebhookParts
@@ -22,6 +24,7 @@ from chilly_movies.watching.subtitle_port import SubtitleConverter
 TOPICS: tuple[Topic, ...] = (
     SUBTITLES,
     METADATA,
+    CATALOGUE,
     LIBRARY,
     WEBHOOKS,
     SETTINGS,
@@ -33,12 +36,13 @@ class TopicOptions(TypedDict, total=False):
     """What answers a topic, by its keyword of `create_app`; None = as if it was not given.
 
     `converter` makes WebVTT of subtitles. `metadata` knows films; without it TMDB without a key
-    does, which says so when asked. `library` is what the user has. `webhooks` tells other programs
-    of changes. `settings` says how each setting stands.
+    does, which says so when asked. `catalogue` knows films by their ref. `library` is what the user
+    has. `webhooks` tells other programs of changes. `settings` says how each setting stands.
     """
 
     converter: SubtitleConverter | None
     metadata: MetadataProvider | None
+    catalogue: MixedCatalogue | None
     library: Library | None
     webhooks: WebhookParts | None
     settings: Callable[[], Iterable[SettingStanding]] | None

@@ -1,11 +1,20 @@
-"""All catalogues as one: each is asked for its own titles."""
+"""All catalogues as one: each is asked for its own titles, and pictures are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chilly_movies.catalogue.kept_pictures import KeptPictures
 from chilly_movies.catalogue.ports import BrowsableCatalogue, Picture
-from chilly_movies.catalogue.titles import Season, TitleDetails, TitleKind, TitlePage, TitleRef
+from chilly_movies.catalogue.titles import (
+    ExternalId,
+    Season,
+    Title,
+    TitleDetails,
+    TitleKind,
+    TitlePage,
+    TitleRef,
+)
 from chilly_movies.errors import MetadataNotConfigured, TitleNotFound
 
 
@@ -18,35 +27,49 @@ class MixedCatalogue:
     Args:
         catalogues: by the provider that their refs begin with, the one that is searched first;
             closed with this.
+        pictures: keeps pictures; closed with this.
+        browsed: the one that is browsed if nobody names one; None = the one that is searched.
 
     Attributes:
         catalogues: the same.
+        browsed: the same; None = there is none at all.
     """
 
-    def __init__(self, catalogues: Mapping[str, BrowsableCatalogue]) -> None:
+    def __init__(
+        self,
+        catalogues: Mapping[str, BrowsableCatalogue],
+        pictures: KeptPictures | None = None,
+        *,
+        browsed: str | None = None,
+    ) -> None:
         self.catalogues = dict(catalogues)
+        self.browsed = browsed or next(iter(self.catalogues), None)
+        self._pictures = pictures or KeptPictures()
 
     def of(self, provider: str | None = None) -> BrowsableCatalogue:
-        """The catalogue of a provider; None = the one that is searched.
+        """The catalogue of a provider; None = the one that is browsed.
 
         Raises:
             TitleNotFound: there is no such provider.
             MetadataNotConfigured: there is none at all.
         """
-        if provider is None:
-            for catalogue in self.catalogues.values():
-                return catalogue
+        if (name := provider or self.browsed) is None:
             raise MetadataNotConfigured("No film catalogue is set up.")
-        if provider not in self.catalogues:
+        if name not in self.catalogues:
             known = ", ".join(self.catalogues) or "none"
-            raise TitleNotFound(f"There is no catalogue '{provider[:40]}'; there are: {known}.")
-        return self.catalogues[provider]
+            raise TitleNotFound(f"There is no catalogue '{name[:40]}'; there are: {known}.")
+        return self.catalogues[name]
 
     async def search(
         self, query: str, kind: TitleKind | None = None, *, year: int | None = None, page: int = 1
     ) -> TitlePage:
         """Titles of the first catalogue that match the words."""
-        return await self.of().search(query, kind, year=year, page=page)
+        first = self.of(next(iter(self.catalogues), None))
+        return await first.search(query, kind, year=year, page=page)
+
+    async def find(self, external: ExternalId) -> tuple[Title, ...]:
+        """The titles of the first catalogue that another one calls so."""
+        return await self.of(next(iter(self.catalogues), None)).find(external)
 
     async def details(self, ref: TitleRef) -> TitleDetails:
         """Everything about one title."""
@@ -57,10 +80,12 @@ class MixedCatalogue:
         return await self.of(ref.provider).season(ref, number)
 
     async def picture(self, ref: TitleRef, which: Picture, width: int) -> bytes | None:
-        """A picture of a title."""
-        return await self.of(ref.provider).picture(ref, which, width)
+        """A picture of a title; one that was seen before though nobody answers now."""
+        catalogue = self.of(ref.provider)
+        return await self._pictures.picture(catalogue, ref, which, width)
 
     async def aclose(self) -> None:
         """Closes all of them. Idempotent."""
         for catalogue in self.catalogues.values():
             await catalogue.aclose()
+        await self._pictures.aclose()

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from chilly_movies.catalogue.mixed import MixedCatalogue
+from chilly_movies.catalogue.numbered import TMDB, NumberedCatalogue
 from chilly_movies.catalogue.titles import (
     ExternalId,
     Season,
@@ -151,3 +153,8 @@ def _words(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKD", text.casefold())
     kept = (c for c in plain if not unicodedata.combining(c))
     return "".join(c if c.isalnum() else " " for c in kept).split()
+
+
+def mock_catalogue() -> MixedCatalogue:
+    """The canned titles, asked by ref; without pictures."""
+    return MixedCatalogue({TMDB: NumberedCatalogue(MockMetadataProvider())})

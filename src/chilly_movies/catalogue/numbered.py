@@ -32,6 +32,8 @@ _ID: Final = re.compile(
     re.ASCII,
 )
 _SIZED: Final = re.compile(r"(.*)/w\d+(/[^/]+)", re.ASCII)
+_MOST_SEEN: Final = 2000
+"""Titles whose pictures are known without asking."""
 _WIDTHS: Final = {
     Picture.POSTER: (92, 154, 185, 342, 500, 780),
     Picture.BACKDROP: (300, 780, 1280),
@@ -66,6 +68,7 @@ class NumberedCatalogue:
         self._fetch = fetch
         self._name = name
         self._notice = notice
+        self._seen: dict[tuple[TitleKind, int], Title] = {}
 
     async def search(
         self, query: str, kind: TitleKind | None = None, *, year: int | None = None, page: int = 1
@@ -122,7 +125,10 @@ class NumberedCatalogue:
             if episode is None:
                 return found.poster
             return next((one.still for one in found.episodes if one.number == episode), None)
-        title = (await self._provider.details(kind, number)).title
+        # the pictures of a page are asked for one by one, and must not cost its titles' facts each
+        title = self._seen.get((kind, number))
+        if title is None:
+            title = (await self._provider.details(kind, number)).title
         return title.poster if which is Picture.POSTER else title.backdrop
 
     def _read(self, ref: TitleRef) -> tuple[TitleKind, int, int | None, int | None]:
@@ -135,6 +141,9 @@ class NumberedCatalogue:
         return TitleKind(found["kind"]), int(found["number"]), season, episode
 
     def _with_ref(self, title: Title) -> Title:
+        self._seen[title.kind, title.id] = title
+        if len(self._seen) > _MOST_SEEN:
+            del self._seen[next(iter(self._seen))]
         return replace(title, ref=TitleRef(self._name, f"{title.kind.value}:{title.id}"))
 
     def _referred(self, page: TitlePage) -> TitlePage:

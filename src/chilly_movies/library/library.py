@@ -327,7 +327,11 @@ def check_viewer(viewer: str) -> str:
 
 
 def library_of(
-    settings: LibrarySettings, store: KeptLibrary, media: Path, roots: Roots
+    settings: LibrarySettings,
+    store: KeptLibrary,
+    media: Path,
+    roots: Roots,
+    catalogue: Titles | None = None,
 ) -> Library | None:
     """The library that the settings describe, None if they want none.
 
@@ -336,7 +340,9 @@ def library_of(
         store: where it is kept.
         media: the media folder.
         roots: the folders that films may be taken from.
+        catalogue: says what films are, None = only their names do.
     """
     if not settings.enabled:
         return None
-    return Library(LibraryParts(store=store, places=Places(media, roots, MediaVolume(media))))
+    places = Places(media, roots, MediaVolume(media))
+    return Library(LibraryParts(store=store, catalogue=catalogue, places=places))

@@ -18,6 +18,7 @@ LOCK = "lock"
 MEDIA_ROOT = "media-root.json"
 LINK_SECRET = "link-secret"  # noqa: S105 (the name of the file)
 METADATA_CACHE = "metadata-cache.db"
+ARTWORK_CACHE = "artwork-cache.db"
 _COMMANDS = "get"
 _SECRET_BYTES = 32
 _ASK_AGAIN = 0.05
@@ -59,6 +60,11 @@ class StateFolder:
     def metadata_cache(self) -> Path:
         """The cache of the film catalogue's answers (SQLite)."""
         return self.path / METADATA_CACHE
+
+    @property
+    def artwork_cache(self) -> Path:
+        """The pictures of the film catalogues (SQLite)."""
+        return self.path / ARTWORK_CACHE
 
     def is_locked(self) -> bool:
         """Whether a process, this one included, holds the lock."""

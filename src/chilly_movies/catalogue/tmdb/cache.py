@@ -1,12 +1,14 @@
 """Keeps answers for as long as the catalogue says that they are fresh (RFC 9111).
 
 It is a private cache: one household uses it. An answer that is no longer fresh is asked for again
-with its `ETag`, and a 304 makes it fresh anew. The cache never stands in the way: what cannot be
+with its `ETag`, and a 304 makes it fresh anew. While the catalogue does not answer, it is given as
+it is (RFC 5861, section 4). The cache never stands in the way: what cannot be
 read from it or written to it is logged, and the catalogue is asked.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -18,13 +20,15 @@ import httpx2
 
 from chilly_movies.catalogue.ports import AnswerCache, KeptAnswer
 from chilly_movies.catalogue.tmdb.origin import TmdbOrigin
-from chilly_movies.errors import StoreError
+from chilly_movies.errors import MetadataUnavailable, StoreError
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _LONGEST = 365 * 86_400.0
 """Seconds: nothing is fresh for longer, whatever the server or the clock says."""
+_PATIENCE = 4.0
+"""Seconds until the catalogue must have answered where an older answer is kept."""
 _DIRECTIVE = re.compile(r'([\w-]+)(?:\s*=\s*(?:"([^"]*)"|([^\s,]*)))?')
 
 
@@ -52,7 +56,13 @@ class CachedOrigin(httpx2.AsyncBaseTransport):
             return httpx2.Response(200, content=kept.body)
         if kept is not None and kept.etag:
             request.headers["if-none-match"] = kept.etag
-        response = await self._origin.handle_async_request(request)
+        try:
+            async with asyncio.timeout(None if kept is None else _PATIENCE):
+                response = await self._origin.handle_async_request(request)
+        except (MetadataUnavailable, httpx2.HTTPError, TimeoutError):
+            if kept is None:
+                raise
+            return httpx2.Response(200, content=kept.body)
         confirmed = kept is not None and response.status_code == 304
         body = kept.body if kept is not None and confirmed else await response.aread()
         etag = response.headers.get("etag") or (kept.etag if kept and confirmed else None)

@@ -13,10 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from chilly_movies.catalogue.ports import KeptAnswer
-from chilly_movies.catalogue.settings import CatalogueSettings
-from chilly_movies.catalogue.tmdb.provider import TmdbProvider
 from chilly_movies.errors import StoreError
-from chilly_movies.net.outbound import Outbound
 from chilly_movies.storage.sqlite.faults import FOREIGN, translate
 
 T = TypeVar("T")
@@ -149,21 +146,3 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute(_TABLE)
         failing.pop_all()
     return connection
-
-
-def cached_provider(settings: CatalogueSettings, outbound: Outbound, path: Path) -> TmdbProvider:
-    """TMDB as the user set it up, with its answers kept in a file.
-
-    Args:
-        settings: the keys and the address.
-        outbound: how it is reached.
-        path: the file.
-    """
-    key, token = settings.tmdb_api_key, settings.tmdb_bearer_token
-    return TmdbProvider(
-        api_key=key.get_secret_value() if key else None,
-        bearer_token=token.get_secret_value() if token else None,
-        base_url=str(settings.tmdb_base_url),
-        cache=SqliteAnswers(path),
-        transport=outbound.transport() if key or token else None,
-    )
