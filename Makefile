@@ -57,6 +57,11 @@ test: setup ## all tests
 model: setup ## the downloader against its specification: EXAMPLES random runs over each store
 	@CHILLY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 0 -q tests/model
 
+.PHONY: properties
+properties: setup ## what must hold of any input, with EXAMPLES of each
+	@CHILLY_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --timeout 0 -q -m hypothesis \
+		--ignore tests/model
+
 model-breaks: setup ## breaks the core on purpose, line by line; the model test must find each
 	@$(BIN)/python -m lab.model_breaks
 

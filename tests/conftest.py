@@ -31,8 +31,11 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine may hold up any example; a test that is stuck ends by pytest's time limit.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
+# `make properties` says how many examples; these are those of every day.
+settings.register_profile(
+    "every day", deadline=None, max_examples=int(os.environ.get("CHILLY_EXAMPLES", "40"))
+)
+settings.load_profile("every day")
 
 
 _QUICK = ("contract", "unit")
@@ -52,9 +55,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     what the long ones leave. Within a file the order stays.
     """
     lanes: dict[str, dict[Path, list[pytest.Item]]] = {}
+    folders: dict[Path, str] = {}
     for item in items:
-        folder = item.path.relative_to(Path(ROOT) / "tests").parts[0]
-        lanes.setdefault(folder, {}).setdefault(item.path, []).append(item)
+        if item.path not in folders:
+            folders[item.path] = item.path.relative_to(Path(ROOT) / "tests").parts[0]
+        lanes.setdefault(folders[item.path], {}).setdefault(item.path, []).append(item)
     slow = [list(files.values()) for folder, files in lanes.items() if folder not in _QUICK]
     quick = [list(lanes[folder].values()) for folder in _QUICK if folder in lanes]
     turns = [*zip_longest(*slow, fillvalue=()), *quick]

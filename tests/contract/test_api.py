@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from chilly_movies import __version__
 from chilly_movies.api.app import documented_app
@@ -19,7 +18,7 @@ from chilly_movies.api.wire import schemas as s
 from chilly_movies.errors import StoreError
 from chilly_movies.jobs.models import Status
 from tests.contract.rig import reach
-from tests.contract.web import URN, Api, api, problem
+from tests.contract.web import URN, Api, api, problem, read_yaml
 
 pytestmark = pytest.mark.anyio
 
@@ -262,7 +261,7 @@ async def test_the_contract_is_served_in_both_forms(web: Api) -> None:
     as_json = (await web.client.get("/openapi.json")).json()
     as_yaml = await web.client.get("/openapi.yaml")
     assert as_yaml.headers["content-type"].startswith("application/yaml")
-    assert yaml.safe_load(as_yaml.text) == as_json
+    assert read_yaml(as_yaml.text) == as_json
     assert as_json["openapi"].startswith("3.")
 
 
@@ -274,7 +273,7 @@ def test_a_route_is_built_where_it_is_declared_and_no_second_time_for_the_first_
 
 async def test_every_reference_in_the_contract_leads_somewhere(web: Api) -> None:
     text = (await web.client.get("/openapi.yaml")).text
-    components = yaml.safe_load(text)["components"]
+    components = read_yaml(text)["components"]
     used = re.findall(r"\$ref: '?#/components/(\w+)/(\w+)", text)
     assert used
     assert [name for kind, name in used if name not in components[kind]] == []

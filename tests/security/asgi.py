@@ -93,6 +93,7 @@ def mutating() -> list[tuple[str, str]]:
     return [(method, path) for method, path in routes() if method not in READING]
 
 
+@cache
 def with_body() -> list[tuple[str, str]]:
     """Those that read a body, as the contract says."""
     paths = documented_app().openapi()["paths"]

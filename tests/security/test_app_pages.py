@@ -39,7 +39,7 @@ async def with_film(folder: Path, films: Films, origins: str) -> AsyncIterator[B
     media = folder / "media"
     media.mkdir(parents=True)
     (media / "film.mp4").write_bytes(films.mp4(seconds=1).read_bytes())
-    async with Backend(folder, {"CHILLY_ALLOWED_ORIGINS": origins}) as ours:
+    async with Backend(folder, {"CHILLY_ALLOWED_ORIGINS": origins}, warm=True) as ours:
         answer = await ours.http.post("/torrents/create", json={"path": "film.mp4", "id": "film"})
         assert answer.status_code == 200, answer.text
         await ours.wait("film")

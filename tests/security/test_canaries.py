@@ -92,7 +92,7 @@ async def test_no_secret_is_in_anything_that_leaves(tmp_path: Path) -> None:
 
 
 async def test_what_is_kept_is_closed_to_others(tmp_path: Path) -> None:
-    async with Backend(tmp_path, SETTINGS) as ours:
+    async with Backend(tmp_path, SETTINGS, warm=True) as ours:
         await _exercise(ours)
         state = tmp_path / "state"
         assert stat.S_IMODE(state.stat().st_mode) == 0o700

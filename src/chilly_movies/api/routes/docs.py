@@ -44,9 +44,14 @@ def _asset(name: str) -> bytes:
     return (files("fastapi_swagger") / "resources" / name).read_bytes()
 
 
+_DUMPER: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+"""The one in C, which PyYAML may lack, takes a fifth of the time and writes the same."""
+
+
 def to_yaml(contract: dict[str, Any]) -> str:
     """Writes the contract as YAML, in a stable form."""
-    return yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, width=100)
+    text: str = yaml.dump(contract, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=100)
+    return text
 
 
 def install(app: FastAPI) -> None:
