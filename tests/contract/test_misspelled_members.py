@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from chilly_movies.api.app import documented_app
 from chilly_movies.api.openapi import operations
-from tests.contract.web import Api, api, problem
+from tests.contract.web import CONTRACT_GROUP, Api, api, contract, problem
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, CONTRACT_GROUP]
 
 STRANGE = {"status": "queued", "tmdbId": 603, "mediaType": "movie", "title": "Film",
            "quality": "1080p", "seasonNumber": 1, "idx": 1, "sourceUrl": "x", "download": 1,
@@ -28,9 +27,8 @@ async def web() -> AsyncIterator[Api]:
 
 def bodies() -> Iterator[tuple[str, str, dict[str, Any], list[str]]]:
     """Every route that reads JSON: method, path, its example and its members."""
-    contract = documented_app().openapi()
-    schemas = contract["components"]["schemas"]
-    for name, operation in operations(contract["paths"]):
+    schemas = contract()["components"]["schemas"]
+    for name, operation in operations(contract()["paths"]):
         content = operation.get("requestBody", {}).get("content", {})
         if "application/json" in content:
             schema = schemas[content["application/json"]["schema"]["$ref"].rpartition("/")[2]]

@@ -7,13 +7,16 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import httpx2
+import pytest
 import uvicorn
 import yaml
 from starlette.types import ASGIApp
 
+from chilly_movies.api.app import documented_app
 from chilly_movies.api.wire.codes import CODES
 from chilly_movies.api.wire.problems import MEDIA_TYPE, Problem
 from chilly_movies.api.wire.schemas import EventOut
@@ -55,6 +58,16 @@ async def api(*, client_address: str = "127.0.0.1", **settings: Any) -> AsyncIte
     async with downloader, served_by(app, client_address) as client:
         yield Api(client, downloader, pace)
         pace.flow()
+
+
+@cache
+def contract() -> dict[str, Any]:
+    """The whole contract, which takes a while to make."""
+    return documented_app().openapi()
+
+
+CONTRACT_GROUP = pytest.mark.xdist_group("contract")
+"""For modules whose tests look at it often: one process makes it for all."""
 
 
 def read_yaml(text: str) -> Any:

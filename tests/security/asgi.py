@@ -23,6 +23,7 @@ from chilly_movies.library.library import Library, LibraryParts
 from chilly_movies.mock import MockDownloader
 from chilly_movies.storage.library.memory import MemoryLibraryStore
 from tests.contract.rig import SCRIPT, Pace
+from tests.contract.web import contract
 from tests.doubles import until
 
 Fields = Iterable[tuple[bytes, bytes]]
@@ -96,7 +97,7 @@ def mutating() -> list[tuple[str, str]]:
 @cache
 def with_body() -> list[tuple[str, str]]:
     """Those that read a body, as the contract says."""
-    paths = documented_app().openapi()["paths"]
+    paths = contract()["paths"]
     return [
         (method, path)
         for (method, path), (_, template) in zip(routes(), templates(), strict=True)

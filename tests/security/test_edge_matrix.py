@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import structlog
 
-from tests.contract.web import SECRET
+from tests.contract.web import CONTRACT_GROUP, SECRET
 from tests.security.asgi import Answer, Server, ask, mutating, routes, server, some_pairs, with_body
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, CONTRACT_GROUP]
 
 KEY = (b"x-api-key", SECRET.encode())
 JSON = (b"content-type", b"application/json")

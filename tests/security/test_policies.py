@@ -27,10 +27,10 @@ from chilly_movies.api.policy import (
 )
 from chilly_movies.api.routers import take_over
 from chilly_movies.api.routes import files
-from tests.contract.web import SECRET
+from tests.contract.web import CONTRACT_GROUP, SECRET, contract
 from tests.security.asgi import ask, policies, routes, server, table, with_body
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, CONTRACT_GROUP]
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "get",
            "BREW", "")  # fmt: skip
@@ -180,12 +180,12 @@ async def test_a_newline_behind_the_path_leads_round_no_gate() -> None:
 
 
 async def test_a_form_is_taken_by_the_routes_that_say_so_and_by_no_other() -> None:
-    contract = documented_app().openapi()["paths"]
+    paths = contract()["paths"]
     form = [(b"content-type", b"multipart/form-data; boundary=x")]
     async with server() as tried:
         for method, path in with_body():
             policy = policies().find(method, path)
-            kinds = contract[policy.route][method.lower()]["requestBody"]["content"]
+            kinds = paths[policy.route][method.lower()]["requestBody"]["content"]
             assert policy.body is not None
             assert policy.body.upload == ("multipart/form-data" in kinds), path
             answer = await ask(tried.app, method, path, form, b"--x--\r\n")
@@ -199,8 +199,8 @@ def test_the_routes_that_read_a_body_are_those_that_say_so() -> None:
 
 
 def test_a_signed_link_can_be_had_for_every_route_that_one_opens_and_no_other() -> None:
-    contract = documented_app().openapi()["paths"]["/links"]["get"]["parameters"]
-    pattern = next(one["schema"]["pattern"] for one in contract if one["name"] == "path")
+    members = contract()["paths"]["/links"]["get"]["parameters"]
+    pattern = next(one["schema"]["pattern"] for one in members if one["name"] == "path")
     for _, policy in policies():
         path = re.sub(r"\{(\w+)[^}]*\}", "0", policy.route)
         assert bool(re.match(pattern, path)) == policy.signable, path
