@@ -440,15 +440,19 @@ class Machine(Watched):
 
 
 def profile(examples: int) -> settings:
-    """So many examples: the same ones each time, or new ones if `CHILLY_EXAMPLES` says how many."""
+    """So many examples: the same ones each time, or new ones if `CHILLY_EXAMPLES` says how many.
+
+    `CHILLY_MODEL_BREAKS` says how many of the same ones are to find a fault that need not be told
+    by the fewest steps.
+    """
     asked = int(os.environ.get("CHILLY_EXAMPLES", "0"))
-    shrink = os.environ.get("CHILLY_MODEL_SHRINK", "1") == "1"
+    to_find = int(os.environ.get("CHILLY_MODEL_BREAKS", "0"))
     return settings(
-        max_examples=asked or examples,
+        max_examples=asked or to_find or examples,
         stateful_step_count=30,
         derandomize=not asked,
         database=None,
-        phases=(Stage.generate, *([Stage.shrink] if shrink else [])),
+        phases=(Stage.generate, *([] if to_find else [Stage.shrink])),
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
@@ -468,8 +472,8 @@ class SqliteMachine(Machine):
     """Over the real database."""
 
 
-MemoryMachine.TestCase.settings = profile(800)
-SqliteMachine.TestCase.settings = profile(100)
+MemoryMachine.TestCase.settings = profile(200)
+SqliteMachine.TestCase.settings = profile(25)
 
 _PATIENCE = 0 if os.environ.get("CHILLY_EXAMPLES") else 600
 """Seconds; a run of as many examples as one asked for takes as long as it takes."""
