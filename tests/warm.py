@@ -3,7 +3,8 @@
 Loading takes nine tenths of a start. Tests in which a server or a peer only has to be there are
 not about that; those of the command line and of starting run the installed program as users do.
 What is forked is a process of its own as any other: it leads a session, can be killed, leaves an
-exit code, and runs to the end of Python. It is in the network namespace of the calling thread.
+exit code, waits for its threads and runs what was registered for its exit. It is in the network
+namespace of the calling thread.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -277,13 +278,37 @@ def _serve(line: socket.socket) -> str | None:
             os.close(handle)
 
 
+def _ended(program: str) -> int:
+    """The exit code of a program that has ended."""
+    try:
+        return int(importlib.import_module(program).main() or 0)
+    except SystemExit as told:
+        if told.code is not None and not isinstance(told.code, int):
+            raise
+        return told.code or 0
+
+
+def _leave(code: int) -> None:
+    """End as Python does, but leave what was loaded as it is: clearing it would copy all of it."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with suppress(OSError, ValueError):  # of a stream nobody reads any more; Python says so then
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 def main() -> int:
     """Load all programs, then fork."""
     with loading():
         for name in sys.argv[2:]:
             importlib.import_module(name)
     program = _serve(socket.socket(fileno=int(sys.argv[1])))
-    return 0 if program is None else int(importlib.import_module(program).main() or 0)
+    if program is None:
+        return 0
+    code = _ended(program)
+    _leave(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -343,9 +343,8 @@ async def test_no_server(tmp_path: Path) -> None:
     """Exit code 4 and what to do about it."""
     env = environment(tmp_path, CHILLY_PORT=str(free_port()))
     for command in (["list"], ["pause", "1", "2"], ["watch"]):
-        assert_sentence(
-            await chilly(*command, env=env, warm=False), 4, "No server answers", "chilly serve"
-        )
+        result = await chilly(*command, env=env, warm=command != ["list"])
+        assert_sentence(result, 4, "No server answers", "chilly serve")
 
 
 async def test_settings_that_cannot_be(tmp_path: Path) -> None:
@@ -364,14 +363,12 @@ async def test_a_server_that_cannot_start(tmp_path: Path) -> None:
     """Port in use, media folder that cannot be written: one line each, exit code 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        result = await chilly(
-            "serve", "--mock", "--port", port, env=environment(tmp_path), warm=False
-        )
+        result = await chilly("serve", "--mock", "--port", port, env=environment(tmp_path))
         assert_sentence(result, 2, f"Port {port} is in use", "--port or CHILLY_PORT", "0 any free")
     (tmp_path / "file").touch()
     nowhere = str(tmp_path / "file" / "media")
     for command in (["serve", "--port", "0"], ["get", "c" * 40]):
-        result = await chilly(*command, "--media-root", nowhere, env=engine(tmp_path), warm=False)
+        result = await chilly(*command, "--media-root", nowhere, env=engine(tmp_path))
         assert_sentence(result, 2, "CHILLY_MEDIA_ROOT", "cannot be written")
 
 
@@ -384,9 +381,7 @@ async def test_two_servers_on_one_state_folder(tmp_path: Path) -> None:
         assert greeting.startswith("Chilly Movies 0.")
         assert "serves http://localhost:" in greeting
         assert f"films go to {tmp_path / 'media'}, Ctrl-C stops" in greeting
-        assert_sentence(
-            await chilly(*serve, env=env, warm=False), 2, "Another instance", "CHILLY_STATE_DIR"
-        )
+        assert_sentence(await chilly(*serve, env=env), 2, "Another instance", "CHILLY_STATE_DIR")
         first.send_signal(signal.SIGINT)
         assert (await ended(first)).code == 0
 
