@@ -56,6 +56,12 @@ class Room:
     public: tuple[str, ...] = ()
     carries: tuple[str, ...] = ()
 
+    @property
+    def files(self) -> set[str]:
+        """The files that change without it and the rooms that stand on it."""
+        carried = [file for name in self.carries for file in ROOMS[name].files]
+        return {*self.lines, *self.swaps, *self.drops, *carried}
+
 
 ROOMS: dict[str, Room] = {
     "mock": Room(

@@ -272,8 +272,9 @@ _MADE_UP = (
     "getWebhook", "removeWebhook", "getItem", "changeItem", "chooseTitle", "relinkItem",
     "removeItem", "listPositions", "putPosition",
 )  # fmt: skip
-NOT_IN_THE_MOCK = {"getSubtitle": 404, **dict.fromkeys(_MADE_UP, 404)}
-"""No film of the mock has subtitles, and it makes up the ids of webhooks and items."""
+_NOT_FILED = dict.fromkeys(("getFilingPlan", "placeItem", "removeFiling", "addLibraryExport"), 422)
+NOT_IN_THE_MOCK = {"getSubtitle": 404, **dict.fromkeys(_MADE_UP, 404), **_NOT_FILED}
+"""No film of the mock has subtitles, it makes up the ids of webhooks and items, and has no disk."""
 
 
 def topics() -> TopicOptions:

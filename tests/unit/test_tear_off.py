@@ -14,7 +14,7 @@ def test_a_room_comes_off_with_one_line_of_the_composition_and_one_of_the_settin
     name: str, tmp_path: Path
 ) -> None:
     room = ROOMS[name]
-    tree = fresh_copy(tmp_path, SOURCE, *room.lines, *room.swaps, *room.drops)
+    tree = fresh_copy(tmp_path, SOURCE, *room.files)
     before = modules(tree).keys()
     tear(tree, room)
     left = {at: path for at, path in modules(tree).items() if at.startswith("chilly_movies")}

@@ -18,7 +18,9 @@ from chilly_movies.catalogue.titles import (
 )
 from chilly_movies.errors import MetadataError, MetadataUnavailable, TitleNotFound
 from chilly_movies.library.intake import Found, Hints, read_files
+from chilly_movies.library.matching import is_sure, match
 from chilly_movies.library.models import (
+    FileRole,
     Item,
     ItemEpisode,
     ItemFacts,
@@ -26,7 +28,9 @@ from chilly_movies.library.models import (
     ItemState,
     Match,
 )
-from chilly_movies.library.recognition import Recognition
+from chilly_movies.library.nfo import NfoFacts, NfoUnreadable
+from chilly_movies.library.nfo import read as read_nfo
+from chilly_movies.library.places import Places
 
 _SHOWN: Final = 10
 """Titles at most that the user is given to choose from."""
@@ -66,10 +70,11 @@ class Identification:
     Args:
         catalogue: what is asked, None = only names count.
         labels: of jobs.
+        places: finds NFO files beside films.
     """
 
-    def __init__(self, catalogue: Titles | None, labels: Labels) -> None:
-        self._catalogue, self._labels = catalogue, labels
+    def __init__(self, catalogue: Titles | None, labels: Labels, places: Places) -> None:
+        self._catalogue, self._labels, self._places = catalogue, labels, places
 
     async def identify(self, item: Item) -> Identified:
         """What an item is; it is `matched` or `waiting` then. Asks catalogues.
@@ -80,6 +85,7 @@ class Identification:
         if item.chosen and item.ref is None:
             return Identified(replace(item, state=ItemState.MATCHED, reason=None, matches=()))
         found = await self._read(item)
+        item = await self._with_nfo(item, found)
         try:
             if item.ref is not None:
                 return Identified(await self._with_facts(item, item.ref))
@@ -98,6 +104,31 @@ class Identification:
         found = await asyncio.to_thread(read_files, item.files, None, hints)
         return found[0] if found else None
 
+    async def _with_nfo(self, item: Item, found: Found | None) -> Item:
+        """The item with what an NFO file beside it says; what the user said goes before that."""
+        if item.ref is not None or (found is not None and found.recognition.ids):
+            return item
+        data = await self._places.nfo_beside(item.files)
+        try:
+            said = read_nfo(data) if data is not None else NfoFacts()
+        except NfoUnreadable:
+            return item
+        number = said.facts.external_ids.get("tmdb")
+        ref = None
+        if number is not None and said.kind is not None:
+            ref = TitleRef("tmdb", f"{said.kind.value}:{number}")
+        if ref is None and not (said.title or said.show):
+            return item
+        return replace(
+            item,
+            kind=said.kind or item.kind,
+            title=said.show or said.title or item.title,
+            year=said.year or item.year,
+            facts=said.facts,
+            ref=ref,
+            episodes=said.episodes or item.episodes,
+        )
+
     async def _searched(self, item: Item, found: Found | None) -> Item:
         ids = {} if found is None else dict(found.recognition.ids)
         if "tmdb" in ids:
@@ -108,8 +139,8 @@ class Identification:
             titles = await self._catalogue.find(ExternalId("imdb", ids["imdb"]))
             if len(refs := {title.ref for title in titles if title.ref is not None}) == 1:
                 return await self._with_facts(item, refs.pop())
-        matches = match(found.recognition, await self._titles(found))
-        if len(matches) == 1 and matches[0].score == 1.0:
+        matches = match(found.recognition, await self._titles(found), duration=_duration(item))
+        if is_sure(matches):
             return await self._with_facts(item, matches[0].ref)
         if not matches:
             return _by_name(item, found)
@@ -183,27 +214,17 @@ class Identification:
 def _by_name(item: Item, found: Found | None, reason: str | None = None) -> Item:
     """The item as its name says, or one that waits if that is not sure."""
     named = item.ref is not None or (found is not None and found.recognition.sure)
+    named = named or item.facts != ItemFacts(external_ids=item.facts.external_ids)  # an NFO file's
     if not named:
         return replace(item, state=ItemState.WAITING, reason=reason or _UNKNOWN)
     files = with_seasons(item.files, ())
     return replace(item, state=ItemState.MATCHED, reason=reason, files=files, matches=())
 
 
-def match(said: Recognition, titles: Sequence[Title]) -> tuple[Match, ...]:
-    """The titles that a name might mean, best first; those alone that it names if there are any."""
-    found = [
-        Match(title.ref, title.name, title.year, 1.0 if _names(said, title) else 0.5)
-        for title in titles
-        if title.ref is not None and said.kind in (None, title.kind)
-    ]
-    named = [one for one in found if one.score == 1.0]
-    return tuple(named or found)
-
-
-def _names(said: Recognition, title: Title) -> bool:
-    """Whether a name says just this title and its year."""
-    same = (said.title or "").casefold() == title.name.casefold()
-    return same and said.year is not None and said.year == title.year
+def _duration(item: Item) -> float | None:
+    """Seconds that the film lasts, None if it is not known, or if there are several."""
+    main = [file.duration for file in item.files if file.role is FileRole.MAIN]
+    return main[0] if len(main) == 1 else None
 
 
 def with_seasons(files: Sequence[ItemFile], seasons: Sequence[Season]) -> tuple[ItemFile, ...]:

@@ -11,7 +11,8 @@ from chilly_movies.catalogue.titles import TitleKind, TitleRef
 from chilly_movies.jobs.models import Job, is_video
 from chilly_movies.library.items import new_id
 from chilly_movies.library.models import FileRole, Item, ItemFacts, ItemFile
-from chilly_movies.library.recognition import Recognition, recognise
+from chilly_movies.library.recognition import Recognition
+from chilly_movies.library.recognition.packs import recognise_pack
 from chilly_movies.watching.languages import language_of
 from chilly_movies.watching.subtitles import ENDINGS, film_beside
 
@@ -78,7 +79,7 @@ def read_files(
     films = [file for file in files if is_video(file.path)]
     named = [_within(file.path, folder) for file in films]
     top = None if folder is None else PurePosixPath(folder).name
-    said = [recognise(name, folder=top, hints=hints or {}) for name in named]
+    said = recognise_pack(named, folder=top, hints=hints or {})
     groups = _groups(list(zip(films, said, strict=True)))
     subtitles = [f for f in files if PurePosixPath(f.path).suffix.lower() in ENDINGS]
     alone = len(groups) == 1

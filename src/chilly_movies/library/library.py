@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,19 +11,31 @@ from typing import Any, Final, Literal, Protocol
 
 from chilly_movies.catalogue.titles import TitleKind, TitleRef
 from chilly_movies.disk.roots import Roots
+from chilly_movies.disk.tree import DiskTree
 from chilly_movies.disk.volume import MediaVolume
 from chilly_movies.errors import FileNotFound, IllegalTransition, InvalidRequest, JobNotFound
 from chilly_movies.jobs.downloader import Downloader
 from chilly_movies.library.copies import Copies, Duplicates
+from chilly_movies.library.exchange import Imported, bring, export
+from chilly_movies.library.filing import Filer, FilingPlan
 from chilly_movies.library.following import JobWork
 from chilly_movies.library.identification import Identification, Titles
 from chilly_movies.library.items import Items
 from chilly_movies.library.models import Item, ItemFile, ItemState, Position
+from chilly_movies.library.naming import Naming
 from chilly_movies.library.places import Places
-from chilly_movies.library.ports import LibraryPage, LibraryQuery, LibraryStore, PositionStore
+from chilly_movies.library.ports import (
+    FilingJournal,
+    LibraryPage,
+    LibraryQuery,
+    LibraryStore,
+    PositionStore,
+)
 from chilly_movies.library.processing import Processing, Shelf
 from chilly_movies.library.scanning import Scanned, Scanning, without
 from chilly_movies.library.settings import LibrarySettings
+from chilly_movies.library.shelf import FilerShelf
+from chilly_movies.library.templates import NamingStyle
 from chilly_movies.runtime.clocks import utc_now
 
 FOLLOWER: Final = "library"
@@ -33,8 +45,8 @@ MAX_VIEWER: Final = 64
 """Characters of a viewer's name."""
 
 
-class KeptLibrary(LibraryStore, PositionStore, Protocol):
-    """Keeps items and positions."""
+class KeptLibrary(LibraryStore, PositionStore, FilingJournal, Protocol):
+    """Keeps items, positions and filings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +78,7 @@ class Library:
         self._store = parts.store
         self._items = Items(parts.store)
         self._processing = Processing(
-            self._items, Identification(parts.catalogue, self._labels), parts.shelf
+            self._items, Identification(parts.catalogue, self._labels, parts.places), parts.shelf
         )
         self._places = parts.places
         self._scanning = Scanning(self._items, parts.places, self._processing.add)
@@ -138,6 +150,10 @@ class Library:
         items = [await self._store.get(position.item_id) for position in began]
         both = zip(items, began, strict=True)
         return [(item, position) for item, position in both if item is not None]
+
+    def export(self) -> AsyncIterator[bytes]:
+        """The whole library as JSON lines, some at a time."""
+        return export(self._store)
 
     # --- verbs ------------------------------------------------------------------------------
 
@@ -216,6 +232,59 @@ class Library:
         self._processing.add([item_id])
         return item
 
+    def _shelf(self) -> Shelf:
+        if self._parts.shelf is None:
+            raise InvalidRequest(
+                "Nothing is filed: the setting CHILLY_LIBRARY_ROOT names the folder for it."
+            )
+        return self._parts.shelf
+
+    async def plan(self, item_id: str) -> FilingPlan:
+        """What filing an item would do; nothing is changed.
+
+        Raises:
+            ItemNotFound: there is none with this id.
+            InvalidRequest: nothing is filed here, or it is not known yet what it is.
+            DiskError: the tree cannot be read.
+        """
+        return await self._shelf().plan(_known(await self._items.get(item_id)))
+
+    async def file(self, item_id: str) -> Item:
+        """Files an item, also one that was taken out of the tree. It is done soon afterwards.
+
+        Raises:
+            ItemNotFound: there is none with this id.
+            InvalidRequest: nothing is filed here, or it is not known yet what it is.
+        """
+        self._shelf()
+
+        def wanted(item: Item) -> Item:
+            return replace(_known(item), kept_out=False, state=ItemState.MATCHED)
+
+        item = await self._items.change(item_id, wanted)
+        self._processing.add([item_id])
+        return item
+
+    async def undo(self, item_id: str) -> Item:
+        """Takes out of the tree all that filing put there of an item; it stays out.
+
+        Raises:
+            ItemNotFound: there is none with this id.
+            InvalidRequest: nothing is filed here.
+            DiskError: the tree cannot be written.
+        """
+        shelf = self._shelf()
+        item = await self._items.change(item_id, lambda now: replace(now, kept_out=True))
+        after = await shelf.undo(item)
+
+        def taken_out(now: Item) -> Item:
+            places = {file.index: file for file in after.files}
+            files = (replace(places.get(f.index, f), missing=f.missing) for f in now.files)
+            state = ItemState.MATCHED if now.state is ItemState.FILED else now.state
+            return replace(now, files=tuple(files), state=state, kept_out=True)
+
+        return await self._items.change(item_id, taken_out)
+
     async def scan(self, folders: Sequence[str] = ()) -> Scanned:
         """Looks whether all files are there, and takes in what is new in folders of roots.
 
@@ -227,6 +296,19 @@ class Library:
             PathNotFound: one is not there.
         """
         return await self._scanning.scan(folders)
+
+    async def bring(self, path: str) -> Imported:
+        """Takes over an export; items with the same ids are replaced, others stay.
+
+        Args:
+            path: `<root>/<path>`, or an absolute path, in one of `CHILLY_ROOTS`.
+
+        Raises:
+            InvalidSource: the path lies in no root.
+            PathNotFound: there is no ordinary file.
+            InvalidRequest: it is no export of a library.
+        """
+        return await bring(self._store, self._places.read(self._places.named(path)))
 
     async def relink(self, item_id: str, file_index: int, path: str) -> Item:
         """Says where a file of an item lies now.
@@ -301,6 +383,17 @@ class Library:
             await self._places.to_bin(left, item.id)
 
 
+def _known(item: Item) -> Item:
+    """The item, if it can be filed.
+
+    Raises:
+        InvalidRequest: it cannot.
+    """
+    if item.state not in (ItemState.MATCHED, ItemState.FILED):
+        raise InvalidRequest(f"It is not filed while it is {item.state}: choose what it is first.")
+    return item
+
+
 def file_of(item: Item, index: int) -> ItemFile:
     """A file of an item.
 
@@ -340,9 +433,14 @@ def library_of(
         store: where it is kept.
         media: the media folder.
         roots: the folders that films may be taken from.
-        catalogue: says what films are, None = only their names do.
+        catalogue: says what films are, and has their pictures; None = only their names do.
     """
     if not settings.enabled:
         return None
     places = Places(media, roots, MediaVolume(media))
-    return Library(LibraryParts(store=store, catalogue=catalogue, places=places))
+    shelf = None
+    if settings.root is not None:
+        naming = Naming(NamingStyle(settings.naming))
+        filer = Filer(DiskTree(settings.root), naming, store, places.of)
+        shelf = FilerShelf(filer, catalogue, store.get)
+    return Library(LibraryParts(store=store, catalogue=catalogue, shelf=shelf, places=places))

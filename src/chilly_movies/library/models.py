@@ -158,6 +158,7 @@ class Item:
         episodes: of a series, in their order.
         added_at: when it came into the library.
         changed_at: when anything of it changed last.
+        kept_out: the user took it out of the tree; it is filed again on request alone.
     """
 
     id: str
@@ -175,6 +176,7 @@ class Item:
     files: tuple[ItemFile, ...] = ()
     episodes: tuple[ItemEpisode, ...] = ()
     matches: tuple[Match, ...] = ()
+    kept_out: bool = False
 
 
 class FilingState(StrEnum):

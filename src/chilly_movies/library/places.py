@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeVar
@@ -19,7 +19,8 @@ from chilly_movies.disk.roots import Root, RootedPath, Roots
 from chilly_movies.disk.scan import walk
 from chilly_movies.disk.volume import MediaVolume
 from chilly_movies.errors import ChillyError, PathNotFound
-from chilly_movies.library.models import ItemFile
+from chilly_movies.library.models import FileRole, ItemFile
+from chilly_movies.library.nfo import LARGEST
 
 T = TypeVar("T")
 _SAMPLE: Final = 1024 * 1024
@@ -117,6 +118,19 @@ class Places:
 
         return await _asked(measure, place.urn)
 
+    async def read(self, place: RootedPath) -> AsyncIterator[bytes]:
+        """Yields the bytes of a file, some at a time.
+
+        Raises:
+            PathNotFound: there is no ordinary file.
+        """
+        handle = await _asked(place.open_file, place.urn)
+        try:
+            while part := await _asked(partial(os.read, handle, _SAMPLE), place.urn):
+                yield part
+        finally:
+            os.close(handle)
+
     async def digest(self, file: ItemFile) -> str | None:
         """What tells a file's bytes from others, `size:hex`; None if it cannot be read.
 
@@ -137,6 +151,27 @@ class Places:
 
         try:
             return await _asked(read, file.path)
+        except ChillyError:
+            return None
+
+    async def nfo_beside(self, files: Sequence[ItemFile]) -> bytes | None:
+        """The NFO file beside the first film of an item; None if there is none that is read."""
+        main = next((file for file in files if file.role is FileRole.MAIN), None)
+        if main is None:
+            return None
+
+        def look() -> bytes | None:
+            film = self.of(main)
+            folder, outer = film.parts[:-1], film.parts[:-2]
+            stem = PurePosixPath(film.name).stem
+            names = [(folder, f"{stem}.nfo"), *([(folder, "movie.nfo")] if folder else [])]
+            if main.episodes:
+                names = [(folder, "tvshow.nfo"), (outer, "tvshow.nfo"), (folder, f"{stem}.nfo")]
+            read = (_small(RootedPath(film.root, (*parts, name))) for parts, name in names)
+            return next((data for data in read if data is not None), None)
+
+        try:
+            return await _asked(look, main.path)
         except ChillyError:
             return None
 
@@ -163,6 +198,18 @@ class Places:
         for file in files:
             place = self.of(file)
             await _asked(partial(_delete, place), place.urn)
+
+
+def _small(place: RootedPath) -> bytes | None:
+    """The bytes of a small file, None if there is none; blocks."""
+    try:
+        handle = place.open_file()
+    except (OSError, ChillyError):
+        return None
+    try:
+        return os.read(handle, LARGEST) if os.fstat(handle).st_size <= LARGEST else None
+    finally:
+        os.close(handle)
 
 
 def _delete(place: RootedPath) -> None:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import structlog
 
 from chilly_movies.errors import ChillyError, ItemNotFound
+from chilly_movies.library.filing import FilingPlan
 from chilly_movies.library.identification import SILENT, Identification
 from chilly_movies.library.items import Items
 from chilly_movies.library.models import Item, ItemFacts, ItemState
@@ -29,6 +30,10 @@ _UNDONE: Final = (ItemState.NEW, ItemState.MATCHED)
 
 class Shelf(Protocol):
     """Files items in a tree that media servers read."""
+
+    async def plan(self, item: Item) -> FilingPlan:
+        """What filing an item would do; nothing is changed."""
+        ...
 
     async def file(self, item: Item) -> Item:
         """Puts all that is known of an item into the tree; what stands there already stays.
@@ -143,7 +148,7 @@ class Processing:
         if item.state is ItemState.NEW or item.reason == SILENT:
             item = await self._identify(item)
             failpoints.reach("library.matched")
-        if item.state is ItemState.MATCHED and self._shelf is not None:
+        if item.state is ItemState.MATCHED and self._shelf is not None and not item.kept_out:
             await self._file(item, self._shelf)
             failpoints.reach("library.filed")
 

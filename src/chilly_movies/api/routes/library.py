@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from chilly_movies.api.policy import JSON, SMALL_JSON, KeyScope, Policy
 from chilly_movies.api.routers import part_of_contract
@@ -13,13 +14,18 @@ from chilly_movies.api.wire.library import (
     EXAMPLE_ID,
     ITEM_ID,
     DuplicatesOut,
+    ImportBody,
+    ImportedOut,
     ItemOut,
     ItemPatch,
     LibraryPageOut,
     MatchPut,
+    PlanBody,
+    PlanOut,
     PositionOut,
     PositionPut,
     PositionsOut,
+    RelinkBody,
     ScanBody,
     ScannedOut,
     WatchedOut,
@@ -32,12 +38,18 @@ from chilly_movies.api.wire.schemas import answer
 from chilly_movies.catalogue.titles import TitleKind, TitleRef
 from chilly_movies.errors import EngineError, InvalidRequest
 from chilly_movies.jobs.downloader import Downloader
-from chilly_movies.library.library import MAX_VIEWER, Library
+from chilly_movies.library.library import MAX_VIEWER, Leave, Library
 from chilly_movies.library.models import ItemState
 from chilly_movies.library.ports import LibraryQuery, Sorting
 
 router = part_of_contract("library", "/library")
 
+_LINES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "JSON lines; the first says what they are.",
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}
 ItemId = Annotated[str, Path(pattern=ITEM_ID, examples=[EXAMPLE_ID])]
 Viewer = Annotated[
     str,
@@ -170,6 +182,14 @@ async def scan_library(request: Request, body: ScanBody) -> Response:
     return answer(ScannedOut.model_validate(await library_of(request).scan(body.folders)))
 
 
+@router.get("/export", responses={**documented(), **_LINES}, response_class=Response)
+@Policy(KeyScope.READ)
+async def get_library_export(request: Request) -> Response:
+    """The whole library as JSON lines: items, then positions."""
+    chunks = library_of(request).export()
+    return StreamingResponse(chunks, media_type="application/x-ndjson")
+
+
 @router.get("/{id}", response_model=ItemOut, responses=documented(404, 422))
 @Policy(KeyScope.READ)
 async def get_item(request: Request, id: ItemId) -> Response:  # noqa: A002
@@ -201,6 +221,63 @@ async def choose_title(request: Request, id: ItemId, body: MatchPut) -> Response
         year=body.year,
     )
     return answer(ItemOut.model_validate(item))
+
+
+@router.post("/plan", response_model=PlanOut, responses=documented(404, 408, 413, 415, 422))
+@Policy(KeyScope.CONTROL, body=SMALL_JSON)
+async def get_filing_plan(request: Request, body: PlanBody) -> Response:
+    """What filing an item would do; nothing is changed."""
+    return answer(PlanOut.model_validate(await library_of(request).plan(body.id)))
+
+
+@router.post("/import", response_model=ImportedOut, responses=documented(404, 408, 413, 415, 422))
+@Policy(KeyScope.ADMIN, body=SMALL_JSON)
+async def add_library_export(request: Request, body: ImportBody) -> Response:
+    """Take over an export that lies in CHILLY_ROOTS; items with the same ids are replaced."""
+    return answer(ImportedOut.model_validate(await library_of(request).bring(body.path)))
+
+
+@router.post("/{id}/file", response_model=ItemOut, responses=documented(404, 422))
+@Policy(KeyScope.CONTROL)
+async def place_item(request: Request, id: ItemId) -> Response:  # noqa: A002
+    """File it, also after it was taken out of the tree. It is done soon afterwards."""
+    return answer(ItemOut.model_validate(await library_of(request).file(id)))
+
+
+@router.post("/{id}/undo", response_model=ItemOut, responses=documented(404, 422))
+@Policy(KeyScope.CONTROL)
+async def remove_filing(request: Request, id: ItemId) -> Response:  # noqa: A002
+    """Take out of the tree all that filing put there; it stays out until it is filed again."""
+    return answer(ItemOut.model_validate(await library_of(request).undo(id)))
+
+
+@router.post("/{id}/relink", response_model=ItemOut, responses=documented(404, 408, 413, 415, 422))
+@Policy(KeyScope.CONTROL, body=SMALL_JSON)
+async def relink_item(request: Request, id: ItemId, body: RelinkBody) -> Response:  # noqa: A002
+    """Say where a file of it lies now: in a folder of CHILLY_ROOTS."""
+    item = await library_of(request).relink(id, body.file_index, body.path)
+    return answer(ItemOut.model_validate(item))
+
+
+@router.delete(
+    "/{id}", status_code=204, response_class=Response, responses=documented(404, 409, 422)
+)
+@Policy(KeyScope.ADMIN)
+async def remove_item(
+    request: Request,
+    id: ItemId,  # noqa: A002 (the contract's name)
+    files: Annotated[
+        Leave,
+        Query(
+            description="What becomes of its files. `bin`: they are moved to the folder `.bin` of "
+            "the media folder or root that they lie in; with `bin` and `delete` its jobs are "
+            "removed, too, and what was filed of it."
+        ),
+    ] = "keep",
+) -> Response:
+    """Take it from the library; its files stay unless it is said what becomes of them."""
+    await library_of(request).remove(id, files=files)
+    return Response(status_code=204)
 
 
 @router.get("/{id}/positions/{viewer}", response_model=PositionsOut, responses=documented(404, 422))

@@ -229,6 +229,58 @@ class RelinkBody(JsonBody):
     )
 
 
+class PlanBody(JsonBody):
+    """Which item."""
+
+    model_config = example(id=EXAMPLE_ID)
+
+    id: str = Field(pattern=ITEM_ID)
+
+
+class PlannedFileOut(Shown):
+    """A file that filing would put into the tree."""
+
+    place: str = Field(description="Where, relative to the tree.")
+    size: int = Field(description="Bytes.")
+    index: int | None = Field(description="The item's file; null = an NFO file or a picture.")
+    how: How | None = Field(description="How it would come; null = it is there already.")
+
+
+class PlanOut(Shown):
+    """What filing an item would do."""
+
+    files: list[PlannedFileOut]
+    removed: list[str] = Field(description="What stands there of an earlier filing, and would go.")
+    collisions: list[str] = Field(description="Names that others have; other names were found.")
+    left_out: list[int] = Field(description="The item's files that do not come into the tree.")
+
+
+class ImportBody(JsonBody):
+    """An export of a library."""
+
+    model_config = example(path="backup/library.jsonl")
+
+    path: str = Field(
+        min_length=1, max_length=4096, description="`<root>/<path>`, of CHILLY_ROOTS."
+    )
+
+
+class RefusalOut(Shown):
+    """A line that was not taken."""
+
+    line: int
+    why: str
+
+
+class ImportedOut(Shown):
+    """What came of an import."""
+
+    items: int
+    positions: int
+    refused: int = Field(description="How many lines were not taken.")
+    refusals: list[RefusalOut] = Field(description="The first hundred of them.")
+
+
 class CopyOut(Shown):
     """A film that is there more than once."""
 
