@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import pytest
 
 from chilly_movies.catalogue.titles import TitleKind
 from chilly_movies.library.recognition import recognise
+from chilly_movies.library.recognition.reading import read
 from tests.unit.library.names.corpus import hard, judge
 from tests.unit.library.names.customs import made
 
@@ -57,6 +59,22 @@ def test_names_that_say_nothing_are_answered_and_never_sure(name: str) -> None:
     found = recognise(name)
     assert found.name == name
     assert not found.sure
+
+
+PIECES = (
+    "1x02", "S01E02", "s01-", "01-12", "Season 1 ", "Ep", "E5", "1999 ", "(1999", "[", "(", " - ",
+    ".", "1080p", "第十", "第1季", "2nd Season ", "The ", "a.", "and 2 ", "www.a.com ", "- 1x", "0",
+    "x02",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_name_that_repeats_a_piece_takes_no_time_and_raises_nothing(piece: str) -> None:
+    """Each custom's pattern, again and again, and then something that does not fit."""
+    began = time.process_time()
+    for end in ("", "x", "!", " ("):
+        read(piece * 200 + end)
+    assert time.process_time() - began < 1
 
 
 # --- hints --------------------------------------------------------------------------------------

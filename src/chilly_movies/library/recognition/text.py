@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 from chilly_movies.library.recognition.words import FILM_ENDINGS, OTHER_ENDINGS
 
-LONGEST: Final = 400
-"""Signs of a name that are read; file systems end at 255 bytes."""
+LONGEST: Final = 255
+"""Signs of a name that are read: what a file system allows, in bytes."""
 _WIDE: Final = {c: c - 0xFEE0 for c in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 """Full-width forms of ASCII (Unicode block FF00), which Japanese and Chinese names use."""
 _SITE: Final = re.compile(

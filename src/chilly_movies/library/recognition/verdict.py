@@ -89,7 +89,13 @@ def _confidence(file: str, alone: Reading, reading: Reading, *, agreed: bool) ->
 
 
 def _agreement(file: str, own: Reading) -> float:
-    """How much the other parsers agree; the second is asked only where the first does not."""
+    """How much the other parsers agree; the second is asked only where the first does not.
+
+    Neither is asked where it could not make us sure: they take milliseconds, and far longer for
+    names that were made to be hard.
+    """
+    if own.doubts or own.kind is None:
+        return 0.8
     text = tidy(file)
     if _same(own, voices.parsett(text)):
         return 0.97
