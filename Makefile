@@ -123,7 +123,7 @@ followers: setup ## kill -9 a follower and a webhook's receiver KILLS times
 	@$(BIN)/python -m lab.crash.followers --kills $(or $(KILLS),200) $(if $(SEED),--seed $(SEED))
 
 .PHONY: recognise-corpus
-recognise-corpus: setup ## how many of 2,400 names of releases are recognised right, and which are not; NAMES= another file
+recognise-corpus: setup ## how many of 2,600 names of releases are recognised right, and which are not; NAMES= another file
 	@$(BIN)/python -m lab.recognition $(if $(NAMES),--names $(NAMES))
 
 .PHONY: old-jobs

@@ -27,6 +27,8 @@ _IN_BRACKETS: Final = re.compile(
     re.IGNORECASE,
 )
 _AKA: Final = re.compile(r"\s(?:aka|a[. ]k[. ]a[. ]?)\s", re.IGNORECASE)
+_TWO_SCRIPTS: Final = re.compile(r"(?<=[^\x00-\u024f])\s+(?=[A-Za-z][\x00-\x7f]+$)")
+"""Between a title in another script and one in Latin letters that a blank alone parts."""
 _TWO_TITLES: Final = re.compile(rf"{_AKA.pattern}|\s[/|]\s|\s*／\s*", re.IGNORECASE)
 _MAYBE_TITLE: Final = frozenset(
     ["opus", "atmos", "screener", "workprint", "web", "hybrid", "flac", "rip", "remux", "avc"]
@@ -96,6 +98,8 @@ def layout(name: str) -> Layout:
     if part := _PART.search(plain, 1):
         ends.append(part.start())
     doubts = {one.doubt for one in (numbers, year) if one and one.doubt}
+    if year and numbers is None and "-" in plain[year.start : year.end]:
+        doubts.add("several years")
     if numbers and year and not numbers.episodes and numbers.end <= year.start <= numbers.end + 1:
         doubts.add("a season or a title")
     if " " in text and is_glued(tidy(name)):
@@ -174,7 +178,7 @@ def _completed(
         return None if year or by_group else numbering.find_old_style(plain)
     if len(numbers.seasons) == 1 and not numbers.episodes and not numbers.doubt:
         for found in numbering.find_absolute(plain, by_group=by_group):
-            if found.start >= numbers.end - 1 and not found.doubt:
+            if found.start >= numbers.end - 1 and (by_group or not found.doubt):
                 return replace(numbers, episodes=found.absolute)
     return numbers
 
@@ -219,6 +223,8 @@ def _one_of_two(raw: str) -> tuple[str, set[str]]:
         raw = spaced(raw)
     parts = [part for part in _TWO_TITLES.split(raw) if part.strip()]
     if len(parts) < 2:
+        parts = _TWO_SCRIPTS.split(spaced(raw).strip(), maxsplit=1)
+    if len(parts) < 2 or not any(c.isalpha() for c in parts[-1]):
         return raw, set()
     return next((part for part in parts if part.isascii()), parts[0]), {"two titles"}
 

@@ -48,6 +48,8 @@ def choose(text: str, years: list[Year]) -> Year | None:
     if not after:
         return _in_front(text, years)
     last = after[-1]
+    if len(after) > 1 and re.fullmatch(r"\s?-\s?", text[after[-2].end : last.start]):
+        return replace(after[-2], doubt="several years")
     if len(after) > 1 and last.start - after[-2].end > 1:
         last = replace(last, doubt="two years")
     if plain(text[: last.end]) in TITLES_WITH_YEARS:
