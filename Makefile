@@ -197,12 +197,15 @@ mutants: setup ## change the code in small ways and see whether a test notices; 
 		--constraint constraints.txt --group mutants
 	@$(BIN)/python -m lab.mutants $(MODULES)
 
-.PHONY: filing-model filing-undo
+.PHONY: filing-model filing-undo kodi
 filing-model: setup ## RUNS random sequences of filing, undoing, kills and full disks against a model
 	@$(BIN)/python -m lab.filing_model --runs $(or $(RUNS),10000) --seed $(or $(SEED),1)
 
 filing-undo: setup ## file ITEMS, take all out again, compare every byte, inode and link count
 	@$(BIN)/python -m lab.filing_model --undo $(or $(ITEMS),500)
+
+kodi: setup ## Kodi (Debian's kodi and xvfb; root) reads 60 films and 5 series that we filed, from NFO alone
+	@$(BIN)/python -m lab.kodi
 
 contract: setup ## write contracts/openapi.yaml and openapi.downloads.yaml from the code
 	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml

@@ -148,7 +148,8 @@ class Filer:
 
         Args:
             item: the item; files that are missing are left out.
-            pictures: by what they are: `poster`, `backdrop`; others are passed over.
+            pictures: by what they are: `poster`, `backdrop`; others are passed over, and those that
+                were filed before and are not given stay.
             early: by the number of a file that is not filed yet, the link that it is played from: a
                 `.strm` file holds its place until then.
 
@@ -185,14 +186,23 @@ class Filer:
         folder = self._naming.folder(item, number=number)
         written = nfo.write(present, places, folder)
         written |= {folder / name: data for name, data in _named_pictures(pictures)}
+        pictures_kept = [
+            PlannedFile(place, 0)
+            for place, one in ours.items()
+            if _is_picture(one, folder) and PurePosixPath(place) not in written
+        ]
         for index, place in links.items():
             del places[index]
             written[place] = f"{early[index]}\n".encode()
         files = (
             *self._of_item(item, places, ours),
-            *(PlannedFile(str(place), len(data), data=data, how=How.COPY)
-              for place, data in written.items() if not is_taken(place)),
-        )  # fmt: skip
+            *(
+                PlannedFile(str(place), len(data), data=data, how=How.COPY)
+                for place, data in written.items()
+                if not is_taken(place)
+            ),
+            *pictures_kept,
+        )
         kept = {file.place for file in files}
         return FilingPlan(
             item,
@@ -488,6 +498,11 @@ def _named_pictures(pictures: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]
         suffix = next((suffix for sign, suffix in _SIGNS if data.startswith(sign)), None)
         if which in _PICTURES and suffix is not None:
             yield _PICTURES[which] + suffix, data
+
+
+def _is_picture(file: FiledFile, folder: PurePosixPath) -> bool:
+    place = PurePosixPath(file.place)
+    return file.index is None and place.parent == folder and place.stem in _PICTURES.values()
 
 
 def _folders(places: Iterable[str]) -> list[PurePosixPath]:

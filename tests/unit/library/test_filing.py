@@ -224,6 +224,14 @@ async def test_a_link_stands_there_before_the_end_and_the_film_after(world: Worl
     assert f"{FILM}.mkv" in world.holds()
 
 
+async def test_a_picture_that_cannot_be_had_again_stays(world: World) -> None:
+    item = await world.file(world.bring(nosferatu()), pictures={"poster": PNG})
+    await world.file(item)
+    assert world.holds()["Movies/Nosferatu (1922)/poster.png"] == PNG
+    await world.filer.undo(item.id, item)
+    assert world.holds() == {}
+
+
 async def test_filing_twice_is_filing_once(world: World) -> None:
     item = await world.file(world.bring(nosferatu()))
     once = set(world.holds())
