@@ -140,9 +140,14 @@ class Ramp:
         self.has_begun = False
 
     def begin(self, size: int) -> None:
-        """The server sends parts of a file so large."""
+        """The server sends parts of a file so large.
+
+        Of a large file all connections are of use at once: many servers send fast at first, so a
+        speed that was measured before more were opened would tell nothing of what these bring.
+        """
         self.has_begun = True
-        self.allowed = max(self.allowed, min(self._most, 4, 1 + size // (4 * SMALLEST)))
+        useful = max(min(4, 1 + size // (4 * SMALLEST)), size // _FOR_EACH)
+        self.allowed = max(self.allowed, min(self._most, useful))
 
     def measure(self, speed: float, running: int, size: int, now: float) -> None:
         """Takes a speed into account that was reached with so many connections.
@@ -164,6 +169,8 @@ class Ramp:
             self._best, self._settled_at = speed / _GAIN, None
 
 
+_FOR_EACH = 8 << 20
+"""Bytes of a file for each connection it is begun with."""
 _GAIN = 1.15
 """More connections stay if they make it so much faster."""
 _AGAIN = 10.0

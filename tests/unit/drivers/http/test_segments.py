@@ -74,7 +74,18 @@ def test_connections_are_added_as_long_as_they_make_it_faster(
     speeds: tuple[int, ...], connections: int
 ) -> None:
     ramp = Ramp(16)
-    ramp.begin(SIZE * 16)
+    ramp.begin(16 * SMALLEST)
     for now, speed in enumerate(speeds):
         ramp.measure(speed * 1e6, ramp.allowed, SIZE * 16, float(now))
+    assert ramp.allowed == connections
+
+
+@pytest.mark.parametrize(
+    ("size", "connections"), [(1, 1), (2, 1), (4, 2), (12, 4), (64, 8), (128, 16), (1024, 16)]
+)
+def test_a_large_file_is_begun_with_all_the_connections_it_may_have(
+    size: int, connections: int
+) -> None:
+    ramp = Ramp(16)
+    ramp.begin(size * SMALLEST)
     assert ramp.allowed == connections
