@@ -93,7 +93,7 @@ _NUMBER_FIRST = (
     r"(?P<before>\d{1,2}(?:-\d{1,2})?)"
     rf"(?:(?:st|nd|rd|th|e|er|ª|ta|da|й)[\ -]{_BEFORE}(?![^\W\d_])"
     rf"|(?:\ |\.\ ?|-|)\ ?{_BEFORE}(?![^\W\d_])"
-    rf"(?!\W{{0,3}}\d{{1,3}}(?![\dpi])(?!\W{{0,3}}{_EPISODE}(?!\W{{0,3}}\d))))"
+    rf"(?!\W{{0,3}}\d{{1,3}}(?![\dpi])(?!\W{{0,3}}{_EPISODE}(?![^\W\d_])(?!\W{{0,3}}\d))))"
 )
 _WORDS = re.compile(
     rf"""{_NO_WORD}(?:the\ )?(?:(?:complete|full)\ )?(?:{_SEASON_FIRST}|{_NUMBER_FIRST}

@@ -48,7 +48,11 @@ def choose(text: str, years: list[Year]) -> Year | None:
     if not after:
         return _in_front(text, years)
     last = after[-1]
-    if len(after) > 1 and re.fullmatch(r"\s?-\s?", text[after[-2].end : last.start]):
+    if (
+        len(after) > 1
+        and text[after[-2].end : last.start] == "-"
+        and last.number > after[-2].number
+    ):
         return replace(after[-2], doubt="several years")
     if len(after) > 1 and last.start - after[-2].end > 1:
         last = replace(last, doubt="two years")
