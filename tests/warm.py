@@ -4,7 +4,8 @@ Loading takes nine tenths of a start. Tests in which a server or a peer only has
 not about that; those of the command line and of starting run the installed program as users do.
 What is forked is a process of its own as any other: it leads a session, can be killed, leaves an
 exit code, waits for its threads and runs what was registered for its exit. It is in the network
-namespace of the calling thread.
+namespace of the calling thread. All workers of one run of the tests ask the same process, which
+ends when none of them is left.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ from __future__ import annotations
 import asyncio
 import atexit
 import ctypes
+import fcntl
+import hashlib
 import importlib
 import io
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +45,9 @@ _LOADED = (
 )  # fmt: skip
 _ROOT = Path(__file__).parents[1]
 _MOST = 1 << 20
+_PLACES = Path(tempfile.gettempdir())
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{os.getpid()}")
+"""All workers of a run have the same."""
 _NETWORK = "/proc/thread-self/ns/net"
 _CLONE_NEWNET = 0x40000000
 
@@ -176,21 +184,23 @@ def _pipe(readers: ExitStack, writers: ExitStack) -> tuple[io.FileIO, io.FileIO]
 
 
 class _Starter:
-    """The process that has the programs loaded.
+    """The process that has the programs loaded; it is started if nobody of this run did so.
 
     Args:
         programs: their modules.
     """
 
     def __init__(self, programs: Sequence[str]) -> None:
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.warm", str(theirs.fileno()), *programs],
-                cwd=_ROOT, pass_fds=[theirs.fileno()], start_new_session=True,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE,  # pipes, as theirs will be
-            )  # fmt: skip
+        known = hashlib.sha256(" ".join((_RUN, str(_ROOT), *programs)).encode()).hexdigest()
+        place = _PLACES / f"chilly-warm-{known[:24]}"
+        self._process: subprocess.Popen[bytes] | None = None
+        with _alone_at(place):
+            try:
+                self._line = _connected(place)
+            except OSError:
+                place.unlink(missing_ok=True)
+                self._process = _start(place, programs)
+                self._line = _connected(place)
 
     async def ask(self, wish: Mapping[str, Any], *handles: int) -> dict[str, Any]:
         """Its answer. No thread waits for it: one would stay in the network it began in."""
@@ -201,14 +211,52 @@ class _Starter:
                 message = [json.dumps(wish).encode()]
                 socket.send_fds(self._line, message, [said.fileno(), *handles])
             answered = await asyncio.get_running_loop().sock_recv(heard, _MOST)
-        assert answered, f"it ended: {self.process.communicate()[1].decode(errors='replace')}"
+        assert answered, f"it ended: {self._complaints()}"
         answer: dict[str, Any] = json.loads(answered)
         return answer
 
     def close(self) -> None:
         """It ends as soon as nobody can ask it any more."""
         self._line.close()
-        self.process.communicate()
+        self._complaints()
+
+    def _complaints(self) -> str:
+        """What it said by its end; only the one that started it hears that."""
+        if self._process is None:
+            return ""
+        return self._process.communicate()[1].decode(errors="replace")
+
+
+@contextmanager
+def _alone_at(place: Path) -> Iterator[None]:
+    """Nobody else begins or ends the process at this place meanwhile."""
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _connected(place: Path) -> socket.socket:
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        line.connect(str(place))
+    except OSError:
+        line.close()
+        raise
+    return line
+
+
+def _start(place: Path, programs: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start the process; who connects to its place is heard once it has loaded all."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+        door.bind(str(place))
+        place.chmod(0o600)
+        door.listen(64)
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.warm", str(door.fileno()), str(place), *programs],
+            cwd=_ROOT, pass_fds=[door.fileno()], start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,  # pipes, as theirs will be
+        )  # fmt: skip
 
 
 _known: dict[Sequence[str], _Starter] = {}
@@ -254,13 +302,58 @@ def _enter(network: int) -> None:
     os.close(network)
 
 
-def _serve(line: socket.socket) -> str | None:
-    """Fork whenever that is wanted; the program in a child, None at the end."""
-    while True:
-        message, handles, _, _ = socket.recv_fds(line, _MOST, 5)
-        if not message:
-            return None
-        wish = json.loads(message)
+class _Door:
+    """Takes wishes, and forks.
+
+    Args:
+        door: where the workers connect.
+        place: its path.
+    """
+
+    def __init__(self, door: socket.socket, place: Path) -> None:
+        self._door = door
+        self._place = place
+        self._lines: set[socket.socket] = set()
+        self._ready = selectors.DefaultSelector()
+        self._ready.register(door, selectors.EVENT_READ)
+
+    def serve(self) -> str | None:
+        """The program to be, in a child; None when nobody is left who may wish something."""
+        while True:
+            for key, _ in self._ready.select():
+                line = key.fileobj
+                assert isinstance(line, socket.socket)
+                if line is self._door:
+                    self._take()
+                    continue
+                message, handles, _, _ = socket.recv_fds(line, _MOST, 5)
+                if message:
+                    if program := self._fulfil(json.loads(message), handles):
+                        return program
+                elif self._is_last(line):
+                    return None
+
+    def _take(self) -> None:
+        line, _ = self._door.accept()
+        self._lines.add(line)
+        self._ready.register(line, selectors.EVENT_READ)
+
+    def _is_last(self, line: socket.socket) -> bool:
+        self._ready.unregister(line)
+        self._lines.remove(line)
+        line.close()
+        if self._lines:
+            return False
+        with _alone_at(self._place):  # who connects from now on finds nothing
+            self._door.setblocking(False)
+            with suppress(BlockingIOError):
+                self._take()
+                return False
+            self._place.unlink(missing_ok=True)
+            self._place.with_suffix(".lock").unlink(missing_ok=True)
+        return True
+
+    def _fulfil(self, wish: Mapping[str, Any], handles: list[int]) -> str | None:
         reply = socket.socket(fileno=handles.pop(0))
         if "wait" in wish:
             _, status = os.waitpid(wish["wait"], 0)
@@ -268,14 +361,16 @@ def _serve(line: socket.socket) -> str | None:
         elif pid := os.fork():
             answer = {"pid": pid}
         else:
-            line.close()
-            reply.close()
+            self._ready.close()
+            for ours in (reply, self._door, *self._lines):
+                ours.close()
             _become(wish, handles)
             return str(wish["program"])
         with reply:
             reply.send(json.dumps(answer).encode())
         for handle in handles:
             os.close(handle)
+        return None
 
 
 def _ended(program: str) -> int:
@@ -300,10 +395,11 @@ def _leave(code: int) -> None:
 
 def main() -> int:
     """Load all programs, then fork."""
+    door, place = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
     with loading():
-        for name in sys.argv[2:]:
+        for name in sys.argv[3:]:
             importlib.import_module(name)
-    program = _serve(socket.socket(fileno=int(sys.argv[1])))
+    program = _Door(door, place).serve()
     if program is None:
         return 0
     code = _ended(program)
