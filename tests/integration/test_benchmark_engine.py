@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.engine import HEADINGS, parse, table
+from benchmarks.engine import HEADINGS, main, parse, table
 from tests.peers.process import REPOSITORY
 
 
-def _run(*arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.engine", *arguments],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=100,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_a_small_run_prints_a_row_for_each_point(tmp_path: Path) -> None:
+def test_a_small_run_prints_a_row_for_each_point(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Ours has two rows and bare libtorrent one, each with all its figures."""
     report = tmp_path / "report.json"
-    printed = _run(
-        "--size-mib", "4", "--rounds", "1", "--only", "ours,libtorrent",
-        "--json", str(report), "--dir", str(tmp_path),
-    )  # fmt: skip
+    words = f"--size-mib 4 --rounds 1 --only ours,libtorrent --json {report} --dir {tmp_path}"
+    main(words.split())
     lines = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in printed.splitlines()
+        for line in capsys.readouterr().out.splitlines()
         if line.startswith("|")
     ]
     assert lines[0] == list(HEADINGS)
@@ -59,10 +48,8 @@ def test_a_missing_contender_says_so_in_its_row() -> None:
 def test_another_tree_takes_part_and_each_ratio_is_of_one_round(tmp_path: Path) -> None:
     """This tree once more, as another one."""
     report = tmp_path / "report.json"
-    _run(
-        "--size-mib", "1", "--rounds", "2", "--only", "libtorrent",
-        "--tree", str(REPOSITORY), "--json", str(report), "--dir", str(tmp_path),
-    )  # fmt: skip
+    words = f"--size-mib 1 --rounds 2 --only libtorrent --json {report} --dir {tmp_path}"
+    main([*words.split(), "--tree", str(REPOSITORY)])
     rows = {(row["client"], row["until"]): row for row in json.loads(report.read_text())["rows"]}
     bare = rows["libtorrent", "all bytes there"]["runs"]
     other = rows[f"tree {REPOSITORY.name}", "all bytes there"]
