@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -19,7 +17,6 @@ from chilly_movies.tracker.http import AnnounceUrl, Tracker, serve_tracker
 from chilly_movies.tracker.signalling import MAX_MESSAGE_BYTES, MAX_SDP
 from chilly_movies.tracker.websocket import Limits
 
-CHILLY = Path(sys.executable).with_name("chilly")
 HASH = bytes(range(236, 256))
 WITHIN = 20.0
 GENEROUS = Limits(per_address=1_000, rate=1e9, burst=1e9)

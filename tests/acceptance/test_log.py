@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_the_log_tells_the_life_of_each_job_and_of_the_server(tmp_path: Path) -> None:
     private = {"CHILLY_ALLOW_PRIVATE_ADDRESSES": "false"}
-    async with Backend(tmp_path, private) as ours:
+    async with Backend(tmp_path, private, warm=True) as ours:
         make_film(ours.media / "film.mkv", 1000)
         body = {"id": "mine", "path": "film.mkv"}
         assert (await ours.http.post("/torrents/create", json=body)).status_code == 200

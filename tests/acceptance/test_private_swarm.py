@@ -187,20 +187,20 @@ async def test_a_stored_job_heals_once_the_setting_is_switched_on(tmp_path: Path
         )
         await peer.seed(torrent.path, torrent.folder)
         place = announce.partition("/announce")[0]
-        async with Backend(tmp_path, DEFAULTS) as ours:
+        async with Backend(tmp_path, DEFAULTS, warm=True) as ours:
             await ours.start(torrent.magnet, id="magnet")
             event = await ours.until("magnet", lambda e: "CHILLY_" in e.get("reason", ""))
             assert event["reason"].endswith(
                 f"the tracker {place} has a private address and is left out "
                 "(CHILLY_ALLOW_PRIVATE_ADDRESSES=true lets it in)"
             )
-        async with Backend(tmp_path) as ours:
+        async with Backend(tmp_path, warm=True) as ours:
             assert (await ours.wait("magnet", within=30))["status"] == "completed"
             assert sha256_of(ours.media / "film.mkv") == digest
 
 
 async def test_the_api_refuses_a_private_tracker_aloud(tmp_path: Path) -> None:
-    async with Backend(tmp_path, DEFAULTS) as ours:
+    async with Backend(tmp_path, DEFAULTS, warm=True) as ours:
         make_film(ours.media / "film.mkv", 1000)
         for member, url in (
             ("trackers", "http://192.168.1.1:8000/announce?key=s3cret"),

@@ -40,7 +40,7 @@ async def test_a_torrent_port_that_is_taken_is_said_wherever_one_looks(tmp_path:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         settings = {"CHILLY_TORRENT_PORT": str(taken)}
-        async with Backend(tmp_path, settings) as ours:
+        async with Backend(tmp_path, settings, warm=True) as ours:
             assert (await ours.http.get("/health")).json()["torrentPorts"] == []
             before = await doctor(ours, tmp_path, **settings)
             assert before[1]["level"] == "problem"
@@ -73,7 +73,7 @@ async def test_a_torrent_port_that_is_taken_is_said_wherever_one_looks(tmp_path:
 async def test_the_port_is_told_by_address_and_only_to_who_has_a_key(tmp_path: Path) -> None:
     wanted = free_port()
     settings = {"CHILLY_TORRENT_PORT": str(wanted), "API_SECRET": KEY}
-    async with Backend(tmp_path, settings) as ours:
+    async with Backend(tmp_path, settings, warm=True) as ours:
         body = {"sourceUrn": "c" * 40}
         await ours.http.post("/download/start", json=body, headers={"x-api-key": KEY})
         [found] = await ports(ours, **{"x-api-key": KEY})

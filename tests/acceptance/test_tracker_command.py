@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,24 +20,16 @@ from chilly_movies.cli import main
 from chilly_movies.cli import tracker as command
 from chilly_movies.cli.output import Output
 from chilly_movies.tracker.http import run_tracker
-from tests.tracker_clients import (
-    CHILLY,
-    WITHIN,
-    announce,
-    ask,
-    dial,
-    torment,
-)
+from tests.acceptance.backend import Process, start_chilly
+from tests.tracker_clients import WITHIN, announce, ask, dial, torment
 
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def program(*arguments: str) -> AsyncIterator[Process]:
+async def program(*arguments: str, warm: bool = False) -> AsyncIterator[Process]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("CHILLY_")}
-    process = await asyncio.create_subprocess_exec(
-        CHILLY, "tracker", *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=env
-    )
+    process = await start_chilly(("tracker", *arguments), env, Path.cwd(), warm=warm)
     try:
         yield process
     finally:
@@ -95,7 +86,7 @@ async def test_the_command_survives_a_thousand_bad_messages() -> None:
 
 async def test_a_port_in_use_is_one_line_and_exit_code_2() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        async with program("--port", str(taken.getsockname()[1])) as process:
+        async with program("--port", str(taken.getsockname()[1]), warm=True) as process:
             code, out, err = await ended(process)
     assert (code, out) == (2, "")
     assert err.startswith("chilly: error: Port ")
@@ -137,7 +128,7 @@ class Said(io.StringIO):
     "typed", [["--port", "70000"], ["--interval", "0"], ["--host", "192.0.2.1"]]
 )
 async def test_wrong_options_are_one_line_and_exit_code_2(typed: list[str]) -> None:
-    async with program(*typed) as process:
+    async with program(*typed, warm=True) as process:
         code, out, err = await ended(process)
     assert (code, out, err.count("\n")) == (2, "", 1)
 
@@ -161,7 +152,7 @@ async def test_behind_a_proxy_the_addresses_that_clients_need_are_said() -> None
         "--trusted-proxy",
         "10.0.0.1",
     )
-    async with program(*words, "--json") as process:
+    async with program(*words, "--json", warm=True) as process:
         said = json.loads(await line(process))
     assert said["publicHttp"] == "https://films.example/t/announce"
     assert said["publicWs"] == "wss://films.example/t/announce"
