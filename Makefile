@@ -167,6 +167,10 @@ bench-scale: setup ## what 100, 1,000 and 10,000 jobs cost; JOBS=, ACTIVE= choos
 bench-events: setup ## a thousand listeners of one job: delay, CPU per event, memory
 	@$(BIN)/python -m benchmarks.events
 
+.PHONY: bench-library
+bench-library: setup ## what 1,000, 10,000 and 100,000 films and series in the library cost; ITEMS= chooses others, CPU=1 on a busy machine
+	@$(BIN)/python -m benchmarks.library --items $(or $(ITEMS),1000 10000 100000) $(if $(CPU),--cpu)
+
 .PHONY: bench-http
 bench-http: setup ## over http beside curl, wget and aria2, free and at 6 MB/s a connection; ROUNDS= SIZE= ONLY=
 	@$(BIN)/python -m benchmarks.http --rounds $(or $(ROUNDS),5) $(if $(SIZE),--size-mib $(SIZE)) \

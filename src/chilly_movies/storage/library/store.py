@@ -23,6 +23,8 @@ from chilly_movies.storage.sqlite.database import Database
 T = TypeVar("T")
 
 _CHUNK: Final = 200
+_CACHE: Final = "PRAGMA cache_size = -32768"
+"""KiB, as a negative number: an import comes back to all parts of the indexes."""
 _POSITION: Final = """
     SELECT i.id, p.viewer, p.file_index, p.seconds, p.seen, p.at
     FROM positions AS p JOIN items AS i ON i.number = p.number
@@ -65,6 +67,7 @@ class SqliteLibraryStore:
         if self._reader is None:
             async with self._opening:
                 await self._database.open()
+                await self._database.call(lambda c: c.exec_driver_sql(_CACHE).close())
                 self._reader = self._reader or Reader(self._path)
 
     async def get(self, item_id: str) -> Item | None:
