@@ -179,10 +179,20 @@ ROOMS: dict[str, Room] = {
             f"{SOURCE}/library",
             f"{SOURCE}/api/routes/library.py",
             f"{SOURCE}/api/wire/library.py",
+            f"{SOURCE}/cli/library_files.py",
             f"{SOURCE}/cli/recognise.py",
             f"{SOURCE}/storage/library",
         ),
         lines={
+            f"{SOURCE}/cli/backup.py": (
+                "from chilly_movies.cli.library_files import bring_library, take_library",
+                "library = _Library(*take_library(state.library, contents, Path(scratch)))",
+                "library = _Library(*bring_library(Path(scratch)))",
+            ),
+            f"{SOURCE}/cli/doctor.py": (
+                "from chilly_movies.cli.library_files import check_library",
+                "yield from check_library(state.library)",
+            ),
             f"{SOURCE}/app.py": (
                 "from chilly_movies.library.library import library_of",
                 "from chilly_movies.storage.library.store import library_db",
