@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
@@ -183,6 +184,16 @@ async def test_a_closed_library_is_a_store_error_and_closing_twice_is_fine(path:
         await store.get(item_id("a"))
     with pytest.raises(StoreError):
         await store.put([film("a")])
+
+
+async def test_a_library_that_is_closed_while_it_is_opened_stays_closed(path: Path) -> None:
+    store = SqliteLibraryStore(path)
+    results = await asyncio.gather(
+        store.get(item_id("a")), store.aclose(), store.get(item_id("b")), return_exceptions=True
+    )
+    assert results[0] in (film("a"),) or isinstance(results[0], StoreError)
+    assert isinstance(results[2], StoreError)
+    assert not path.with_name("library.db-wal").exists()
 
 
 async def test_what_was_put_is_there_after_a_new_start(path: Path) -> None:

@@ -62,10 +62,12 @@ class SqliteLibraryStore:
             StoreFromTheFuture: a newer version of this program wrote it.
             StoreError: it cannot be opened, or was closed.
         """
-        if self._closed:
-            raise StoreError("The library is closed.")
-        if self._reader is None:
-            async with self._opening:
+        if self._reader is not None and not self._closed:
+            return
+        async with self._opening:
+            if self._closed:
+                raise StoreError("The library is closed.")
+            if self._reader is None:
                 await self._database.open()
                 await self._database.call(lambda c: c.exec_driver_sql(_CACHE).close())
                 self._reader = self._reader or Reader(self._path)
