@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 
 from lab.structure import statements
+from lab.torn_texts import BRING_LIBRARY, CHECK_LIBRARY, TAKE_LIBRARY
 
 ROOT = Path(__file__).parents[1]
 SOURCE = "src/chilly_movies"
@@ -224,6 +225,11 @@ ROOMS: dict[str, Room] = {
             "tests/unit/cli/test_cli.py": ('["recognise"],',),
         },
         swaps={
+            f"{SOURCE}/cli/library_files.py": (
+                (TAKE_LIBRARY, '    return None, 0, ""\n'),
+                (BRING_LIBRARY, '    return None, 0, ""\n'),
+                (CHECK_LIBRARY, "    yield from ()\n"),
+            ),
             f"{SOURCE}/cli/commands.py": (("recognise, settings,", "settings,"),),
             "pyproject.toml": (
                 ('"library | notices"', '"notices"'),

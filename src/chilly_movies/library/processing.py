@@ -162,7 +162,7 @@ class Processing:
             if _aim(now) != _aim(item):
                 self.add([item.id])
                 return now
-            return await self._keep(now, found.item)
+            return await self._keep(now, _as_found(now, found.item))
 
     async def _keep(self, before: Item, item: Item) -> Item:
         """Keeps what was found out; an item of the same title takes the files."""
@@ -225,6 +225,11 @@ class Processing:
 def _aim(item: Item) -> tuple[object, ...]:
     """What of an item decides what it is found to be."""
     return item.ref, item.chosen, item.title, item.files
+
+
+def _as_found(now: Item, found: Item) -> Item:
+    """An item as it is now, with what was found out of it meanwhile."""
+    return replace(found, favourite=now.favourite, kept_out=now.kept_out, changed_at=now.changed_at)
 
 
 def joined(item: Item, other: Item) -> Item:
