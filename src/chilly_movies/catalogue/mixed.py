@@ -16,6 +16,7 @@ from chilly_movies.catalogue.titles import (
     TitleRef,
 )
 from chilly_movies.errors import MetadataNotConfigured, TitleNotFound
+from chilly_movies.jobs.named import Naming
 
 
 class MixedCatalogue:
@@ -29,10 +30,12 @@ class MixedCatalogue:
             closed with this.
         pictures: keeps pictures; closed with this.
         browsed: the one that is browsed if nobody names one; None = the one that is searched.
+        names: what knows where films are to be had, by provider.
 
     Attributes:
         catalogues: the same.
         browsed: the same; None = there is none at all.
+        names: the same.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class MixedCatalogue:
         pictures: KeptPictures | None = None,
         *,
         browsed: str | None = None,
+        names: Mapping[str, Naming] | None = None,
     ) -> None:
+        self.names = dict(names or {})
         self.catalogues = dict(catalogues)
         self.browsed = browsed or next(iter(self.catalogues), None)
         self._pictures = pictures or KeptPictures()

@@ -21,6 +21,7 @@ from chilly_movies.jobs.models import (
     Status,
     folder_of,
 )
+from chilly_movies.jobs.named import NamedFilm
 from chilly_movies.jobs.options import Options
 from chilly_movies.jobs.ports import Driver
 from chilly_movies.jobs.requests import check_id, check_path, check_torrent, new_id
@@ -64,6 +65,22 @@ class Wish:
             mirrors=further(request.mirrors),
             candidates=further(request.candidates),
             is_held=request.is_held,
+        )
+
+    def of_film(self, film: NamedFilm) -> Wish:
+        """The same with all that is known of the film; what was asked for wins."""
+        options = self.options
+        return replace(
+            self,
+            source=film.source,
+            options=replace(
+                options,
+                files=film.indices if options.files is None else options.files,
+                checksum=film.checksum if options.checksum is None else options.checksum,
+            ),
+            labels={**film.labels, **self.labels},
+            mirrors=(*self.mirrors, *film.mirrors),
+            candidates=(*self.candidates, *film.candidates),
         )
 
     @classmethod

@@ -238,14 +238,15 @@ class Downloader:
             InvalidRequest: a value has the wrong form, or the source is broken.
             IdInUse: the id belongs to a job with another source.
             DuplicateDownload: another job has the same film data.
+            MetadataError: a catalogue does not know the film that is named, or does not answer.
+            DownloadError: a film that is named is not where its catalogue says.
         """
         await self.open()
         request = job if isinstance(job, StartRequest) else parse({**(job or {}), **wishes})
         if request.source is None:
             return await self._start_known(request.job_id, held=request.is_held)
-        source = await self.sources.told(request.source, request.job_id)
-        await self.sources.settle(request.candidates)
-        return await self._admission.admit(Wish.of(request, source))
+        wish = await self.sources.wish(request)
+        return wish if isinstance(wish, Job) else await self._admission.admit(wish)
 
     async def adopt(
         self,

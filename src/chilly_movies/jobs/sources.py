@@ -9,15 +9,17 @@ from typing import Any, Final
 
 from chilly_movies.errors import (
     ChillyError,
+    DownloadError,
     DuplicateDownload,
     InvalidRequest,
     InvalidSource,
     UnsupportedSource,
 )
-from chilly_movies.jobs.admission import driver_of
+from chilly_movies.jobs.admission import Wish, driver_of
 from chilly_movies.jobs.inspection import Certainty, InspectedSource
 from chilly_movies.jobs.ledger import Ledger
-from chilly_movies.jobs.models import Source, SourceType
+from chilly_movies.jobs.models import Job, Source, SourceType
+from chilly_movies.jobs.named import NamedFilm, Naming
 from chilly_movies.jobs.ports import Driver
 from chilly_movies.jobs.source_request import FurtherIn
 from chilly_movies.jobs.start_request import StartRequest, parse
@@ -42,6 +44,9 @@ class Sources:
         ledger: where the jobs are.
         peek: asks the server of a link; None = none is asked.
         open_jobs: reads the jobs, if they are not read yet.
+
+    Attributes:
+        names: what knows films of a kind of name, by what stands before its colon.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Sources:
         self._ledger = ledger
         self._peek = peek
         self._open_jobs = open_jobs
+        self.names: dict[str, Naming] = {}
 
     async def told(self, source: Source, job_id: str | None = None) -> Source:
         """The source with its type, which is found out if it was not given.
@@ -76,6 +82,71 @@ class Sources:
             if (known.urn, known.data) == (source.urn, source.data):
                 return replace(source, type=known.type)
         return replace(source, type=await self._kind_of(source))
+
+    async def wish(self, request: StartRequest) -> Wish | Job:
+        """What a request with a source asks; or the job that is there already.
+
+        Raises:
+            InvalidRequest: see `told`.
+            ChillyError: see `named`.
+        """
+        assert request.source is not None  # noqa: S101 (for the type checker)
+        named = await self.named(request.source, request.id)
+        if isinstance(named, Job):
+            return named
+        source = request.source
+        if named is None:
+            source = await self.told(source, request.job_id)
+        await self.settle(request.candidates)
+        wish = Wish.of(request, source)
+        return wish if named is None else wish.of_film(named)
+
+    async def named(self, source: Source, job_id: str | None = None) -> NamedFilm | Job | None:
+        """What a source stands for that is the name of a film in a catalogue.
+
+        The catalogue is asked, and the server of a torrent for the files in it.
+
+        Args:
+            source: as it was given.
+            job_id: the job it is for, None = a new one.
+
+        Returns:
+            The film; or the job, if that was started by this name; or None: it is no such name.
+
+        Raises:
+            MetadataError: the catalogue does not know it, or does not answer.
+            InvalidSource: there is no film behind it.
+            DownloadError: where it is said to be it is not.
+            DuplicateDownload: another job has the same film data.
+        """
+        kind, _, name = source.urn.partition(":")
+        naming = self.names.get(kind)
+        if naming is None or source.type or source.data is not None:
+            return None
+        if job_id is not None and job_id in self._ledger:
+            known = self._ledger.get(job_id)
+            if known.labels.get(naming.label) == name:
+                return known
+        return await self._with_files(await naming.find(name), job_id or "")
+
+    async def _with_files(self, film: NamedFilm, job_id: str) -> NamedFilm:
+        """The film with the numbers of its files; from a link, if its torrent has them not."""
+        inspector = driver_of(self._drivers, film.source).inspector
+        if not film.files or inspector is None:
+            return film
+        try:
+            found = await inspector.inspect(film.source, resolve=False)
+        except DownloadError:
+            if not film.candidates:
+                raise
+            return film.at_first_candidate()
+        self._ledger.refuse_duplicate(job_id, found.identities)
+        if (whole := film.with_files(found.files)) is not None:
+            # A web seed that redirects each file elsewhere never sends the pieces that two files
+            # share; the folder that it leads to does.
+            answer = await self._answer(film.candidates[0].source) if film.candidates else None
+            return whole if answer is None else whole.with_folder(answer.url, found.files)
+        return film.at_first_candidate() if film.candidates else film
 
     async def settle(self, further: Iterable[FurtherIn] | None) -> None:
         """Find out the types of candidates that were given without, all at once.
@@ -112,7 +183,8 @@ class Sources:
         given = (wish or parse(wishes)).source
         if given is None:
             raise InvalidRequest("Say which source to look into.", field="sourceUrn")
-        source = await self.told(given)
+        named = await self.named(given)
+        source = named.source if isinstance(named, NamedFilm) else await self.told(given)
         driver = driver_of(self._drivers, source)
         facts = driver.identify(source)
         found = InspectedSource(source, facts.name, files=facts.files)

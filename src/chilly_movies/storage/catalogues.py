@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chilly_movies.catalogue.archive_org.catalogue import ArchiveCatalogue
 from chilly_movies.catalogue.archive_org.item import ARCHIVE
+from chilly_movies.catalogue.archive_org.sources import naming
 from chilly_movies.catalogue.kept_pictures import KeptPictures
 from chilly_movies.catalogue.mixed import MixedCatalogue
 from chilly_movies.catalogue.numbered import TMDB, NumberedCatalogue
@@ -45,5 +46,6 @@ def open_catalogues(
         {TMDB: NumberedCatalogue(tmdb, network.get), ARCHIVE: archive},
         KeptPictures(SqliteAnswers(state.artwork_cache, largest=settings.artwork_size)),
         browsed=TMDB if key or token else ARCHIVE,
+        names={ARCHIVE: naming(archive)},
     )
     return tmdb, mixed

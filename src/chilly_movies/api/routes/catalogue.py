@@ -28,6 +28,7 @@ from chilly_movies.catalogue.titles import (
     TitleRef,
 )
 from chilly_movies.errors import ChillyError
+from chilly_movies.jobs.downloader import Downloader
 
 router = part_of_contract("catalogue")
 
@@ -304,4 +305,11 @@ async def _close(catalogue: MixedCatalogue) -> None:
     await catalogue.aclose()
 
 
-TOPIC = Topic("catalogue", router, lambda given, _jobs, _facts: given or MixedCatalogue({}), _close)
+def _make(given: MixedCatalogue | None, jobs: Downloader, _facts: object) -> MixedCatalogue:
+    """Takes the catalogue, whose names of films can be started from now on."""
+    catalogue = given or MixedCatalogue({})
+    jobs.sources.names.update(catalogue.names)
+    return catalogue
+
+
+TOPIC = Topic("catalogue", router, _make, _close)

@@ -76,7 +76,7 @@ def _short(job: Job) -> Response:
 @router.post(
     "/download/start",
     response_model=JobOut,
-    responses=documented(408, 409, 413, 415, 422, 429),
+    responses=documented(404, 408, 409, 413, 415, 422, 429, 502),
     summary="Start a download",
     openapi_extra={
         "requestBody": {

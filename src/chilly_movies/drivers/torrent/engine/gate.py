@@ -43,6 +43,7 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 """No user, no backslash, no space, no other script, and a path before any query."""
+_NODE = re.compile(r"https?://(?:[^/@]*@)?ia[0-9]{5,8}\.us\.archive\.org[:/]", re.IGNORECASE)
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443, "udp": 80}
 
 
@@ -97,10 +98,20 @@ def _port(parts: re.Match[str]) -> int:
     return int(parts["port"]) if parts["port"] else _PORTS[parts["scheme"].lower()]
 
 
+def is_node(url: str) -> bool:
+    """Whether a web seed is one machine of the Internet Archive, which is soon another.
+
+    Its torrents name such machines beside the address that always leads to the right one. Where
+    films have moved they answer with redirects for each file, which the engine follows badly
+    (libtorrent issue 7682).
+    """
+    return _NODE.match(url) is not None
+
+
 def vet(params: lt.add_torrent_params, gate: Gate) -> None:
     """Cap the lists, and drop what must not be talked to."""
     trackers = map(tidy_url, readable(params, "trackers"))
-    seeds = map(tidy_url, readable(params, "url_seeds"))
+    seeds = [url for url in map(tidy_url, readable(params, "url_seeds")) if not is_node(url)]
     peers, nodes = readable(params, "peers"), readable(params, "dht_nodes")
     tiers = params.tracker_tiers or itertools.repeat(0)
     pairs = zip(trackers, tiers, strict=False)
