@@ -14,11 +14,8 @@ from lab.crash.fire import Fire
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
 
-@pytest.mark.parametrize("seed", [101, 202])
-async def test_no_promise_breaks_in_ten_rounds_of_random_verbs_and_kills(
-    tmp_path: Path, seed: int
-) -> None:
-    async with Fire(tmp_path, seed, host=f"127.0.{seed % 250}") as fire:
+async def test_no_promise_breaks_in_ten_rounds_of_random_verbs_and_kills(tmp_path: Path) -> None:
+    async with Fire(tmp_path, seed=101, host="127.0.101") as fire:
         for _ in range(10):
             await fire.round()
         await fire.finish()
