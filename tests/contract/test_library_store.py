@@ -42,6 +42,7 @@ FULL = Item(
     reason="Two films have this name.",
     chosen=True,
     favourite=True,
+    kept_out=True,
     facts=ItemFacts(
         original_title="七人の侍",
         tagline="a",
