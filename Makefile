@@ -211,6 +211,10 @@ filing-undo: setup ## file ITEMS, take all out again, compare every byte, inode 
 kodi: setup ## Kodi (Debian's kodi and xvfb; root) reads 60 films and 5 series that we filed, from NFO alone
 	@$(BIN)/python -m lab.kodi
 
+.PHONY: library-kills
+library-kills: setup ## kill a server TIMES between a completed job and a filed film
+	@$(BIN)/python -m lab.library_kills $(or $(TIMES),300)
+
 contract: setup ## write contracts/openapi.yaml and openapi.downloads.yaml from the code
 	@$(BIN)/python -m chilly_movies.api.contract contracts/openapi.yaml
 

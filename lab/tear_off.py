@@ -23,7 +23,6 @@ from functools import cache
 from pathlib import Path
 
 from lab.structure import statements
-from lab.torn_texts import BRING_LIBRARY, CHECK_LIBRARY, TAKE_LIBRARY
 
 ROOT = Path(__file__).parents[1]
 SOURCE = "src/chilly_movies"
@@ -181,6 +180,7 @@ ROOMS: dict[str, Room] = {
             f"{SOURCE}/api/routes/library.py",
             f"{SOURCE}/api/wire/library.py",
             f"{SOURCE}/cli/library_files.py",
+            f"{SOURCE}/cli/library.py",
             f"{SOURCE}/cli/recognise.py",
             f"{SOURCE}/storage/library",
         ),
@@ -221,15 +221,14 @@ ROOMS: dict[str, Room] = {
                 "from chilly_movies.storage.library.memory import MemoryLibraryStore",
                 '"library": Library(LibraryParts(store=MemoryLibraryStore())),',
             ),
-            f"{SOURCE}/cli/commands.py": ("from chilly_movies.cli.recognise import recognise",),
+            f"{SOURCE}/cli/commands.py": (
+                "from chilly_movies.cli.library import file, library, match, undo",
+                "from chilly_movies.cli.recognise import recognise",
+                "library, match, file, undo,",
+            ),
             "tests/unit/cli/test_cli.py": ('["recognise"],',),
         },
         swaps={
-            f"{SOURCE}/cli/library_files.py": (
-                (TAKE_LIBRARY, '    return None, 0, ""\n'),
-                (BRING_LIBRARY, '    return None, 0, ""\n'),
-                (CHECK_LIBRARY, "    yield from ()\n"),
-            ),
             f"{SOURCE}/cli/commands.py": (("recognise, settings,", "settings,"),),
             "pyproject.toml": (
                 ('"library | notices"', '"notices"'),

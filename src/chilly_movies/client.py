@@ -400,6 +400,21 @@ class ApiClient:
         """Tell an address nothing any more."""
         await self._ask("DELETE", f"/webhooks/{_segment(webhook_id)}")
 
+    async def library(self, words: str = "", *, limit: int = 50) -> dict[str, Any]:
+        """What the user has, with `total`; by words if there are any."""
+        query = {"limit": limit, **({"q": words} if words else {})}
+        return await self._ask("GET", "/library", params=query)
+
+    async def filing_plan(self, item_id: str) -> dict[str, Any]:
+        """What filing an item of the library would do."""
+        return await self._ask("POST", "/library/plan", json={"id": item_id})
+
+    async def change_item(
+        self, method: str, item_id: str, verb: str, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Does something to an item of the library, and says how it stands then."""
+        return await self._ask(method, f"/library/{_segment(item_id)}{verb}", json=body)
+
     # --- watching ---------------------------------------------------------------------------
 
     async def health(self) -> dict[str, Any]:

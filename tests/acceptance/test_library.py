@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.backend import Backend
+from tests.acceptance.backend import Backend, clean_environment, start_chilly
 from tests.peers.libtorrent_peer import LibtorrentPeer
 from tests.peers.torrents import make_film, make_torrent
 
@@ -102,22 +103,58 @@ async def test_a_season_of_ten_episodes_is_one_series_with_every_episode_in_its_
 
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_kill_between_completed_and_filed_files_it_once(tmp_path: Path, step: str) -> None:
-    settings = shelf(tmp_path)
-    make_film(tmp_path / f"films/{NIGHT}.mkv", 300_000)
+    await killed_and_filed(tmp_path, step)
+
+
+async def killed_and_filed(folder: Path, step: str) -> None:
+    """A server that is killed at a step and started again has filed its film, once."""
+    settings = shelf(folder)
+    make_film(folder / f"films/{NIGHT}.mkv", 300_000)
     fails = {**settings, "CHILLY_FAILPOINT": f"{step}:exit"}
-    async with Backend(tmp_path, fails, warm=True) as ours:
+    async with Backend(folder, fails, warm=True) as ours:
         body = {"id": "a", "sourceType": "local", "sourceUrn": f"films/{NIGHT}.mkv"}
         asking = asyncio.create_task(ours.http.post("/download/start", json=body))
         assert await ours.died() == -9
         await asyncio.wait([asking])
         asking.exception()
-    async with Backend(tmp_path, settings, warm=True) as ours:
+    async with Backend(folder, settings, warm=True) as ours:
         item = await filed(ours, "a")
         assert (await ours.http.get("/library")).json()["total"] == 1
-    found = tree_of(tmp_path)
+    found = tree_of(folder)
     assert sorted(Path(name).suffix for name in found) == [".mkv", ".nfo"]
     assert found[item["files"][0]["filed"]] == 3  # the film, the job's and this one
-    assert not list((tmp_path / "shelf").rglob(".chilly/*/*"))
+    assert not list((folder / "shelf").rglob(".chilly/*/*"))
+
+
+async def said(ours: Backend, folder: Path, *words: str) -> Any:
+    """What a command prints as JSON."""
+    words = (*words, "--json", "--server", ours.url)
+    process = await start_chilly(words, clean_environment(folder), folder)
+    out, complaint = await process.communicate()
+    assert process.returncode == 0, complaint
+    return json.loads(out)
+
+
+async def test_commands_find_choose_plan_file_and_undo(tmp_path: Path) -> None:
+    make_film(tmp_path / "films/xyz.mkv", 300_000)
+    async with Backend(tmp_path, shelf(tmp_path), warm=True) as ours:
+        body = {"id": "a", "sourceType": "local", "sourceUrn": "films/xyz.mkv"}
+        async with ours.listen("/events?event=library-changed") as events:
+            await ours.verb("start", body)
+            async for event in events:
+                if event.get("item", {}).get("state") == "waiting":
+                    break
+        [one] = (await said(ours, tmp_path, "library"))["items"]
+        words = ("match", one["id"], "--title", "Nosferatu", "--year", "1922", "--kind", "movie")
+        assert (await said(ours, tmp_path, *words))["title"] == "Nosferatu"
+        await filed(ours, "a")
+        assert (await said(ours, tmp_path, "library", "nosf"))["total"] == 1
+        plan = await said(ours, tmp_path, "file", one["id"], "--plan")
+        assert {file["how"] for file in plan["files"] if file["index"] is not None} == {None}
+        assert (await said(ours, tmp_path, "undo", one["id"]))["state"] == "matched"
+        assert tree_of(tmp_path) == {}
+        await said(ours, tmp_path, "file", one["id"])
+        assert (await filed(ours, "a"))["title"] == "Nosferatu"
 
 
 async def test_a_state_folder_without_a_library_is_taken_in_and_what_is_undone_stays_out(

@@ -27,6 +27,7 @@ from chilly_movies.cli.exits import (
 )
 from chilly_movies.cli.find_data import find_data
 from chilly_movies.cli.get import get
+from chilly_movies.cli.library import file, library, match, undo
 from chilly_movies.cli.limit import limit
 from chilly_movies.cli.output import Output, drop_stdout
 from chilly_movies.cli.play import play
@@ -66,6 +67,7 @@ def build() -> App:
         serve, get, play, seed, remote.add, remote.list_jobs, remote.status, remote.pause,
         remote.resume, remote.cancel, remote.recheck, remote.move, remote.label,
         remote.adjust, remote.remove, find_data, queue, trackers, limit, stats, watch,
+        library, match, file, undo,
         recognise, settings, doctor, backup, restore,
         tracker, demo,
         completion,
