@@ -224,8 +224,7 @@ class Witness:
         return {"jobs": answer.json(), "rows": rows, "files": files}
 
     def _database(self) -> Path:
-        [found] = (self._folder / "state").glob("*.db")
-        return found
+        return self._folder / "state" / "chilly.db"
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:

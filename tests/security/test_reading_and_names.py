@@ -57,7 +57,7 @@ async def test_random_calls_that_only_ask_write_nothing(tmp_path: Path) -> None:
     async with Backend(
         tmp_path, warm=True
     ) as ours:  # anew: what the job was storing when it stopped is done
-        [database] = (tmp_path / "state").glob("*.db")
+        database = tmp_path / "state" / "chilly.db"
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as witness:
             version = witness.execute("PRAGMA data_version").fetchone()
             rows = list(witness.iterdump())
