@@ -33,7 +33,8 @@ def bodies() -> Iterator[tuple[str, str, dict[str, Any], list[str]]]:
         if "application/json" in content:
             schema = schemas[content["application/json"]["schema"]["$ref"].rpartition("/")[2]]
             method, path = name.split(" ")
-            yield method, path.replace("{id}", "1"), schema["examples"][0], [*schema["properties"]]
+            path = path.replace("/library/{id}", "/library/lib-1").replace("{id}", "1")
+            yield method, path, schema["examples"][0], [*schema["properties"]]
 
 
 def misspelled(name: str) -> set[str]:

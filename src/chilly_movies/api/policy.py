@@ -157,7 +157,8 @@ class Policies:
                 raise RuntimeError(f"{name} begins with a parameter; no gate could find it")
             if "GET" in methods:
                 methods |= {"HEAD"}
-            entry = _Entry(methods, compile_path(path)[0], replace(policy, route=path))
+            pattern, told, _ = compile_path(path)
+            entry = _Entry(methods, pattern, replace(policy, route=told))
             self._beside.setdefault(_head(path), []).append(entry)
 
     def __iter__(self) -> Iterator[tuple[frozenset[str], Policy]]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from chilly_movies.api.policy import JSON, SMALL_JSON, KeyScope, Policy
 from chilly_movies.api.routers import part_of_contract
@@ -42,6 +43,14 @@ from chilly_movies.library.library import MAX_VIEWER, Leave, Library
 from chilly_movies.library.models import ItemState
 from chilly_movies.library.ports import LibraryQuery, Sorting
 
+
+class _ItemIds(StringConvertor):
+    """The part of a path that is an item's id, as no word such as `export` is."""
+
+    regex = "lib-[^/]+"
+
+
+register_url_convertor("item", _ItemIds())
 router = part_of_contract("library", "/library")
 
 _LINES: dict[int | str, dict[str, Any]] = {
@@ -190,14 +199,14 @@ async def get_library_export(request: Request) -> Response:
     return StreamingResponse(chunks, media_type="application/x-ndjson")
 
 
-@router.get("/{id}", response_model=ItemOut, responses=documented(404, 422))
+@router.get("/{id:item}", response_model=ItemOut, responses=documented(404, 422))
 @Policy(KeyScope.READ)
 async def get_item(request: Request, id: ItemId) -> Response:  # noqa: A002
     """One film or series, with all that is known of it."""
     return answer(ItemOut.model_validate(await library_of(request).get(id)))
 
 
-@router.patch("/{id}", response_model=ItemOut, responses=documented(404, 408, 413, 415, 422))
+@router.patch("/{id:item}", response_model=ItemOut, responses=documented(404, 408, 413, 415, 422))
 @Policy(KeyScope.CONTROL, body=JSON)
 async def change_item(request: Request, id: ItemId, body: ItemPatch) -> Response:  # noqa: A002
     """Change what is kept of it; what is left out stays."""
@@ -209,7 +218,9 @@ async def change_item(request: Request, id: ItemId, body: ItemPatch) -> Response
     return answer(ItemOut.model_validate(await library_of(request).edit(id, given)))
 
 
-@router.put("/{id}/match", response_model=ItemOut, responses=documented(404, 408, 413, 415, 422))
+@router.put(
+    "/{id:item}/match", response_model=ItemOut, responses=documented(404, 408, 413, 415, 422)
+)
 @Policy(KeyScope.CONTROL, body=SMALL_JSON)
 async def choose_title(request: Request, id: ItemId, body: MatchPut) -> Response:  # noqa: A002
     """Say what it is: nothing overrules that. Its facts are fetched and it is filed soon."""
@@ -237,21 +248,23 @@ async def add_library_export(request: Request, body: ImportBody) -> Response:
     return answer(ImportedOut.model_validate(await library_of(request).bring(body.path)))
 
 
-@router.post("/{id}/file", response_model=ItemOut, responses=documented(404, 422))
+@router.post("/{id:item}/file", response_model=ItemOut, responses=documented(404, 422))
 @Policy(KeyScope.CONTROL)
 async def place_item(request: Request, id: ItemId) -> Response:  # noqa: A002
     """File it, also after it was taken out of the tree. It is done soon afterwards."""
     return answer(ItemOut.model_validate(await library_of(request).file(id)))
 
 
-@router.post("/{id}/undo", response_model=ItemOut, responses=documented(404, 422))
+@router.post("/{id:item}/undo", response_model=ItemOut, responses=documented(404, 422))
 @Policy(KeyScope.CONTROL)
 async def remove_filing(request: Request, id: ItemId) -> Response:  # noqa: A002
     """Take out of the tree all that filing put there; it stays out until it is filed again."""
     return answer(ItemOut.model_validate(await library_of(request).undo(id)))
 
 
-@router.post("/{id}/relink", response_model=ItemOut, responses=documented(404, 408, 413, 415, 422))
+@router.post(
+    "/{id:item}/relink", response_model=ItemOut, responses=documented(404, 408, 413, 415, 422)
+)
 @Policy(KeyScope.CONTROL, body=SMALL_JSON)
 async def relink_item(request: Request, id: ItemId, body: RelinkBody) -> Response:  # noqa: A002
     """Say where a file of it lies now: in a folder of CHILLY_ROOTS."""
@@ -260,7 +273,7 @@ async def relink_item(request: Request, id: ItemId, body: RelinkBody) -> Respons
 
 
 @router.delete(
-    "/{id}", status_code=204, response_class=Response, responses=documented(404, 409, 422)
+    "/{id:item}", status_code=204, response_class=Response, responses=documented(404, 409, 422)
 )
 @Policy(KeyScope.ADMIN)
 async def remove_item(
@@ -280,7 +293,9 @@ async def remove_item(
     return Response(status_code=204)
 
 
-@router.get("/{id}/positions/{viewer}", response_model=PositionsOut, responses=documented(404, 422))
+@router.get(
+    "/{id:item}/positions/{viewer}", response_model=PositionsOut, responses=documented(404, 422)
+)
 @Policy(KeyScope.READ)
 async def list_positions(request: Request, id: ItemId, viewer: Viewer) -> Response:  # noqa: A002
     """How far a viewer watched each file of it."""
@@ -289,7 +304,7 @@ async def list_positions(request: Request, id: ItemId, viewer: Viewer) -> Respon
 
 
 @router.put(
-    "/{id}/positions/{viewer}",
+    "/{id:item}/positions/{viewer}",
     response_model=PositionOut,
     responses=documented(404, 408, 413, 415, 422),
 )
