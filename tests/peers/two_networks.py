@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import fcntl
 import ipaddress
 import os
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -96,6 +98,8 @@ def two_networks() -> Iterator[TwoNetworks]:
             Path("/proc/sys/net/ipv4/conf/all/arp_ignore").write_text("1")
             for name in (CABLE, SPARE):
                 _lay(name, ours, theirs)
+            for name in (CABLE, SPARE):
+                _wait_until_up(name)
             yield TwoNetworks(ours, theirs)
 
 
@@ -112,6 +116,19 @@ def _lay(name: str, ours: int, theirs: int) -> None:
     _enter(ours)
     ip("link", "set", name, "up")
     _route(name)
+
+
+def _wait_until_up(name: str) -> None:
+    """The system says a while later that a cable is plugged in; the engine uses none before."""
+    asked, running = struct.pack("16s16x", name.encode()), 0x40  # IFF_RUNNING
+    end = time.monotonic() + 10
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        while True:
+            answer = fcntl.ioctl(sock, 0x8913, asked)  # SIOCGIFFLAGS
+            if struct.unpack_from("H", answer, 16)[0] & running:
+                return
+            assert time.monotonic() < end, f"{name} did not come up"
+            time.sleep(0.01)
 
 
 def _route(name: str) -> None:
