@@ -77,6 +77,15 @@ def backup(
         }
     )
     out.say(f"{file} holds {render.count(taken.jobs, 'job')}{library.said}, not the films.")
+    _say_what_is_secret(out, left_out, with_secrets=with_secrets, has_settings=SETTINGS in contents)
+    advice = "'chilly restore' brings back what is in the archive."
+    return max(_complain(out, taken, advice), library.complain(out))
+
+
+def _say_what_is_secret(
+    out: Output, left_out: int, *, with_secrets: bool, has_settings: bool
+) -> None:
+    """Says which secrets the archive holds, and which it does not."""
     if with_secrets:
         out.say("It holds secrets of sources and webhooks: keep it safe.")
     elif left_out:
@@ -84,12 +93,10 @@ def backup(
             f"User names, passwords, cookies and headers of the sources of "
             f"{render.count(left_out, 'job')} are not in it; --with-secrets takes them."
         )
-    if SETTINGS in contents:
+    if has_settings:
         out.say("The settings in it may hold API keys: let nobody else read it.")
     else:
         out.say("There is no settings file; what the environment says is not in it.")
-    advice = "'chilly restore' brings back what is in the archive."
-    return max(_complain(out, taken, advice), library.complain(out))
 
 
 def _manifest(media_root: Path, state: Path, jobs: int, contents: Mapping[str, Path]) -> Manifest:
